@@ -1,0 +1,30 @@
+"""What tests share. They need nothing but this checkout: pictures and sounds are made here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="slow: run with --slow (make test-slow)")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder of real clips: TKBENCH_CLIPS, or `shared/clips` beside the checkout; absent for most people."""
+    folder = Path(os.environ.get("TKBENCH_CLIPS", Path(__file__).parents[2] / "shared" / "clips"))
+    if not folder.is_dir():
+        pytest.skip(f"no real clips at {folder}: set TKBENCH_CLIPS to a folder that has them")
+    return folder

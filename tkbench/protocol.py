@@ -1,0 +1,119 @@
+"""Protocols: everything that can move a score, read from a TOML file and written out in one line.
+
+The bundled ones live in `tkbench/protocols/`. A protocol is frozen once a row cites it: a change is a new version,
+and a test holds the hash of every released file. A user may write a file of their own; its name is in every row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tkbench.errors import UnknownName, UsageError
+from tkbench.registry import suggest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Strict(BaseModel):
+    """A typo in a settings file is an error, never a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MetricSpec(_Strict):
+    """One `[[metrics]]` entry: a registered metric and its settings."""
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    def signature(self) -> str:
+        """`name(key=value,...)` with sorted keys."""
+        inside = ",".join(f"{key}={self.settings[key]}" for key in sorted(self.settings))
+        return f"{self.name}({inside})"
+
+
+class StatsSpec(_Strict):
+    """How means become intervals: a percentile bootstrap over speakers (or sources)."""
+
+    n_boot: int = Field(default=2000, ge=100)
+    seed: int = 0
+    level: float = Field(default=0.95, gt=0.5, lt=1.0)
+
+
+class Protocol(_Strict):
+    """A scoring protocol.
+
+    `length_slack`: frames by which a generated video may be shorter than the real one and still be scored, on the
+    frames that both have. `coverage_min`: share of clips that must have a score for a model to be ranked.
+    """
+
+    name: str
+    summary: str
+    rank_by: str
+    metrics: tuple[MetricSpec, ...] = Field(min_length=1)
+    stats: StatsSpec = StatsSpec()
+    coverage_min: float = Field(default=0.9, ge=0.0, le=1.0)
+    length_slack: int = Field(default=5, ge=0)
+    seed: int = 0
+
+    def signature(self) -> str:
+        """Every setting of the protocol in one line; equal lines mean comparable numbers."""
+        stats = f"boot={self.stats.n_boot},seed={self.stats.seed},level={self.stats.level}"
+        parts = [
+            self.name,
+            "fps:25",
+            "sr:16000",
+            *(metric.signature() for metric in self.metrics),
+            f"slack:{self.length_slack}",
+            f"seed:{self.seed}",
+            f"stats({stats})",
+        ]
+        return "|".join(parts)
+
+
+def bundled() -> dict[str, Path]:
+    """Name -> file of each protocol that comes with the package."""
+    folder = Path(str(resources.files("tkbench") / "protocols"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load(name: str | Path) -> Protocol:
+    """The protocol called `name`, or the one in the TOML file at that path.
+
+    Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol.
+    """
+    known = bundled()
+    path = known.get(str(name), Path(name))
+    if not path.is_file():
+        raise UnknownName(f"no protocol is called {str(name)!r}: {suggest(str(name), list(known))}")
+    try:
+        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a TOML file ({error}); compare with one of {', '.join(known)}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{path}: {where}: {first['msg']}; mend that entry of the protocol") from error
+
+
+def default_for(dataset: str) -> str:
+    """The protocol that fits a data set when the user names none.
+
+    >>> default_for("synth"), default_for("lrs2")
+    ('synth-v1', 'tkbench-v1')
+    """
+    return "synth-v1" if dataset == "synth" else "tkbench-v1"
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a protocol file, as the freeze test holds it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

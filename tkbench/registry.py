@@ -1,0 +1,66 @@
+"""Names for things that come from modules: name -> "module:attribute", imported on first use.
+
+Other packages add to a registry by an entry point: group `tkbench.models`, `tkbench.metrics` or `tkbench.readers`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from typing import Any
+
+from tkbench.errors import UnknownName, UsageError
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """The sentence that helps after a typo: near misses if there are any, otherwise every name."""
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+class Registry:
+    """An ordered set of named, lazily imported objects.
+
+    >>> shapes = Registry("shape")
+    >>> shapes.add("path", "pathlib:PurePosixPath")
+    >>> shapes.get("path").__name__
+    'PurePosixPath'
+    >>> shapes.get("pth")
+    Traceback (most recent call last):
+    tkbench.errors.UnknownName: no shape is called 'pth': did you mean path?
+    """
+
+    def __init__(self, kind: str, group: str | None = None) -> None:
+        self.kind = kind
+        self.group = group
+        self._targets: dict[str, str] = {}
+        self._scanned = group is None
+
+    def add(self, name: str, target: str) -> None:
+        """Register `name` for "module:attribute"; a name that is taken by another target is refused."""
+        taken = self._targets.setdefault(name, target)
+        if taken != target:
+            raise UsageError(f"{self.kind} {name!r} is already {taken}; {target} needs another name")
+
+    def get(self, name: str) -> Any:
+        """The object behind `name`, imported now if it was not before."""
+        if name not in self.names():
+            raise UnknownName(f"no {self.kind} is called {name!r}: {suggest(name, list(self.names()))}")
+        module, _, attribute = self._targets[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def names(self) -> tuple[str, ...]:
+        """Every name, built-in ones first, then those of installed plug-ins in sorted order."""
+        if not self._scanned and self.group is not None:
+            self._scanned = True
+            for point in sorted(entry_points(group=self.group), key=lambda p: p.name):
+                self.add(point.name, point.value)
+        return tuple(self._targets)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()

@@ -1,0 +1,220 @@
+"""The records that flow through tkbench. Units, layout and range are said here, once.
+
+Time runs at 25 frames/s and 16,000 samples/s everywhere after decoding, so 640 samples belong to one frame.
+Pixels are uint8 RGB, rows first. Points and boxes are (x, y) in pixels; pixel centres sit on whole numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+FPS = 25
+"""Video frames per second after decoding."""
+SAMPLE_RATE = 16_000
+"""Audio samples per second after decoding."""
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+"""640: the length law between the two."""
+
+Better = Literal["higher", "lower", "zero"]
+"""The direction of a metric; "zero" means closer to 0 is better (an offset)."""
+
+
+class Reason(str, Enum):
+    """Why a clip has no sample, or a clip no score. The value is what every table shows."""
+
+    EMPTY_FILE = "empty-file"
+    NOT_A_VIDEO = "not-a-video"
+    NO_VIDEO = "no-video-stream"
+    TRUNCATED = "truncated"
+    DECODE_ERROR = "decode-error"
+    NO_AUDIO = "no-audio-stream"
+    SILENT_AUDIO = "silent-audio"
+    AUDIO_TOO_SHORT = "audio-too-short"
+    NO_FACE = "no-face"
+    FACE_LOST = "face-lost"
+    FACE_TOO_SMALL = "face-too-small"
+    TOO_SHORT = "too-short"
+    UNREADABLE = "unreadable"
+    WEIGHTS_MISSING = "weights-missing"
+    WRONG_SHAPE = "wrong-shape"
+    WRONG_LENGTH = "wrong-length"
+    NOT_GENERATED = "not-generated"
+    TOO_FEW_CLIPS = "too-few-clips"
+    NOT_FINITE = "not-finite"
+    MODEL_ERROR = "model-error"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFacts:
+    """What a container says of itself, read from headers and packet times without decoding pixels."""
+
+    width: int
+    """Pixels as shown, that is after the rotation flag."""
+    height: int
+    rotation: int
+    """Clockwise degrees that a player turns the stored picture by: 0, 90, 180 or 270."""
+    fps: float
+    """Mean frames per second over the file."""
+    vfr: bool
+    """True where frame times are not evenly spaced."""
+    n_frames: int
+    duration: float
+    """Seconds of video."""
+    video_codec: str
+    pix_fmt: str
+    start_offset: float
+    """Seconds from the first video frame to the first audio sample; positive means the audio starts later."""
+    sample_rate: int | None
+    """None where the file has no audio stream; the next three go with it."""
+    channels: int | None
+    audio_codec: str | None
+    audio_duration: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One clip that a reader found: a file and what the data set says of it; no pixels, no hash."""
+
+    key: str
+    """Unique in its data set; letters, digits, `-`, `_` and `/` only, no dot: it names files in a tar shard."""
+    path: str
+    dataset: str
+    split: str = "test"
+    speaker: str | None = None
+    """Identity, or the source video that stands for it; intervals are clustered by it."""
+    text: str | None = None
+    words: tuple[Word, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able facts that only this data set has (the synthetic corpus keeps its truth here)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word (or phone) and when it is said, in seconds from the first frame."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A clip that did not become a sample, and why."""
+
+    key: str
+    path: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTrack:
+    """One face over one run of frames, in pixels of the pictures that were tracked."""
+
+    start: int
+    """First frame of the run, counted in the clip."""
+    boxes: Float32
+    """(T, 4) x0, y0, x1, y1: the tight box of the landmarks."""
+    landmarks: Float32
+    """(T, 478, 2) x, y in MediaPipe Face Mesh order (468 mesh points, then 10 iris points)."""
+    score: Float32
+    """(T,) in [0, 1]; 0 marks a frame whose landmarks were filled from its neighbours."""
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One prepared clip: everything that training and scoring need once the source is gone."""
+
+    key: str
+    video: UInt8
+    """(T, H, W, 3) RGB at 25 frames/s: the canvas."""
+    audio: Float32
+    """(T * 640,) mono in [-1, 1) at 16 kHz, starting with the first frame."""
+    landmarks: Float32
+    """(T, 478, 2) canvas pixels, see `FaceTrack.landmarks`."""
+    score: Float32
+    """(T,) see `FaceTrack.score`."""
+    dataset: str
+    split: str
+    speaker: str | None = None
+    text: str | None = None
+    words: tuple[Word, ...] = ()
+    canvas: Mapping[str, Any] = field(default_factory=dict)
+    """Where the canvas lies in the source: kind, x, y, width, height (source pixels), out_width, out_height."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """The rest of the JSON member: source file name and sha256, media facts, fixes, truth."""
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples given to a model together. A tuple, not one padded array: canvases differ in size and length."""
+
+    samples: tuple[Sample, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(sample.key for sample in self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.samples)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """What a model made of one sample."""
+
+    key: str
+    video: UInt8 | None
+    """(n, H, W, 3) uint8 RGB, canvas size, no padding; None where the model gave nothing."""
+    reason: Reason | None = None
+    """Set exactly when `video` is None."""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number. nan means unscored, and always has a reason."""
+
+    model: str
+    key: str
+    """Clip key, or "*" for a metric of the whole set (FID)."""
+    metric: str
+    value: float
+    reason: Reason | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """The facts of one column."""
+
+    name: str
+    label: str
+    """As tables print it: "LSE-C", "SSIM"."""
+    unit: str
+    better: Better
+    digits: int
+    """Decimals that a table shows."""
+    per_clip: bool = True
+    signature: str = ""
+    """Every setting that can move the number, in one line."""
