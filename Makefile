@@ -1,0 +1,46 @@
+# Each target sets up everything it needs in .venv; the machine needs Python 3.10-3.12, make and a package index.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= demo
+
+.PHONY: help demo test test-slow check format judge clean
+help:
+	@echo "make demo       a corpus, its preparation, five models scored and ranked, a report ($(OUT)/report.html)"
+	@echo "make test       the fast tests"
+	@echo "make test-slow  every test; those with real clips use TKBENCH_CLIPS or ../shared/clips"
+	@echo "make check      ruff and mypy"
+	@echo "make judge      train the bundled judge again from its recipe"
+	@echo "make clean      remove .venv and $(OUT)"
+
+$(VENV)/.installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "tkbench needs Python 3.10, 3.11 or 3.12 on the PATH (or PYTHON=/path/to/python); found: $$(python3 --version 2>&1)"; exit 2; }
+	@echo "Setting up $(VENV) with $(PYTHON): once, a few minutes; most of it is torch."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -e ".[synth,test]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -e ".[synth,test,dev]"
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/tkbench demo --out $(OUT)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest --slow
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(OUT)

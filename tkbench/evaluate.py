@@ -1,0 +1,372 @@
+"""Where model, shards and metrics meet: generate, score, summarise, write the bundle.
+
+The unit of work is a fixed run of clips, so the numbers do not depend on how many workers share it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tkbench
+from tkbench import bundle, media, models, shards
+from tkbench import metrics as metrics_package
+from tkbench.errors import TkbenchError, UsageError
+from tkbench.models.base import Model
+from tkbench.parallel import Pool, pool
+from tkbench.progress import Progress, silent
+from tkbench.protocol import Protocol, default_for
+from tkbench.protocol import load as load_protocol
+from tkbench.types import (
+    SAMPLES_PER_FRAME,
+    Array,
+    Batch,
+    Float32,
+    Generated,
+    Metric,
+    Reason,
+    Row,
+    Sample,
+    UInt8,
+)
+
+CHUNK = 4
+"""Clips per task. Fixed: sums are merged per chunk, so a changing chunk would change their last digits."""
+PREVIEWS = 4
+"""Clips per model that the report shows as players."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One task: which clips, and everything that decides their scores."""
+
+    shards: str
+    model: str
+    protocol: Protocol
+    keys: tuple[str, ...]
+    partners: Mapping[str, str | None]
+
+
+@dataclass(slots=True)
+class Scores:
+    """What a task sends back: numbers only."""
+
+    rows: list[Row] = field(default_factory=list)
+    curves: list[tuple[str, str, Array]] = field(default_factory=list)
+    """(key, judge column, (31,) distance at each shift)."""
+    states: list[Any] = field(default_factory=list)
+    """One per set metric, in the protocol's order."""
+
+
+def evaluate(
+    data: Path,
+    model: str,
+    *,
+    protocol: str | Path | None = None,
+    out: Path = Path("runs"),
+    workers: int = 1,
+    limit: int | None = None,
+    name: str | None = None,
+    workforce: Pool | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Score `model` on the shards in `data` and write the result bundle; returns its folder.
+
+    `protocol`: a name or a TOML file, by default the one that fits the data set. `limit`: only the first clips in key
+    order (the number is part of the signature). `name`: what tables call the model. `workforce`: a running pool to
+    use instead of a new one of `workers` processes.
+
+    Raises UnknownName, UsageError, BadShards or WeightsRefused before any work; clips that fail become rows with a
+    reason.
+    """
+    source = shards.open_shards(data)
+    rules = load_protocol(protocol if protocol is not None else default_for(source.dataset))
+    card = models.create(model).card  # a wrong name fails here, not in a worker
+    if name is not None:
+        card = card.model_copy(update={"name": check_name(name)})
+    keys = tuple(sorted(source.keys()))[:limit]
+    if not keys:
+        raise UsageError(f"{data}: holds no clip that could be prepared; see the reasons in its manifest.parquet")
+    speakers = source.speakers
+    partners = {
+        key: choose_partner(key, keys, speakers, rules.seed) if card.drive == "other" else None for key in keys
+    }
+    chunks = [
+        Chunk(str(data), model, rules, part, {key: partners[key] for key in part})
+        for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
+    ]
+    scores = _gather(chunks, workers, workforce, progress, card.name)
+
+    per_clip, whole_set = build_metrics(rules)
+    columns = [column for metric in (*per_clip, *whole_set) for column in metric.columns]
+    rows = [replace(row, model=card.name) for part in scores for row in part.rows]
+    rows += list(_set_rows(whole_set, [part.states for part in scores], card.name))
+    curves = [curve for part in scores for curve in part.curves]
+    summary = bundle.summarise(
+        rows,
+        speakers,
+        columns,
+        n_boot=rules.stats.n_boot,
+        seed=rules.stats.seed,
+        level=rules.stats.level,
+    )
+    return bundle.write(
+        out,
+        model=card.name,
+        model_card=card.model_dump(mode="json"),
+        dataset=source.dataset,
+        split=source.split,
+        data_hash=source.data_hash,
+        n_clips=len(keys),
+        protocol=rules.name,
+        rank_by=rules.rank_by,
+        coverage_min=rules.coverage_min,
+        signature=signature(rules, source, columns, len(keys), limit),
+        columns=columns,
+        summary=summary,
+        rows=rows,
+        speakers=speakers,
+        curves=curves,
+        weights={k: v for metric in (*per_clip, *whole_set) for k, v in metric.weights.items()},
+        stack=software(),
+        seed=rules.seed,
+        previews=lambda folder: _previews(folder, source, model, rules, rows, partners),
+    )
+
+
+def check_name(name: str) -> str:
+    """A model's name as tables and folders can hold it."""
+    if not name.strip() or len(name) > 80 or any(not c.isprintable() or c in "/\\" for c in name):
+        raise UsageError(f"--name {name!r}: 1 to 80 printable characters without slashes, as in --name my-model")
+    return name.strip()
+
+
+def choose_partner(key: str, keys: Sequence[str], speakers: Mapping[str, str | None], seed: int) -> str | None:
+    """The clip whose voice is put to `key`: another speaker's if there is one, else another clip; None if alone.
+
+    It depends on the seed and the set of keys only, not on their order.
+    """
+    others = sorted(other for other in keys if other != key)
+    strangers = [other for other in others if speakers.get(other) != speakers.get(key)]
+    candidates = strangers or others
+    if not candidates:
+        return None
+    digest = hashlib.sha256(f"{seed}\0{key}".encode()).digest()
+    return candidates[int.from_bytes(digest[:8], "big") % len(candidates)]
+
+
+def signature(
+    rules: Protocol, source: shards.Shards, columns: Sequence[Metric], n_clips: int, limit: int | None
+) -> str:
+    """Everything that can move a number, in one line: protocol, metrics with their networks, preparation, decoder."""
+    parts = [
+        rules.signature(),
+        *dict.fromkeys(column.signature for column in columns),
+        f"prep[{source.signature}]",
+        f"data:{source.dataset}@{source.data_hash[:12]}",
+        f"n:{n_clips}" + ("" if limit is None else f"(first {limit})"),
+        f"ffmpeg:{media.stack()['ffmpeg']}",
+        f"tkbench:{tkbench.__version__}",
+    ]
+    return "|".join(parts)
+
+
+def software() -> dict[str, str]:
+    """Versions of what stands between the bytes and the numbers."""
+    from importlib.metadata import version
+
+    packages = ("torch", "numpy", "scipy", "opencv-contrib-python", "scikit-image", "lpips", "pytorch-fid")
+    found = {name: version(name) for name in packages}
+    return {"tkbench": tkbench.__version__, "python": platform.python_version(), **media.stack(), **found}
+
+
+def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
+    """(per-clip metrics, set metrics) of a protocol, in its order."""
+    per_clip, whole_set = [], []
+    for spec in rules.metrics:
+        make = metrics_package.registry.get(spec.name)
+        try:
+            metric = make(**spec.settings)
+        except TypeError as error:
+            raise UsageError(
+                f"protocol {rules.name}: metric {spec.name!r} does not take {spec.settings} ({error})"
+            ) from error
+        (per_clip if hasattr(metric, "score") else whole_set).append(metric)
+    return per_clip, whole_set
+
+
+@lru_cache(maxsize=4)
+def _workshop(data: str, model: str, rules: str) -> tuple[shards.Shards, Model, list[Any], list[Any]]:
+    """What a process builds once and keeps: open shards, the model, the metrics with their networks."""
+    protocol = Protocol.model_validate_json(rules)
+    return (shards.open_shards(Path(data)), models.create(model), *build_metrics(protocol))
+
+
+def score_chunk(chunk: Chunk) -> Scores:
+    """Generate and score the clips of one task."""
+    source, model, per_clip, whole_set = _workshop(chunk.shards, chunk.model, chunk.protocol.model_dump_json())
+    result = Scores(states=[metric.start() for metric in whole_set])
+    for key in chunk.keys:
+        sample, made = _make(source, model, key, chunk.partners[key], chunk.protocol)
+        columns = [column for metric in per_clip for column in metric.columns]
+        if made.video is None or made.reason is not None:
+            reason = made.reason or Reason.NOT_GENERATED
+            result.rows += [Row("", key, c.name, float("nan"), reason, made.detail) for c in columns]
+            continue
+        for metric in per_clip:
+            scored = metric.score(sample, made.video, sample.audio)
+            for column in metric.columns:
+                value = scored.values[column.name]
+                detail = "; ".join(filter(None, (value.detail, made.detail)))
+                result.rows.append(Row("", key, column.name, value.value, value.reason, detail))
+            if scored.curve is not None:
+                result.curves.append((key, metric.columns[0].name, scored.curve))
+        for metric, state in zip(whole_set, result.states, strict=True):
+            metric.update(state, sample, made.video)
+    return result
+
+
+def _make(
+    source: shards.Shards, model: Model, key: str, partner: str | None, rules: Protocol
+) -> tuple[Sample, Generated]:
+    """The sample with the voice that drives it, and what the model made, both cut to the frames they share."""
+    sample = source.get(key)
+    if model.card.drive == "other":
+        if partner is None:
+            detail = "another clip's voice is needed, and the data holds one clip only"
+            return sample, Generated(key, None, Reason.TOO_FEW_CLIPS, detail)
+        sample = replace(sample, audio=fit_audio(source.get_audio(partner), len(sample)))
+    try:
+        answers = model.generate(Batch((sample,)), seed=rules.seed)
+    except TkbenchError as error:
+        return sample, Generated(key, None, Reason.MODEL_ERROR, str(error))
+    except Exception as error:  # a model is foreign code: whatever it raises is this clip's result, not the run's end
+        return sample, Generated(key, None, Reason.MODEL_ERROR, f"{type(error).__name__}: {error}")
+    made = [answer for answer in answers if answer.key == key]
+    if len(made) != 1:
+        return sample, Generated(key, None, Reason.NOT_GENERATED, f"the model answered {len(made)} videos for 1 clip")
+    return match(sample, made[0], rules.length_slack)
+
+
+def fit_audio(audio: Float32, frames: int) -> Float32:
+    """Another clip's voice at this clip's length: cut, or repeated from its start; (frames * 640,) float32."""
+    return np.resize(audio, frames * SAMPLES_PER_FRAME).astype(np.float32)
+
+
+def match(sample: Sample, made: Generated, slack: int) -> tuple[Sample, Generated]:
+    """Check a generated video against its sample and cut both to the frames they share.
+
+    Wrong dtype, size or a length that is short by more than `slack` frames turns into a Generated with a reason.
+    """
+    video = made.video
+    if video is None:
+        return sample, made
+    want = sample.video.shape
+    if video.dtype != np.uint8 or video.ndim != 4 or video.shape[1:] != want[1:]:
+        found = f"{video.dtype} {video.shape}, expected uint8 (n, {want[1]}, {want[2]}, 3)"
+        return sample, Generated(sample.key, None, Reason.WRONG_SHAPE, found)
+    n = len(video)
+    if n < len(sample) - slack:
+        found = f"{n} frames, expected {len(sample)} (at most {slack} fewer)"
+        return sample, Generated(sample.key, None, Reason.WRONG_LENGTH, found)
+    if n == len(sample):
+        return sample, made
+    shared = min(n, len(sample))
+    note = f"{n} frames for {len(sample)}: scored on the first {shared}"
+    cut = replace(
+        sample,
+        video=sample.video[:shared],
+        audio=sample.audio[: shared * SAMPLES_PER_FRAME],
+        landmarks=sample.landmarks[:shared],
+        score=sample.score[:shared],
+    )
+    detail = "; ".join(filter(None, (made.detail, note)))
+    return cut, Generated(made.key, video[:shared], detail=detail)
+
+
+def _gather(
+    chunks: Sequence[Chunk], workers: int, workforce: Pool | None, progress: Progress, label: str
+) -> list[Scores]:
+    """Every chunk's scores, in chunk order."""
+    total = sum(len(chunk.keys) for chunk in chunks)
+    done: dict[int, Scores] = {}
+    clips = 0
+    progress(0, total, label)
+
+    def collect(crew: Pool) -> None:
+        nonlocal clips
+        for index, scores in crew.run(score_chunk, chunks):
+            done[index] = scores
+            clips += len(chunks[index].keys)
+            failed = len({row.key for part in done.values() for row in part.rows if row.reason is not None})
+            progress(clips, total, label + (f", {failed} with a missing score" if failed else ""))
+
+    if workforce is not None:
+        collect(workforce)
+    else:
+        with pool(workers, items=len(chunks)) as crew:
+            collect(crew)
+    return [done[index] for index in range(len(chunks))]
+
+
+def _set_rows(whole_set: Sequence[Any], states: Sequence[Sequence[Any]], model: str) -> Iterator[Row]:
+    """One row per column of each set metric, from the chunk states merged in chunk order."""
+    for place, metric in enumerate(whole_set):
+        merged = states[0][place]
+        for part in states[1:]:
+            merged = metric.merge(merged, part[place])
+        scored = metric.compute(merged)
+        for column in metric.columns:
+            value = scored[column.name]
+            yield Row(model, "*", column.name, value.value, value.reason, value.detail)
+
+
+def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) -> list[str]:
+    """Keys by the ranking metric, worst first; clips without a score come first of all, ties in key order."""
+    values = {row.key: row.value for row in rows if row.metric == rank_by and row.key != "*"}
+    sign = 1.0 if higher_is_better else -1.0
+    return sorted(values, key=lambda key: (-np.inf if np.isnan(values[key]) else sign * values[key], key))
+
+
+def _previews(
+    folder: Path,
+    source: shards.Shards,
+    model_name: str,
+    rules: Protocol,
+    rows: Sequence[Row],
+    partners: Mapping[str, str | None],
+) -> list[tuple[str, str]]:
+    """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
+    model = models.create(model_name)
+    columns = {column.name: column for metric in build_metrics(rules)[0] for column in metric.columns}
+    order = worst_first(rows, rules.rank_by, higher_is_better=columns[rules.rank_by].better == "higher")
+    written: list[tuple[str, str]] = []
+    for key in order:
+        if len(written) == PREVIEWS:
+            break
+        sample, made = _make(source, model, key, partners[key], rules)
+        if made.video is None:
+            continue  # nothing to see; its row says why
+        name = f"{len(written):02d}.mp4"
+        media.write_video(
+            folder / name, side_by_side(sample.video, made.video), audio=sample.audio, quality=24, audio_codec="aac"
+        )
+        written.append((key, name))
+    return written
+
+
+def side_by_side(real: UInt8, made: UInt8, height: int = 256) -> Iterator[UInt8]:
+    """Frames (height, 2 * w, 3): the true video on the left, the generated one on the right, even sides."""
+    import cv2
+
+    width = max(2, round(real.shape[2] * height / real.shape[1] / 2) * 2)
+    for left, right in zip(real, made, strict=True):
+        pair = [cv2.resize(side, (width, height), interpolation=cv2.INTER_AREA) for side in (left, right)]
+        yield np.concatenate(pair, axis=1)
