@@ -1,0 +1,46 @@
+"""tkbench: preparation, scoring and leaderboards for talking-face generation.
+
+    import tkbench
+
+    tkbench.make_corpus("corpus", clips=12, speakers=4, seed=0)
+    tkbench.prepare("corpus", "shards")
+    tkbench.score("shards", "real")
+
+The names below are imported when they are first used, so `import tkbench` itself is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tkbench.evaluate import evaluate as score
+    from tkbench.prep.run import prepare as prepare
+    from tkbench.prep.synth.corpus import make_corpus as make_corpus
+    from tkbench.report import write as write_report
+    from tkbench.shards import open_shards as open_shards
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "score": "tkbench.evaluate:evaluate",
+    "make_corpus": "tkbench.prep.synth.corpus:make_corpus",
+    "open_shards": "tkbench.shards:open_shards",
+    "prepare": "tkbench.prep.run:prepare",
+    "write_report": "tkbench.report:write",
+}
+
+__all__ = ["__version__", "make_corpus", "open_shards", "prepare", "score", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    target = _LAZY.get(name)
+    if target is None:
+        raise AttributeError(f"module 'tkbench' has no attribute {name!r}")
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

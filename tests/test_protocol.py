@@ -1,0 +1,66 @@
+"""Protocols: what is frozen stays frozen, and what is wrong is said in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tkbench import protocol
+from tkbench.errors import UnknownName, UsageError
+
+# A released protocol never changes: copy the file to a new version instead, and add its hash here.
+FROZEN: dict[str, str] = {}
+
+
+def test_every_bundled_protocol_loads_under_its_own_name() -> None:
+    assert set(protocol.bundled()) >= {"synth-v1", "tkbench-v1"}
+    for name in protocol.bundled():
+        assert protocol.load(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(FROZEN))
+def test_released_protocols_are_frozen(name: str) -> None:
+    assert protocol.file_hash(protocol.bundled()[name]) == FROZEN[name]
+
+
+def test_signature_moves_with_every_setting(tmp_path: Path) -> None:
+    text = protocol.bundled()["synth-v1"].read_text()
+    seen = {protocol.load("synth-v1").signature()}
+    changes = [
+        ("length_slack = 5", "length_slack = 4"),
+        ("\nseed = 0\n\n[stats]", "\nseed = 3\n\n[stats]"),
+        ("n_boot = 2000", "n_boot = 500"),
+        ("level = 0.95", "level = 0.9"),
+        ('judge = "syncnet-synth"', 'judge = "syncnet-v2"'),
+        ('[[metrics]]\nname = "ssim"', ""),
+        ('name = "synth-v1"', 'name = "mine"'),
+    ]
+    for old, new in changes:
+        assert old in text
+        path = tmp_path / "mine.toml"
+        path.write_text(text.replace(old, new, 1))
+        seen.add(protocol.load(path).signature())
+    assert len(seen) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("name = ", "not a TOML file"),
+        ("name = 'x'\nsummary = ''\nrank_by = 'psnr'\nmetrics = []", "metrics"),
+        ("name = 'x'\nsummary = ''\nrank_by = 'psnr'\nspeed = 3\n[[metrics]]\nname = 'psnr'", "speed"),
+        ("name = 'x'\nsummary = ''\nrank_by = 'psnr'\ncoverage_min = 2\n[[metrics]]\nname = 'psnr'", "coverage_min"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_entry(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=what) as error:
+        protocol.load(path)
+    assert "p.toml" in str(error.value)
+
+
+def test_unknown_names_get_a_suggestion() -> None:
+    with pytest.raises(UnknownName, match="synth-v1"):
+        protocol.load("synth-v2")

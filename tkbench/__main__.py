@@ -1,0 +1,5 @@
+"""`python -m tkbench` is the `tkbench` command."""
+
+from tkbench.cli import main
+
+main()

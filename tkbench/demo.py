@@ -1,0 +1,65 @@
+"""`tkbench demo`: the whole way of the data on a corpus that it makes itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tkbench import publish
+from tkbench.evaluate import evaluate
+from tkbench.models import ANCHORS
+from tkbench.parallel import pool
+from tkbench.prep.run import prepare
+from tkbench.prep.synth.corpus import make_corpus
+from tkbench.progress import bar
+
+
+def run(
+    out: Path,
+    *,
+    clips: int,
+    speakers: int,
+    seed: int,
+    workers: int,
+    show: Callable[[Any], None],
+    say: Callable[[str], None],
+) -> Path:
+    """Corpus, preparation, the five anchors, leaderboard, report; returns the report.
+
+    A second run resumes: a finished corpus and finished shards are kept, scores are made again.
+    """
+    begin = time.perf_counter()
+    corpus, shards = out / "corpus", out / "shards"
+    if not (corpus / "corpus.json").exists():
+        with bar("1/4 corpus   ") as progress:
+            make_corpus(
+                corpus,
+                clips=clips,
+                speakers=speakers,
+                seed=seed,
+                split="test",
+                workers=workers,
+                progress=lambda done, total: progress(done, total, "talking faces made"),
+            )
+    with bar("2/4 prep     ") as progress:
+        prepare(corpus, shards, workers=workers, progress=progress)
+    bundles = []
+    with pool(workers) as workforce:
+        for place, model in enumerate(ANCHORS, start=1):
+            with bar(f"3/4 score {place}/{len(ANCHORS)}") as progress:
+                bundles.append(
+                    evaluate(shards, model, out=out / "runs", workforce=workforce, progress=progress)
+                )
+    with bar("4/4 report   ") as progress:
+        progress(0, 1, "leaderboard and page")
+        made = publish.publish(bundles, out / "leaderboards")
+        progress(1, 1, "done")
+    show(publish.rich_table(made.bundles))
+    say(
+        f"{clips} clips, {len(ANCHORS)} models, {time.perf_counter() - begin:.0f} s.\n"
+        f"leaderboard: {made.csv}\n"
+        f"Open {made.report.resolve()} in a browser."
+    )
+    return made.report
