@@ -1,0 +1,331 @@
+"""Pinned networks: where they come from, whether the file here is the right one, and how to load it safely.
+
+A weight is a name (`weights.toml`) that stands for one content. Files live in the folder `TKBENCH_WEIGHTS`, or in
+`~/.cache/tkbench/weights`; those that come with the package live in `tkbench/data`. Nothing is used, copied in or
+kept after a download unless its sha256 is the pinned one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
+from tkbench.progress import Progress, silent
+from tkbench.registry import suggest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 1 << 20
+PINS = "pins.json"
+"""In the weights folder: name -> sha256 of weights that were pinned by their first use on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """One entry of `weights.toml`."""
+
+    name: str
+    file: str
+    licence: str
+    needed_for: str
+    origin: str
+    url: str | None = None
+    bytes: int | None = None
+    sha256: str = ""
+    """64 hex digits, or empty where the whole hash is not known."""
+    sha256_prefix: str = ""
+    """The first digits, where only those are known (a file name carries them)."""
+    packed: bool = False
+    """True for a weight that comes with the package."""
+
+    @property
+    def pin(self) -> str:
+        """The digits that a file's sha256 must start with; empty means none is known."""
+        return self.sha256 or self.sha256_prefix
+
+    def how_to_get(self) -> str:
+        """The command that brings the file here."""
+        if self.packed:
+            return "reinstall tkbench: this file comes with it"
+        add = f"`tkbench weights add {self.name} FILE`"
+        if self.url is None:
+            return f"get {self.file} from {self.origin}, then run {add}"
+        return f"run `tkbench weights fetch {self.name}` (or {add})"
+
+
+@lru_cache(maxsize=1)
+def known() -> dict[str, Weight]:
+    """Every weight of `weights.toml`, in its order."""
+    table = tomllib.loads((resources.files("tkbench") / "weights.toml").read_text(encoding="utf-8"))
+    return {name: Weight(name=name, **facts) for name, facts in table.items()}
+
+
+def get(name: str) -> Weight:
+    """The entry called `name`; raises UnknownName with the nearest ones."""
+    if name not in known():
+        raise UnknownName(f"no weight is called {name!r}: {suggest(name, list(known()))}")
+    return known()[name]
+
+
+def folder() -> Path:
+    """Where downloaded and added weights live; it need not exist yet."""
+    chosen = os.environ.get("TKBENCH_WEIGHTS")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tkbench" / "weights"
+
+
+def place(weight: Weight) -> Path:
+    """Where the file of `weight` belongs, whether or not it is there."""
+    if weight.packed:
+        return Path(str(resources.files("tkbench") / "data" / weight.file))
+    return folder() / weight.file
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content; remembered for as long as size and time of the file stay the same."""
+    facts = path.stat()
+    return _sha256(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as stream:
+        while block := stream.read(CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def find(name: str) -> Path:
+    """The checked file of a weight.
+
+    Raises WeightsMissing (with the command that brings it here) where there is none, WeightsRefused where its
+    content is another one.
+    """
+    weight = get(name)
+    path = place(weight)
+    if not path.is_file():
+        raise WeightsMissing(f"weight {name!r} is not at {path}: {weight.how_to_get()}")
+    check(weight, path)
+    return path
+
+
+def check(weight: Weight, path: Path) -> str:
+    """The sha256 of `path` if it is the content that `weight` stands for; otherwise raises WeightsRefused."""
+    found = sha256(path)
+    expected = weight.pin or _local_pins().get(weight.name, "")
+    if not found.startswith(expected):
+        kind = "sha256" if len(expected) == 64 else "sha256 that starts with"
+        raise WeightsRefused(
+            f"{path} is not {weight.name}: sha256 {found}, expected {kind} {expected}; "
+            f"remove the file, then {weight.how_to_get()}"
+        )
+    return found
+
+
+def hash_of(name: str) -> str:
+    """The sha256 of the checked file of a weight, as result bundles store it."""
+    return sha256(find(name))
+
+
+def _local_pins() -> dict[str, str]:
+    path = folder() / PINS
+    if not path.is_file():
+        return {}
+    try:
+        pins = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): str(value) for name, value in pins.items()}
+    except (ValueError, AttributeError) as error:
+        raise WeightsRefused(
+            f"{path}: not a table of pins ({error}); remove it and add the weights again"
+        ) from error
+
+
+def _pin_here(weight: Weight, digest: str) -> None:
+    """Remember the first content that was given for a weight without a published hash."""
+    pins = _local_pins() | {weight.name: digest}
+    path = folder() / PINS
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(json.dumps(dict(sorted(pins.items())), indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def add(name: str, file: Path) -> Path:
+    """Copy a file that the user has into the weights folder, after checking its hash; returns where it is now."""
+    weight = get(name)
+    if weight.packed:
+        raise UsageError(f"weight {name!r} comes with tkbench: nothing to add")
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file; expected {weight.file} ({weight.origin})")
+    digest = check(weight, file)
+    path = place(weight)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    shutil.copyfile(file, fresh)
+    fresh.replace(path)
+    if not weight.pin:
+        _pin_here(weight, digest)
+    return path
+
+
+def fetch(name: str, *, progress: Progress = silent) -> Path:
+    """Download a weight unless the right file is here already; an interrupted download goes on where it stopped.
+
+    `progress` counts bytes. Raises UsageError where no address is known, WeightsMissing where the download fails,
+    WeightsRefused (and removes what came) where the content is not the pinned one.
+    """
+    weight = get(name)
+    path = place(weight)
+    if path.is_file():
+        check(weight, path)
+        return path
+    if weight.url is None:
+        raise UsageError(f"weight {name!r} has no address to download from: {weight.how_to_get()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    _download(weight, part, progress)
+    try:
+        check(weight, part)
+    except WeightsRefused:
+        part.unlink()
+        raise
+    part.replace(path)
+    return path
+
+
+def _download(weight: Weight, part: Path, progress: Progress) -> None:
+    """Bring `part` to its full length, asking only for the bytes that are not there yet."""
+    assert weight.url is not None
+    have = part.stat().st_size if part.is_file() else 0
+    headers = {"User-Agent": "tkbench", **({"Range": f"bytes={have}-"} if have else {})}
+    request = urllib.request.Request(weight.url, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            if answer.status != 206:
+                have = 0  # the server sends the whole file again
+            length = answer.headers.get("Content-Length")
+            total = have + int(length) if length else weight.bytes or 0
+            with part.open("ab" if have else "wb") as stream:
+                while block := answer.read(CHUNK):
+                    stream.write(block)
+                    have += len(block)
+                    progress(have, max(total, have), weight.file)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            return  # nothing is left to send; the hash decides whether what is here is right
+        raise WeightsMissing(f"{weight.url}: the server answered {error.code}; {_by_hand(weight)}") from error
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        why = getattr(error, "reason", error)
+        raise WeightsMissing(
+            f"{weight.url}: cannot be reached ({why}); what has come is kept. {_by_hand(weight)}"
+        ) from error
+    if total and have < total:
+        raise WeightsMissing(f"{weight.url}: broke off at {have} of {total} bytes; run the same command again")
+
+
+def _by_hand(weight: Weight) -> str:
+    return (
+        f"On a machine without a network, bring {weight.file} here and run `tkbench weights add {weight.name} FILE`, "
+        "or set TKBENCH_WEIGHTS to a folder that holds it"
+    )
+
+
+def state_of(weight: Weight) -> str:
+    """One word for a table: here, missing or wrong-hash; a pin that is only a prefix is said."""
+    path = place(weight)
+    if not path.is_file():
+        return "missing"
+    try:
+        check(weight, path)
+    except WeightsRefused:
+        return "wrong-hash"
+    return "bundled" if weight.packed else "here"
+
+
+def status() -> list[tuple[str, str, str, str, str, str]]:
+    """Rows (name, state, MB, sha256, licence, needed for) of every known weight."""
+    rows = []
+    for weight in known().values():
+        path = place(weight)
+        size = path.stat().st_size if path.is_file() else weight.bytes
+        if weight.sha256:
+            pin = weight.sha256[:12]
+        elif weight.sha256_prefix:
+            pin = f"{weight.sha256_prefix} (only this prefix is known)"
+        else:
+            pin = _local_pins().get(weight.name, "")[:12] or "none published: pinned when added"
+        mega = f"{size / 1e6:.1f}" if size else ""
+        rows.append((weight.name, state_of(weight), mega, pin, weight.licence, weight.needed_for))
+    return rows
+
+
+def verify() -> Iterator[str]:
+    """One line per weight that is here; after the last one, raises WeightsRefused if any was wrong."""
+    wrong = []
+    for weight in known().values():
+        path = place(weight)
+        if not path.is_file():
+            continue
+        try:
+            yield f"{weight.name}: ok, sha256 {check(weight, path)}"
+        except WeightsRefused as error:
+            wrong.append(weight.name)
+            yield f"{weight.name}: WRONG, {error}"
+    if wrong:
+        raise WeightsRefused(f"wrong content: {', '.join(wrong)}; remove these files and fetch or add them again")
+
+
+def load_state(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors or torch file. Never runs code from the file: pickled objects are refused."""
+    import pickle
+
+    import torch
+
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return dict(load_file(str(path)))
+        except SafetensorError as error:
+            raise WeightsRefused(f"{path}: not a safetensors file ({error}); fetch or add it again") from error
+    try:
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsRefused(f"{path}: cannot be loaded without running code from it ({first})") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsRefused(f"{path}: holds a {type(state).__name__}, expected a table of tensors")
+    return dict(state)
+
+
+def find_or_hint(name: str) -> tuple[Path | None, str]:
+    """(checked file, "") or (None, what to do): for metrics, which leave a clip unscored instead of failing.
+
+    A file with the wrong content still raises WeightsRefused: that is never passed over.
+    """
+    try:
+        return find(name), ""
+    except WeightsMissing:
+        return None, get(name).how_to_get()
+
+
