@@ -1,0 +1,748 @@
+"""Files in and out: the only module that runs ffmpeg or opens a container.
+
+Decoding and encoding are done by one pinned ffmpeg (imageio-ffmpeg's binary, or TKBENCH_FFMPEG), so that
+everyone has the same pixels; PyAV reads headers and packet times. What is fixed here moves scores, and
+`stack()` names it:
+
+* Time. Frame n of the result is the source picture that is nearest to n/25 s after the first one: of all
+  pictures whose time, rounded to the 25 fps grid, is at most n, the last (`resample_indices`). Sample 0 of
+  the sound is the instant of the first frame; the start offset of the streams is kept, never "synchronised"
+  away.
+* Colour. RGB <-> YUV by swscale with accurate rounding and full chroma interpolation. A stream's own matrix
+  and range tags count; an untagged stream is BT.601, limited range. What is written here is BT.709, limited,
+  and says so.
+* Size. Pictures come as a player shows them: turned by the rotation flag, with square pixels.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+
+from tkbench.errors import BadInput, BadMedia, UsageError
+from tkbench.types import FPS, SAMPLE_RATE, Array, Float32, MediaFacts, Reason, UInt8
+
+Quality = Literal["lossless"] | int
+
+SWS_FLAGS = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+"""Set on every conversion of size or colour."""
+
+# Demuxers that may open a file. Playlists, image patterns, subtitles and text "videos" are not among them:
+# they follow names to other files, or find a picture in any text.
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,nut,ivf,mxf,dv,rm,"
+    "wav,flac,mp3,aac,w64"
+)
+_ANCHORED = {".mp4": "mp4", ".mov": "mov", ".avi": "avi", ".mkv": "matroska", ".mpg": "mpeg", ".webm": "webm"}
+
+
+def ffmpeg_exe() -> str:
+    """The ffmpeg that does all the work: TKBENCH_FFMPEG, otherwise the binary of the imageio-ffmpeg wheel."""
+    chosen = os.environ.get("TKBENCH_FFMPEG")
+    if chosen:
+        if not Path(chosen).is_file():
+            raise UsageError(f"TKBENCH_FFMPEG={chosen!r} is not a file; unset it to use the bundled ffmpeg")
+        return chosen
+    import imageio_ffmpeg
+
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+@lru_cache(maxsize=4)
+def _ffmpeg_version(exe: str) -> str:
+    said = subprocess.run([exe, "-version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[2]
+
+
+def stack() -> dict[str, str]:
+    """Versions of everything that decides what a pixel or sample is, for signatures and bundles."""
+    from importlib.metadata import version
+
+    import cv2
+
+    packages = {name: version(name) for name in ("av", "mediapipe", "numpy")}
+    return {"ffmpeg": _ffmpeg_version(ffmpeg_exe()), "opencv": str(cv2.__version__), **packages}
+
+
+def resample_indices(times: Array, fps: float = FPS) -> Array:
+    """Which source picture each output frame shows; the law that the `fps` filter of ffmpeg follows.
+
+    times: (N,) seconds, rising, with the first at any value -> (M,) int64 indices into them, where M frames
+    cover the clip up to the last picture.
+
+    >>> resample_indices(np.arange(6) / 30).tolist()
+    [0, 1, 2, 4, 5]
+    """
+    times = np.asarray(times, np.float64)
+    slots = np.floor((times - times[0]) * fps + 0.5).astype(np.int64)
+    return np.searchsorted(slots, np.arange(slots[-1] + 1), side="right") - 1
+
+
+# -- what a file says of itself ------------------------------------------------------------------------------
+
+
+def probe(path: str | Path) -> MediaFacts:
+    """The facts of a media file, from its headers, its packet times and the flags of its first picture.
+
+    Raises BadMedia with a Reason: EMPTY_FILE, UNREADABLE, NOT_A_VIDEO, NO_VIDEO, TRUNCATED or DECODE_ERROR. A
+    file without sound is no error here: `sample_rate` is None.
+    """
+    import av
+
+    file = Path(path)
+    _check_file(file)
+    try:
+        with av.open(
+            str(file.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+        ) as box:
+            return _facts(box, file)
+    except (av.FFmpegError, ValueError, UnicodeError) as error:
+        if isinstance(error, BadMedia):
+            raise
+        raise _unopenable(file, str(error)) from error
+
+
+def _check_file(file: Path) -> None:
+    try:
+        size = file.stat().st_size
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise BadMedia(Reason.UNREADABLE, f"cannot be opened: {error.strerror or error}") from error
+    if size == 0:
+        raise BadMedia(Reason.EMPTY_FILE, "the file has no bytes")
+
+
+def _unopenable(file: Path, said: str) -> BadMedia:
+    """Tell a cut mp4 (its index was still to come) from a file that never was a video."""
+    with file.open("rb") as stream:
+        head = stream.read(12)
+    if head[4:8] == b"ftyp":
+        return BadMedia(Reason.TRUNCATED, "an mp4 without its index (moov): cut off, or never finished")
+    return BadMedia(Reason.NOT_A_VIDEO, f"no known container in {file.stat().st_size} bytes")
+
+
+def _facts(box: Any, file: Path) -> MediaFacts:
+    import av
+
+    if not box.streams.video:
+        raise BadMedia(Reason.NO_VIDEO, "the file has no video stream")
+    video = box.streams.video[0]
+    audio = box.streams.audio[0] if box.streams.audio else None
+    video.codec_context.thread_count = 1
+    turn, times, packets, sound_start, sound_end = None, [], 0, None, 0.0
+    try:
+        for packet in box.demux([stream for stream in (video, audio) if stream is not None]):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if packet.size == 0:
+                continue
+            if packet.stream.type == "video":
+                packets += 1
+                if turn is None:
+                    for frame in packet.decode():
+                        turn = -round(getattr(frame, "rotation", 0) / 90) * 90 % 360
+                        break
+                if stamp is not None and not getattr(packet, "is_discard", False):
+                    times.append(float(stamp * packet.time_base))
+            elif stamp is not None:
+                start = float(stamp * packet.time_base)
+                sound_start = start if sound_start is None else min(sound_start, start)
+                sound_end = max(sound_end, start + float((packet.duration or 0) * packet.time_base))
+    except av.FFmpegError as error:
+        raise BadMedia(Reason.DECODE_ERROR, f"packet {packets}: {error}") from error
+    if not times:
+        raise BadMedia(
+            Reason.NO_VIDEO if not packets else Reason.DECODE_ERROR, "the video stream holds no picture"
+        )
+    _check_length(box, video, packets, times)
+    context = video.codec_context
+    # Packets come in decoding order, and stamps may be missing or double in old containers; B-pictures sort.
+    stamps = np.unique(np.asarray(times))
+    step = float(np.median(np.diff(stamps))) if len(stamps) > 1 else float(1 / (video.average_rate or FPS))
+    duration = float(stamps[-1] - stamps[0]) + step
+    steps = np.diff(stamps)
+    uneven = bool(len(steps) > 2 and np.abs(steps - step).max() > max(0.0021, 0.05 * step))
+    n_frames = len(stamps) if len(stamps) > packets // 2 else packets
+    width, height = context.width, context.height
+    aspect = video.sample_aspect_ratio
+    if aspect and aspect > 0 and aspect != 1:
+        width = max(2, round(width * float(aspect) / 2) * 2)
+    if turn in (90, 270):
+        width, height = height, width
+    first_sound = None
+    if audio is not None:
+        # The stream's own start leaves out the encoder's priming samples, which the first packet still
+        # counts.
+        first_sound = (
+            float(audio.start_time * audio.time_base) if audio.start_time is not None else sound_start
+        )
+    if first_sound is None:
+        audio = None  # a declared stream without a single packet is no sound
+    return MediaFacts(
+        width=width,
+        height=height,
+        rotation=turn or 0,
+        fps=round(n_frames / duration, 6),
+        vfr=uneven,
+        n_frames=n_frames,
+        duration=round(duration, 6),
+        video_codec=context.name,
+        pix_fmt=str(context.pix_fmt),
+        start_offset=round(first_sound - stamps[0], 6) if first_sound is not None else 0.0,
+        sample_rate=audio.rate if audio is not None else None,
+        channels=audio.channels if audio is not None else None,
+        audio_codec=audio.codec_context.name if audio is not None else None,
+        audio_duration=round(sound_end - first_sound, 6) if first_sound is not None else None,
+    )
+
+
+def _check_length(box: Any, video: Any, packets: int, times: Sequence[float]) -> None:
+    """Refuse a file whose header promises clearly more than its packets hold."""
+    promised = video.frames or 0
+    if promised - packets > max(2, promised // 100):
+        raise BadMedia(Reason.TRUNCATED, f"{packets} of {promised} pictures are in the file")
+    if box.format.name.split(",")[0] in ("matroska", "flv") and box.duration:
+        told, there = box.duration / 1e6, max(times) - min(times)
+        if told - there > max(1.0, 0.1 * told):
+            raise BadMedia(Reason.TRUNCATED, f"{there:.1f} s of the {told:.1f} s that the header tells")
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A window of the shown picture and the size it is brought to, in pixels; all even."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    out_width: int
+    out_height: int
+
+
+def read_video(source: str | Path | bytes, *, fps: int = FPS) -> UInt8:
+    """A whole clip as (T, H, W, 3) uint8 RGB, resampled to `fps` by time stamps; bytes are an mp4 in memory.
+
+    For short clips and shard members: all frames are held at once. Raises BadMedia.
+    """
+    with _as_file(source, ".mp4") as path:
+        facts = probe(path)
+        # A clip that lacks pictures at its end is refused by `stream`; so the array is filled as frames come.
+        return _stack(stream_frames(path, facts=facts, fps=fps), facts)
+
+
+def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
+    expected = max(1, int(facts.duration * FPS) + 2)
+    whole = np.empty((expected, facts.height, facts.width, 3), np.uint8)
+    count = 0
+    for frame in frames:
+        if count == len(whole):
+            whole = np.concatenate([whole, np.empty_like(whole)])
+        whole[count] = frame
+        count += 1
+    return whole[:count]
+
+
+def read_audio(source: str | Path | bytes, *, rate: int = SAMPLE_RATE) -> Float32:
+    """The sound as (S,) float32 mono in [-1, 1), with sample 0 at the first video frame (if there is video).
+
+    Gaps in the sound's time stamps are filled with silence. Raises BadMedia (NO_AUDIO where there is none).
+    """
+    with _as_file(source, ".bin") as path:
+        offset = _sound_origin(path)
+        sound = _ffmpeg().input(_url(path), **_INPUT)
+        out = _sound_filter(sound, offset, rate).output("pipe:", format="s16le", **_BITEXACT)
+        done = _finish(out.compile(cmd=ffmpeg_exe()), Path(path))
+    return np.frombuffer(done, "<i2").astype(np.float32) / 32768.0
+
+
+def _sound_origin(path: Path) -> float:
+    """Absolute time stamp of the first frame in seconds (of the first sample, in a file without video)."""
+    import av
+
+    _check_file(path)
+    try:
+        with av.open(
+            str(path.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+        ) as box:
+            if not box.streams.audio:
+                raise BadMedia(Reason.NO_AUDIO, "the file has no audio stream")
+            stream = box.streams.video[0] if box.streams.video else box.streams.audio[0]
+            return _first_time(box, stream)
+    except av.FFmpegError as error:
+        raise _unopenable(path, str(error)) from error
+
+
+def _first_time(box: Any, stream: Any) -> float:
+    if stream.start_time is not None:
+        return float(stream.start_time * stream.time_base)
+    stamps = [
+        packet.pts
+        for packet, _ in zip(box.demux(stream), range(64), strict=False)
+        if packet.pts is not None and not packet.is_discard
+    ]
+    return float(min(stamps) * stream.time_base) if stamps else 0.0
+
+
+def stream_frames(
+    path: str | Path,
+    *,
+    facts: MediaFacts,
+    fps: int | None = FPS,
+    cut: Cut | None = None,
+    picture: tuple[int, int] | None = None,
+    pixels: Literal["rgb24", "yuv420p"] = "rgb24",
+    keyframes: bool = False,
+    seconds: float | None = None,
+    canvas: Path | None = None,
+    canvas_quality: Quality | Literal["copy"] = "lossless",
+    sound: Path | None = None,
+    said: list[str] | None = None,
+) -> Iterator[UInt8]:
+    """Decode a file once and yield its pictures one by one; memory does not grow with its length.
+
+    Yields (H, W, 3) RGB, or (H * 3 // 2, W) planar YUV 4:2:0, valid until the next one is asked for.
+    fps: None keeps the source's pictures as they come. cut: the canvas. picture: (width, height) of what is
+    yielded, if that is not the canvas. keyframes, seconds: only pictures that stand alone, only the first
+    seconds. canvas: a file that gets the canvas on the way, by `canvas_quality` ("copy" moves the packets
+    unchanged). sound: a file that gets raw 16-bit little-endian mono at 16 kHz, from the first frame on.
+    said: gets the lines that ffmpeg wrote about damage.
+
+    Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded.
+    """
+    file = Path(path)
+    source = {
+        **_INPUT,
+        **({"skip_frame": "nokey"} if keyframes else {}),
+        **({"t": seconds} if seconds else {}),
+    }
+    fed = _ffmpeg().input(_url(file), **source)
+    video = fed["v:0"]
+    if fps is not None:
+        video = video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
+    video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
+    shape = (facts.width, facts.height)
+    if cut is not None:
+        shape = (cut.out_width, cut.out_height)
+        if (cut.x, cut.y, cut.width, cut.height) != (0, 0, facts.width, facts.height):
+            video = video.filter("crop", cut.width, cut.height, cut.x, cut.y, exact=1)
+        if (cut.width, cut.height) != shape:
+            video = video.filter("scale", *shape, flags=SWS_FLAGS.replace("bilinear", "area"))
+    outputs = []
+    if canvas is not None and canvas_quality != "copy":
+        branches = video.filter("format", "yuv420p").filter_multi_output("split")
+        video = branches[0]
+        outputs.append(branches[1].output(_url(canvas), format="mp4", **_codec(canvas_quality), **_MP4))
+    elif canvas is not None:
+        outputs.append(fed["v:0"].output(_url(canvas), format="mp4", vcodec="copy", **_MP4_COPY))
+    if picture is not None and picture != shape:
+        video, shape = video.filter("scale", *picture, flags="bilinear+bitexact"), picture
+    if pixels == "rgb24":
+        # Only a filter of our own carries our flags; one that ffmpeg puts in by itself would not.
+        video = video.filter("scale", flags=SWS_FLAGS, out_range="full")
+    raw = {"format": "rawvideo", "pix_fmt": pixels, "fps_mode": "passthrough", **_BITEXACT}
+    outputs.insert(0, video.output("pipe:", **raw))
+    if sound is not None:
+        outputs.append(
+            _sound_filter(fed, _first_stamp(file), SAMPLE_RATE).output(
+                _url(sound), format="s16le", **_BITEXACT
+            )
+        )
+    graph = outputs[0] if len(outputs) == 1 else _ffmpeg().merge_outputs(*outputs)
+    command = graph.global_args(*_GLOBAL).compile(cmd=ffmpeg_exe(), overwrite_output=True)
+    size = (shape[1], shape[0], 3) if pixels == "rgb24" else (shape[1] * 3 // 2, shape[0])
+    yield from _pictures(command, size, file, said)
+
+
+def _first_stamp(path: Path) -> float:
+    import av
+
+    with av.open(
+        str(path.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+    ) as box:
+        return _first_time(box, box.streams.video[0])
+
+
+def _pictures(
+    command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None
+) -> Iterator[UInt8]:
+    buffer = np.empty(size, np.uint8)
+    view = memoryview(buffer).cast("B")
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0
+        )
+        assert process.stdout is not None
+        try:
+            while _fill(process.stdout, view):
+                yield buffer
+            code = process.wait()
+        finally:
+            # Left early by the caller, or by an error: the child must not outlive the generator.
+            process.stdout.close()
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        lines = _said(errors, file)
+        if said is not None:
+            said += lines
+        if code != 0:
+            raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
+
+
+def _fill(pipe: IO[bytes], view: memoryview) -> bool:
+    """Fill `view` from the pipe; False at its end (a part of a picture is not a picture)."""
+    filled = 0
+    while filled < len(view):
+        count = pipe.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not count:
+            return False
+        filled += count
+    return True
+
+
+# -- writing -------------------------------------------------------------------------------------------------
+
+
+def write_video(
+    path: str | Path,
+    frames: Iterable[UInt8],
+    *,
+    fps: float = FPS,
+    audio: Array | None = None,
+    sample_rate: int = SAMPLE_RATE,
+    quality: Quality = "lossless",
+    audio_codec: Literal["aac", "pcm"] = "aac",
+    frame_times: Sequence[float] | None = None,
+    rotation: int = 0,
+    audio_offset: float = 0.0,
+) -> None:
+    """Write frames (H, W, 3) uint8 RGB, and sound, as H.264; the container follows the suffix (.mp4 .mov .mkv
+    .avi).
+
+    audio: (S,) or (S, channels), int16 or float in [-1, 1]. quality: "lossless" (every YUV value kept) or an
+    x264 crf. frame_times: seconds of each frame, rising: a file of variable rate. rotation: clockwise degrees
+    (0, 90, 180, 270) that players shall turn the pictures by. audio_offset: seconds by which the sound starts
+    after the first frame; negative: before.
+
+    The file appears under its name when it is complete, and its bytes are the same from run to run.
+    Raises BadInput for frames of odd or changing size, UsageError for a suffix or setting that cannot be
+    written.
+    """
+    file = Path(path).absolute()
+    if file.suffix.lower() not in _ANCHORED:
+        raise UsageError(f"{file.name}: cannot write {file.suffix or 'a file without suffix'}; use .mp4")
+    stream = iter(frames)
+    first = next(stream, None)
+    if first is None:
+        raise BadInput(f"{file.name}: no frame to write")
+    height, width = _check_frame(first, first)
+    if width % 2 or height % 2:
+        raise BadInput(f"{file.name}: frames are {width}x{height}; H.264 in 4:2:0 needs even sides")
+    if rotation % 90:
+        raise UsageError(f"{file.name}: rotation {rotation} is not a multiple of 90 degrees")
+    checked = (_frame_bytes(frame, first) for frame in chain((first,), stream))
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as folder:
+        done = Path(folder) / f"out{file.suffix.lower()}"
+        if frame_times is None:
+            video = _ffmpeg().input(
+                "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=_rate(fps)
+            )
+        else:
+            video = _ffmpeg().input("pipe:", format="nut")
+            checked = _timed(checked, frame_times, (width, height))
+        video = video.video.filter(
+            "scale", flags=SWS_FLAGS, in_range="full", out_range="limited", out_color_matrix="bt709"
+        )
+        video = video.filter("format", "yuv420p").filter(
+            "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
+        )
+        inputs = [video]
+        if audio is not None:
+            inputs.append(_sound_input(audio, sample_rate, Path(folder) / "sound.raw", audio_offset))
+        extra = {} if audio is None else {"acodec": "aac" if audio_codec == "aac" else "pcm_s16le"}
+        if extra.get("acodec") == "aac":
+            extra["b:a"] = "128k"
+        timing = (
+            {"fps_mode": "passthrough"}
+            if frame_times is None
+            else {"fps_mode": "vfr", "enc_time_base": "1:90000"}
+        )
+        muxer = _ANCHORED[file.suffix.lower()]
+        options = {**_codec(quality), **(_MP4 if muxer in ("mp4", "mov") else _BITEXACT), **timing, **extra}
+        if frame_times is not None:
+            options["bf"] = 0
+        _feed(_compile(_ffmpeg().output(*inputs, _url(done), format=muxer, **options)), checked, file)
+        if rotation % 360:
+            done = _turned(done, rotation, muxer)
+        _sync(done)
+        done.replace(file)
+
+
+def _turned(path: Path, rotation: int, muxer: str) -> Path:
+    """Copy the packets into a file whose header tells players to turn the picture."""
+    out = path.with_name(f"turned{path.suffix}")
+    fed = _ffmpeg().input(_url(path), display_rotation=-(rotation % 360))
+    options = {"c": "copy", "map": "0", **(_MP4_COPY if muxer in ("mp4", "mov") else _BITEXACT)}
+    _finish(_compile(fed.output(_url(out), format=muxer, **options)), path)
+    return out
+
+
+def _sound_input(audio: Array, rate: int, raw: Path, offset: float) -> Any:
+    sound = np.asarray(audio)
+    if sound.ndim not in (1, 2) or (sound.dtype != np.int16 and sound.dtype.kind != "f"):
+        raise BadInput(
+            f"audio is {sound.dtype} {sound.shape}, expected int16 or float, (S,) or (S, channels)"
+        )
+    raw.write_bytes(to_int16(sound).tobytes())
+    channels = 1 if sound.ndim == 1 else sound.shape[1]
+    late = {"itsoffset": f"{offset:.6f}"} if offset else {}
+    return _ffmpeg().input(_url(raw), format="s16le", ar=rate, ac=channels, **late).audio
+
+
+def to_int16(audio: Array) -> Array:
+    """Sound as 16-bit samples; float in [-1, 1] is scaled by 32768, rounded and clipped."""
+    if audio.dtype == np.int16:
+        return audio.astype("<i2")
+    return np.clip(np.rint(audio.astype(np.float64) * 32768.0), -32768, 32767).astype("<i2")
+
+
+def write_flac(audio: Array, *, rate: int = SAMPLE_RATE) -> bytes:
+    """(S,) sound as the bytes of a 16-bit FLAC file."""
+    import io
+
+    import soundfile
+
+    out = io.BytesIO()
+    soundfile.write(out, to_int16(np.asarray(audio)), rate, format="FLAC", subtype="PCM_16")
+    return out.getvalue()
+
+
+def read_flac(data: bytes) -> Float32:
+    """(S,) float32 from the bytes of a FLAC or WAV file, in process: what shards hold."""
+    import io
+
+    import soundfile
+
+    sound, _ = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=False)
+    return np.asarray(sound, np.float32)
+
+
+def write_wav(path: str | Path, audio: Array, *, rate: int = SAMPLE_RATE) -> None:
+    """(S,) sound as a 16-bit WAV file."""
+    import soundfile
+
+    soundfile.write(str(path), to_int16(np.asarray(audio)), rate, format="WAV", subtype="PCM_16")
+
+
+def encode_planes(
+    path: Path, frames: Iterable[UInt8], *, size: tuple[int, int], quality: Quality, tags: Mapping[str, str]
+) -> None:
+    """Write planar YUV 4:2:0 frames (H * 3 // 2, W) to an mp4 at 25 fps without touching their values.
+
+    tags: `color_range`, `colorspace` and the like, as ffmpeg names them, of the stream that the frames came
+    from.
+    """
+    video = _ffmpeg().input("pipe:", format="rawvideo", pix_fmt="yuv420p", s=f"{size[0]}x{size[1]}", r=FPS)
+    video = video.video.filter("setparams", **tags) if tags else video.video
+    out = video.output(_url(path), format="mp4", fps_mode="passthrough", **_codec(quality), **_MP4)
+    _feed(_compile(out), (np.ascontiguousarray(frame).data.cast("B") for frame in frames), path)
+
+
+# -- ffmpeg --------------------------------------------------------------------------------------------------
+
+_GLOBAL = (
+    "-hide_banner",
+    "-nostdin",
+    "-loglevel",
+    "error",
+    "-filter_threads",
+    "1",
+    "-filter_complex_threads",
+    "1",
+)
+# copyts: time stamps stay those of the file, so that the two streams keep their distance to each other.
+_INPUT: dict[str, Any] = {
+    "threads": 1,
+    "format_whitelist": FORMATS,
+    "protocol_whitelist": "file",
+    "copyts": None,
+}
+_BITEXACT: dict[str, Any] = {
+    "fflags": "+bitexact",
+    "flags:v": "+bitexact",
+    "flags:a": "+bitexact",
+    "map_metadata": -1,
+}
+_MP4: dict[str, Any] = {**_BITEXACT, "movflags": "+faststart", "video_track_timescale": 90000, "threads": 1}
+_MP4_COPY: dict[str, Any] = {"fflags": "+bitexact", "map_metadata": -1, "movflags": "+faststart"}
+
+
+def _ffmpeg() -> Any:
+    import ffmpeg
+
+    return ffmpeg
+
+
+def _codec(quality: Quality) -> dict[str, Any]:
+    if quality == "lossless":
+        return {"vcodec": "libx264", "preset": "ultrafast", "qp": 0}
+    if isinstance(quality, int) and 0 < quality <= 51:
+        return {"vcodec": "libx264", "preset": "veryfast", "crf": quality}
+    raise UsageError(f"quality {quality!r} is neither 'lossless' nor an x264 crf from 1 to 51")
+
+
+def _rate(fps: float) -> str:
+    from fractions import Fraction
+
+    exact = Fraction(fps).limit_denominator(1001)
+    return f"{exact.numerator}/{exact.denominator}"
+
+
+def _url(path: str | Path) -> str:
+    """An absolute name behind `file:`, so that no dash, colon or blank in it means anything to ffmpeg."""
+    return f"file:{Path(path).absolute()}"
+
+
+def _sound_filter(fed: Any, origin: float, rate: int) -> Any:
+    """The first audio stream as mono at `rate`, from `origin` (a time stamp in seconds) on."""
+    sound = fed["a:0"].filter("asetpts", f"PTS-({origin:.9f})/TB")
+    # async=1 with first_pts: silence where the sound starts late or has a gap, a cut where it starts early.
+    sound = sound.filter("aresample", rate, **{"async": 1}, first_pts=0)
+    return sound.filter("aformat", sample_fmts="s16", sample_rates=rate, channel_layouts="mono")
+
+
+def _compile(graph: Any) -> list[str]:
+    return list(graph.global_args(*_GLOBAL).compile(cmd=ffmpeg_exe(), overwrite_output=True))
+
+
+def _finish(command: Sequence[str], file: Path) -> bytes:
+    """Run to the end; its stdout, or BadMedia with the last line that it wrote."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = _clean(done.stderr, file)
+        raise BadMedia(
+            Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {done.returncode}"
+        )
+    return done.stdout
+
+
+def _feed(command: Sequence[str], chunks: Iterable[Any], file: Path) -> None:
+    """Write chunks to the stdin of an encoder and wait for it."""
+    command = [word for word in command if word != "-nostdin"]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+        assert process.stdin is not None
+        broken = False
+        try:
+            for chunk in chunks:
+                process.stdin.write(chunk)
+            process.stdin.close()
+            code = process.wait()
+        except BrokenPipeError:
+            # The encoder ended first; what it said is the true error.
+            broken, code = True, process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        lines = _said(errors, file)
+    if code != 0 or broken:
+        raise UsageError(
+            f"{file.name}: could not be written: {lines[-1] if lines else f'ffmpeg code {code}'}"
+        )
+
+
+def _said(errors: IO[bytes], file: Path) -> list[str]:
+    errors.seek(0)
+    return _clean(errors.read(1 << 20), file)
+
+
+def _clean(text: bytes, file: Path) -> list[str]:
+    """The lines of ffmpeg without addresses and folder names, which differ from run to run."""
+    lines = []
+    for line in text.decode("utf-8", "replace").splitlines():
+        short = re.sub(r"^\[([\w:/,.#]+)( [^\]]*)? @ 0x[0-9a-f]+\]", r"[\1]", line.strip())
+        short = (
+            re.sub(r" @ 0x[0-9a-f]+", "", short).replace(_url(file), file.name).replace(str(file), file.name)
+        )
+        if short and (not lines or lines[-1] != short):
+            lines.append(short)
+    return lines
+
+
+def _check_frame(frame: UInt8, like: UInt8) -> tuple[int, int]:
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != like.shape:
+        raise BadInput(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {(*like.shape[:2], 3)}")
+    return frame.shape[0], frame.shape[1]
+
+
+def _frame_bytes(frame: UInt8, like: UInt8) -> memoryview:
+    _check_frame(frame, like)
+    return np.ascontiguousarray(frame).data.cast("B")
+
+
+def _timed(chunks: Iterable[memoryview], times: Sequence[float], size: tuple[int, int]) -> Iterator[bytes]:
+    """The frames as a NUT stream, the plainest container whose raw pictures carry time stamps."""
+    import io
+    from fractions import Fraction
+
+    import av
+
+    if any(late <= early for early, late in pairwise(times)):
+        raise BadInput("frame_times must rise")
+    sink = io.BytesIO()
+    with av.open(sink, "w", format="nut") as box:
+        stream = box.add_stream("rawvideo", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = size[0], size[1], "rgb24"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 90000)
+        for chunk, time in zip(chunks, times, strict=True):
+            picture = np.frombuffer(chunk, np.uint8).reshape(size[1], size[0], 3)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = round(time * 90000), Fraction(1, 90000)
+            for packet in stream.encode(frame):
+                box.mux(packet)
+            yield _drain(sink)
+        for packet in stream.encode():
+            box.mux(packet)
+    yield _drain(sink)
+
+
+def _drain(sink: Any) -> bytes:
+    data = bytes(sink.getvalue())
+    sink.seek(0)
+    sink.truncate()
+    return data
+
+
+@contextmanager
+def _as_file(source: str | Path | bytes, suffix: str) -> Iterator[Path]:
+    """The path itself, or a temporary file with these bytes: an mp4 cannot be read from a pipe."""
+    if not isinstance(source, bytes):
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory(prefix="tkbench-") as folder:
+        path = Path(folder) / f"member{suffix}"
+        path.write_bytes(source)
+        yield path
+
+
+def _sync(path: Path) -> None:
+    """Push a file to the disk before it gets its name, so that a crash leaves all of it or nothing."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
