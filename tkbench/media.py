@@ -157,7 +157,11 @@ def _facts(box: Any, file: Path) -> MediaFacts:
                     times.append(float(stamp * packet.time_base))
             elif stamp is not None:
                 start = float(stamp * packet.time_base)
-                sound_start = start if sound_start is None else min(sound_start, start)
+                if sound_start is None:
+                    # Decoded, because a packet's time still counts the encoder's priming samples.
+                    sound_start = next(
+                        (float(frame.time) for frame in packet.decode() if frame.time is not None), None
+                    )
                 sound_end = max(sound_end, start + float((packet.duration or 0) * packet.time_base))
     except av.FFmpegError as error:
         raise BadMedia(Reason.DECODE_ERROR, f"packet {packets}: {error}") from error
@@ -180,15 +184,9 @@ def _facts(box: Any, file: Path) -> MediaFacts:
         width = max(2, round(width * float(aspect) / 2) * 2)
     if turn in (90, 270):
         width, height = height, width
-    first_sound = None
-    if audio is not None:
-        # The stream's own start leaves out the encoder's priming samples, which the first packet still
-        # counts.
-        first_sound = (
-            float(audio.start_time * audio.time_base) if audio.start_time is not None else sound_start
-        )
-    if first_sound is None:
-        audio = None  # a declared stream without a single packet is no sound
+    if sound_start is None:
+        audio = None  # a declared stream that gives no sample is no sound
+    first = _first_time(box, video, default=float(stamps[0]))
     return MediaFacts(
         width=width,
         height=height,
@@ -199,11 +197,11 @@ def _facts(box: Any, file: Path) -> MediaFacts:
         duration=round(duration, 6),
         video_codec=context.name,
         pix_fmt=str(context.pix_fmt),
-        start_offset=round(first_sound - stamps[0], 6) if first_sound is not None else 0.0,
+        start_offset=round(sound_start - first, 6) if sound_start is not None else 0.0,
         sample_rate=audio.rate if audio is not None else None,
         channels=audio.channels if audio is not None else None,
         audio_codec=audio.codec_context.name if audio is not None else None,
-        audio_duration=round(sound_end - first_sound, 6) if first_sound is not None else None,
+        audio_duration=round(sound_end - sound_start, 6) if sound_start is not None else None,
     )
 
 
@@ -286,9 +284,12 @@ def _sound_origin(path: Path) -> float:
         raise _unopenable(path, str(error)) from error
 
 
-def _first_time(box: Any, stream: Any) -> float:
+def _first_time(box: Any, stream: Any, default: float | None = None) -> float:
+    """Time stamp of a stream's first picture or sample as ffmpeg will give it, in seconds."""
     if stream.start_time is not None:
         return float(stream.start_time * stream.time_base)
+    if default is not None:
+        return default
     stamps = [
         packet.pts
         for packet, _ in zip(box.demux(stream), range(64), strict=False)
@@ -509,8 +510,8 @@ def _sound_input(audio: Array, rate: int, raw: Path, offset: float) -> Any:
         )
     raw.write_bytes(to_int16(sound).tobytes())
     channels = 1 if sound.ndim == 1 else sound.shape[1]
-    late = {"itsoffset": f"{offset:.6f}"} if offset else {}
-    return _ffmpeg().input(_url(raw), format="s16le", ar=rate, ac=channels, **late).audio
+    sound_in = _ffmpeg().input(_url(raw), format="s16le", ar=rate, ac=channels).audio
+    return sound_in.filter("asetpts", f"PTS+({offset:.6f})/TB") if offset else sound_in
 
 
 def to_int16(audio: Array) -> Array:
