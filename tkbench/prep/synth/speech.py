@@ -1,0 +1,202 @@
+"""Text to speech with exact phoneme times: espeak-ng, called in this process.
+
+The shared library and its voice data come with the `espeakng-loader` wheel (extra `tkbench[synth]`). espeak-ng is
+GPL-3.0: it is loaded when speech is first asked for, and nothing else in tkbench needs it. Interface: `speak_lib.h`
+of espeak-ng 1.5x (events carry the sample at which a phoneme or word begins).
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tkbench.errors import MissingExtra, TkbenchError, UsageError
+from tkbench.types import SAMPLE_RATE, Float32, Word
+
+INSTALL = "the synthetic corpus needs espeak-ng: pip install 'tkbench[synth]'"
+
+# speak_lib.h
+_AUDIO_SYNCHRONOUS = 2
+_INIT_PHONEME_EVENTS = 0x0001
+_INIT_PHONEME_IPA = 0x0002
+_INIT_DONT_EXIT = 0x8000
+_CHARS_UTF8 = 1
+_ENDPAUSE = 0x1000
+_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+_EVENT_END, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
+_CHUNK_MS = 200
+
+STRESS = "ˈˌ"
+_STOPS = tuple("pbtdkɡgʔ")
+_QUIET = 0.02  # of the loudest sample: below it a closure is silent
+_CLOSURE = 0.13  # s, the longest closure that is searched for
+_KEEP = 0.02  # s that the phoneme before a stop keeps at least
+
+Int16 = npt.NDArray[np.int16]
+Event = tuple[int, Any, int]
+"""(type, phoneme or (text position, length), sample)"""
+
+
+class _Id(ctypes.Union):
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _Id),
+    ]
+
+
+_CALLBACK = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How one speaker sounds. `name` is an espeak-ng voice, with a variant after the plus."""
+
+    name: str
+    pitch: int = 50
+    """0-99, espeak-ng's scale around the voice's own pitch."""
+    range: int = 50
+    """0-99, how much the pitch moves."""
+    rate: int = 165
+    """Words per minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One spoken text. Times are seconds from the first sample."""
+
+    audio: Float32
+    """(S,) mono 16 kHz, peak 0.7."""
+    phonemes: tuple[Word, ...]
+    """IPA with stress marks, in order, end of one = start of the next; "" marks a pause."""
+    words: tuple[Word, ...]
+
+
+def synthesize(text: str, voice: Voice) -> Utterance:
+    """Say `text` with `voice`.
+
+    Raises MissingExtra without the wheel, UsageError for a voice that espeak-ng does not have.
+    The same arguments give the same samples, whatever was said before (the library is started anew each time).
+    """
+    pcm, rate, events = _run(text, voice)
+    if not len(pcm) or not np.any(pcm):
+        raise UsageError(f"espeak-ng said nothing for {text!r} with voice {voice.name!r}")
+    phonemes = _phonemes(events, pcm, rate)
+    audio = _resample(pcm, rate)
+    audio *= np.float32(0.7 / np.abs(audio).max())
+    return Utterance(audio, tuple(phonemes), tuple(_words(text, events, phonemes, rate)))
+
+
+def _phonemes(events: list[Event], pcm: Int16, rate: int) -> list[Word]:
+    """Spans from phoneme events, with the closure of a stop given to the stop.
+
+    espeak-ng announces a stop at its release: the silence that the closed mouth makes comes before the event.
+    """
+    spans = [[phone, at] for kind, phone, at in events if kind == _EVENT_PHONEME]
+    loud = np.abs(pcm.astype(np.int32)) > _QUIET * int(np.abs(pcm.astype(np.int32)).max())
+    for i, (phone, at) in enumerate(spans):
+        if phone.strip(STRESS)[:1] in _STOPS:
+            before = spans[i - 1] if i else ["", 0]
+            floor = max(before[1] + int(_KEEP * rate), at - int(_CLOSURE * rate))
+            voiced = np.flatnonzero(loud[floor:at]) if floor < at else np.zeros(0, int)
+            spans[i][1] = min(at, floor + int(voiced[-1]) + 1) if len(voiced) else min(at, floor)
+    spans.append(["", len(pcm)])
+    found: list[Word] = []
+    for (phone, at), (_, end) in itertools.pairwise(spans):
+        if found and found[-1].text == phone == "":
+            found[-1] = Word("", found[-1].start, end / rate)
+        elif end > at:
+            found.append(Word(phone, at / rate, end / rate))
+    return found
+
+
+def _words(text: str, events: list[Event], phonemes: list[Word], rate: int) -> Iterator[Word]:
+    """Words from word events: from the first phoneme at or after the event to the last before the next one."""
+    marks = [(where, at / rate) for kind, where, at in events if kind == _EVENT_WORD]
+    bounds = [at for _, at in marks[1:]] + [phonemes[-1].end + 1.0]
+    for ((position, length), at), limit in zip(marks, bounds, strict=True):
+        # A stop's closure reaches back to before its word event, so the middle decides.
+        said = [p for p in phonemes if p.text and at <= (p.start + p.end) / 2 < limit]
+        if said:
+            yield Word(text[position - 1 : position - 1 + length], said[0].start, said[-1].end)
+
+
+def _resample(pcm: Int16, rate: int) -> Float32:
+    """int16-scaled samples at `rate` -> [-1, 1] at 16 kHz; linear-phase filter, so no shift in time."""
+    from scipy.signal import resample_poly
+
+    divisor = int(np.gcd(rate, SAMPLE_RATE))
+    out = resample_poly(pcm.astype(np.float32) / np.float32(32768), SAMPLE_RATE // divisor, rate // divisor)
+    return np.asarray(out, np.float32)
+
+
+def _library() -> tuple[ctypes.CDLL, bytes]:
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise MissingExtra(INSTALL) from error
+    return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
+
+
+def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
+    """One run of the library: int16 samples, their rate, and (type, phoneme or (position, length), sample)."""
+    library, data = _library()
+    flags = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
+    rate = library.espeak_Initialize(_AUDIO_SYNCHRONOUS, _CHUNK_MS, data, flags)
+    if rate <= 0:
+        raise TkbenchError(f"espeak-ng did not start (code {rate}) with data in {data.decode()}")
+    library.espeak_ng_SetRandSeed(1)
+    chunks: list[Any] = []
+    events: list[Event] = []
+
+    def take(wav: Any, count: int, event: Any) -> int:
+        if count > 0:
+            chunks.append(np.ctypeslib.as_array(wav, (count,)).copy())
+        i = 0
+        while event[i].type != _EVENT_END:
+            e = event[i]
+            if e.type == _EVENT_PHONEME:
+                raw = bytes(ctypes.string_at(ctypes.addressof(e.id), 8)).split(b"\0")[0]
+                events.append((e.type, raw.decode("utf-8", "ignore"), e.sample))
+            elif e.type == _EVENT_WORD:
+                events.append((e.type, (e.text_position, e.length), e.sample))
+            i += 1
+        return 0
+
+    callback = _CALLBACK(take)
+    try:
+        if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+            raise UsageError(f"espeak-ng has no voice {voice.name!r}")
+        library.espeak_SetSynthCallback(callback)
+        for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.range), (_VOLUME, 100)):
+            library.espeak_SetParameter(parameter, value, 0)
+        raw = text.encode()
+        code = library.espeak_Synth(
+            raw, ctypes.c_size_t(len(raw) + 1), 0, 1, 0, _CHARS_UTF8, None, None
+        )
+        if code != 0:
+            raise TkbenchError(f"espeak-ng failed (code {code}) on {text!r}")
+        library.espeak_Synchronize()
+    finally:
+        library.espeak_Terminate()
+        # The synthesiser keeps phase, flutter and noise state in static variables; unloading it is the one reset.
+        _ctypes.dlclose(library._handle)
+    return np.concatenate(chunks) if chunks else np.zeros(0, np.int16), rate, events

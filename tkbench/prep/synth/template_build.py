@@ -1,0 +1,202 @@
+"""Make the face templates of the package from public-domain photographs; run once, by hand, offline.
+
+    python -m tkbench.prep.synth.template_build
+
+Sources: `skimage.data.astronaut()` (NASA, portrait of Eileen Collins, public domain) and `grace_hopper.jpg` of
+matplotlib's sample data (U.S. Navy, James S. Davis, portrait of Grace Hopper, public domain). Both ship inside those
+wheels. The landmarks are found here with MediaPipe Face Mesh, so rendering needs no tracker.
+
+A template is `data/NAME.png` (RGB, and the matte of the person as alpha; 1.5 pixels per canvas unit) and `data/NAME.json`
+(478 landmarks x, y, z in canvas units and the seam where the closed lips meet).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from scipy.interpolate import RBFInterpolator
+
+from tkbench.prep.synth.mesh import (
+    CANVAS,
+    INNER_LOWER,
+    INNER_UPPER,
+    OUTER_LOWER,
+    OUTER_UPPER,
+    OVAL,
+    TEXTURE_SCALE,
+)
+from tkbench.types import Float64, UInt8
+
+DATA = Path(__file__).parent / "data"
+FACE_HEIGHT = 120.0  # canvas units from landmark 10 (top) to 152 (chin)
+CENTRE = (160.0, 166.0)  # canvas point half way between the two
+EYES = ((33, 133, 159, 145), (362, 263, 386, 374))
+
+
+def photographs() -> dict[str, UInt8]:
+    """The two sources, RGB."""
+    import matplotlib.cbook
+    import skimage.data
+
+    hopper = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    bgr = cv2.imread(str(hopper))
+    assert bgr is not None, hopper
+    return {"astronaut": skimage.data.astronaut(), "hopper": cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)}
+
+
+def landmarks_of(photo: UInt8, zoom: float) -> Float64:
+    """(478, 3) Face Mesh landmarks in photo pixels; `zoom` because the mesh is finer on an enlarged picture."""
+    import mediapipe as mp
+
+    large = cv2.resize(photo, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+    with mp.solutions.face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=True) as mesh:
+        found = mesh.process(large).multi_face_landmarks
+    height, width = photo.shape[:2]
+    # A normalised landmark counts from the picture's edge; our pixel centres sit on whole numbers.
+    return np.array([[p.x * width - 0.5, p.y * height - 0.5, p.z * width] for p in found[0].landmark])
+
+
+def to_canvas(points: Float64) -> Float64:
+    """(2, 3) similarity photo -> canvas: upright eyes, mesh `FACE_HEIGHT` high, centred."""
+    left, right = (points[list(eye), :2].mean(0) for eye in EYES)
+    angle = np.arctan2(*(right - left)[::-1])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    ends = points[[10, 152], :2] @ turn.T
+    scale = FACE_HEIGHT / (ends[1, 1] - ends[0, 1])
+    centre = ends.mean(0) * scale
+    return np.hstack([turn * scale, (np.array(CENTRE) - centre)[:, None]])
+
+
+def matte_of(photo: UInt8, points: Float64, hints: dict[str, Any]) -> UInt8:
+    """Alpha of the person by GrabCut from the face polygon and hand-drawn hints (boxes in photo pixels)."""
+    mask = np.full(photo.shape[:2], cv2.GC_PR_BGD, np.uint8)
+    for box in hints["person"]:
+        cv2.fillPoly(mask, [np.array(box, np.int32)], cv2.GC_PR_FGD)
+    cv2.fillPoly(mask, [points[OVAL, :2].astype(np.int32)], cv2.GC_FGD)
+    for polygon in hints.get("sure", []):
+        cv2.fillPoly(mask, [np.array(polygon, np.int32)], cv2.GC_FGD)
+    for polygon in hints["background"]:
+        cv2.fillPoly(mask, [np.array(polygon, np.int32)], cv2.GC_BGD)
+    cv2.setRNGSeed(0)
+    cv2.grabCut(photo, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 8, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    hard = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(hard)
+    hard = (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
+    hard = cv2.morphologyEx(hard, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    hard = cv2.morphologyEx(hard, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    soft = cv2.GaussianBlur(hard.astype(np.float32), (0, 0), 1.2)
+    # Move the edge inwards by about a pixel: what is left of the old background would shine as a rim.
+    return (np.clip((soft - 0.45) / 0.5, 0, 1) * 255).astype(np.uint8)
+
+
+HINTS: dict[str, dict[str, Any]] = {
+    "astronaut": {
+        "person": [[[150, 30], [290, 15], [310, 100], [300, 170], [420, 300], [420, 512], [60, 512], [90, 260], [140, 120]]],
+        "sure": [[[190, 30], [260, 30], [285, 80], [240, 90], [170, 80]], [[190, 180], [250, 180], [300, 300], [150, 300]],
+                 [[120, 220], [160, 270], [200, 300], [290, 300], [310, 240], [320, 400], [100, 400]]],
+        "background": [[[0, 0], [140, 0], [140, 120], [150, 145], [100, 140], [0, 240]],
+                       [[310, 0], [512, 0], [512, 200], [330, 190], [300, 160], [312, 90]],
+                       [[0, 0], [512, 0], [512, 12], [0, 12]]],
+    },
+    "hopper": {
+        "person": [[[140, 20], [380, 20], [390, 260], [512, 400], [512, 600], [0, 600], [20, 400], [150, 280]]],
+        "sure": [[[180, 60], [345, 60], [365, 120], [155, 120]], [[200, 350], [330, 340], [480, 420], [480, 600], [50, 600], [60, 420]]],
+        "background": [[[0, 0], [130, 0], [130, 300], [20, 370], [0, 370]],
+                       [[400, 0], [512, 0], [512, 340], [400, 300]]],
+    },
+}
+
+
+def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float64, Float64]:
+    """Bring the lips of a smiling mouth together.
+
+    photo at texture resolution with `points` in its pixels -> the same with closed lips, the moved points, and the
+    seam (11, 2). Two thin-plate warps, one that carries the upper lip and one that carries the lower, meet there.
+    """
+    upper, lower = points[INNER_UPPER, :2], points[INNER_LOWER, :2]
+    gap = lower - upper
+    middle = (upper[0] + upper[-1]) / 2
+    moved = points.copy()
+    narrow, flat, thick = (0.87, 0.55, 1.18) if name == "astronaut" else (1.0, 1.0, 1.0)
+    seam = upper + 0.56 * gap
+
+    def relax(p: Float64) -> Float64:
+        return np.stack([middle[0] + narrow * (p[:, 0] - middle[0]), p[:, 1]], 1)
+
+    # A smile lifts the corners: take part of that curve away.
+    chord = np.interp(seam[:, 0], [seam[0, 0], seam[-1, 0]], [seam[0, 1], seam[-1, 1]])
+    level = chord + (seam[:, 1] - chord) * flat
+    level += np.mean(seam[3:8, 1] - level[3:8])
+    seam = relax(np.stack([seam[:, 0], level], 1))
+    moved[INNER_UPPER, :2] = moved[INNER_LOWER, :2] = seam
+    ends = (61, 291)
+    for outer, inner in ((OUTER_UPPER, upper), (OUTER_LOWER, lower)):
+        offset = points[outer, :2] - inner
+        offset[:, 1] *= thick
+        moved[outer, :2] = seam + offset
+    for end, k in zip(ends, (0, -1), strict=True):
+        moved[end, :2] = seam[k] + (points[end, :2] - upper[k])
+    lift = float(0.44 * gap[5, 1])
+    chin = [152, 148, 377, 176, 400, 175, 199, 200, 18, 83, 313, 171, 396, 201, 421, 208, 428]
+    moved[chin, 1] -= lift * 0.6
+    still = [i for i in OVAL if i not in chin] + [1, 2, 4, 5, 6, 9, 33, 133, 263, 362, 98, 327, 168, 10, 151, 145, 374]
+    still += [50, 280, 117, 346, 205, 425] if name != "astronaut" else [117, 346]
+    height, width = photo.shape[:2]
+    rim = np.array([[x, y] for x in (0, width / 2, width) for y in (0, height / 2, height)], float)
+    step = 4
+    grid = np.stack(np.meshgrid(np.arange(0, width, step), np.arange(0, height, step)), -1).astype(float)
+    layers = []
+    mask = np.zeros((height, width), np.float32)
+    for inner, outer, bite in ((INNER_UPPER, OUTER_UPPER, -1.1), (INNER_LOWER, OUTER_LOWER, 1.1)):
+        use = list(dict.fromkeys(inner + outer[1:-1] + list(ends) + chin + still))
+        src = points[use, :2].copy()
+        # Take the edge a little inside the lip, away from the teeth.
+        src[1 : len(inner) - 1, 1] += bite * np.minimum(1, gap[1:-1, 1] / 4)
+        back = RBFInterpolator(np.vstack([moved[use, :2], rim]), np.vstack([src - moved[use, :2], rim * 0]), kernel="thin_plate_spline")
+        field = back(grid.reshape(-1, 2)).reshape(*grid.shape).astype(np.float32)
+        full = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
+        xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        # resize aligns pixel areas, not nodes: sample the coarse grid at the right places instead.
+        full = cv2.remap(field, xs / step, ys / step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        layers.append(cv2.remap(photo, xs + full[..., 0], ys + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    line = np.interp(np.arange(width), seam[:, 0], seam[:, 1])
+    mask = np.clip(np.arange(height)[:, None] - line[None] + 0.5, 0, 1)[..., None]
+    closed = layers[0] * (1 - mask) + layers[1] * mask
+    return np.clip(closed, 0, 255).astype(np.uint8), moved, seam
+
+
+def build(name: str, photo: UInt8) -> tuple[UInt8, dict[str, Any]]:
+    """RGBA texture and the JSON record of one template."""
+    points = landmarks_of(photo, 1.5)
+    matte = matte_of(photo, points, HINTS[name])
+    affine = to_canvas(points)
+    size = int(CANVAS * TEXTURE_SCALE)
+    # Canvas unit c is texture pixel c * TEXTURE_SCALE.
+    texture_affine = affine * TEXTURE_SCALE
+    rgb = cv2.warpAffine(photo, texture_affine, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    alpha = cv2.warpAffine(matte, texture_affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    scale = np.sqrt(abs(np.linalg.det(affine[:, :2])))
+    canvas = np.hstack([points[:, :2] @ affine[:, :2].T + affine[:, 2], points[:, 2:] * scale])
+    closed, moved, seam = close_mouth(rgb, canvas * TEXTURE_SCALE, name)
+    record = {
+        "landmarks": np.round(moved / TEXTURE_SCALE, 3).tolist(),
+        "seam": np.round(seam / TEXTURE_SCALE, 3).tolist(),
+    }
+    return np.dstack([closed, alpha]), record
+
+
+def main() -> None:
+    """Write the templates beside this file."""
+    DATA.mkdir(exist_ok=True)
+    for name, photo in photographs().items():
+        texture, record = build(name, photo)
+        cv2.imwrite(str(DATA / f"{name}.png"), cv2.cvtColor(texture, cv2.COLOR_RGBA2BGRA))
+        (DATA / f"{name}.json").write_text(json.dumps(record) + "\n")
+
+
+if __name__ == "__main__":
+    main()
