@@ -1,0 +1,15 @@
+"""Metrics by name. A protocol's settings are the keyword arguments of the class behind the name.
+
+Other packages add theirs by an entry point in the group `tkbench.metrics`; `base.py` says what a metric has.
+"""
+
+from __future__ import annotations
+
+from tkbench.registry import Registry
+
+registry = Registry("metric", "tkbench.metrics")
+registry.add("sync", "tkbench.metrics.sync:Sync")
+registry.add("psnr", "tkbench.metrics.image:Psnr")
+registry.add("ssim", "tkbench.metrics.image:Ssim")
+registry.add("lpips", "tkbench.metrics.perceptual:Lpips")
+registry.add("fid", "tkbench.metrics.fid:Fid")

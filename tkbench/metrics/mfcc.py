@@ -39,7 +39,9 @@ def to_pcm16(audio: Float32) -> npt.NDArray[np.int16]:
         raise BadInput("audio holds nan or inf; expected finite samples in [-1, 1)")
     # A decoder's overshoot stays near 1; samples on the int16 scale do not.
     if audio.size and float(np.abs(audio).max()) > 4.0:
-        raise BadInput(f"audio reaches {np.abs(audio).max():.0f}; expected samples in [-1, 1), not on an int16 scale")
+        raise BadInput(
+            f"audio reaches {np.abs(audio).max():.0f}; expected samples in [-1, 1), not on an int16 scale"
+        )
     return np.clip(np.rint(audio * 32768.0), -32768, 32767).astype(np.int16)
 
 

@@ -1,0 +1,302 @@
+"""SyncNet: a lip stream and a voice stream whose outputs are close where mouth and sound belong together.
+
+The form of joonson/syncnet_python at 6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop): layer order,
+kernel sizes and parameter names are its facts, so `syncnet_v2.model` loads. `SyncNetSpec` varies the input size and the
+widths; the bundled judge is a small one of the same form.
+
+`Judge` is the fast evaluation of the same function: frames stay uint8 until the device, the five frames of a window are
+folded into channels (only the first layer of the lip stream spans time), batch norm is folded into the convolutions.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tkbench.errors import BadInput, WeightsRefused
+from tkbench.types import Float32, Float64, UInt8
+from tkbench.weights import load_state
+
+WINDOW_FRAMES = 5
+"""Video frames that one lip embedding sees."""
+WINDOW_CEPSTRA = 20
+"""MFCC columns (10 ms each) that one voice embedding sees: the same 0.2 s."""
+CEPSTRA_PER_FRAME = 4
+N_CEPSTRA = 13
+
+
+@dataclass(frozen=True, slots=True)
+class SyncNetSpec:
+    """What differs between networks of this form; the defaults are the published one."""
+
+    size: int = 224
+    """Side of the square input in pixels."""
+    channels: int = 3
+    """3: blue, green, red. 1: grey, (R + G + B) / 3 rounded down."""
+    lip: tuple[int, int, int, int, int, int] = (96, 256, 256, 256, 256, 512)
+    """Output channels of the six convolutions over pictures."""
+    voice: tuple[int, int, int, int, int, int] = (64, 192, 384, 256, 256, 512)
+    """Output channels of the six convolutions over cepstra."""
+    hidden: int = 512
+    embedding: int = 1024
+    unit: bool = False
+    """True where embeddings are scaled to length 1, so that distances lie in [0, 2]."""
+    region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    """The square of the syncnet-224 crop that is the input: left, top, right, bottom as shares of its side."""
+
+    @property
+    def last_kernel(self) -> int:
+        """Side of the last convolution: what is left of the input after the strided layers (6 for 224)."""
+        side = (self.size - 7) // 2 + 1
+        side = (side - 3) // 2 + 1
+        side = (side + 2 - 5) // 2 + 1
+        side = (side + 2 - 3) // 2 + 1
+        return (side - 3) // 2 + 1
+
+
+class SyncNet(nn.Module):
+    """The network as it was published; also the form in which it is trained.
+
+    Pixels are 0-255 and not normalised; cepstra are those of `mfcc` on 16-bit samples.
+    """
+
+    def __init__(self, spec: SyncNetSpec | None = None) -> None:
+        super().__init__()
+        self.spec = spec = spec or SyncNetSpec()
+        if spec.last_kernel < 1:
+            raise BadInput(f"input size {spec.size} leaves nothing for the last layer; the smallest is 78")
+        self.netcnnaud = _voice_stack(spec)
+        self.netfcaud = _head(spec.voice[-1], spec.hidden, spec.embedding)
+        self.netcnnlip = _lip_stack(spec)
+        self.netfclip = _head(spec.lip[-1], spec.hidden, spec.embedding)
+
+    def forward_lip(self, windows: torch.Tensor) -> torch.Tensor:
+        """(B, channels, 5, size, size) pixels in 0-255 -> (B, embedding)."""
+        return self._finish(self.netfclip(self.netcnnlip(windows).flatten(1)))
+
+    def forward_aud(self, windows: torch.Tensor) -> torch.Tensor:
+        """(B, 1, 13, 20) cepstra -> (B, embedding)."""
+        return self._finish(self.netfcaud(self.netcnnaud(windows).flatten(1)))
+
+    def _finish(self, out: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(out, dim=1) if self.spec.unit else out
+
+
+def _head(inside: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inside, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, out))
+
+
+def _voice_stack(spec: SyncNetSpec) -> nn.Sequential:
+    """Cepstra (13, 20) -> (C, 1, 1): six convolutions, three poolings, the first of which does nothing."""
+    pools = {
+        0: nn.Identity(),  # published as a 1x1 pooling; it holds the place that the layer numbers need
+        1: nn.MaxPool2d(3, stride=(1, 2)),
+        4: nn.MaxPool2d(3, stride=2),
+    }
+    layers: list[nn.Module] = []
+    before = 1
+    for place, width in enumerate(spec.voice):
+        last = place == 5
+        conv = nn.Conv2d(before, width, (5, 4)) if last else nn.Conv2d(before, width, 3, padding=1)
+        layers += [conv, nn.BatchNorm2d(width), nn.ReLU()]
+        if place in pools:
+            layers.append(pools[place])
+        before = width
+    return nn.Sequential(*layers)
+
+
+def _lip_stack(spec: SyncNetSpec) -> nn.Sequential:
+    """Pictures (5, size, size) -> (C, 1, 1, 1): the first kernel spans the five frames, the others one."""
+    last = spec.last_kernel
+    kernels = [
+        ((5, 7, 7), (1, 2, 2), (0, 0, 0)),
+        ((1, 5, 5), (1, 2, 2), (0, 1, 1)),
+        ((1, 3, 3), (1, 1, 1), (0, 1, 1)),
+        ((1, 3, 3), (1, 1, 1), (0, 1, 1)),
+        ((1, 3, 3), (1, 1, 1), (0, 1, 1)),
+        ((1, last, last), (1, 1, 1), (0, 0, 0)),
+    ]
+    pools = {
+        0: nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2)),
+        1: nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)),
+        4: nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2)),
+    }
+    layers: list[nn.Module] = []
+    before = spec.channels
+    for place, (width, (kernel, stride, padding)) in enumerate(zip(spec.lip, kernels, strict=True)):
+        layers += [nn.Conv3d(before, width, kernel, stride, padding), nn.BatchNorm3d(width), nn.ReLU()]
+        if place in pools:
+            layers.append(pools[place])
+        before = width
+    return nn.Sequential(*layers)
+
+
+def pixels(frames: UInt8, channels: int) -> UInt8:
+    """(T, H, W, 3) RGB as the network's own channels: BGR (T, H, W, 3), or grey (T, H, W, 1)."""
+    if channels == 3:
+        return np.ascontiguousarray(frames[..., ::-1])
+    grey = frames.astype(np.uint16).sum(axis=-1, keepdims=True) // 3
+    return grey.astype(np.uint8)
+
+
+class Judge:
+    """A frozen SyncNet that turns frames and cepstra of whole clips into embeddings, one row per video frame."""
+
+    def __init__(self, net: SyncNet, *, device: str = "cpu", batch: int = 20) -> None:
+        self.spec = net.spec
+        self.device = torch.device(device)
+        self.batch = batch
+        """Lip windows per step: 20 keeps the first layer's output in cache, measured faster than 50 and more."""
+        net = net.eval()
+        self._lip = _fold_lip(net).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._voice = nn.Sequential(*_fold(net.netcnnaud), nn.Flatten(), *_fold(net.netfcaud)).to(self.device)
+        for stack in (self._lip, self._voice):
+            stack.requires_grad_(False).eval()
+
+    def lips(self, frames: UInt8) -> Float32:
+        """(T, size, size, 3) RGB uint8 -> (T - 4, embedding): row v sees frames v to v + 4."""
+        size = self.spec.size
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
+            raise BadInput(f"crops are {frames.dtype} {frames.shape}; expected uint8 (T, {size}, {size}, 3)")
+        own = pixels(frames, self.spec.channels)
+        count = len(own) - WINDOW_FRAMES + 1
+        if count < 1:
+            return np.empty((0, self.spec.embedding), np.float32)
+        rows = []
+        with torch.inference_mode():
+            for start in range(0, count, self.batch):
+                stop = min(count, start + self.batch)
+                # (n, size, size, 5 * channels), time before colour: the order of the folded first layer.
+                block = np.concatenate([own[start + t : stop + t] for t in range(WINDOW_FRAMES)], axis=-1)
+                tensor = torch.from_numpy(block).to(self.device).permute(0, 3, 1, 2).float()
+                rows.append(self._finish(self._lip(tensor)))
+        return np.concatenate(rows)
+
+    def voice(self, cepstra: Float64) -> Float32:
+        """(F, 13) cepstra at 100 Hz -> (n, embedding): row v sees cepstra 4 v to 4 v + 19, n = (F - 20) // 4 + 1."""
+        if cepstra.ndim != 2 or cepstra.shape[1] != N_CEPSTRA:
+            raise BadInput(f"cepstra are {cepstra.shape}; expected (F, {N_CEPSTRA})")
+        count = (len(cepstra) - WINDOW_CEPSTRA) // CEPSTRA_PER_FRAME + 1
+        if count < 1:
+            return np.empty((0, self.spec.embedding), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(cepstra, WINDOW_CEPSTRA, axis=0)[
+            ::CEPSTRA_PER_FRAME
+        ]
+        rows = []
+        with torch.inference_mode():
+            for start in range(0, count, 64):
+                block = np.ascontiguousarray(windows[start : min(count, start + 64), None], dtype=np.float32)
+                rows.append(self._finish(self._voice(torch.from_numpy(block).to(self.device))))
+        return np.concatenate(rows)
+
+    def _finish(self, out: torch.Tensor) -> Float32:
+        if self.spec.unit:
+            out = nn.functional.normalize(out, dim=1)
+        rows: Float32 = out.cpu().numpy()
+        return rows
+
+
+def _fold_lip(net: SyncNet) -> nn.Sequential:
+    """The lip stream on (B, 5 * channels, size, size): every Conv3d as the Conv2d that it is once time is folded."""
+    flat: list[nn.Module] = []
+    for layer in net.netcnnlip:
+        if isinstance(layer, nn.Conv3d):
+            # (out, channels, span, h, w) -> (out, span * channels, h, w): time before colour, as Judge.lips lays it.
+            weight = layer.weight.detach().permute(0, 2, 1, 3, 4).flatten(1, 2).contiguous()
+            flat.append(_conv2d(weight, layer.bias, layer.stride[1:], layer.padding[1:]))
+        elif isinstance(layer, nn.BatchNorm3d):
+            flat.append(layer)
+        elif isinstance(layer, nn.MaxPool3d):
+            kernel, stride, padding = (
+                _plane(value) for value in (layer.kernel_size, layer.stride, layer.padding)
+            )
+            flat.append(nn.MaxPool2d(kernel, stride, padding))
+        else:
+            flat.append(layer)
+    return nn.Sequential(*_fold(nn.Sequential(*flat)), nn.Flatten(), *_fold(net.netfclip))
+
+
+def _plane(value: int | tuple[int, ...]) -> tuple[int, int]:
+    """The height and width part of a (time, height, width) setting."""
+    return (value, value) if isinstance(value, int) else (value[1], value[2])
+
+
+def _conv2d(
+    weight: torch.Tensor, bias: torch.Tensor | None, stride: Sequence[int], padding: Sequence[int]
+) -> nn.Conv2d:
+    out, inside, height, width = weight.shape
+    conv = nn.Conv2d(inside, out, (height, width), tuple(stride), tuple(padding))  # type: ignore[arg-type]
+    conv.weight = nn.Parameter(weight.clone())
+    conv.bias = nn.Parameter(torch.zeros(out) if bias is None else bias.detach().clone())
+    return conv
+
+
+def _fold(stack: nn.Sequential) -> list[nn.Module]:
+    """The layers of `stack` with each batch norm worked into the layer before it, in float64."""
+    folded: list[nn.Module] = []
+    for layer in stack:
+        if not isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            folded.append(copy.deepcopy(layer))
+            continue
+        before = folded[-1]
+        assert isinstance(before, nn.Conv2d | nn.Linear) and before.bias is not None
+        assert layer.running_var is not None and layer.running_mean is not None
+        scale = layer.weight.detach().double() / (layer.running_var.double() + layer.eps).sqrt()
+        shaped = scale.reshape(-1, *[1] * (before.weight.ndim - 1))
+        bias = (
+            before.bias.detach().double() - layer.running_mean.double()
+        ) * scale + layer.bias.detach().double()
+        before.weight = nn.Parameter((before.weight.detach().double() * shaped).float())
+        before.bias = nn.Parameter(bias.float())
+    return folded
+
+
+def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, str]) -> None:
+    """Write weights, spec and `facts` (recipe, data, seed) to a safetensors file; the same bytes for the same net."""
+    from safetensors.torch import save_file
+
+    state = {
+        name: value.contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
+    }
+    # One metadata entry: the format does not keep an order among several, and the bytes are to be the same each time.
+    about = json.dumps({"spec": asdict(net.spec), **facts}, sort_keys=True)
+    fresh = path.with_name(path.name + ".new")
+    save_file(state, str(fresh), metadata={"tkbench": about})
+    fresh.replace(path)
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What `save_syncnet` wrote beside the weights; raises WeightsRefused for a file that it did not write."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            about = json.loads((file.metadata() or {})["tkbench"])
+        about["spec"] = SyncNetSpec(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in about["spec"].items()}
+        )
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsRefused(
+            f"{path}: not a SyncNet written by `tkbench train --model syncnet` ({error})"
+        ) from error
+    return dict(about)
+
+
+def load_syncnet(path: Path) -> SyncNet:
+    """The SyncNet in a file: one of ours (safetensors that hold their spec), or the published `syncnet_v2.model`."""
+    spec = read_facts(path)["spec"] if path.suffix == ".safetensors" else SyncNetSpec()
+    net = SyncNet(spec)
+    state = load_state(path)
+    missing, unexpected = net.load_state_dict(state, strict=False)
+    missing = [name for name in missing if "num_batches" not in name]  # a counter that only training uses
+    if missing or unexpected:
+        raise WeightsRefused(f"{path}: not a SyncNet: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    return net.eval()

@@ -1,0 +1,182 @@
+"""LSE-C, LSE-D and AVOffset: how well mouth and voice fit, judged by a SyncNet.
+
+Embeddings of lips and voice, one each per video frame, are compared at 31 lags. The mean distance over the clip at
+each lag is the curve; LSE-D is its minimum, LSE-C its median minus its minimum, AVOffset the lag of the minimum.
+Both scores are taken at the best lag, so a video that is late by a constant scores nearly as well as one on time:
+read them with AVOffset, which alone shows it.
+
+`ends` names what happens where a lag runs out of the clip:
+- "valid" (protocol tkbench-v1): only pairs that exist are averaged, so short and long clips are comparable;
+- "zeros" (the published calc_pdist, joonson/syncnet_python 6efbb1c): the voice is padded with zero vectors, which
+  raises the distance at large lags and so lowers LSE-C of short clips.
+
+AVOffset has the published sign: positive where the video lags (the mouth comes after the sound), so the anchor
+`shift:5` scores +5.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from tkbench import align, weights
+from tkbench.errors import BadInput, UnknownName
+from tkbench.metrics.base import ClipScores, Scored, audio_fault, unscored, video_fault
+from tkbench.metrics.mfcc import mfcc, to_pcm16
+from tkbench.registry import suggest
+from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
+
+if TYPE_CHECKING:
+    from tkbench.metrics.nets import Judge, SyncNetSpec
+
+MAX_SHIFT = 15
+"""Lags from -15 to 15 frames: 0.6 s to either side."""
+MIN_FRAMES = 25
+"""One second: 20 windows, of which 5 are left at the largest lag."""
+RECIPE = "syncnet-224"
+Ends = Literal["valid", "zeros"]
+JUDGES = {"syncnet-v2": "", "syncnet-synth": "_synth"}
+"""Weight name -> what its columns' names end in. Scores of different judges have different scales."""
+
+
+def sync_curve(
+    lips: Float32, voice: Float32, *, max_shift: int = MAX_SHIFT, ends: Ends = "valid"
+) -> Float64:
+    """Mean distance between lips and voice at each lag; entry k compares lips v with voice v + k - max_shift.
+
+    lips, voice: (N, D) float, one row per video frame -> (2 * max_shift + 1,) float64, in the order of calc_pdist.
+    With "zeros", 1e-6 is added to each component of a difference, as torch's pairwise_distance does. With "valid",
+    a lag that no pair has is nan.
+
+    >>> int(sync_curve(np.eye(4), np.eye(4), max_shift=1).argmin())
+    1
+    """
+    if lips.ndim != 2 or lips.shape != voice.shape or len(lips) == 0:
+        raise BadInput(f"lips {lips.shape} and voice {voice.shape}; expected two equal shapes (N, D) with N > 0")
+    a, b = lips.astype(np.float64), voice.astype(np.float64)
+    n = len(a)
+    curve = np.full(2 * max_shift + 1, np.nan)
+    if ends == "zeros":
+        padded = np.pad(b, ((max_shift, max_shift), (0, 0)))
+        for k in range(len(curve)):
+            curve[k] = np.linalg.norm(a - padded[k : k + n] + 1e-6, axis=1).mean()
+        return curve
+    for k, shift in enumerate(range(-max_shift, max_shift + 1)):
+        first, last = max(0, -shift), min(n, n - shift)
+        if first < last:
+            curve[k] = np.linalg.norm(a[first:last] - b[first + shift : last + shift], axis=1).mean()
+    return curve
+
+
+def lse(curve: Float64) -> tuple[float, float, int]:
+    """(LSE-C, LSE-D, AVOffset in frames) of a curve in the order of `sync_curve`.
+
+    >>> lse(np.array([5.0, 4.0, 5.0, 1.0, 5.0]))
+    (4.0, 1.0, -1)
+    """
+    best = int(np.argmin(curve))
+    return float(np.median(curve) - curve[best]), float(curve[best]), len(curve) // 2 - best
+
+
+def confidence_at(curve: Float64, offset: int = 0) -> float:
+    """The curve's median minus its value where the video is taken to lag by `offset` frames.
+
+    At AVOffset this is LSE-C; at 0 it is what LSE-C would be if a constant lag were held against the video.
+    """
+    return float(np.median(curve) - curve[len(curve) // 2 - offset])
+
+
+def judge_crops(video: UInt8, landmarks: Float32, spec: SyncNetSpec) -> UInt8:
+    """What a judge sees: the part of the syncnet-224 crop that its spec names, (T, size, size, 3) RGB.
+
+    The crop follows `landmarks`, those of the true video. Where the region would be scaled down, it is cut at a
+    whole multiple of the size and averaged, so that large pictures do not alias.
+    """
+    import cv2
+
+    whole = spec.region == (0.0, 0.0, 1.0, 1.0)
+    if whole:
+        return align.crop(video, landmarks, RECIPE, (spec.size, spec.size))
+    matrices = align.matrices(landmarks, RECIPE)
+    x0, y0, x1, _ = (224 * side for side in spec.region)
+    zoom = spec.size / (x1 - x0)
+    # Pixel centres sit on whole numbers: scale about the corner, half a pixel outside the first centre.
+    shift = np.array([0.5 - x0, 0.5 - y0]) * zoom - 0.5
+    matrices = matrices * zoom
+    matrices[:, :, 2] += shift
+    scale = float(np.median(np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))))
+    fold = int(np.clip(np.ceil(0.9 / scale), 1, 4))
+    if fold == 1:
+        return align.warp(video, matrices, (spec.size, spec.size))
+    fine = matrices * fold
+    fine[:, :, 2] += (fold - 1) / 2
+    large = align.warp(video, fine, (spec.size * fold, spec.size * fold))
+    size = (spec.size, spec.size)
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in large])
+
+
+def embed(
+    judge: Judge, video: UInt8, landmarks: Float32, audio: Float32
+) -> tuple[Float32, Float32]:
+    """(lips, voice) of a clip: (N, D) each, N = frames - 5, as many as the published script compares."""
+    lips = judge.lips(judge_crops(video, landmarks, judge.spec))
+    voice = judge.voice(mfcc(to_pcm16(audio)))
+    n = min(len(lips), len(voice))
+    return lips[:n], voice[:n]
+
+
+@lru_cache(maxsize=4)
+def load_judge(path: Path, device: str = "cpu") -> Judge:
+    """The judge in a checked weight file, built once per process."""
+    from tkbench.metrics.nets import Judge, load_syncnet
+
+    return Judge(load_syncnet(path), device=device)
+
+
+class Sync:
+    """LSE-C, LSE-D and AVOffset by one judge, on the crop of the ground truth's own track."""
+
+    def __init__(self, *, judge: str = "syncnet-v2", ends: Ends = "valid", device: str = "cpu") -> None:
+        if judge not in JUDGES:
+            raise UnknownName(f"no judge is called {judge!r}: {suggest(judge, list(JUDGES))}")
+        if ends not in ("valid", "zeros"):
+            raise UnknownName(f"no ends are called {ends!r}: {suggest(ends, ['valid', 'zeros'])}")
+        self.judge, self.ends, self.device = judge, ends, device
+        self._path, self._hint = weights.find_or_hint(judge)
+        self.weights = {judge: weights.sha256(self._path)} if self._path else {}
+        self.columns = _columns(judge, ends, self.weights.get(judge, "missing"))
+
+    def score(self, sample: Sample, video: UInt8, audio: Float32) -> ClipScores:
+        """The three values and the curve, whose entry k is for a video taken to lag by k - 15 frames."""
+        fault = video_fault(sample, video) or audio_fault(sample, audio)
+        if fault is not None:
+            return unscored(self.columns, *fault)
+        if len(video) < MIN_FRAMES:
+            found = f"{len(video)} frames; {MAX_SHIFT} frames of lag need at least {MIN_FRAMES} (1 s)"
+            return unscored(self.columns, Reason.TOO_SHORT, found)
+        if not np.isfinite(sample.landmarks).all():
+            return unscored(self.columns, Reason.NOT_FINITE, "landmarks hold nan or inf")
+        if self._path is None:
+            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._hint)
+        judge = load_judge(self._path, self.device)
+        curve = sync_curve(*embed(judge, video, sample.landmarks, audio), ends=self.ends)
+        if not np.isfinite(curve).all():
+            return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
+        values = (Scored(float(value)) for value in lse(curve))
+        named = {column.name: value for column, value in zip(self.columns, values, strict=True)}
+        # Stored by the lag of the video, so that its minimum stands at AVOffset.
+        return ClipScores(named, np.ascontiguousarray(curve[::-1]))
+
+
+def _columns(judge: str, ends: str, digest: str) -> tuple[Metric, Metric, Metric]:
+    suffix = JUDGES[judge]
+    label = "" if not suffix else f" ({judge})"
+    facts = f"lse[net:{judge}@{digest[:12]},shift:{MAX_SHIFT},ends:{ends},crop:{RECIPE},track:real,mfcc:psf-0.6]"
+    return (
+        Metric("lse_c" + suffix, "LSE-C" + label, "distance", "higher", 3, signature=facts),
+        Metric("lse_d" + suffix, "LSE-D" + label, "distance", "lower", 3, signature=facts),
+        Metric("av_offset" + suffix, "AVOffset" + label, "frames", "zero", 2, signature=facts),
+    )
