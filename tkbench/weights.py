@@ -1,8 +1,8 @@
 """Pinned networks: where they come from, whether the file here is the right one, and how to load it safely.
 
-A weight is a name (`weights.toml`) that stands for one content. Files live in the folder `TKBENCH_WEIGHTS`, or in
-`~/.cache/tkbench/weights`; those that come with the package live in `tkbench/data`. Nothing is used, copied in or
-kept after a download unless its sha256 is the pinned one.
+A weight is a name (`weights.toml`) that stands for one content. Files live in the folder `TKBENCH_WEIGHTS`,
+or in `~/.cache/tkbench/weights`; those that come with the package live in `tkbench/data`. Nothing is used,
+copied in or kept after a download unless its sha256 is the pinned one.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _pin_here(weight: Weight, digest: str) -> None:
 
 
 def add(name: str, file: Path) -> Path:
-    """Copy a file that the user has into the weights folder, after checking its hash; returns where it is now."""
+    """Copy a file that the user has into the weights folder, after checking its hash; returns its place."""
     weight = get(name)
     if weight.packed:
         raise UsageError(f"weight {name!r} comes with tkbench: nothing to add")
@@ -188,10 +188,10 @@ def add(name: str, file: Path) -> Path:
 
 
 def fetch(name: str, *, progress: Progress = silent) -> Path:
-    """Download a weight unless the right file is here already; an interrupted download goes on where it stopped.
+    """Download a weight unless it is here already; an interrupted download goes on where it stopped.
 
-    `progress` counts bytes. Raises UsageError where no address is known, WeightsMissing where the download fails,
-    WeightsRefused (and removes what came) where the content is not the pinned one.
+    `progress` counts bytes. Raises UsageError where no address is known, WeightsMissing where the download
+    fails, WeightsRefused (and removes what came) where the content is not the pinned one.
     """
     weight = get(name)
     path = place(weight)
@@ -239,18 +239,20 @@ def _download(weight: Weight, part: Path, progress: Progress) -> None:
             f"{weight.url}: cannot be reached ({why}); what has come is kept. {_by_hand(weight)}"
         ) from error
     if total and have < total:
-        raise WeightsMissing(f"{weight.url}: broke off at {have} of {total} bytes; run the same command again")
+        raise WeightsMissing(
+            f"{weight.url}: broke off at {have} of {total} bytes; run the same command again"
+        )
 
 
 def _by_hand(weight: Weight) -> str:
     return (
-        f"On a machine without a network, bring {weight.file} here and run `tkbench weights add {weight.name} FILE`, "
+        f"Without a network, bring {weight.file} here and run `tkbench weights add {weight.name} FILE`, "
         "or set TKBENCH_WEIGHTS to a folder that holds it"
     )
 
 
 def state_of(weight: Weight) -> str:
-    """One word for a table: here, missing or wrong-hash; a pin that is only a prefix is said."""
+    """One word for a table: bundled, here, missing or wrong-hash."""
     path = place(weight)
     if not path.is_file():
         return "missing"
@@ -291,11 +293,13 @@ def verify() -> Iterator[str]:
             wrong.append(weight.name)
             yield f"{weight.name}: WRONG, {error}"
     if wrong:
-        raise WeightsRefused(f"wrong content: {', '.join(wrong)}; remove these files and fetch or add them again")
+        raise WeightsRefused(
+            f"wrong content: {', '.join(wrong)}; remove these files and fetch or add them again"
+        )
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors or torch file. Never runs code from the file: pickled objects are refused."""
+    """The tensors of a safetensors or torch file. Never runs code from it: pickled objects are refused."""
     import pickle
 
     import torch
@@ -307,7 +311,9 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
         try:
             return dict(load_file(str(path)))
         except SafetensorError as error:
-            raise WeightsRefused(f"{path}: not a safetensors file ({error}); fetch or add it again") from error
+            raise WeightsRefused(
+                f"{path}: not a safetensors file ({error}); fetch or add it again"
+            ) from error
     try:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
@@ -327,5 +333,3 @@ def find_or_hint(name: str) -> tuple[Path | None, str]:
         return find(name), ""
     except WeightsMissing:
         return None, get(name).how_to_get()
-
-

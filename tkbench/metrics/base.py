@@ -45,7 +45,7 @@ class PerClipMetric(Protocol):
     """Name -> sha256 of every network that it uses and that is here."""
 
     def score(self, sample: Sample, video: UInt8, audio: Float32) -> ClipScores:
-        """Judge `video`, (n, H, W, 3) with n = len(sample), against `sample` and the `audio` it belongs to."""
+        """Judge `video`, (len(sample), H, W, 3), against `sample` and the `audio` it belongs to."""
         ...
 
 

@@ -1,8 +1,8 @@
 """PSNR and SSIM of a generated video against the true one, frame by frame, on named regions.
 
-Regions come from the true video's landmarks, so every model is compared on the same pixels: `full` is the whole
-canvas, `face` the box of all landmarks, `mouth` a square around the lips, 1.6 median lip widths wide. Boxes are
-rounded to whole pixels and cut at the border; nothing is resampled.
+Regions come from the true video's landmarks, so every model is compared on the same pixels: `full` is the
+whole canvas, `face` the box of all landmarks, `mouth` a square around the lips, 1.6 median lip widths wide.
+Boxes are rounded to whole pixels and cut at the border; nothing is resampled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Box = tuple[int, int, int, int]
 
 
 def mse(real: UInt8, made: UInt8) -> Float64:
-    """Mean squared difference per frame, (T,) float64; real, made: (T, H, W, 3) uint8. Exact: no uint8 arithmetic.
+    """Mean squared difference per frame, (T,) float64, exact; real, made: (T, H, W, 3) uint8.
 
     >>> black, grey = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 200, np.uint8)
     >>> float(mse(black, grey)[0])
@@ -42,7 +42,7 @@ def mse(real: UInt8, made: UInt8) -> Float64:
 
 
 def psnr(error: Float64) -> Float64:
-    """Peak signal to noise ratio in dB of mean squared errors on the 0-255 scale; inf where the error is 0."""
+    """Peak signal to noise ratio in dB of mean squared errors on the 0-255 scale; inf for no error."""
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255.0**2 / np.asarray(error, dtype=np.float64))
 
@@ -50,9 +50,9 @@ def psnr(error: Float64) -> Float64:
 def ssim(real: UInt8, made: UInt8) -> Float64:
     """Structural similarity per frame, (T,) float64: the mean over channels and all whole windows.
 
-    real, made: (T, H, W, 3) uint8, at least 11 pixels a side. Equal to skimage.metrics.structural_similarity with
-    gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255 (Wang et al. 2004); the largest gap
-    seen is 3e-7, from single-precision filters.
+    real, made: (T, H, W, 3) uint8, at least 11 pixels a side. Equal to skimage.metrics.structural_similarity
+    with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255 (Wang et al. 2004); the
+    largest gap seen is 3e-7, from single-precision filters.
     """
     _check(real, made)
     if min(real.shape[1:3]) < 2 * RADIUS + 1:
@@ -63,7 +63,7 @@ def ssim(real: UInt8, made: UInt8) -> Float64:
 
 
 def _ssim_frame(real: UInt8, made: UInt8, taps: Float32) -> float:
-    """SSIM from sum and difference of the pictures: four filterings instead of five, and less cancellation."""
+    """SSIM from sum and difference of the pictures: four filterings, not five, and less cancellation."""
     a, b = real.astype(np.float32), made.astype(np.float32)
     maps = []
     for picture in (a + b, a - b):
@@ -73,8 +73,8 @@ def _ssim_frame(real: UInt8, made: UInt8, taps: Float32) -> float:
         square -= mean
         maps += [mean, square]
     sum_mean, sum_var, gap_mean, gap_var = maps
-    # With s = a + b and d = a - b: 2 E(a)E(b) = (E(s)^2 - E(d)^2) / 2, E(a)^2 + E(b)^2 = (E(s)^2 + E(d)^2) / 2;
-    # the same with variances.
+    # With s = a + b and d = a - b: 2 E(a)E(b) = (E(s)^2 - E(d)^2) / 2, E(a)^2 + E(b)^2 = (E(s)^2 + E(d)^2) /
+    # 2; the same with variances.
     top = (sum_mean - gap_mean + np.float32(2 * C1)) * (sum_var - gap_var + np.float32(2 * C2))
     bottom = (sum_mean + gap_mean + np.float32(2 * C1)) * (sum_var + gap_var + np.float32(2 * C2))
     return float(np.mean(top / bottom, dtype=np.float64))
@@ -88,9 +88,13 @@ def _blur(picture: Float32, taps: Float32) -> Float32:
 
 def _check(real: UInt8, made: UInt8) -> None:
     if real.dtype != np.uint8 or made.dtype != np.uint8 or real.ndim != 4 or real.shape[-1] != 3:
-        raise BadInput(f"pictures are {real.dtype} {real.shape} and {made.dtype}; expected uint8 (T, H, W, 3)")
+        raise BadInput(
+            f"pictures are {real.dtype} {real.shape} and {made.dtype}; expected uint8 (T, H, W, 3)"
+        )
     if real.shape != made.shape or len(real) == 0:
-        raise BadInput(f"pictures are {real.shape} and {made.shape}; expected equal shapes with at least one frame")
+        raise BadInput(
+            f"pictures are {real.shape} and {made.shape}; expected equal shapes with at least one frame"
+        )
 
 
 def boxes(landmarks: Float32, region: str, height: int, width: int) -> list[Box]:
@@ -158,8 +162,8 @@ class _Image:
 class Psnr(_Image):
     """PSNR of RGB pixels in dB; inf for identical videos.
 
-    `pool`: "clip" takes the mean squared error over the whole clip first; "frame" is the mean of each frame's PSNR,
-    which is inf as soon as one frame is identical (the first one of `still` is).
+    `pool`: "clip" takes the mean squared error over the whole clip first; "frame" is the mean of each frame's
+    PSNR, which is inf as soon as one frame is identical (the first one of `still` is).
     """
 
     def __init__(

@@ -1,8 +1,9 @@
 """MFCC of speech as SyncNet was trained on it, in vectorised numpy.
 
-Equal to `python_speech_features` 0.6, `mfcc(int16 audio, 16000)` with its defaults: 25 ms windows every 10 ms without
-taper, pre-emphasis 0.97, a 512-point power spectrum, 26 mel filters, 13 cepstra, lifter 22, the first one replaced by
-the log energy. The largest gap to that library that tests have seen is 1.3e-12, on values up to about 250.
+Equal to `python_speech_features` 0.6, `mfcc(int16 audio, 16000)` with its defaults: 25 ms windows every 10 ms
+without taper, pre-emphasis 0.97, a 512-point power spectrum, 26 mel filters, 13 cepstra, lifter 22, the first
+one replaced by the log energy. The largest gap to that library that tests have seen is 1.3e-12, on values up
+to about 250.
 """
 
 from __future__ import annotations

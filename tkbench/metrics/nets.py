@@ -1,11 +1,12 @@
 """SyncNet: a lip stream and a voice stream whose outputs are close where mouth and sound belong together.
 
-The form of joonson/syncnet_python at 6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop): layer order,
-kernel sizes and parameter names are its facts, so `syncnet_v2.model` loads. `SyncNetSpec` varies the input size and the
-widths; the bundled judge is a small one of the same form.
+The form of joonson/syncnet_python at 6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop): layer
+order, kernel sizes and parameter names are its facts, so `syncnet_v2.model` loads. `SyncNetSpec` varies the
+input size and the widths; the bundled judge is a small one of the same form.
 
-`Judge` is the fast evaluation of the same function: frames stay uint8 until the device, the five frames of a window are
-folded into channels (only the first layer of the lip stream spans time), batch norm is folded into the convolutions.
+`Judge` is the fast evaluation of the same function: frames stay uint8 until the device, the five frames of a
+window are folded into channels (only the first layer of the lip stream spans time), batch norm is folded into
+the convolutions.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class SyncNetSpec:
     unit: bool = False
     """True where embeddings are scaled to length 1, so that distances lie in [0, 2]."""
     region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
-    """The square of the syncnet-224 crop that is the input: left, top, right, bottom as shares of its side."""
+    """The part of the syncnet-224 crop that is the input: left, top, right, bottom as shares of its side."""
 
     @property
     def last_kernel(self) -> int:
@@ -148,16 +149,17 @@ def pixels(frames: UInt8, channels: int) -> UInt8:
 
 
 class Judge:
-    """A frozen SyncNet that turns frames and cepstra of whole clips into embeddings, one row per video frame."""
+    """A frozen SyncNet: frames and cepstra of whole clips to embeddings, one row per video frame."""
 
     def __init__(self, net: SyncNet, *, device: str = "cpu", batch: int = 20) -> None:
         self.spec = net.spec
         self.device = torch.device(device)
         self.batch = batch
-        """Lip windows per step: 20 keeps the first layer's output in cache, measured faster than 50 and more."""
+        """Lip windows per step: the first layer's output is to stay in cache."""
         net = net.eval()
-        self._lip = _fold_lip(net).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._voice = nn.Sequential(*_fold(net.netcnnaud), nn.Flatten(), *_fold(net.netfcaud)).to(self.device)
+        self._lip = _fold_lip(net).to(self.device).to(memory_format=torch.channels_last)
+        voice = (*_fold(net.netcnnaud), nn.Flatten(), *_fold(net.netfcaud))
+        self._voice = nn.Sequential(*voice).to(self.device)
         for stack in (self._lip, self._voice):
             stack.requires_grad_(False).eval()
 
@@ -181,7 +183,7 @@ class Judge:
         return np.concatenate(rows)
 
     def voice(self, cepstra: Float64) -> Float32:
-        """(F, 13) cepstra at 100 Hz -> (n, embedding): row v sees cepstra 4 v to 4 v + 19, n = (F - 20) // 4 + 1."""
+        """(F, 13) cepstra at 100 Hz -> ((F - 20) // 4 + 1, embedding): row v sees cepstra 4 v to 4 v + 19."""
         if cepstra.ndim != 2 or cepstra.shape[1] != N_CEPSTRA:
             raise BadInput(f"cepstra are {cepstra.shape}; expected (F, {N_CEPSTRA})")
         count = (len(cepstra) - WINDOW_CEPSTRA) // CEPSTRA_PER_FRAME + 1
@@ -205,13 +207,14 @@ class Judge:
 
 
 def _fold_lip(net: SyncNet) -> nn.Sequential:
-    """The lip stream on (B, 5 * channels, size, size): every Conv3d as the Conv2d that it is once time is folded."""
+    """The lip stream on (B, 5 * channels, size, size): each Conv3d as a Conv2d, with time in its channels."""
     flat: list[nn.Module] = []
     for layer in net.netcnnlip:
         if isinstance(layer, nn.Conv3d):
-            # (out, channels, span, h, w) -> (out, span * channels, h, w): time before colour, as Judge.lips lays it.
+            # (out, channels, span, h, w) -> (out, span * channels, h, w): time before colour, as Judge.lips
+            # lays it.
             weight = layer.weight.detach().permute(0, 2, 1, 3, 4).flatten(1, 2).contiguous()
-            flat.append(_conv2d(weight, layer.bias, layer.stride[1:], layer.padding[1:]))
+            flat.append(_conv2d(weight, layer.bias, _plane(layer.stride), _plane(layer.padding)))
         elif isinstance(layer, nn.BatchNorm3d):
             flat.append(layer)
         elif isinstance(layer, nn.MaxPool3d):
@@ -224,8 +227,8 @@ def _fold_lip(net: SyncNet) -> nn.Sequential:
     return nn.Sequential(*_fold(nn.Sequential(*flat)), nn.Flatten(), *_fold(net.netfclip))
 
 
-def _plane(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """The height and width part of a (time, height, width) setting."""
+def _plane(value: Any) -> tuple[int, int]:
+    """The height and width part of a setting that is one number or (time, height, width)."""
     return (value, value) if isinstance(value, int) else (value[1], value[2])
 
 
@@ -247,8 +250,10 @@ def _fold(stack: nn.Sequential) -> list[nn.Module]:
             folded.append(copy.deepcopy(layer))
             continue
         before = folded[-1]
-        assert isinstance(before, nn.Conv2d | nn.Linear) and before.bias is not None
-        assert layer.running_var is not None and layer.running_mean is not None
+        assert isinstance(before, nn.Conv2d | nn.Linear)
+        assert before.bias is not None
+        assert layer.running_var is not None
+        assert layer.running_mean is not None
         scale = layer.weight.detach().double() / (layer.running_var.double() + layer.eps).sqrt()
         shaped = scale.reshape(-1, *[1] * (before.weight.ndim - 1))
         bias = (
@@ -260,13 +265,14 @@ def _fold(stack: nn.Sequential) -> list[nn.Module]:
 
 
 def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, str]) -> None:
-    """Write weights, spec and `facts` (recipe, data, seed) to a safetensors file; the same bytes for the same net."""
+    """Write weights, spec and `facts` (recipe, data, seed) as safetensors; equal bytes for equal content."""
     from safetensors.torch import save_file
 
     state = {
         name: value.contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
     }
-    # One metadata entry: the format does not keep an order among several, and the bytes are to be the same each time.
+    # One metadata entry: the format does not keep an order among several, and the bytes are to be the same
+    # each time.
     about = json.dumps({"spec": asdict(net.spec), **facts}, sort_keys=True)
     fresh = path.with_name(path.name + ".new")
     save_file(state, str(fresh), metadata={"tkbench": about})
@@ -274,15 +280,14 @@ def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, str]) -> None:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """What `save_syncnet` wrote beside the weights; raises WeightsRefused for a file that it did not write."""
+    """What `save_syncnet` wrote beside the weights; raises WeightsRefused for any other file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), "pt") as file:
             about = json.loads((file.metadata() or {})["tkbench"])
-        about["spec"] = SyncNetSpec(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in about["spec"].items()}
-        )
+        spec: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["spec"].items()}
+        about["spec"] = SyncNetSpec(**spec)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsRefused(
             f"{path}: not a SyncNet written by `tkbench train --model syncnet` ({error})"
@@ -291,7 +296,7 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 
 def load_syncnet(path: Path) -> SyncNet:
-    """The SyncNet in a file: one of ours (safetensors that hold their spec), or the published `syncnet_v2.model`."""
+    """The SyncNet in a file: one of ours (safetensors with its spec), or `syncnet_v2.model` as published."""
     spec = read_facts(path)["spec"] if path.suffix == ".safetensors" else SyncNetSpec()
     net = SyncNet(spec)
     state = load_state(path)

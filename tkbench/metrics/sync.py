@@ -1,17 +1,17 @@
 """LSE-C, LSE-D and AVOffset: how well mouth and voice fit, judged by a SyncNet.
 
-Embeddings of lips and voice, one each per video frame, are compared at 31 lags. The mean distance over the clip at
-each lag is the curve; LSE-D is its minimum, LSE-C its median minus its minimum, AVOffset the lag of the minimum.
-Both scores are taken at the best lag, so a video that is late by a constant scores nearly as well as one on time:
-read them with AVOffset, which alone shows it.
+Embeddings of lips and voice, one each per video frame, are compared at 31 lags. The mean distance over the
+clip at each lag is the curve; LSE-D is its minimum, LSE-C its median minus its minimum, AVOffset the lag of
+the minimum. Both scores are taken at the best lag, so a video that is late by a constant scores nearly as
+well as one on time: read them with AVOffset, which alone shows it.
 
 `ends` names what happens where a lag runs out of the clip:
 - "valid" (protocol tkbench-v1): only pairs that exist are averaged, so short and long clips are comparable;
-- "zeros" (the published calc_pdist, joonson/syncnet_python 6efbb1c): the voice is padded with zero vectors, which
-  raises the distance at large lags and so lowers LSE-C of short clips.
+- "zeros" (the published calc_pdist, joonson/syncnet_python 6efbb1c): the voice is padded with zero vectors,
+  which raises the distance at large lags and so lowers LSE-C of short clips.
 
-AVOffset has the published sign: positive where the video lags (the mouth comes after the sound), so the anchor
-`shift:5` scores +5.
+AVOffset has the published sign: positive where the video lags (the mouth comes after the sound), so the
+anchor `shift:5` scores +5.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ JUDGES = {"syncnet-v2": "", "syncnet-synth": "_synth"}
 """Weight name -> what its columns' names end in. Scores of different judges have different scales."""
 
 
-def sync_curve(
-    lips: Float32, voice: Float32, *, max_shift: int = MAX_SHIFT, ends: Ends = "valid"
-) -> Float64:
+def sync_curve(lips: Float32, voice: Float32, *, max_shift: int = MAX_SHIFT, ends: Ends = "valid") -> Float64:
     """Mean distance between lips and voice at each lag; entry k compares lips v with voice v + k - max_shift.
 
-    lips, voice: (N, D) float, one row per video frame -> (2 * max_shift + 1,) float64, in the order of calc_pdist.
-    With "zeros", 1e-6 is added to each component of a difference, as torch's pairwise_distance does. With "valid",
-    a lag that no pair has is nan.
+    lips, voice: (N, D) float, one row per video frame -> (2 * max_shift + 1,) float64, in the order of
+    calc_pdist. With "zeros", 1e-6 is added to each component of a difference, as torch's pairwise_distance
+    does. With "valid", a lag that no pair has is nan.
 
     >>> int(sync_curve(np.eye(4), np.eye(4), max_shift=1).argmin())
     1
     """
     if lips.ndim != 2 or lips.shape != voice.shape or len(lips) == 0:
-        raise BadInput(f"lips {lips.shape} and voice {voice.shape}; expected two equal shapes (N, D) with N > 0")
+        raise BadInput(
+            f"lips {lips.shape} and voice {voice.shape}; expected two equal shapes (N, D) with N > 0"
+        )
     a, b = lips.astype(np.float64), voice.astype(np.float64)
     n = len(a)
     curve = np.full(2 * max_shift + 1, np.nan)
@@ -92,8 +92,8 @@ def confidence_at(curve: Float64, offset: int = 0) -> float:
 def judge_crops(video: UInt8, landmarks: Float32, spec: SyncNetSpec) -> UInt8:
     """What a judge sees: the part of the syncnet-224 crop that its spec names, (T, size, size, 3) RGB.
 
-    The crop follows `landmarks`, those of the true video. Where the region would be scaled down, it is cut at a
-    whole multiple of the size and averaged, so that large pictures do not alias.
+    The crop follows `landmarks`, those of the true video. Where the region would be scaled down, it is cut at
+    a whole multiple of the size and averaged, so that large pictures do not alias.
     """
     import cv2
 
@@ -118,9 +118,7 @@ def judge_crops(video: UInt8, landmarks: Float32, spec: SyncNetSpec) -> UInt8:
     return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in large])
 
 
-def embed(
-    judge: Judge, video: UInt8, landmarks: Float32, audio: Float32
-) -> tuple[Float32, Float32]:
+def embed(judge: Judge, video: UInt8, landmarks: Float32, audio: Float32) -> tuple[Float32, Float32]:
     """(lips, voice) of a clip: (N, D) each, N = frames - 5, as many as the published script compares."""
     lips = judge.lips(judge_crops(video, landmarks, judge.spec))
     voice = judge.voice(mfcc(to_pcm16(audio)))
@@ -174,7 +172,9 @@ class Sync:
 def _columns(judge: str, ends: str, digest: str) -> tuple[Metric, Metric, Metric]:
     suffix = JUDGES[judge]
     label = "" if not suffix else f" ({judge})"
-    facts = f"lse[net:{judge}@{digest[:12]},shift:{MAX_SHIFT},ends:{ends},crop:{RECIPE},track:real,mfcc:psf-0.6]"
+    facts = (
+        f"lse[net:{judge}@{digest[:12]},shift:{MAX_SHIFT},ends:{ends},crop:{RECIPE},track:real,mfcc:psf-0.6]"
+    )
     return (
         Metric("lse_c" + suffix, "LSE-C" + label, "distance", "higher", 3, signature=facts),
         Metric("lse_d" + suffix, "LSE-D" + label, "distance", "lower", 3, signature=facts),

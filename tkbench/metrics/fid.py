@@ -1,0 +1,152 @@
+"""FID through pytorch-fid's network: how far apart two sets of frames are, seen as Gaussians of Inception
+features.
+
+Heusel et al., NeurIPS 2017; network and features (pool3, 2048) are those of mseitzer/pytorch-fid 0.3.0, fed
+with its weights from the registry; nothing is downloaded. The Frechet distance takes the square root of a
+symmetric matrix by its eigenvalues, so it has no complex part and needs no jitter.
+
+Small sets measure their own size: identical distributions score well above 0 where frames are few. Below
+`min_frames` (2048: as many as features, under which the covariance cannot have full rank) the set is
+unscored. The number of frames stands in the row's detail; rows with different numbers are not comparable.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tkbench import weights
+from tkbench.errors import BadInput, UsageError, WeightsRefused
+from tkbench.metrics.base import Scored, video_fault
+from tkbench.types import Array, Float32, Float64, Metric, Reason, Sample, UInt8
+
+WEIGHT = "inception-fid"
+FEATURES = 2048
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FidState:
+    """Features by clip: (n, 2048) float32 of real and of generated frames.
+
+    Kept instead of sums because the sums of one task (two 2048 x 2048 matrices) would be larger than its
+    features, and because moments taken at the end in key order do not depend on how clips were shared out.
+    """
+
+    real: dict[str, Float32] = field(default_factory=dict)
+    made: dict[str, Float32] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=1)
+def load_inception(path: Path, device: str = "cpu") -> Any:
+    """pytorch-fid's InceptionV3 up to pool3 with the weights in the checked file `path`."""
+    from pytorch_fid import inception
+
+    state = weights.load_state(path)
+    download = inception.load_state_dict_from_url
+    # The class fetches its weights by itself while it is built; it is handed ours instead.
+    inception.load_state_dict_from_url = lambda *_, **__: state
+    try:
+        network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]])
+    except RuntimeError as error:
+        raise WeightsRefused(
+            f"{path}: not the FID Inception network: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        inception.load_state_dict_from_url = download
+    return network.eval().to(device)
+
+
+def features(network: Any, frames: UInt8, *, batch: int = BATCH) -> Float32:
+    """(n, H, W, 3) uint8 RGB -> (n, 2048) float32; the network resizes to 299 and scales by itself."""
+    import torch
+
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise BadInput(f"pictures are {frames.dtype} {frames.shape}; expected uint8 (n, H, W, 3)")
+    device = next(network.parameters()).device
+    rows = [np.empty((0, FEATURES), np.float32)]
+    with torch.inference_mode():
+        for start in range(0, len(frames), batch):
+            block = torch.from_numpy(np.ascontiguousarray(frames[start : start + batch])).to(device)
+            out = network(block.permute(0, 3, 1, 2).float() / 255)[0]
+            rows.append(out.flatten(1).cpu().numpy())
+    return np.concatenate(rows)
+
+
+def moments(rows: Array) -> tuple[Float64, Float64]:
+    """(mean (D,), covariance (D, D)) of (n, D) features in float64; divided by n - 1, as pytorch-fid does."""
+    if rows.ndim != 2 or len(rows) < 2:
+        raise BadInput(f"features are {rows.shape}; a covariance needs at least two rows (n, D)")
+    values = rows.astype(np.float64)
+    mean = values.mean(axis=0)
+    values -= mean
+    return mean, values.T @ values / (len(values) - 1)
+
+
+def frechet(mean_a: Float64, cov_a: Float64, mean_b: Float64, cov_b: Float64) -> float:
+    """Squared Frechet distance of two Gaussians: |m_a - m_b|^2 + Tr(A + B - 2 (A B)^(1/2)).
+
+    A B has the eigenvalues of the symmetric A^(1/2) B A^(1/2); those below 0 are rounding and count as 0.
+    """
+    values, vectors = np.linalg.eigh(cov_a)
+    root = vectors * np.sqrt(np.clip(values, 0, None))  # root @ root.T = A
+    shared = np.linalg.eigvalsh(root.T @ cov_b @ root)
+    gap = mean_a - mean_b
+    cross = float(np.sqrt(np.clip(shared, 0, None)).sum())
+    return float(gap @ gap) + float(np.trace(cov_a)) + float(np.trace(cov_b)) - 2 * cross
+
+
+class Fid:
+    """FID between the true and the generated frames of all clips: whole canvas, every `stride`-th frame."""
+
+    def __init__(self, *, stride: int = 5, min_frames: int = FEATURES, device: str = "cpu") -> None:
+        if stride < 1 or min_frames < 2:
+            raise UsageError(f"FID stride {stride}, min_frames {min_frames}: expected at least 1 and 2")
+        self.stride, self.min_frames, self.device = stride, min_frames, device
+        self._path, self._hint = weights.find_or_hint(WEIGHT)
+        self.weights = {WEIGHT: weights.sha256(self._path)} if self._path else {}
+        digest = self.weights.get(WEIGHT, "missing")[:12]
+        facts = f"fid[pytorch-fid,pool3@{digest},rgb,region:full,stride:{stride},min:{min_frames}]"
+        self.columns = (Metric("fid", "FID", "", "lower", 2, per_clip=False, signature=facts),)
+
+    def start(self) -> FidState:
+        return FidState()
+
+    def update(self, state: FidState, sample: Sample, video: UInt8) -> None:
+        """Add every `stride`-th frame of one clip; a clip of the wrong shape is left to the other columns."""
+        if self._path is None or video_fault(sample, video) is not None:
+            return
+        if sample.key in state.real:
+            raise BadInput(f"clip {sample.key!r} was added to this FID before")
+        network = load_inception(self._path, self.device)
+        state.real[sample.key] = features(network, sample.video[:: self.stride])
+        state.made[sample.key] = features(network, video[:: self.stride])
+
+    def merge(self, a: FidState, b: FidState) -> FidState:
+        both = sorted(set(a.real) & set(b.real))
+        if both:
+            raise BadInput(f"clip {both[0]!r} is in both states of this FID")
+        return FidState(a.real | b.real, a.made | b.made)
+
+    def compute(self, state: FidState) -> dict[str, Scored]:
+        return {self.columns[0].name: self._value(state)}
+
+    def _value(self, state: FidState) -> Scored:
+        if self._path is None:
+            return Scored(math.nan, Reason.WEIGHTS_MISSING, self._hint)
+        frames = sum(len(rows) for rows in state.real.values())
+        found = f"{frames} frames of {len(state.real)} clips"
+        if frames < self.min_frames:
+            detail = f"{found}; fewer than {self.min_frames} measure the number of frames, not the model"
+            return Scored(math.nan, Reason.TOO_FEW_CLIPS, detail)
+        order = sorted(state.real)
+        real, made = (np.concatenate([side[key] for key in order]) for side in (state.real, state.made))
+        if not (np.isfinite(real).all() and np.isfinite(made).all()):
+            return Scored(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
+        # The distance is never negative; rounding can leave -1e-10 for equal sets.
+        return Scored(max(0.0, frechet(*moments(real), *moments(made))), detail=found)
