@@ -17,11 +17,11 @@ $(VENV)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "tkbench needs Python 3.10, 3.11 or 3.12 on the PATH (or PYTHON=/path/to/python); found: $$(python3 --version 2>&1)"; exit 2; }
 	@echo "Setting up $(VENV) with $(PYTHON): once, a few minutes; most of it is torch."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -e ".[synth,test]"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -q -e ".[synth,test]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -e ".[synth,test,dev]"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -q -e ".[synth,test,dev]"
 	@touch $@
 
 demo: $(VENV)/.installed
