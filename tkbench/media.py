@@ -381,7 +381,7 @@ def _pictures(
     command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None
 ) -> Iterator[UInt8]:
     buffer = np.empty(size, np.uint8)
-    view = memoryview(buffer).cast("B")
+    view = buffer.data.cast("B")
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0
@@ -455,7 +455,7 @@ def write_video(
         raise BadInput(f"{file.name}: frames are {width}x{height}; H.264 in 4:2:0 needs even sides")
     if rotation % 90:
         raise UsageError(f"{file.name}: rotation {rotation} is not a multiple of 90 degrees")
-    checked = (_frame_bytes(frame, first) for frame in chain((first,), stream))
+    checked: Iterator[Any] = (_frame_bytes(frame, first) for frame in chain((first,), stream))
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as folder:
         done = Path(folder) / f"out{file.suffix.lower()}"
         if frame_times is None:
@@ -676,7 +676,7 @@ def _said(errors: IO[bytes], file: Path) -> list[str]:
 
 def _clean(text: bytes, file: Path) -> list[str]:
     """The lines of ffmpeg without addresses and folder names, which differ from run to run."""
-    lines = []
+    lines: list[str] = []
     for line in text.decode("utf-8", "replace").splitlines():
         short = re.sub(r"^\[([\w:/,.#]+)( [^\]]*)? @ 0x[0-9a-f]+\]", r"[\1]", line.strip())
         short = (

@@ -1,0 +1,503 @@
+"""Shards: WebDataset tar files, one manifest row per clip, and an index that appears last.
+
+    FOLDER/index.json            what is here: format, data set, splits, recipe signature, shards with count,
+    bytes, sha256 FOLDER/manifest.parquet      one row per clip, ok or skipped: reason, detail, facts, number
+    of faces, shard, offset FOLDER/SPLIT-000000.tar      K.mp4 (canvas), K.flac (16 kHz mono), K.npz (track
+    and receipts), K.json (the rest) FOLDER/stats.json, stats/    counts and times of the run that made it;
+    not hashed, times differ from run to run
+
+A folder without index.json is unfinished. Plain `webdataset` and `tar` read the shards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from tkbench import media
+from tkbench.errors import BadInput, BadShards, UnknownName
+from tkbench.progress import Progress, silent
+from tkbench.registry import suggest
+from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Sample, Word
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT_VERSION = 1
+INDEX, MANIFEST, STATS = "index.json", "manifest.parquet", "stats.json"
+KEY = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+"""What a key may be: it names files, and never leads out of a folder."""
+_SHARD = re.compile(r"[A-Za-z0-9_-]+\.tar")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """One line of the index."""
+
+    name: str
+    split: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+# -- writing -------------------------------------------------------------------------------------------------
+
+
+class ShardWriter:
+    """Writes one tar under a temporary name; `commit` pushes it to the disk and gives it its name.
+
+    Tar headers hold no time, owner or mode of this machine, so equal members make equal bytes.
+    Used as a context manager: leaving it without `commit` removes what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._file = _Hashed(self._temporary.open("wb"))
+        raw: Any = self._file  # tarfile asks of a file to be written only for write() and tell()
+        self._tar = tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT)
+        self.count = 0
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def add(self, key: str, members: Mapping[str, bytes | Path]) -> int:
+        """Append the members of one clip, {suffix: content}; returns the offset where they start."""
+        if not KEY.fullmatch(key):
+            raise BadInput(f"key {key!r} may hold letters, digits, - and _ only, with / between parts")
+        offset = int(self._tar.offset)
+        for suffix, content in members.items():
+            info = tarfile.TarInfo(f"{key}.{suffix}")
+            info.mode = 0o644
+            if isinstance(content, Path):
+                info.size = content.stat().st_size
+                with content.open("rb") as stream:
+                    self._tar.addfile(info, stream)
+            else:
+                info.size = len(content)
+                self._tar.addfile(info, io.BytesIO(content))
+        self.count += 1
+        return offset
+
+    def commit(self, split: str) -> ShardRecord:
+        """Finish the tar; it has its name, and is on the disk, when this returns."""
+        self._tar.close()
+        self._file.sync()
+        self._temporary.replace(self.path)
+        return ShardRecord(self.path.name, split, self.count, self._file.tell(), self._file.hexdigest())
+
+
+class _Hashed:
+    """A file that is hashed while it is written."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._raw.write(data)
+
+    def tell(self) -> int:
+        return self._size if self._raw.closed else self._raw.tell()
+
+    def sync(self) -> None:
+        self._raw.flush()
+        os.fsync(self._raw.fileno())
+        self._size = self._raw.tell()
+        self._raw.close()
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
+
+
+def pack_arrays(arrays: Mapping[str, Array]) -> bytes:
+    """The bytes of an uncompressed .npz; equal arrays in equal order make equal bytes."""
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def pack_json(record: Mapping[str, Any]) -> bytes:
+    """Strict JSON with sorted keys, one line, UTF-8."""
+    return json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write under a temporary name, push to the disk, rename: a reader sees all of it or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def write_index(
+    folder: Path,
+    records: Sequence[ShardRecord],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    dataset: str,
+    protocol: str,
+    signature: str,
+    settings: Mapping[str, Any],
+) -> None:
+    """The manifest, then index.json: from here on the folder is complete."""
+    write_file(folder / MANIFEST, _manifest_bytes(rows))
+    index = {
+        "format_version": FORMAT_VERSION,
+        "dataset": dataset,
+        "splits": sorted({record.split for record in records if record.count}),
+        "protocol": protocol,
+        "signature": signature,
+        "settings": dict(settings),
+        "n_clips": len(rows),
+        "n_samples": sum(record.count for record in records),
+        "manifest_sha256": hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+        "shards": [
+            {"name": r.name, "split": r.split, "count": r.count, "bytes": r.bytes, "sha256": r.sha256}
+            for r in sorted(records, key=lambda record: record.name)
+        ],
+    }
+    text = json.dumps(index, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_file(folder / INDEX, text.encode())
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)  # the renames themselves
+        finally:
+            os.close(handle)
+
+
+# name -> parquet type; the order is the order of columns.
+COLUMNS: dict[str, str] = {
+    "key": "string",
+    "clip": "string",
+    "path": "string",
+    "dataset": "string",
+    "split": "string",
+    "speaker": "string",
+    "text": "string",
+    "status": "string",
+    "reason": "string",
+    "detail": "string",
+    "shard": "string",
+    "offset": "int64",
+    "start_frame": "int64",
+    "n_frames": "int64",
+    "seconds": "float64",
+    "canvas": "string",
+    "width": "int64",
+    "height": "int64",
+    "n_faces": "int64",
+    "filled_frames": "int64",
+    "fixes": "string",
+    "source_width": "int64",
+    "source_height": "int64",
+    "source_fps": "float64",
+    "source_vfr": "bool",
+    "source_frames": "int64",
+    "source_seconds": "float64",
+    "source_rotation": "int64",
+    "source_video_codec": "string",
+    "source_pix_fmt": "string",
+    "source_audio_codec": "string",
+    "source_sample_rate": "int64",
+    "source_channels": "int64",
+    "source_start_offset": "float64",
+    "source_bytes": "int64",
+    "source_sha256": "string",
+}
+"""The manifest's columns. `clip` is the reader's key; `key` differs from it where a clip was split."""
+
+
+def _manifest_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {
+        "string": pa.string(),
+        "int64": pa.int64(),
+        "float64": pa.float64(),
+        "bool": pa.bool_(),
+    }
+    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    ordered = sorted(rows, key=lambda row: (row["clip"], row["key"]))
+    unknown = sorted({name for row in ordered for name in row} - set(COLUMNS))
+    if unknown:
+        raise BadInput(f"manifest rows hold unknown columns: {', '.join(unknown)}")
+    columns = {name: [row.get(name) for row in ordered] for name in COLUMNS}
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns, schema=schema), out, compression="zstd")
+    return out.getvalue()
+
+
+# -- reading -------------------------------------------------------------------------------------------------
+
+
+def open_shards(path: str | Path, *, split: str | None = None) -> Shards:
+    """The shards in a folder, all of them or those of one split.
+
+    Raises BadShards with one line where the folder is unfinished, damaged or of another version. File sizes
+    are checked here, contents by `Shards.verify`.
+    """
+    folder = Path(path)
+    return Shards(folder, _read_index(folder), split)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    file = folder / INDEX
+    if not folder.is_dir():
+        raise BadShards(
+            f"{folder}: no such folder; `tkbench prep folder --root VIDEOS --out {folder}` makes it"
+        )
+    if not file.is_file():
+        raise BadShards(
+            f"{folder}: no {INDEX}, so preparation did not finish; run `tkbench prep` again to resume"
+        )
+    try:
+        index = json.loads(file.read_text(encoding="utf-8"))
+        version = index["format_version"]
+        names = [shard["name"] for shard in index["shards"]]
+        sizes = [int(shard["bytes"]) for shard in index["shards"]]
+        _ = index["dataset"], index["signature"], index["splits"], index["manifest_sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadShards(f"{file}: not an index ({type(error).__name__}: {error}); prepare again") from error
+    if version != FORMAT_VERSION:
+        raise BadShards(f"{file}: format {version}, this tkbench reads {FORMAT_VERSION}; prepare again")
+    for name, size in zip(names, sizes, strict=True):
+        if not _SHARD.fullmatch(name):
+            raise BadShards(f"{file}: shard name {name!r} is not a plain file name")
+        if not (folder / name).is_file():
+            raise BadShards(f"{folder}: {name} is missing; run the same `tkbench prep` again to remake it")
+        found = (folder / name).stat().st_size
+        if found != size:
+            raise BadShards(
+                f"{folder / name}: {found} bytes, the index says {size}; remove it and prepare again"
+            )
+    return dict(index)
+
+
+class Shards:
+    """An open shard folder, or one split of it. Reads one clip at a time; keeps no pixels."""
+
+    def __init__(self, folder: Path, index: Mapping[str, Any], split: str | None = None) -> None:
+        if split is not None and split not in index["splits"]:
+            raise UnknownName(f"{folder} has no split {split!r}: {suggest(split, list(index['splits']))}")
+        self.folder = folder
+        self.index = index
+        self.splits: tuple[str, ...] = (split,) if split is not None else tuple(index["splits"])
+        self._frame: pd.DataFrame | None = None
+        self._rows: dict[str, dict[str, Any]] | None = None
+
+    @property
+    def dataset(self) -> str:
+        return str(self.index["dataset"])
+
+    @property
+    def split(self) -> str:
+        """The split's name; several are joined by "+"."""
+        return "+".join(self.splits)
+
+    @property
+    def signature(self) -> str:
+        """The settings of the preparation, in one line."""
+        return str(self.index["signature"])
+
+    @property
+    def data_hash(self) -> str:
+        """sha256 over the hashes of the shards that are open: two equal ones mean equal data."""
+        lines = [f"{s['name']} {s['sha256']}\n" for s in self.index["shards"] if s["split"] in self.splits]
+        return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+    def manifest(self) -> pd.DataFrame:
+        """One row per clip of the open splits, ok or skipped; the columns are `COLUMNS`."""
+        import pandas as pd
+
+        if self._frame is None:
+            data = self._manifest_file()
+            table = pd.read_parquet(io.BytesIO(data))
+            self._frame = table[
+                table["split"].isin(self.splits) | (len(self.splits) == len(self.index["splits"]))
+            ]
+        return self._frame.copy()
+
+    def _manifest_file(self) -> bytes:
+        path = self.folder / MANIFEST
+        if not path.is_file():
+            raise BadShards(f"{self.folder}: {MANIFEST} is missing; prepare again")
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.index["manifest_sha256"]:
+            raise BadShards(f"{path}: not the file that the index was written for; prepare again")
+        return data
+
+    def _samples(self) -> dict[str, dict[str, Any]]:
+        if self._rows is None:
+            import pyarrow.parquet as pq
+
+            wanted = ["key", "status", "split", "speaker", "shard", "offset"]
+            table = pq.read_table(io.BytesIO(self._manifest_file()), columns=wanted).to_pylist()
+            self._rows = {
+                row["key"]: row for row in table if row["status"] == "ok" and row["split"] in self.splits
+            }
+            bad = [key for key in self._rows if not KEY.fullmatch(key)]
+            if bad:
+                raise BadShards(
+                    f"{self.folder}: key {bad[0]!r} is not allowed; these shards are not from tkbench"
+                )
+        return self._rows
+
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the prepared clips, sorted."""
+        return tuple(sorted(self._samples()))
+
+    @property
+    def speakers(self) -> dict[str, str]:
+        """Key -> the identity that intervals are clustered by; a clip without one is its own."""
+        return {key: row["speaker"] or key for key, row in sorted(self._samples().items())}
+
+    def __len__(self) -> int:
+        return len(self._samples())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._samples()
+
+    def members(self, key: str, wanted: Sequence[str] | None = None) -> dict[str, bytes]:
+        """The raw members of a clip, {suffix: bytes}; `wanted` leaves out the others."""
+        rows = self._samples()
+        if key not in rows:
+            raise UnknownName(f"{self.folder} has no clip {key!r}: {suggest(key, list(rows))}")
+        row = rows[key]
+        found: dict[str, bytes] = {}
+        names = {shard["name"] for shard in self.index["shards"]}
+        if row["shard"] not in names:
+            raise BadShards(
+                f"{self.folder}: {key} is said to be in {row['shard']!r}, which the index does not list"
+            )
+        try:
+            with (self.folder / row["shard"]).open("rb") as stream:
+                stream.seek(int(row["offset"]))
+                with tarfile.open(fileobj=stream, mode="r:") as tar:
+                    for info in tar:
+                        stem, _, suffix = info.name.partition(".")
+                        if stem != key:
+                            break
+                        if wanted is None or suffix in wanted:
+                            content = tar.extractfile(info)
+                            found[suffix] = content.read() if content is not None else b""
+                        if wanted is not None and len(found) == len(wanted):
+                            break
+        except tarfile.TarError as error:
+            raise BadShards(
+                f"{self.folder / row['shard']}: damaged at {key} ({error}); prepare again"
+            ) from error
+        lacking = sorted(set(wanted or ("mp4", "flac", "npz", "json")) - set(found))
+        if lacking:
+            raise BadShards(
+                f"{self.folder / row['shard']}: {key} lacks its {', '.join(lacking)}; prepare again"
+            )
+        return found
+
+    def get(self, key: str) -> Sample:
+        """One clip with its decoded pixels and sound."""
+        return unpack(key, self.members(key))
+
+    def get_audio(self, key: str) -> Float32:
+        """The sound of one clip alone: (T * 640,) float32."""
+        return media.read_flac(self.members(key, ("flac",))["flac"])
+
+    def get_arrays(self, key: str) -> dict[str, Array]:
+        """Track and receipts alone: landmarks, boxes, score and one matrix stack per crop recipe."""
+        return _unpack_arrays(self.members(key, ("npz",))["npz"])
+
+    def iter(self, keys: Sequence[str] | None = None) -> Iterator[Sample]:
+        """Samples in the order of `keys`, by default sorted; one in memory at a time."""
+        for key in self.keys() if keys is None else keys:
+            yield self.get(key)
+
+    def verify(self, progress: Progress = silent) -> None:
+        """Read every shard and compare with its hash; BadShards names the first that differs."""
+        shards = [shard for shard in self.index["shards"] if shard["split"] in self.splits]
+        for done, shard in enumerate(shards):
+            progress(done, len(shards), shard["name"])
+            digest = hashlib.sha256()
+            with (self.folder / shard["name"]).open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+            if digest.hexdigest() != shard["sha256"]:
+                raise BadShards(
+                    f"{self.folder / shard['name']}: its content is not what the index says; prepare again"
+                )
+        self._manifest_file()
+        progress(len(shards), len(shards), "verified")
+
+
+def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
+    """A Sample from the raw members of one clip (as `webdataset` gives them, too).
+
+    Raises BadShards where the lengths of picture, sound and track do not fit each other.
+    """
+    meta = json.loads(members["json"])
+    arrays = _unpack_arrays(members["npz"])
+    video, audio = media.read_video(members["mp4"]), media.read_flac(members["flac"])
+    n = len(video)
+    if len(audio) != n * SAMPLES_PER_FRAME or len(arrays["landmarks"]) != n or len(arrays["score"]) != n:
+        found = f"{n} frames, {len(audio)} samples, {len(arrays['landmarks'])} landmark rows"
+        raise BadShards(f"{key}: {found} do not fit each other; prepare again")
+    return Sample(
+        key=key,
+        video=video,
+        audio=audio,
+        landmarks=arrays["landmarks"],
+        score=arrays["score"],
+        dataset=meta["dataset"],
+        split=meta["split"],
+        speaker=meta["speaker"],
+        text=meta["text"],
+        words=tuple(Word(**word) for word in meta["words"]),
+        canvas=meta["canvas"],
+        meta=meta,
+    )
+
+
+def _unpack_arrays(data: bytes) -> dict[str, Array]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def export(path: str | Path, out: str | Path, *, progress: Progress = silent) -> int:
+    """Write each clip's canvas as OUT/<key>.mp4 and its voice as OUT/<key>.wav; returns how many."""
+    shards = open_shards(path)
+    folder = Path(out)
+    keys = shards.keys()
+    for done, key in enumerate(keys):
+        progress(done, len(keys), key)
+        members = shards.members(key, ("mp4", "flac"))
+        target = folder / f"{key}.mp4"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_file(target, members["mp4"])
+        media.write_wav(target.with_suffix(".wav"), media.read_flac(members["flac"]))
+    progress(len(keys), len(keys), "written")
+    return len(keys)
