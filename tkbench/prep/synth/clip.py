@@ -9,11 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from tkbench.prep.synth import identity as people
 from tkbench.prep.synth import scene
 from tkbench.prep.synth.articulation import Articulation, Style
-from tkbench.prep.synth.identity import Identity
+from tkbench.prep.synth.identity import Identity, head_of
 from tkbench.prep.synth.mouth import MAX_GAP, pose
+from tkbench.prep.synth.people import person
 from tkbench.prep.synth.render import Renderer
 from tkbench.prep.synth.sentences import sentence
 from tkbench.prep.synth.speech import Utterance, Voice, synthesize
@@ -40,8 +40,8 @@ class Speaker:
 def speaker_of(seed: int, index: int) -> Speaker:
     """Speaker number `index` of a corpus; depends on the two numbers alone."""
     rng = np.random.default_rng([seed, 1, index])
-    identity = people.draw(rng, index)
-    variants = _FEMALE if identity.template == "hopper" or rng.random() < 0.5 else _MALE
+    identity = person(seed, index)
+    variants = _MALE if identity.male else _FEMALE
     voice = Voice(
         f"{_ACCENTS[int(rng.integers(len(_ACCENTS)))]}+{variants[int(rng.integers(len(variants)))]}",
         pitch=int(rng.integers(35, 66)), range=int(rng.integers(35, 71)), rate=int(rng.integers(140, 181)),
@@ -100,7 +100,7 @@ def pictures(speaker: Speaker, script: Script, rng: np.random.Generator, size: i
     """The frames of a script, one at a time: (size, size, 3) uint8 RGB at 25 fps."""
     times = np.arange(script.n_frames) / FPS
     values = Articulation.of(script.phonemes, speaker.style)(times)
-    head = people.head_of(speaker.identity)
+    head = head_of(speaker.identity)
     stress = _stress(script, times)
     motions = scene.motions(rng, times, stress)
     camera = scene.camera(rng, size)

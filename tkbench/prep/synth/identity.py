@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from tkbench.prep.synth import mesh
-from tkbench.prep.synth.dress import dress
+from tkbench.prep.synth import features, mesh
+from tkbench.prep.synth.dress import dress, head_only
+from tkbench.prep.synth.features import Colour
 from tkbench.prep.synth.mouth import smoothstep
 from tkbench.types import Float32, Float64, UInt8
 
 DATA = Path(__file__).parent / "data"
+_HAIR = ("astronaut", "older")
+"""Templates whose hair is seen; the other two wear the hat of the photograph."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,6 @@ class Identity:
     """The look of one speaker. Lengths are shares: 0.1 = a tenth wider than the template."""
 
     template: str = "astronaut"
-    mix: float = 0.0
-    """How much of the other template's skin and features is blended in."""
     face_width: float = 0.0
     jaw_width: float = 0.0
     chin: float = 0.0
@@ -39,18 +40,35 @@ class Identity:
     brow: float = 0.0
     mouth_width: float = 0.0
     lips: float = 0.0
-    hair_volume: float = 0.0
-    skin: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Added to L, a, b (L in 0-100)."""
-    skin_contrast: float = 1.0
-    hair: tuple[float, float, float] | None = None
+    hair_top: float = 0.0
+    """Hair above the forehead, taller or flatter."""
+    hair_side: float = 0.0
+    """Hair beside the face: -0.6 is cropped, 0.2 is full."""
+    skin: Colour = (0.0, 0.0, 0.0)
+    """L (0-100), a, b: what the mean of the skin moves by."""
+    hair: Colour | None = None
     """L, a, b of the hair's mean; None keeps the photograph's."""
-    lip: tuple[float, float, float] = (-4.0, 8.0, 2.0)
+    eyes: Colour = (0.0, 0.0, 0.0)
+    """Added to L, a, b of the irises."""
+    lip: Colour = (-4.0, 8.0, 2.0)
+    """Added to L, a, b of the lips."""
+    brows: float = 0.0
+    """0-1: how heavy."""
+    beard: float = 0.0
+    """0.3 stubble to 0.9 full."""
+    moustache: bool = False
+    """The beard is on the upper lip alone."""
+    freckles: float = 0.0
+    glasses: tuple[int, int, int] | None = None
+    glasses_shape: float = 2.6
+    hat: tuple[int, int, int] | None = None
+    long_hair: float | None = None
+    """How far below the chin; None is short."""
     garment: tuple[int, int, int] = (40, 60, 90)
     collar: str = "crew"
-    beard: float = 0.0
     mirror: bool = False
-    extra: dict[str, float] = field(default_factory=dict)
+    male: bool = False
+    """Picks the voice."""
 
 
 @dataclass(frozen=True)
@@ -103,10 +121,12 @@ def _reshape(identity: Identity, landmarks: Float64, p: Float64) -> Float64:
         d[..., 1] -= identity.brow * 20 * _bump(p, eye - [0, 14], 26, 8)
     stretch(mouth, identity.mouth_width, 0, 34, 16)
     stretch(mouth, 0, identity.lips, 26, 9)
-    top = np.array([middle[0], lm[10, 1] - 10])
-    g = smoothstep(lm[10, 1] + 45, lm[10, 1] - 15, p[..., 1]) * smoothstep(150, 95, np.hypot(p[..., 0] - top[0], p[..., 1] - top[1]))
-    d[..., 0] += identity.hair_volume * (p[..., 0] - top[0]) * g
-    d[..., 1] += identity.hair_volume * (p[..., 1] - lm[10, 1]) * g
+    side = p[..., 0] - middle[0]
+    edge = float(lm[454, 0] - lm[234, 0]) / 2 - 4
+    high = smoothstep(lm[10, 1] + 30, lm[10, 1] - 25, p[..., 1])
+    d[..., 1] += identity.hair_top * (p[..., 1] - lm[10, 1] - 5) * high
+    over = np.maximum(np.abs(side) - edge, 0) * smoothstep(145, 95, np.abs(side))
+    d[..., 0] += identity.hair_side * np.sign(side) * over * smoothstep(chin[1] - 5, chin[1] - 40, p[..., 1])
     return d
 
 
@@ -116,9 +136,10 @@ def _baked(identity: Identity) -> tuple[UInt8, Float64, Float64]:
     size, scale = rgba.shape[0], mesh.TEXTURE_SCALE
     step = 3
     coarse = np.stack(np.meshgrid(np.arange(0, size, step), np.arange(0, size, step)), -1) / scale
-    # Backward: look up where each output point came from, two fixed-point rounds.
-    source = coarse - _reshape(identity, landmarks, coarse)
-    source = coarse - _reshape(identity, landmarks, source)
+    # Backward: look up where each output point came from, by fixed-point rounds.
+    source = coarse
+    for _ in range(8):
+        source = coarse - _reshape(identity, landmarks, source)
     xs, ys = np.meshgrid(np.arange(size, dtype=np.float32) / step, np.arange(size, dtype=np.float32) / step)
     full = cv2.remap((source * scale).astype(np.float32), xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     shaped = cv2.remap(rgba, full[..., 0], full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -143,35 +164,45 @@ def _masks(rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float
     mean, deviation = lab[inner].mean(0), lab[inner].std(0) + [6, 3, 3]
     away = (((lab - mean) / deviation) ** 2 * [0.25, 1, 1]).sum(-1)
     person = alpha.astype(np.float32) / 255
-    face = polygon(mesh.OVAL, 4.0)
     ys = np.arange(shape[0], dtype=np.float32)[:, None] / scale
-    low = smoothstep(landmarks[152, 1] - 60, landmarks[152, 1] - 30, ys)
-    like = cv2.GaussianBlur(np.exp(-away / 6).astype(np.float32), (0, 0), 1.5)
-    skin = np.clip(np.maximum(face * np.maximum(like, 0.8 * polygon(mesh.OVAL, 9)), like * low), 0, 1)
-    hair = person * (1 - skin) * smoothstep(landmarks[152, 1] + 2, landmarks[152, 1] - 12, ys) * (1 - polygon(mesh.OVAL, 3.0) * (1 - smoothstep(landmarks[10, 1] + 22, landmarks[10, 1] + 8, ys)))
+    chin, brow = float(landmarks[152, 1]), float(landmarks[mesh.LEFT_BROW + mesh.RIGHT_BROW, 1].min())
+    like = cv2.GaussianBlur(np.exp(-away / 6).astype(np.float32), (0, 0), 1.2)
+    # Above the brows a fringe may lie over the face: there only what looks like skin is skin.
+    fringe = smoothstep(brow - 2, brow - 9, ys)
+    inside = np.maximum(like, 0.8 * polygon(mesh.OVAL, 9)) * (1 - fringe) + like * fringe
+    low = smoothstep(chin - 60, chin - 30, ys)
+    skin = np.clip(np.maximum(polygon(mesh.OVAL, 4.0) * inside, like * low), 0, 1)
+    crown = np.maximum(1 - polygon(mesh.OVAL, 3.0), fringe)
+    hair = person * (1 - skin) * crown * smoothstep(chin + 2, chin - 12, ys)
     lips = polygon(mesh.OUTER_UPPER + mesh.OUTER_LOWER[::-1], 1.3)
     return skin.astype(np.float32), hair.astype(np.float32), lips
 
 
-def _coloured(identity: Identity, rgb: UInt8, alpha: UInt8, landmarks: Float64) -> UInt8:
+def _shifted(lab: Float32, mask: Float32, target: Float64, chroma: float) -> Float32:
+    """Move the mean of the masked part to `target`: L by a power law (black stays black, white stays white)."""
+    mean = (lab * mask[..., None]).sum((0, 1)) / max(float(mask.sum()), 1.0)
+    new = np.empty_like(lab)
+    power = np.log(np.clip(target[0], 4, 96) / 100) / np.log(mean[0] / 100)
+    new[..., 0] = 100 * (np.clip(lab[..., 0], 0, 100) / 100) ** power
+    new[..., 1:] = target[1:] + (lab[..., 1:] - mean[1:]) * chroma
+    return lab + mask[..., None] * (new - lab)
+
+
+def _coloured(identity: Identity, rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float32]:
+    """The texture in the identity's colours, float32 RGB 0-255, and the colour (3,) of its hair."""
     skin, hair, lips = _masks(rgb, alpha, landmarks)
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     mean = (lab * skin[..., None]).sum((0, 1)) / skin.sum()
-    moved = mean + np.array(identity.skin) + (lab - mean) * [identity.skin_contrast, 1.0, 1.0]
-    # Darker skin keeps its highlights: shift by less where the picture is bright.
-    lab += skin[..., None] * (moved - lab)
+    lab = _shifted(lab, skin, mean + np.array(identity.skin), 1.0)
+    tone: Colour = (30.0, 4.0, 10.0)
     if identity.hair is not None:
-        own = (lab * hair[..., None]).sum((0, 1)) / max(float(hair.sum()), 1.0)
-        target = np.array(identity.hair)
-        gain = np.clip(target[0] / own[0], 0.25, 1.6)
-        new = np.empty_like(lab)
-        new[..., 0] = target[0] + (lab[..., 0] - own[0]) * gain
-        new[..., 1:] = target[1:] + (lab[..., 1:] - own[1:]) * 0.5
-        lab += hair[..., None] * (new - lab)
-    lab += (lips * 0.9)[..., None] * np.array(identity.lip)
+        tone = identity.hair
+        if identity.template in _HAIR:
+            lab = _shifted(lab, hair, np.array(tone), 0.45)
+    lab += (lips * 0.9)[..., None] * np.array(identity.lip, np.float32)
     lab[..., 0] = np.clip(lab[..., 0], 0, 100)
     out = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB)
-    return np.clip(np.nan_to_num(out) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.clip(np.nan_to_num(out) * 255, 0, 255), features.rgb_of(tone)
 
 
 def _depth(landmarks: Float64) -> Float32:
@@ -186,32 +217,29 @@ def _depth(landmarks: Float64) -> Float32:
 
 
 def head_of(identity: Identity) -> Head:
-    """All pixels of one identity; about 0.2 s."""
+    """All pixels of one identity; about 0.4 s."""
     rgba, landmarks, seam = _baked(identity)
-    rgb, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    rgb = _coloured(identity, rgb, alpha, landmarks)
-    rgb, alpha = dress(rgb, alpha, landmarks, identity.garment, identity.collar, identity.template)
-    return Head(rgb, alpha, landmarks, seam, _depth(landmarks))
-
-
-def draw(rng: np.random.Generator, index: int) -> Identity:
-    """A person from a seed; `index` turns through templates and colours so that neighbours differ."""
-
-    def n(scale: float) -> float:
-        return float(np.clip(rng.normal(), -1.8, 1.8) * scale)
-
-    skins = ((0, 0, 0), (-8, 2, 4), (-18, 4, 6), (-30, 5, 5), (4, 2, -4), (-12, 5, 9), (-40, 3, 2), (-4, 6, 2))
-    hairs = ((16, 1, 2), (30, 6, 14), (10, 0, 0), (9, 0, 1), (62, 3, 28), (12, 2, 3), (8, 0, 0), (34, 18, 24), (74, 0, 4), (45, 5, 20))
-    skin = skins[index % len(skins)]
-    return Identity(
-        template="hopper" if index % 4 == 1 else "astronaut",
-        face_width=n(0.07), jaw_width=n(0.12), chin=n(0.08), nose_width=n(0.12), nose_length=n(0.09),
-        eye_size=n(0.10), eye_distance=n(0.04), brow=n(0.10), mouth_width=n(0.10), lips=abs(n(0.22)),
-        hair_volume=n(0.08),
-        skin=(float(skin[0]) + n(2), float(skin[1]) + n(1), float(skin[2]) + n(1)),
-        hair=tuple(float(c) for c in hairs[int(rng.integers(len(hairs)))]),  # type: ignore[arg-type]
-        lip=(-5 + n(3), 9 + n(4), 2 + n(2)),
-        garment=tuple(int(c) for c in rng.integers(20, 200, 3)),  # type: ignore[arg-type]
-        collar=("crew", "turtle", "shirt")[int(rng.integers(3))],
-        mirror=bool(rng.integers(2)),
-    )  # fmt: skip
+    alpha = rgba[..., 3].astype(np.float32) / 255
+    rgb, hair = _coloured(identity, np.ascontiguousarray(rgba[..., :3]), rgba[..., 3], landmarks)
+    if identity.eyes != (0.0, 0.0, 0.0):
+        rgb = features.irises(rgb, landmarks, identity.eyes)
+    if identity.freckles:
+        rgb = features.freckles(rgb, landmarks, identity.freckles, seed=7)
+    if identity.brows:
+        rgb = features.brows(rgb, landmarks, hair, identity.brows)
+    if identity.beard:
+        rgb = features.beard(rgb, landmarks, hair, identity.beard, identity.moustache)
+    if identity.glasses is not None:
+        rgb = features.glasses(rgb, landmarks, np.array(identity.glasses, np.float32), identity.glasses_shape, 1.4)
+    alpha = face = head_only(alpha, landmarks)
+    rgb, alpha = dress(rgb, alpha, landmarks, identity.garment, identity.collar)
+    if identity.long_hair is not None:
+        strands, matte = features.long_hair(alpha.shape[0], landmarks, hair, identity.long_hair, 16 + 30 * identity.hair_side)
+        _, y = features.grid(alpha.shape[0])
+        neck = smoothstep(landmarks[152, 1] - 6, landmarks[152, 1] - 22, y)
+        matte = matte * (1 - face * neck)
+        rgb, alpha = features.over(rgb, strands, matte), np.maximum(alpha, matte)
+    if identity.hat is not None:
+        rgb, alpha = features.beanie(rgb, alpha, landmarks, np.array(identity.hat, np.float32))
+    texture = np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
+    return Head(texture, np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8), landmarks, seam, _depth(landmarks))

@@ -15,7 +15,7 @@ import numpy as np
 
 from tkbench.types import Array, Float32, Float64
 
-MAX_GAP = 0.70
+MAX_GAP = 0.80
 """Distance of the lips at aperture 1, in w."""
 
 
@@ -50,7 +50,7 @@ class Frame:
 class Fields:
     """Basis fields on a canvas window, (K, h, w, 2) float32 in canvas units, for each of the two layers."""
 
-    NAMES = ("up", "down", "width", "protrusion", "jaw", "tuck", "corner")
+    NAMES = ("up", "down", "round_up", "round_down", "width", "protrusion", "jaw", "tuck", "corner")
 
     def __init__(self, frame: Frame, window: tuple[int, int, int, int]) -> None:
         x0, y0, x1, y1 = window
@@ -67,9 +67,15 @@ class Fields:
             # Height of the opening along the lips; `reach` grows with the distance from the seam.
             return np.clip(1 - (a / reach) ** 2, 0, None) ** 0.85
 
+        def pucker(reach: Array) -> Array:
+            # The same for rounded lips: open in the middle, together at the sides.
+            return np.exp(-((a / (0.56 * reach)) ** 2) * 1.2) * smoothstep(1.0, 0.75, a / reach)
+
         corner = np.exp(-(((a - 1.05) / 0.5) ** 2)) * np.exp(-((v / 0.7) ** 2))
         up = -profile(1 + 0.5 * above) * np.exp(-((above / 0.75) ** 2)) * w
         down = profile(1 + 0.55 * below) * np.exp(-((below / 1.25) ** 2)) * w
+        round_up = -pucker(1 + 0.5 * above) * np.exp(-((above / 0.75) ** 2)) * w
+        round_down = pucker(1 + 0.55 * below) * np.exp(-((below / 1.25) ** 2)) * w
         wide = u * np.exp(-((a / 1.75) ** 3)) * np.exp(-((v / 1.15) ** 2)) * w
         puff_up = -(above / 0.4) * np.exp(0.5 - 0.5 * (above / 0.4) ** 2) * np.exp(-((u / 0.85) ** 2)) * w
         puff_low = (below / 0.45) * np.exp(0.5 - 0.5 * (below / 0.45) ** 2) * np.exp(-((u / 0.85) ** 2)) * w
@@ -77,11 +83,11 @@ class Fields:
         jaw_y = smoothstep(0.15, 0.8 * chin, v) * smoothstep(chin + 1.15, chin * 0.98, v) * np.exp(-((a / 2.3) ** 4)) * w
         cheek = corner * 0.25 * w
         upper = {
-            "up": (zero, up), "down": (zero, zero), "width": (wide, zero), "protrusion": (zero, puff_up),
+            "up": (zero, up), "down": (zero, zero), "round_up": (zero, round_up), "round_down": (zero, zero), "width": (wide, zero), "protrusion": (zero, puff_up),
             "jaw": (-0.06 * np.sign(u) * corner * w, cheek), "tuck": (zero, up), "corner": (zero, -corner * w),
         }  # fmt: skip
         lower = {
-            "up": (zero, zero), "down": (zero, down), "width": (wide, zero), "protrusion": (zero, puff_low),
+            "up": (zero, zero), "down": (zero, down), "round_up": (zero, zero), "round_down": (zero, round_down), "width": (wide, zero), "protrusion": (zero, puff_low),
             "jaw": (-0.06 * np.sign(u) * corner * w, jaw_y + cheek),
             "tuck": (zero, -profile(1 + 0.55 * below) * np.exp(-((below / 0.8) ** 2)) * w),
             "corner": (zero, -corner * w),
@@ -117,12 +123,18 @@ def pose(values: Float64, *, max_gap: float = MAX_GAP, smile: float = 0.0, width
     share = 0.16 + 0.26 * lift
     up = gap * share + 0.03 * lift * min(1.0, aperture * 6)
     down = gap - up
-    broad = (0.17 if width > 0 else 0.36) * width * width_gain
+    broad = (0.17 if width > 0 else 0.40) * width * width_gain
     both = 0.09 * tuck
+    rounded = float(np.clip(-width, 0.0, 1.0)) ** 0.8 * 0.9
+    lifted = 0.07 * max(width, 0.0) - 0.13 * max(-width, 0.0) - 0.05 * jaw + smile
     coefficients = np.array(
-        [up, down, broad, 0.11 * protrusion, 0.42 * jaw * max_gap / 0.7, both, 0.07 * max(width, 0) + smile], np.float32
-    )
-    drop = 0.62 * jaw * max_gap
+        [
+            up * (1 - rounded), down * (1 - rounded), up * rounded, down * rounded,
+            broad, 0.13 * protrusion, 0.46 * jaw * max_gap / 0.8, both, lifted,
+        ],
+        np.float32,
+    )  # fmt: skip
+    drop = 0.55 * jaw * max_gap
     return Pose(coefficients, gap, up, drop, width * width_gain, tuck, teeth, tongue, protrusion)
 
 
@@ -141,7 +153,7 @@ def _row(u: Array, edges: Array, half_arch: float) -> tuple[Array, Array, Array]
     left = np.where(k > 0, edges[k - 1], 0.0)
     t = (along - left) / (right - left)
     from_gap = np.minimum(t, 1 - t) * (right - left)
-    crack = smoothstep(0.0, 0.045, from_gap)
+    crack = smoothstep(-0.02, 0.05, from_gap)
     return crack, (2 * t - 1) ** 4, np.cos(phi) ** 0.8
 
 
@@ -158,11 +170,11 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     v = (q[..., 1] - level) / w
     soft = 0.55 / w  # half a pixel
     depth = smoothstep(0.0, 0.5, np.full_like(v, p.gap))
-    cavity = np.array([64.0, 26.0, 24.0]) * (1 - 0.62 * depth[..., None] * np.exp(-((u[..., None] / 0.9) ** 2)))
+    cavity = np.array([70.0, 30.0, 27.0]) * (1 - 0.62 * depth[..., None] * np.exp(-((u[..., None] / 0.9) ** 2)))
     out = cavity.astype(np.float32)
     # Tongue: a rounded body behind the lower teeth; its tip rises for l, th, t, d, n.
     lower_edge = 0.13 + p.drop
-    top = lower_edge + 0.05 - 0.32 * p.tongue * min(1.0, p.gap / 0.25) + 0.55 * u**2
+    top = lower_edge - 0.17 - 0.20 * p.tongue * min(1.0, p.gap / 0.25) + 0.60 * u**2
     body = smoothstep(-soft, soft * 3, v - top) * smoothstep(0.72, 0.6, np.abs(u))
     light = 0.62 + 0.28 * smoothstep(0.25, 0.0, v - top) + 0.15 * p.tongue - 0.10 * np.exp(-((u / 0.06) ** 2))
     flesh = np.array([176.0, 92.0, 88.0]) * light[..., None]
@@ -171,8 +183,8 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     crack, edge, shade = _row(u, _LOWER_TEETH, 0.92)
     cut = lower_edge + 0.025 * edge + 0.10 * u**2
     low = smoothstep(-soft, soft, v - cut) * smoothstep(0.80, 0.70, np.abs(u))
-    bright = (0.50 + 0.30 * p.teeth) * shade * (0.55 + 0.45 * crack)
-    enamel = np.array([226.0, 216.0, 196.0]) * tone * bright[..., None]
+    bright = (0.56 + 0.28 * p.teeth) * shade * (0.72 + 0.28 * crack)
+    enamel = np.array([232.0, 216.0, 192.0]) * tone * bright[..., None]
     out += low[..., None] * (enamel - out)
     # Upper teeth.
     crack, edge, shade = _row(u, _TEETH, 1.0)
@@ -180,10 +192,18 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     high = smoothstep(soft, -soft, v - cut) * smoothstep(0.93, 0.82, np.abs(u))
     lip = -p.up - 0.09 * p.tuck  # v of the upper lip's edge in the middle
     shadow = smoothstep(-0.02, 0.16, v - lip * np.clip(1 - u**2, 0, 1) ** 0.85)
-    bright = (0.62 + 0.32 * p.teeth) * shade * (0.66 + 0.34 * crack) * (0.66 + 0.34 * shadow)
-    enamel = np.array([238.0, 229.0, 212.0]) * tone * bright[..., None]
+    bright = (0.46 + 0.50 * p.teeth) * shade * (0.80 + 0.20 * crack) * (0.58 + 0.42 * shadow)
+    enamel = np.array([244.0, 232.0, 210.0]) * tone * bright[..., None]
     out += high[..., None] * (enamel - out)
-    out *= (1 - 0.25 * p.protrusion)
+    # The tip of the tongue at or between the teeth: th, l.
+    tip = np.float64(smoothstep(0.55, 0.9, np.float64(p.tongue)))
+    if tip > 0:
+        edge_v = 0.075 + 0.5 * u**2
+        front = tip * smoothstep(-soft, soft * 2, v - edge_v) * smoothstep(0.55, 0.4, np.abs(u))
+        light = 0.80 + 0.25 * smoothstep(0.14, 0.0, v - edge_v)
+        flesh = np.array([188.0, 100.0, 96.0]) * light[..., None]
+        out += front[..., None] * (flesh - out)
+    out *= 1 - 0.30 * p.protrusion
     return out.astype(np.float32), high.astype(np.float32)
 
 

@@ -24,9 +24,11 @@ from tkbench.prep.synth.mesh import (
     CANVAS,
     INNER_LOWER,
     INNER_UPPER,
+    LEFT_BROW,
     OUTER_LOWER,
     OUTER_UPPER,
     OVAL,
+    RIGHT_BROW,
     TEXTURE_SCALE,
 )
 from tkbench.types import Float64, UInt8
@@ -105,8 +107,12 @@ HINTS: dict[str, dict[str, Any]] = {
     "hopper": {
         "person": [[[140, 20], [380, 20], [390, 260], [512, 400], [512, 600], [0, 600], [20, 400], [150, 280]]],
         "sure": [[[180, 60], [345, 60], [365, 120], [155, 120]], [[200, 350], [330, 340], [480, 420], [480, 600], [50, 600], [60, 420]]],
-        "background": [[[0, 0], [130, 0], [130, 300], [20, 370], [0, 370]],
-                       [[400, 0], [512, 0], [512, 340], [400, 300]]],
+        "background": [
+            [[0, 0], [222, 0], [228, 22], [205, 34], [188, 48], [176, 68], [168, 86], [149, 96], [145, 110], [145, 176], [0, 200]],
+            [[285, 0], [300, 30], [330, 44], [350, 66], [357, 86], [371, 98], [373, 170], [390, 190], [512, 200], [512, 0]],
+            [[0, 170], [140, 176], [150, 200], [160, 250], [168, 272], [186, 300], [196, 318], [170, 400], [0, 400]],
+            [[400, 190], [512, 190], [512, 340], [400, 300]],
+        ],
     },
 }
 
@@ -121,7 +127,7 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
     gap = lower - upper
     middle = (upper[0] + upper[-1]) / 2
     moved = points.copy()
-    narrow, flat, thick = (0.87, 0.55, 1.18) if name == "astronaut" else (1.0, 1.0, 1.0)
+    narrow, flat, thick = (0.86, 0.30, 1.22) if name == "astronaut" else (1.0, 1.0, 1.0)
     seam = upper + 0.56 * gap
 
     def relax(p: Float64) -> Float64:
@@ -169,8 +175,8 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
     return np.clip(closed, 0, 255).astype(np.uint8), moved, seam
 
 
-def build(name: str, photo: UInt8) -> tuple[UInt8, dict[str, Any]]:
-    """RGBA texture and the JSON record of one template."""
+def build(name: str, photo: UInt8) -> tuple[UInt8, UInt8, Float64, Float64]:
+    """RGB texture, matte, landmarks and seam of one template, the last two in texture pixels."""
     points = landmarks_of(photo, 1.5)
     matte = matte_of(photo, points, HINTS[name])
     affine = to_canvas(points)
@@ -182,20 +188,72 @@ def build(name: str, photo: UInt8) -> tuple[UInt8, dict[str, Any]]:
     scale = np.sqrt(abs(np.linalg.det(affine[:, :2])))
     canvas = np.hstack([points[:, :2] @ affine[:, :2].T + affine[:, 2], points[:, 2:] * scale])
     closed, moved, seam = close_mouth(rgb, canvas * TEXTURE_SCALE, name)
+    if name == "hopper":
+        closed = calm(closed, 0.72, 0.88)
+    return closed, alpha, moved, seam
+
+
+def calm(rgb: UInt8, chroma: float, contrast: float) -> UInt8:
+    """Less colour and contrast: the portrait of 1984 is a saturated print."""
+    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab[..., 1:] *= chroma
+    lab[..., 0] = 50 + (lab[..., 0] - 50) * contrast
+    return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def swap(base: UInt8, base_points: Float64, donor: UInt8, donor_points: Float64, forehead: float, spread: float) -> tuple[UInt8, Float64]:
+    """The donor's face in the base's head: RGB at texture resolution, and the landmarks (478, 3) in its pixels.
+
+    The donor is warped so that the outlines of the two faces agree, and cloned in by Poisson blending, from `forehead`
+    (canvas units above the brows) to the chin; `spread` of the width.
+    """
+    height, width = base.shape[:2]
+    rim = np.array([[x, y] for x in (0, width / 2, width) for y in (0, height / 2, height)], float)
+    a, b = base_points[OVAL, :2], donor_points[OVAL, :2]
+    step = 4
+    ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
+    grid = np.stack(np.meshgrid(np.arange(0, width, step), np.arange(0, height, step)), -1).astype(float)
+    back = RBFInterpolator(np.vstack([a, rim]), np.vstack([b - a, rim * 0]), kernel="thin_plate_spline")
+    field = back(grid.reshape(-1, 2)).reshape(*grid.shape).astype(np.float32)
+    full = cv2.remap(field, xs / step, ys / step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(donor, xs + full[..., 0], ys + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    forth = RBFInterpolator(np.vstack([b, rim]), np.vstack([a - b, rim * 0]), kernel="thin_plate_spline")
+    points = donor_points.copy()
+    points[:, :2] += forth(points[:, :2])
+    points[OVAL] = base_points[OVAL]
+    brow = points[LEFT_BROW + RIGHT_BROW, 1].min() - forehead * TEXTURE_SCALE
+    outline = a.copy()
+    middle = a.mean(0)
+    outline = middle + (outline - middle) * [spread, 0.95]
+    outline[:, 1] = np.maximum(outline[:, 1], brow)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [outline.astype(np.int32)], 255)
+    x, y, w, h = cv2.boundingRect(mask)
+    cloned = cv2.seamlessClone(warped, base, mask, (x + w // 2, y + h // 2), cv2.NORMAL_CLONE)
+    return cloned, points
+
+
+def save(name: str, rgb: UInt8, alpha: UInt8, points: Float64, seam: Float64) -> None:
+    """Write one template; points and seam in texture pixels."""
     record = {
-        "landmarks": np.round(moved / TEXTURE_SCALE, 3).tolist(),
+        "landmarks": np.round(points / TEXTURE_SCALE, 3).tolist(),
         "seam": np.round(seam / TEXTURE_SCALE, 3).tolist(),
     }
-    return np.dstack([closed, alpha]), record
+    cv2.imwrite(str(DATA / f"{name}.png"), cv2.cvtColor(np.dstack([rgb, alpha]), cv2.COLOR_RGBA2BGRA))
+    (DATA / f"{name}.json").write_text(json.dumps(record) + "\n")
 
 
 def main() -> None:
     """Write the templates beside this file."""
     DATA.mkdir(exist_ok=True)
-    for name, photo in photographs().items():
-        texture, record = build(name, photo)
-        cv2.imwrite(str(DATA / f"{name}.png"), cv2.cvtColor(texture, cv2.COLOR_RGBA2BGRA))
-        (DATA / f"{name}.json").write_text(json.dumps(record) + "\n")
+    made = {name: build(name, photo) for name, photo in photographs().items()}
+    for name, parts in made.items():
+        save(name, *parts)
+    a, h = made["astronaut"], made["hopper"]
+    rgb, points = swap(a[0], a[2], h[0], h[2], forehead=5, spread=0.93)
+    save("older", rgb, a[1], points, points[INNER_UPPER, :2])
+    rgb, points = swap(h[0], h[2], a[0], a[2], forehead=2, spread=1.0)
+    save("sailor", rgb, h[1], points, points[INNER_UPPER, :2])
 
 
 if __name__ == "__main__":
