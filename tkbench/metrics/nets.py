@@ -81,13 +81,14 @@ class SyncNet(nn.Module):
 
     def forward_lip(self, windows: torch.Tensor) -> torch.Tensor:
         """(B, channels, 5, size, size) pixels in 0-255 -> (B, embedding)."""
-        return self._finish(self.netfclip(self.netcnnlip(windows).flatten(1)))
+        return self.finish(self.netfclip(self.netcnnlip(windows).flatten(1)))
 
     def forward_aud(self, windows: torch.Tensor) -> torch.Tensor:
         """(B, 1, 13, 20) cepstra -> (B, embedding)."""
-        return self._finish(self.netfcaud(self.netcnnaud(windows).flatten(1)))
+        return self.finish(self.netfcaud(self.netcnnaud(windows).flatten(1)))
 
-    def _finish(self, out: torch.Tensor) -> torch.Tensor:
+    def finish(self, out: torch.Tensor) -> torch.Tensor:
+        """What the spec asks for after the last layer."""
         return nn.functional.normalize(out, dim=1) if self.spec.unit else out
 
 
@@ -157,7 +158,8 @@ class Judge:
         self.batch = batch
         """Lip windows per step: the first layer's output is to stay in cache."""
         net = net.eval()
-        self._lip = _fold_lip(net).to(self.device).to(memory_format=torch.channels_last)
+        lip = nn.Sequential(*_fold(flat_lip(net)), nn.Flatten(), *_fold(net.netfclip))
+        self._lip = lip.to(self.device).to(memory_format=torch.channels_last)
         voice = (*_fold(net.netcnnaud), nn.Flatten(), *_fold(net.netfcaud))
         self._voice = nn.Sequential(*voice).to(self.device)
         for stack in (self._lip, self._voice):
@@ -206,17 +208,21 @@ class Judge:
         return rows
 
 
-def _fold_lip(net: SyncNet) -> nn.Sequential:
-    """The lip stream on (B, 5 * channels, size, size): each Conv3d as a Conv2d, with time in its channels."""
+def flat_lip(net: SyncNet) -> nn.Sequential:
+    """The lip stream on (B, 5 * channels, size, size), time before colour, with its weights copied.
+
+    Only the first kernel spans time, so every Conv3d is a Conv2d once time lies in the channels: the same
+    numbers, faster, and the form in which `load_flat` takes trained weights back.
+    """
     flat: list[nn.Module] = []
     for layer in net.netcnnlip:
         if isinstance(layer, nn.Conv3d):
-            # (out, channels, span, h, w) -> (out, span * channels, h, w): time before colour, as Judge.lips
-            # lays it.
             weight = layer.weight.detach().permute(0, 2, 1, 3, 4).flatten(1, 2).contiguous()
             flat.append(_conv2d(weight, layer.bias, _plane(layer.stride), _plane(layer.padding)))
         elif isinstance(layer, nn.BatchNorm3d):
-            flat.append(layer)
+            norm = nn.BatchNorm2d(layer.num_features)
+            norm.load_state_dict(layer.state_dict())
+            flat.append(norm)
         elif isinstance(layer, nn.MaxPool3d):
             kernel, stride, padding = (
                 _plane(value) for value in (layer.kernel_size, layer.stride, layer.padding)
@@ -224,7 +230,18 @@ def _fold_lip(net: SyncNet) -> nn.Sequential:
             flat.append(nn.MaxPool2d(kernel, stride, padding))
         else:
             flat.append(layer)
-    return nn.Sequential(*_fold(nn.Sequential(*flat)), nn.Flatten(), *_fold(net.netfclip))
+    return nn.Sequential(*flat).train(net.training)
+
+
+def load_flat(net: SyncNet, flat: nn.Sequential) -> None:
+    """Copy the weights of `flat_lip(net)`, trained since, back into the lip stream of `net`."""
+    for own, other in zip(net.netcnnlip, flat, strict=True):
+        state = {name: value.detach().clone() for name, value in other.state_dict().items()}
+        if isinstance(own, nn.Conv3d):
+            out, channels, span, height, width = own.weight.shape
+            weight = state["weight"].reshape(out, span, channels, height, width)
+            state["weight"] = weight.permute(0, 2, 1, 3, 4).contiguous()
+        own.load_state_dict(state)
 
 
 def _plane(value: Any) -> tuple[int, int]:
@@ -264,7 +281,7 @@ def _fold(stack: nn.Sequential) -> list[nn.Module]:
     return folded
 
 
-def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, str]) -> None:
+def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, Any]) -> None:
     """Write weights, spec and `facts` (recipe, data, seed) as safetensors; equal bytes for equal content."""
     from safetensors.torch import save_file
 

@@ -92,30 +92,15 @@ def confidence_at(curve: Float64, offset: int = 0) -> float:
 def judge_crops(video: UInt8, landmarks: Float32, spec: SyncNetSpec) -> UInt8:
     """What a judge sees: the part of the syncnet-224 crop that its spec names, (T, size, size, 3) RGB.
 
-    The crop follows `landmarks`, those of the true video. Where the region would be scaled down, it is cut at
-    a whole multiple of the size and averaged, so that large pictures do not alias.
+    The crop follows `landmarks`, those of the true video.
     """
-    import cv2
-
-    whole = spec.region == (0.0, 0.0, 1.0, 1.0)
-    if whole:
-        return align.crop(video, landmarks, RECIPE, (spec.size, spec.size))
-    matrices = align.matrices(landmarks, RECIPE)
-    x0, y0, x1, _ = (224 * side for side in spec.region)
-    zoom = spec.size / (x1 - x0)
-    # Pixel centres sit on whole numbers: scale about the corner, half a pixel outside the first centre.
-    shift = np.array([0.5 - x0, 0.5 - y0]) * zoom - 0.5
-    matrices = matrices * zoom
-    matrices[:, :, 2] += shift
-    scale = float(np.median(np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))))
-    fold = int(np.clip(np.ceil(0.9 / scale), 1, 4))
-    if fold == 1:
-        return align.warp(video, matrices, (spec.size, spec.size))
-    fine = matrices * fold
-    fine[:, :, 2] += (fold - 1) / 2
-    large = align.warp(video, fine, (spec.size * fold, spec.size * fold))
-    size = (spec.size, spec.size)
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in large])
+    left, top, right, _ = spec.region
+    whole = round(spec.size / (right - left))
+    matrices = align.matrices(landmarks, RECIPE, size=(whole, whole))
+    matrices[:, 0, 2] -= whole * left
+    matrices[:, 1, 2] -= whole * top
+    border = align.recipe_of(RECIPE).border
+    return align.warp(video, matrices, (spec.size, spec.size), border=border)
 
 
 def embed(judge: Judge, video: UInt8, landmarks: Float32, audio: Float32) -> tuple[Float32, Float32]:

@@ -1,0 +1,375 @@
+"""Training of the bundled judge: a small SyncNet that knows which sound belongs to which mouth.
+
+Positives are the five frames and twenty cepstra of the same 0.2 s; negatives are all other windows of the
+batch, those of the same clip at other times among them. The loss is a softmax over cosines in both directions
+(InfoNCE; the published network was trained with a contrastive margin loss on distances). Embeddings have
+length 1, so distances lie in [0, 2], and the LSE of this judge is on that scale: it is not comparable with
+that of `syncnet_v2`.
+
+A window of one repeated frame is added per clip as a negative: a face that holds still must fit no voice.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tkbench.errors import BadShards, UnknownName, UsageError
+from tkbench.progress import Progress, silent
+from tkbench.types import Float32, Sample, UInt8
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    import torch
+
+    from tkbench.metrics.augment import Augment
+    from tkbench.metrics.nets import SyncNet, SyncNetSpec
+
+MARGIN = 16
+"""Pixels around the network's input that are kept in the cache, so that crops can be moved."""
+PIXEL_MIDDLE, PIXEL_SCALE = 128.0, 64.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the weights, read from a TOML file of `tkbench/configs`."""
+
+    net: SyncNetSpec
+    augment: Augment
+    seed: int = 0
+    steps: int = 3000
+    clips: int = 8
+    windows: int = 20
+    threads: int = 2
+    lr: float = 2e-3
+    warmup: int = 100
+    weight_decay: float = 1e-3
+    temperature: float = 0.07
+    noisy_copies: int = 4
+    val_every: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class TrainClip:
+    """One clip as training needs it."""
+
+    key: str
+    speaker: str
+    crops: UInt8
+    """(T, M, M, 3) RGB: the network's input with MARGIN pixels around it."""
+    cepstra: tuple[Float32, ...]
+    """Each (4 T - 1, 13): the voice as it is, then with noise under it."""
+
+
+@dataclass(slots=True)
+class TrainSummary:
+    """What a training run was and how it went."""
+
+    out: Path
+    recipe: Recipe
+    n_train: int
+    n_val: int
+    speakers: int
+    seconds: float = 0.0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    """(step, mean training loss since the last entry)."""
+    checks: list[tuple[int, str]] = field(default_factory=list)
+    """(step, result on the validation clips)."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.out}: {self.recipe.steps} steps in {self.seconds:.0f} s on {self.n_train} clips "
+                 f"of {self.speakers} speakers, {self.n_val} for validation"]  # fmt: skip
+        found = dict(self.checks)
+        lines += [
+            f"step {step:6d}  loss {loss:.3f}  {found.get(step, '')}".rstrip() for step, loss in self.losses
+        ]
+        return "\n".join(lines)
+
+
+def load_recipe(config: str | Path) -> Recipe:
+    """The recipe called `config`, or the one in that TOML file. A setting that nothing knows is an error."""
+    from tkbench.metrics.augment import Augment
+    from tkbench.metrics.nets import SyncNetSpec
+    from tkbench.registry import suggest
+
+    folder = Path(str(resources.files("tkbench") / "configs"))
+    bundled = {path.stem: path for path in sorted(folder.glob("syncnet*.toml"))}
+    path = bundled.get(str(config), Path(config))
+    if not path.is_file():
+        raise UnknownName(f"no recipe is called {str(config)!r}: {suggest(str(config), list(bundled))}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}: not a TOML file ({error}); compare with a file of tkbench/configs"
+        ) from error
+
+    def build(kind: type[Any], settings: Mapping[str, Any], where: str) -> Any:
+        known = {entry.name for entry in fields(kind)}
+        for name in settings:
+            if name not in known:
+                raise UsageError(f"{path}: {where}{name} is not a setting: {suggest(name, sorted(known))}")
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+
+    net = build(SyncNetSpec, table.pop("net", {}), "net.")
+    augment = build(Augment, table.pop("augment", {}), "augment.")
+    recipe: Recipe = build(Recipe, {**table, "net": net, "augment": augment}, "")
+    return recipe
+
+
+def train_syncnet(
+    data: Path,
+    out: Path,
+    *,
+    config: str | Path = "syncnet-synth",
+    seed: int | None = None,
+    steps: int | None = None,
+    progress: Progress = silent,
+) -> TrainSummary:
+    """Train on the `train` clips of the shards in `data`, watch the `val` clips, write safetensors to `out`.
+
+    `seed` and `steps` override the recipe's. On one machine, equal arguments give equal bytes. Raises
+    BadShards where a split is empty or no clip is long enough.
+    """
+    from tkbench import shards
+
+    recipe = load_recipe(config)
+    recipe = replace(recipe, seed=recipe.seed if seed is None else seed, steps=steps or recipe.steps)
+    if out.suffix != ".safetensors":
+        raise UsageError(f"--out {out}: the file must end in .safetensors")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    source = shards.open_shards(data)
+    progress(0, recipe.steps, "cutting crops")
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".train-") as cache:
+        parts = cut_clips((source.get(key) for key in sorted(source.keys())), recipe, Path(cache))
+        for split in ("train", "val"):
+            if not parts[split]:
+                raise BadShards(
+                    f"{data}: holds no {split} clip of {recipe.windows + 6} frames or more to train on"
+                )
+        return train_on(
+            parts["train"], parts["val"], out, recipe, facts={"data": source.data_hash}, progress=progress
+        )
+
+
+def cut_clips(samples: Iterator[Sample], recipe: Recipe, cache: Path) -> dict[str, list[TrainClip]]:
+    """The clips of the splits train and val; their crops lie in files under `cache`, mapped into memory."""
+    parts: dict[str, list[TrainClip]] = {"train": [], "val": []}
+    for index, sample in enumerate(samples):
+        if sample.split not in parts or len(sample) < recipe.windows + 6:
+            continue
+        crops = wide_crops(sample, recipe.net)
+        path = cache / f"{index:06d}.npy"
+        np.save(path, crops)
+        mapped = np.load(path, mmap_mode="r")
+        # The copies depend on the clip's key, not on its place among others.
+        rng = np.random.default_rng([recipe.seed, *sample.key.encode()])
+        copies = recipe.noisy_copies if sample.split == "train" else 0
+        cepstra = cepstra_of(sample.audio, rng, copies)
+        clip = TrainClip(sample.key, sample.speaker or sample.key, mapped, cepstra)
+        parts[sample.split].append(clip)
+    return parts
+
+
+def wide_crops(sample: Sample, spec: SyncNetSpec) -> UInt8:
+    """The judge's crop with MARGIN more pixels on each side, at the same scale."""
+    from tkbench.metrics.sync import judge_crops
+
+    left, top, right, bottom = spec.region
+    edge = MARGIN * (right - left) / spec.size
+    region = (left - edge, top - edge, right + edge, bottom + edge)
+    return judge_crops(
+        sample.video, sample.landmarks, replace(spec, size=spec.size + 2 * MARGIN, region=region)
+    )
+
+
+def cepstra_of(audio: Float32, rng: np.random.Generator, copies: int) -> tuple[Float32, ...]:
+    """The MFCC of a voice, and of `copies` noisy versions of it."""
+    from tkbench.metrics.augment import noisy
+    from tkbench.metrics.mfcc import mfcc, to_pcm16
+
+    # Its own sound backwards, a third of a clip away, stands for another speaker in the room.
+    other = np.ascontiguousarray(np.roll(audio[::-1], len(audio) // 3))
+    voices = [audio, *(noisy(audio, other, rng) for _ in range(copies))]
+    return tuple(mfcc(to_pcm16(voice)).astype(np.float32) for voice in voices)
+
+
+def train_on(
+    train: Sequence[TrainClip],
+    val: Sequence[TrainClip],
+    out: Path,
+    recipe: Recipe,
+    *,
+    facts: Mapping[str, Any],
+    progress: Progress = silent,
+) -> TrainSummary:
+    """The loop itself, on clips that are cut already."""
+    import torch
+
+    from tkbench.metrics.nets import SyncNet, flat_lip, load_flat, save_syncnet
+
+    begin = time.perf_counter()
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(recipe.threads)
+    net = SyncNet(recipe.net).train()
+    lip = flat_lip(net).to(memory_format=torch.channels_last)
+    voice = net.netcnnaud.to(memory_format=torch.channels_last)
+    stacks = torch.nn.ModuleList([lip, net.netfclip, voice, net.netfcaud])
+    optimiser = torch.optim.AdamW(stacks.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
+    summary = TrainSummary(out, recipe, len(train), len(val), len({clip.speaker for clip in train}))
+    recent: list[float] = []
+    batches = make_batches(train, recipe)
+    for step, (pictures, cepstra) in enumerate(batches, 1):
+        a = net.finish(net.netfclip(lip(pictures).flatten(1)))
+        b = net.finish(net.netfcaud(voice(cepstra).flatten(1)))
+        loss = sync_loss(a, b, recipe.temperature)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(stacks.parameters(), 5.0)
+        optimiser.step()
+        rate.step()
+        recent.append(loss.item())
+        progress(step, recipe.steps, f"loss {np.mean(recent[-50:]):.3f}")
+        if step % recipe.val_every == 0 or step == recipe.steps:
+            load_flat(net, lip)
+            summary.losses.append((step, float(np.mean(recent))))
+            summary.checks.append((step, validate(net, val)))
+            recent.clear()
+    final = with_pixels(net)
+    settings = {name: value for name, value in asdict(recipe).items() if name != "net"}
+    save_syncnet(final, out, {**facts, "recipe": settings, "n_train": len(train), "n_val": len(val)})
+    summary.seconds = time.perf_counter() - begin
+    return summary
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    """A linear rise over `warmup` steps, then half a cosine down to 0."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def sync_loss(lips: torch.Tensor, voice: torch.Tensor, temperature: float) -> torch.Tensor:
+    """InfoNCE both ways; lips: (n + m, D), voice: (n, D), rows of length 1.
+
+    Row i of voice belongs to row i of lips; the m more rows of lips belong to no voice.
+    """
+    import torch
+
+    n = len(voice)
+    logits = lips @ voice.T / temperature
+    target = torch.arange(n)
+    entropy = torch.nn.functional.cross_entropy
+    return 0.5 * (entropy(logits[:n], target) + entropy(logits.T, target))
+
+
+def make_batches(clips: Sequence[TrainClip], recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """`recipe.steps` batches, each made from (seed, step) alone while the step before it runs.
+
+    Yields (clips * windows + clips, 5 * channels, size, size) pictures scaled to about [-2, 2], the last
+    `clips` of which hold still, and (clips * windows, 1, 13, 20) cepstra.
+    """
+    order = np.concatenate(
+        [
+            np.random.default_rng([recipe.seed, 1, epoch]).permutation(len(clips))
+            for epoch in range(1 + recipe.steps * recipe.clips // len(clips))
+        ]
+    )
+
+    def make(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        rng = np.random.default_rng([recipe.seed, 2, step])
+        picked = order[step * recipe.clips : (step + 1) * recipe.clips]
+        return _batch([clips[i] for i in picked], rng, recipe)
+
+    with ThreadPoolExecutor(1) as kitchen:
+        ahead = [kitchen.submit(make, step) for step in range(min(2, recipe.steps))]
+        for step in range(recipe.steps):
+            ready = ahead.pop(0).result()
+            if step + 2 < recipe.steps:
+                ahead.append(kitchen.submit(make, step + 2))
+            yield ready
+
+
+def _batch(
+    clips: Sequence[TrainClip], rng: np.random.Generator, recipe: Recipe
+) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+
+    from tkbench.metrics import augment
+    from tkbench.metrics.nets import CEPSTRA_PER_FRAME, WINDOW_CEPSTRA, WINDOW_FRAMES
+
+    moving, still, heard = [], [], []
+    n = recipe.windows
+    for clip in clips:
+        start = int(rng.integers(0, len(clip.crops) - n - WINDOW_FRAMES + 1))
+        run = np.asarray(clip.crops[start : start + n + WINDOW_FRAMES - 1])
+        frames = augment.lips(run, rng, recipe.augment, recipe.net.size, recipe.net.channels)
+        moving.append(np.concatenate([frames[t : t + n] for t in range(WINDOW_FRAMES)], axis=-1))
+        held = frames[int(rng.integers(len(frames)))][None]
+        still.append(np.concatenate([held] * WINDOW_FRAMES, axis=-1))
+        voice = clip.cepstra[int(rng.integers(len(clip.cepstra)))]
+        voice = voice + augment.voice_colour(rng, recipe.augment).astype(np.float32)
+        first = CEPSTRA_PER_FRAME * start
+        views = np.lib.stride_tricks.sliding_window_view(voice[first:], WINDOW_CEPSTRA, axis=0)
+        heard.append(views[::CEPSTRA_PER_FRAME][:n])
+    pictures = torch.from_numpy(np.concatenate(moving + still)).permute(0, 3, 1, 2)
+    cepstra = torch.from_numpy(np.concatenate(heard)[:, None])
+    return (pictures.float() - PIXEL_MIDDLE) / PIXEL_SCALE, cepstra.contiguous()
+
+
+def with_pixels(net: SyncNet) -> SyncNet:
+    """A copy of a net in training that takes pixels of 0-255, as the published one does.
+
+    Training scales them first; here the scale goes into the first layer, which is exact because it does not
+    pad.
+    """
+    import torch
+
+    final = copy.deepcopy(net).eval()
+    first = final.netcnnlip[0]
+    assert isinstance(first, torch.nn.Conv3d)
+    assert first.bias is not None
+    with torch.no_grad():
+        first.bias -= first.weight.sum(dim=(1, 2, 3, 4)) * (PIXEL_MIDDLE / PIXEL_SCALE)
+        first.weight /= PIXEL_SCALE
+    return final
+
+
+def validate(net: SyncNet, clips: Sequence[TrainClip]) -> str:
+    """How the net in training does on clips it has not seen: offsets found, LSE-C, LSE-D."""
+    from tkbench.metrics.augment import plain
+    from tkbench.metrics.nets import Judge
+    from tkbench.metrics.sync import lse, sync_curve
+
+    judge = Judge(with_pixels(net))
+    rows = []
+    for clip in clips:
+        lips = judge.lips(plain(clip.crops, judge.spec.size))
+        voice = judge.voice(clip.cepstra[0].astype(np.float64))
+        n = min(len(lips), len(voice))
+        curve = sync_curve(lips[:n], voice[:n])
+        if np.isfinite(curve).all():
+            rows.append(lse(curve))
+    if not rows:
+        return "no validation clip is long enough"
+    found = np.array(rows)
+    close = float(np.mean(np.abs(found[:, 2]) <= 1))
+    confidence, distance = found[:, :2].mean(axis=0)
+    return f"val: offset within 1 frame on {close:.0%}, LSE-C {confidence:.3f}, LSE-D {distance:.3f}"
