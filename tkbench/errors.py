@@ -5,6 +5,7 @@
     ├── UnknownName       (KeyError)           a model, metric, protocol or data set that is not registered
     ├── BadMedia          (ValueError)         a media file that cannot become a clip; carries a `Reason`
     ├── BadShards         (ValueError)         a shard folder that is incomplete, damaged or of another version
+    ├── BadBundle         (ValueError)         a result bundle that is incomplete, changed or of another version
     ├── BadInput          (ValueError)         an array with the wrong shape, dtype or range
     ├── WeightsMissing    (FileNotFoundError)  a pinned weight that is not on this machine
     ├── WeightsRefused    (ValueError)         a weight file whose content is not the pinned one
@@ -55,6 +56,10 @@ class BadMedia(TkbenchError, ValueError):
 
 class BadShards(TkbenchError, ValueError):
     """A shard folder that is incomplete, damaged or of another version."""
+
+
+class BadBundle(TkbenchError, ValueError):
+    """A result bundle that is incomplete, changed or of another version."""
 
 
 class BadInput(TkbenchError, ValueError):

@@ -131,6 +131,7 @@ def evaluate(
         signature=signature(rules, source, columns, len(keys), limit),
         columns=columns,
         summary=summary,
+        stats={"n_boot": rules.stats.n_boot, "seed": rules.stats.seed, "level": rules.stats.level},
         rows=rows,
         speakers=speakers,
         curves=curves,

@@ -1,0 +1,83 @@
+"""Means with intervals: a percentile bootstrap over speakers (or sources), exact about what had no score.
+
+Clips of one speaker resemble each other, so whole speakers are drawn, with replacement (a cluster bootstrap:
+Cameron, Gelbach & Miller 2008). The result depends on values, clusters and seed, never on the order of the clips.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tkbench.errors import BadInput
+from tkbench.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A mean and where it may lie. nan bounds mean that no interval could be made; `note` says why."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    """Clips with a score: those in the mean."""
+    n_unscored: int
+    """Clips without one: never in the mean, always counted."""
+    n_clusters: int
+    note: str = ""
+
+    @property
+    def coverage(self) -> float:
+        """Share of clips with a score, in [0, 1]; nan for no clips at all."""
+        total = self.n + self.n_unscored
+        return self.n / total if total else math.nan
+
+
+def mean_interval(
+    values: Array | Sequence[float],
+    clusters: Sequence[str],
+    *,
+    n_boot: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of `values` (n,), nan = unscored, and its percentile interval over resampled `clusters` (n,).
+
+    inf is a value (PSNR of equal pictures): its mean is inf and has no interval. One cluster has no interval.
+    Raises BadInput where the lengths differ or `level` is not inside (0, 1).
+
+    >>> mean_interval([1.0, 3.0, float("nan")], ["a", "b", "b"]).mean
+    2.0
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1 or len(data) != len(clusters):
+        raise BadInput(f"values {data.shape} and {len(clusters)} clusters; expected one cluster per value")
+    if not 0 < level < 1:
+        raise BadInput(f"level {level}: expected a number between 0 and 1, such as 0.95")
+    kept = ~np.isnan(data)
+    n, n_unscored = int(kept.sum()), int((~kept).sum())
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan, 0, n_unscored, 0, "no clip has a score")
+    names, inverse = np.unique(np.asarray(clusters, dtype=str)[kept], return_inverse=True)
+    scored = data[kept]
+    # Sorted before summing: the same clips in another order must give the same last digit.
+    order = np.lexsort((scored, inverse))
+    scored, inverse = scored[order], inverse[order]
+    with np.errstate(invalid="ignore"):  # inf - inf; answered below
+        mean = float(scored.mean())
+    if not np.isfinite(scored).all():
+        return Interval(mean, math.nan, math.nan, n, n_unscored, len(names), "an infinite score has no interval")
+    if len(names) < 2:
+        return Interval(mean, math.nan, math.nan, n, n_unscored, len(names), "one speaker gives no interval")
+    sums = np.bincount(inverse, weights=scored, minlength=len(names))
+    counts = np.bincount(inverse, minlength=len(names)).astype(np.float64)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=n_boot).astype(np.float64)
+    means = (draws @ sums) / (draws @ counts)
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Interval(mean, float(low), float(high), n, n_unscored, len(names))
