@@ -37,8 +37,11 @@ def mse(real: UInt8, made: UInt8) -> Float64:
     40000.0
     """
     _check(real, made)
-    sums = [cv2.norm(a, b, cv2.NORM_L2SQR) for a, b in zip(real, made, strict=True)]
-    return np.array(sums, dtype=np.float64) / real[0].size
+    errors = np.empty(len(real))
+    for t, (a, b) in enumerate(zip(real, made, strict=True)):
+        gap = cv2.absdiff(a, b).ravel().astype(np.float64)  # whole numbers: their sum of squares is exact
+        errors[t] = gap @ gap / gap.size
+    return errors
 
 
 def psnr(error: Float64) -> Float64:
@@ -52,7 +55,7 @@ def ssim(real: UInt8, made: UInt8) -> Float64:
 
     real, made: (T, H, W, 3) uint8, at least 11 pixels a side. Equal to skimage.metrics.structural_similarity
     with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255 (Wang et al. 2004); the
-    largest gap seen is 3e-7, from single-precision filters.
+    largest gap seen is 6e-8, from single-precision filters.
     """
     _check(real, made)
     if min(real.shape[1:3]) < 2 * RADIUS + 1:
@@ -65,19 +68,24 @@ def ssim(real: UInt8, made: UInt8) -> Float64:
 def _ssim_frame(real: UInt8, made: UInt8, taps: Float32) -> float:
     """SSIM from sum and difference of the pictures: four filterings, not five, and less cancellation."""
     a, b = real.astype(np.float32), made.astype(np.float32)
-    maps = []
-    for picture in (a + b, a - b):
-        mean = _blur(picture, taps)
-        square = _blur(picture * picture, taps)
-        mean *= mean
-        square -= mean
-        maps += [mean, square]
-    sum_mean, sum_var, gap_mean, gap_var = maps
+    # Variances are taken about the level of the pictures: in float32 that is worth two digits.
+    level = np.float32(a.mean(dtype=np.float64) + b.mean(dtype=np.float64))
+    sum_mean, sum_var = _mean_and_variance(a + b - level, taps)
+    gap_mean, gap_var = _mean_and_variance(a - b, taps)
+    sum_mean += level
+    sum_mean *= sum_mean
+    gap_mean *= gap_mean
     # With s = a + b and d = a - b: 2 E(a)E(b) = (E(s)^2 - E(d)^2) / 2, E(a)^2 + E(b)^2 = (E(s)^2 + E(d)^2) /
     # 2; the same with variances.
     top = (sum_mean - gap_mean + np.float32(2 * C1)) * (sum_var - gap_var + np.float32(2 * C2))
     bottom = (sum_mean + gap_mean + np.float32(2 * C1)) * (sum_var + gap_var + np.float32(2 * C2))
     return float(np.mean(top / bottom, dtype=np.float64))
+
+
+def _mean_and_variance(picture: Float32, taps: Float32) -> tuple[Float32, Float32]:
+    mean = _blur(picture, taps)
+    variance = _blur(picture * picture, taps) - mean * mean
+    return mean, variance
 
 
 def _blur(picture: Float32, taps: Float32) -> Float32:
