@@ -24,8 +24,12 @@ def make_sample(frames: int = 20, size: int = 16) -> Sample:
     )
 
 
-@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.sampled_from(["x", "y", None]), min_size=2))
-def test_a_partner_is_another_clip_and_another_speaker_if_there_is_one(speakers: dict[str, str | None]) -> None:
+@given(
+    st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.sampled_from(["x", "y", None]), min_size=2)
+)
+def test_a_partner_is_another_clip_and_another_speaker_if_there_is_one(
+    speakers: dict[str, str | None],
+) -> None:
     keys = sorted(speakers)
     for key in keys:
         partner = choose_partner(key, keys, speakers, seed=0)
@@ -82,7 +86,10 @@ def test_what_cannot_be_compared_gets_a_reason(video: np.ndarray, reason: Reason
 
 
 def test_players_start_with_what_failed_then_the_worst() -> None:
-    rows = [Row("m", key, "lse_c", value) for key, value in [("a", 5.0), ("b", 1.0), ("c", float("nan")), ("d", 1.0)]]
+    rows = [
+        Row("m", key, "lse_c", value)
+        for key, value in [("a", 5.0), ("b", 1.0), ("c", float("nan")), ("d", 1.0)]
+    ]
     rows.append(Row("m", "*", "lse_c", 0.0))
     assert worst_first(rows, "lse_c", higher_is_better=True) == ["c", "b", "d", "a"]
     assert worst_first(rows, "lse_c", higher_is_better=False) == ["c", "a", "b", "d"]

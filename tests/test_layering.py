@@ -18,6 +18,7 @@ LAYERS = [
     {"prep", "metrics", "models"},
     {"evaluate", "train", "bundle", "bench"},
     {"leaderboard", "report"},
+    {"publish"},
     {"demo"},
     {"cli"},
 ]
@@ -44,7 +45,9 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py" and path.name != "__main__.py")
+FILES = sorted(
+    path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py" and path.name != "__main__.py"
+)
 
 
 def test_every_part_has_a_layer() -> None:

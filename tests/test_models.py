@@ -67,7 +67,9 @@ def test_blur_lowers_contrast_and_keeps_the_mean() -> None:
     assert abs(made.mean() - sample.video.mean()) < 2
 
 
-@pytest.mark.parametrize("name", ["shift:x", "shift:1.5", "blur:0", "blur:x", "real:1", "shift", "files", "files:/nowhere"])
+@pytest.mark.parametrize(
+    "name", ["shift:x", "shift:1.5", "blur:0", "blur:x", "real:1", "shift", "files", "files:/nowhere"]
+)
 def test_settings_that_make_no_sense_are_refused(name: str) -> None:
     with pytest.raises(UsageError) as error:
         models.create(name)
@@ -116,7 +118,9 @@ def test_files_of_another_size_are_refused_and_source_size_is_cut(tmp_path: Path
 
 def test_files_say_when_they_were_resampled(tmp_path: Path) -> None:
     sample = make_sample("k", frames=10, size=64)
-    media.write_video(tmp_path / "k.mp4", iter(np.repeat(sample.video, 2, axis=0)), fps=50, quality="lossless")
+    media.write_video(
+        tmp_path / "k.mp4", iter(np.repeat(sample.video, 2, axis=0)), fps=50, quality="lossless"
+    )
     made = one(f"files:{tmp_path}", sample)
     assert made.video is not None
     assert "50.00" in made.detail

@@ -50,7 +50,10 @@ def test_signature_moves_with_every_setting(tmp_path: Path) -> None:
         ("name = ", "not a TOML file"),
         ("name = 'x'\nsummary = ''\nrank_by = 'psnr'\nmetrics = []", "metrics"),
         ("name = 'x'\nsummary = ''\nrank_by = 'psnr'\nspeed = 3\n[[metrics]]\nname = 'psnr'", "speed"),
-        ("name = 'x'\nsummary = ''\nrank_by = 'psnr'\ncoverage_min = 2\n[[metrics]]\nname = 'psnr'", "coverage_min"),
+        (
+            "name = 'x'\nsummary = ''\nrank_by = 'psnr'\ncoverage_min = 2\n[[metrics]]\nname = 'psnr'",
+            "coverage_min",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_its_entry(tmp_path: Path, text: str, what: str) -> None:

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -193,12 +193,16 @@ def _summary(
     else:
         value = ordered[0].value if ordered else math.nan
         scored = 0 if math.isnan(value) else 1
-        interval = Interval(value, math.nan, math.nan, scored, 1 - scored, scored, "one number for the whole set")
+        interval = Interval(
+            value, math.nan, math.nan, scored, 1 - scored, scored, "one number for the whole set"
+        )
     reasons = Counter(row.reason.value for row in ordered if row.reason is not None)
     detail = ""
     if reasons:
         commonest = max(sorted(reasons), key=lambda name: reasons[name])
-        detail = next(row.detail for row in ordered if row.reason is not None and row.reason.value == commonest)
+        detail = next(
+            row.detail for row in ordered if row.reason is not None and row.reason.value == commonest
+        )
     return Summary(
         mean=interval.mean,
         low=interval.low,
@@ -347,9 +351,15 @@ def find(folder: Path) -> list[Bundle]:
     """The bundles in a table's folder, by folder name; raises BadBundle where there is none."""
     if (folder / "result.json").is_file():
         return [read(folder)]
-    found = [read(path.parent) for path in sorted(folder.glob("*/result.json")) if not path.parent.name.startswith(".")]
+    found = [
+        read(path.parent)
+        for path in sorted(folder.glob("*/result.json"))
+        if not path.parent.name.startswith(".")
+    ]
     if not found:
-        raise BadBundle(f"{folder}: no result bundle in it; expected the folder of a table, such as runs/<table>")
+        raise BadBundle(
+            f"{folder}: no result bundle in it; expected the folder of a table, such as runs/<table>"
+        )
     return found
 
 
@@ -372,14 +382,14 @@ def verify(folder: Path) -> Bundle:
     table = bundle.clips()
     rows = [
         Row(
-            r.model,
-            r.key,
-            r.metric,
-            float(r.value) if not pd.isna(r.value) else math.nan,
-            Reason(r.reason) if r.reason else None,
-            r.detail,
+            record["model"],
+            record["key"],
+            record["metric"],
+            math.nan if pd.isna(record["value"]) else float(record["value"]),
+            Reason(record["reason"]) if record["reason"] else None,
+            record["detail"],
         )
-        for r in table.itertuples(index=False)
+        for record in cast("list[dict[str, Any]]", table.to_dict("records"))
     ]
     speakers = dict(zip(table["key"], table["speaker"], strict=True))
     columns = [Metric(**column.model_dump()) for column in result.columns]
@@ -395,10 +405,12 @@ def verify(folder: Path) -> Bundle:
     except KeyError as error:
         raise BadBundle(f"{folder}: clips.parquet and result.json do not fit together ({error})") from error
     if set(again) != set(result.summary):
-        raise BadBundle(f"{folder}: its summary has {sorted(result.summary)}, its columns are {sorted(again)}")
+        raise BadBundle(
+            f"{folder}: its summary has {sorted(result.summary)}, its columns are {sorted(again)}"
+        )
     for name, summary in again.items():
-        for field, value in summary.model_dump().items():
-            stored = getattr(result.summary[name], field)
+        for field in Summary.model_fields:
+            value, stored = getattr(summary, field), getattr(result.summary[name], field)
             if not _same(value, stored):
                 raise BadBundle(f"{folder}: {name}.{field} is {stored}, but its clips give {value}")
     return bundle
@@ -425,4 +437,6 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise BadBundle(f"{path}: cannot be read ({type(error).__name__}); run `tkbench eval` again") from error
+        raise BadBundle(
+            f"{path}: cannot be read ({type(error).__name__}); run `tkbench eval` again"
+        ) from error

@@ -42,7 +42,9 @@ data = _group("data", "Look into shards and take clips out of them.")
 
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", "-w", min=1, help="Processes; by default one per core, at most 8.", show_default=False),
+    typer.Option(
+        "--workers", "-w", min=1, help="Processes; by default one per core, at most 8.", show_default=False
+    ),
 ]
 Shards = Annotated[Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")]
 
@@ -93,10 +95,13 @@ def _workers(workers: int | None) -> int:
 def prep_synth(
     out: Annotated[Path, typer.Option(help="Folder for the corpus; must be new or empty.")],
     clips: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 24,
-    speakers: Annotated[int, typer.Option(min=1, help="Number of speakers; clips are dealt to them in turn.")] = 12,
+    speakers: Annotated[
+        int, typer.Option(min=1, help="Number of speakers; clips are dealt to them in turn.")
+    ] = 12,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
     split: Annotated[
-        str | None, typer.Option(help="Put every clip in this split, instead of dividing speakers over the three.")
+        str | None,
+        typer.Option(help="Put every clip in this split, instead of dividing speakers over the three."),
     ] = None,
     workers: Workers = None,
 ) -> None:
@@ -155,19 +160,27 @@ def _summary_table(summary: Any, out: Path) -> Any:
 
 @app.command("eval")
 def evaluate_command(
-    data_folder: Annotated[Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")],
+    data_folder: Annotated[
+        Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")
+    ],
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", help="real, still, shift:5, shuffled-audio, blur, files:DIR, or `anchors` for the first five; repeat it for several."
+            "--model",
+            "-m",
+            help="real, still, shift:5, shuffled-audio, blur, files:DIR, or `anchors` for the first five; repeat it for several.",
         ),
     ] = None,
     videos: Annotated[
-        Path | None, typer.Option(help="Score the videos in this folder, one per clip: short for --model files:DIR.")
+        Path | None,
+        typer.Option(help="Score the videos in this folder, one per clip: short for --model files:DIR."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What tables call the model; for one model at a time.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What tables call the model; for one model at a time.")
+    ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="A bundled protocol or a TOML file; by default the one that fits the data.")
+        str | None,
+        typer.Option(help="A bundled protocol or a TOML file; by default the one that fits the data."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for result bundles and the report.")] = Path("runs"),
     leaderboards: Annotated[Path, typer.Option(help="Folder for the CSV tables.")] = Path("leaderboards"),
@@ -225,13 +238,15 @@ def _publish(bundles: list[Path], leaderboards: Path) -> None:
     from tkbench import publish
 
     made = publish.publish(bundles, leaderboards)
-    _show(publish.rich_table(made.bundles))
+    _show(publish.rich_table(made.folder))
     _say(f"leaderboard: {made.csv}\nreport:      {made.report}")
 
 
 @app.command("train")
 def train_command(
-    data_folder: Annotated[Path, typer.Option("--data", "-d", help="Folder of shards with a train and a val split.")],
+    data_folder: Annotated[
+        Path, typer.Option("--data", "-d", help="Folder of shards with a train and a val split.")
+    ],
     out: Annotated[Path, typer.Option(help="Where the trained weights go (.safetensors).")],
     model: Annotated[str, typer.Option("--model", "-m", help="What to train: syncnet.")] = "syncnet",
     config: Annotated[str, typer.Option(help="A bundled recipe or a TOML file.")] = "syncnet-synth",
@@ -288,7 +303,9 @@ def weights_list() -> None:
 
 
 @weights.command("fetch")
-def weights_fetch(names: Annotated[list[str], typer.Argument(help="Names from `tkbench weights list`.")]) -> None:
+def weights_fetch(
+    names: Annotated[list[str], typer.Argument(help="Names from `tkbench weights list`.")],
+) -> None:
     """Download networks and check their hashes; an interrupted download goes on where it stopped.
 
     Example: `tkbench weights fetch syncnet-v2 inception-fid`
@@ -335,26 +352,28 @@ def board_export(
 ) -> None:
     """Print the table of a folder of bundles, with its signature.
 
-    Example: `tkbench leaderboard export runs/synth-synth-v1 --format latex`
+    Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex`
     """
-    from tkbench import publish
+    from tkbench.leaderboard import export
 
-    sys.stdout.write(publish.export(runs, format))
+    sys.stdout.write(export(runs, format))
 
 
 @app.command("report")
 def report_command(
     runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; by default report.html in that folder.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; by default report.html in that folder.")
+    ] = None,
 ) -> None:
     """Write the HTML report of a folder of bundles.
 
-    Example: `tkbench report runs/synth-synth-v1`
+    Example: `tkbench report runs/synth-v1-1a2b3c4d`
     """
-    from tkbench import publish
+    from tkbench.bundle import find
     from tkbench.report import write
 
-    _say(str(write(publish.find_bundles(runs), out or runs / "report.html")))
+    _say(str(write([row.folder for row in find(runs)], out or runs / "report.html")))
 
 
 @app.command("verify")
@@ -363,7 +382,7 @@ def verify_command(
 ) -> None:
     """Recompute a bundle's table row from its per-clip numbers, and check its hashes.
 
-    Example: `tkbench verify runs/synth-synth-v1/real`
+    Example: `tkbench verify runs/synth-v1-1a2b3c4d/real`
     """
     from tkbench import bundle
 

@@ -56,7 +56,7 @@ def run(
         progress(0, 1, "leaderboard and page")
         made = publish.publish(bundles, out / "leaderboards")
         progress(1, 1, "done")
-    show(publish.rich_table(made.bundles))
+    show(publish.rich_table(made.folder))
     say(
         f"{clips} clips, {len(ANCHORS)} models, {time.perf_counter() - begin:.0f} s.\n"
         f"leaderboard: {made.csv}\n"

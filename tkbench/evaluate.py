@@ -93,10 +93,13 @@ def evaluate(
         card = card.model_copy(update={"name": check_name(name)})
     keys = tuple(sorted(source.keys()))[:limit]
     if not keys:
-        raise UsageError(f"{data}: holds no clip that could be prepared; see the reasons in its manifest.parquet")
+        raise UsageError(
+            f"{data}: holds no clip that could be prepared; see the reasons in its manifest.parquet"
+        )
     speakers = source.speakers
     partners = {
-        key: choose_partner(key, keys, speakers, rules.seed) if card.drive == "other" else None for key in keys
+        key: choose_partner(key, keys, speakers, rules.seed) if card.drive == "other" else None
+        for key in keys
     }
     chunks = [
         Chunk(str(data), model, rules, part, {key: partners[key] for key in part})
@@ -145,11 +148,15 @@ def evaluate(
 def check_name(name: str) -> str:
     """A model's name as tables and folders can hold it."""
     if not name.strip() or len(name) > 80 or any(not c.isprintable() or c in "/\\" for c in name):
-        raise UsageError(f"--name {name!r}: 1 to 80 printable characters without slashes, as in --name my-model")
+        raise UsageError(
+            f"--name {name!r}: 1 to 80 printable characters without slashes, as in --name my-model"
+        )
     return name.strip()
 
 
-def choose_partner(key: str, keys: Sequence[str], speakers: Mapping[str, str | None], seed: int) -> str | None:
+def choose_partner(
+    key: str, keys: Sequence[str], speakers: Mapping[str, str | None], seed: int
+) -> str | None:
     """The clip whose voice is put to `key`: another speaker's if there is one, else another clip; None if alone.
 
     It depends on the seed and the set of keys only, not on their order.
@@ -190,7 +197,8 @@ def software() -> dict[str, str]:
 
 def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
     """(per-clip metrics, set metrics) of a protocol, in its order."""
-    per_clip, whole_set = [], []
+    per_clip: list[Any] = []
+    whole_set: list[Any] = []
     for spec in rules.metrics:
         make = metrics_package.registry.get(spec.name)
         try:
@@ -212,7 +220,9 @@ def _workshop(data: str, model: str, rules: str) -> tuple[shards.Shards, Model, 
 
 def score_chunk(chunk: Chunk) -> Scores:
     """Generate and score the clips of one task."""
-    source, model, per_clip, whole_set = _workshop(chunk.shards, chunk.model, chunk.protocol.model_dump_json())
+    source, model, per_clip, whole_set = _workshop(
+        chunk.shards, chunk.model, chunk.protocol.model_dump_json()
+    )
     result = Scores(states=[metric.start() for metric in whole_set])
     for key in chunk.keys:
         sample, made = _make(source, model, key, chunk.partners[key], chunk.protocol)
@@ -248,11 +258,15 @@ def _make(
         answers = model.generate(Batch((sample,)), seed=rules.seed)
     except TkbenchError as error:
         return sample, Generated(key, None, Reason.MODEL_ERROR, str(error))
-    except Exception as error:  # a model is foreign code: whatever it raises is this clip's result, not the run's end
+    except (
+        Exception
+    ) as error:  # a model is foreign code: whatever it raises is this clip's result, not the run's end
         return sample, Generated(key, None, Reason.MODEL_ERROR, f"{type(error).__name__}: {error}")
     made = [answer for answer in answers if answer.key == key]
     if len(made) != 1:
-        return sample, Generated(key, None, Reason.NOT_GENERATED, f"the model answered {len(made)} videos for 1 clip")
+        return sample, Generated(
+            key, None, Reason.NOT_GENERATED, f"the model answered {len(made)} videos for 1 clip"
+        )
     return match(sample, made[0], rules.length_slack)
 
 
@@ -357,7 +371,11 @@ def _previews(
             continue  # nothing to see; its row says why
         name = f"{len(written):02d}.mp4"
         media.write_video(
-            folder / name, side_by_side(sample.video, made.video), audio=sample.audio, quality=24, audio_codec="aac"
+            folder / name,
+            side_by_side(sample.video, made.video),
+            audio=sample.audio,
+            quality=24,
+            audio_codec="aac",
         )
         written.append((key, name))
     return written

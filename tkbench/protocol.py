@@ -98,7 +98,9 @@ def load(name: str | Path) -> Protocol:
     try:
         return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a TOML file ({error}); compare with one of {', '.join(known)}") from error
+        raise UsageError(
+            f"{path}: not a TOML file ({error}); compare with one of {', '.join(known)}"
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -70,7 +70,9 @@ def mean_interval(
     with np.errstate(invalid="ignore"):  # inf - inf; answered below
         mean = float(scored.mean())
     if not np.isfinite(scored).all():
-        return Interval(mean, math.nan, math.nan, n, n_unscored, len(names), "an infinite score has no interval")
+        return Interval(
+            mean, math.nan, math.nan, n, n_unscored, len(names), "an infinite score has no interval"
+        )
     if len(names) < 2:
         return Interval(mean, math.nan, math.nan, n, n_unscored, len(names), "one speaker gives no interval")
     sums = np.bincount(inverse, weights=scored, minlength=len(names))

@@ -40,5 +40,7 @@ def create(name: str) -> Model:
             raise UsageError(f"model {name!r}: {base!r} {wants}") from error
         raise
     if not isinstance(model, Model):
-        raise UsageError(f"model {name!r}: {make!r} has no `card` or no `generate`; see tkbench.models.base.Model")
+        raise UsageError(
+            f"model {name!r}: {make!r} has no `card` or no `generate`; see tkbench.models.base.Model"
+        )
     return model

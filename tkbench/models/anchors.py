@@ -38,7 +38,9 @@ class Shift:
         try:
             self.frames = int(frames)
         except ValueError:
-            raise UsageError(f"model 'shift:{frames}': {frames!r} is not a whole number of frames; try shift:5") from None
+            raise UsageError(
+                f"model 'shift:{frames}': {frames!r} is not a whole number of frames; try shift:5"
+            ) from None
         way = "late" if self.frames >= 0 else "early"
         self.card = ModelCard(
             name=f"shift:{self.frames}",

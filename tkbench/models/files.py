@@ -26,10 +26,14 @@ class Files:
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder).expanduser()
         if not self.folder.is_dir():
-            raise UsageError(f"model 'files:{folder}': {self.folder} is not a folder; it must hold one video per clip")
+            raise UsageError(
+                f"model 'files:{folder}': {self.folder} is not a folder; it must hold one video per clip"
+            )
         name = self.folder.resolve().name
         self.card = ModelCard(
-            name=f"files:{name}", summary=f"Videos made elsewhere, from a folder called {name}.", licence="unknown"
+            name=f"files:{name}",
+            summary=f"Videos made elsewhere, from a folder called {name}.",
+            licence="unknown",
         )
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
@@ -45,17 +49,25 @@ class Files:
             video = media.read_video(path)
         except BadMedia as error:
             return Generated(sample.key, None, error.reason, f"{path.name}: {error.detail}")
-        note = "" if abs(facts.fps - FPS) < 0.01 and not facts.vfr else f"resampled from {facts.fps:.2f} to {FPS} fps"
+        note = (
+            ""
+            if abs(facts.fps - FPS) < 0.01 and not facts.vfr
+            else f"resampled from {facts.fps:.2f} to {FPS} fps"
+        )
         want = sample.video.shape[1:3]
         if video.shape[1:3] == want:
             return Generated(sample.key, video, detail=note)
         cut = cut_canvas(video, sample)
         if cut is None:
-            found = f"{path.name} is {video.shape[2]}x{video.shape[1]}, expected the canvas {want[1]}x{want[0]}"
+            found = (
+                f"{path.name} is {video.shape[2]}x{video.shape[1]}, expected the canvas {want[1]}x{want[0]}"
+            )
             source = sample.canvas.get("source_width"), sample.canvas.get("source_height")
             also = f" or the source's {source[0]}x{source[1]}" if all(source) else ""
             return Generated(sample.key, None, Reason.WRONG_SHAPE, found + also)
-        return Generated(sample.key, cut, detail="; ".join(filter(None, (note, "canvas cut from the source size"))))
+        return Generated(
+            sample.key, cut, detail="; ".join(filter(None, (note, "canvas cut from the source size")))
+        )
 
     def _find(self, key: str) -> Path | None:
         for stem in dict.fromkeys((key, key.replace("/", "__"))):

@@ -1,0 +1,68 @@
+"""Bundles for tests: made by the real writer from made-up rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tkbench import bundle
+from tkbench.types import Metric, Reason, Row
+
+COLUMNS = (
+    Metric("lse_c_synth", "LSE-C", "distance", "higher", 3, signature="sync(synth)"),
+    Metric("psnr", "PSNR", "dB", "higher", 2, signature="psnr()"),
+    Metric("fid", "FID", "", "lower", 2, per_clip=False, signature="fid()"),
+)
+SPEAKERS = {f"s{i % 3}/c{i}": f"s{i % 3}" for i in range(9)}
+
+
+def make(
+    out: Path,
+    model: str,
+    level: float,
+    *,
+    missing: Sequence[str] = (),
+    signature: str = "test-v1|n:9",
+    card: Mapping[str, Any] | None = None,
+    psnr: float = 30.0,
+) -> Path:
+    """Write the bundle of a model whose LSE-C scatters around `level`; clips in `missing` have no score."""
+    rng = np.random.default_rng(len(model))
+    rows = []
+    for key in sorted(SPEAKERS):
+        if key in missing:
+            gone = (Reason.NOT_GENERATED, f"no {key}.mp4")
+            rows += [Row(model, key, name, math.nan, *gone) for name in ("lse_c_synth", "psnr")]
+            continue
+        rows.append(Row(model, key, "lse_c_synth", level + rng.normal(0, 0.1)))
+        rows.append(Row(model, key, "psnr", psnr))
+    rows.append(
+        Row(model, "*", "fid", math.nan, Reason.WEIGHTS_MISSING, "run `tkbench weights fetch inception-fid`")
+    )
+    return bundle.write(
+        out,
+        model=model,
+        model_card={"name": model, "anchor": False, **(card or {})},
+        dataset="test",
+        split="test",
+        data_hash="0" * 64,
+        n_clips=len(SPEAKERS),
+        protocol="test-v1",
+        rank_by="lse_c_synth",
+        coverage_min=0.9,
+        signature=signature,
+        columns=COLUMNS,
+        summary=bundle.summarise(rows, SPEAKERS, COLUMNS, n_boot=200, seed=0, level=0.95),
+        stats={"n_boot": 200, "seed": 0, "level": 0.95},
+        rows=rows,
+        speakers=SPEAKERS,
+        curves=[(key, "lse_c_synth", np.linspace(1, 2, 31)) for key in SPEAKERS],
+        weights={},
+        stack={"ffmpeg": "n"},
+        seed=0,
+        previews=lambda folder: [],
+    )

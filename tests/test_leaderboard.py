@@ -1,0 +1,86 @@
+"""Tables: order, honesty about what is missing, and formats that read back."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bundles import make
+from tkbench import bundle, leaderboard
+from tkbench.errors import BadBundle, UsageError
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    make(tmp_path, "real", 5.0, card={"anchor": True}, psnr=math.inf)
+    make(tmp_path, "mine", 3.0)
+    make(tmp_path, "gaps", 9.0, missing=["s0/c0", "s1/c1"])
+    make(tmp_path, "=1+1", 1.0)
+    return make(tmp_path, "worse", 2.0, missing=[]).parent
+
+
+def test_rank_follows_the_metric_and_gaps_are_not_ranked(runs: Path) -> None:
+    entries = leaderboard.ranked(bundle.find(runs))
+    assert [(e.rank, e.result.model) for e in entries] == [
+        (1, "real"),
+        (2, "mine"),
+        (3, "worse"),
+        (4, "=1+1"),
+        (None, "gaps"),
+    ]
+    assert entries[0].anchor
+    assert "coverage 78% is below 90%" in entries[-1].note
+
+
+def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
+    path = leaderboard.write_csv(bundle.find(runs), tmp_path / "boards")
+    assert path.name == f"{runs.name}.csv"
+    table = pd.read_csv(path)
+    assert list(table["model"]) == ["real", "mine", "worse", "'=1+1", "gaps"]
+    assert table["psnr"][0] == math.inf
+    assert table["fid"].isna().all()
+    assert (table["fid_status"] == "unscored: weights-missing").all()
+    assert table["lse_c_synth_status"].iloc[-1] == "2 unscored: 2 not-generated"
+    assert (table["lse_c_synth_low"] < table["lse_c_synth"]).all()
+    assert table["signature"].nunique() == 1
+    assert list(path.parent.iterdir()) == [path]
+    assert (
+        path.read_bytes() == leaderboard.write_csv(bundle.find(runs)[::-1], tmp_path / "again").read_bytes()
+    )
+
+
+def test_different_signatures_never_share_a_table(tmp_path: Path) -> None:
+    one = make(tmp_path, "a", 1.0, signature="test-v1|n:9|x")
+    two = make(tmp_path, "b", 1.0, signature="test-v1|n:8|x")
+    assert one.parent != two.parent
+    with pytest.raises(BadBundle, match=r"'n:8'.*'n:9'"):
+        leaderboard.ranked([bundle.read(one), bundle.read(two)])
+
+
+def test_a_model_comes_once(runs: Path) -> None:
+    again = bundle.read(runs / "mine")
+    with pytest.raises(BadBundle, match="mine"):
+        leaderboard.ranked([*bundle.find(runs), again])
+
+
+def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> None:
+    markdown = leaderboard.export(runs, "markdown")
+    assert "| 1 | real (anchor) |" in markdown
+    assert "∞" in markdown
+    assert "unscored: weights-missing" in markdown
+    assert "(n=7/9)" in markdown
+    latex = leaderboard.export(runs, "latex")
+    assert r"$\infty$" in latex
+    assert latex.count(r"\\") == 6
+    for text in (markdown, latex, leaderboard.export(runs, "csv")):
+        assert "test-v1|n:9" in text
+    with pytest.raises(UsageError, match="markdown"):
+        leaderboard.export(runs, "docx")
+
+
+def test_an_empty_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="no result bundle"):
+        leaderboard.export(tmp_path, "csv")

@@ -1,0 +1,80 @@
+"""Means and intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tkbench.errors import BadInput
+from tkbench.stats import mean_interval
+
+scores = st.lists(
+    st.tuples(st.floats(-100, 100) | st.just(math.nan), st.sampled_from("abcde")), min_size=1, max_size=30
+)
+
+
+@given(scores, st.randoms())
+def test_order_does_not_matter_and_nan_is_counted(pairs: list[tuple[float, str]], random) -> None:
+    values, clusters = [v for v, _ in pairs], [c for _, c in pairs]
+    first = mean_interval(values, clusters, n_boot=200)
+    shuffled = pairs.copy()
+    random.shuffle(shuffled)
+    second = mean_interval([v for v, _ in shuffled], [c for _, c in shuffled], n_boot=200)
+    np.testing.assert_equal(first, second)
+    kept = [v for v in values if not math.isnan(v)]
+    assert first.n == len(kept)
+    assert first.n + first.n_unscored == len(pairs)
+    if kept:
+        assert first.mean == pytest.approx(np.mean(kept), abs=1e-9)
+    if first.n_clusters >= 2:
+        assert first.low <= first.high
+        assert min(kept) - 1e-9 <= first.low
+        assert first.high <= max(kept) + 1e-9
+
+
+def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    """200 draws of 25 speakers with 4 clips each; a percentile interval of 95 % covers a little less."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        speaker = np.repeat(rng.normal(5, 1, 25), 4)
+        interval = mean_interval(
+            speaker + rng.normal(0, 0.5, 100), [str(i // 4) for i in range(100)], n_boot=400, seed=trial
+        )
+        covered += interval.low <= 5 <= interval.high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_clustering_widens_the_interval_of_clips_that_resemble_each_other() -> None:
+    rng = np.random.default_rng(1)
+    values = np.repeat(rng.normal(0, 1, 10), 20)
+    by_speaker = mean_interval(values, [str(i // 20) for i in range(200)])
+    by_clip = mean_interval(values, [str(i) for i in range(200)])
+    assert by_speaker.high - by_speaker.low > 2 * (by_clip.high - by_clip.low)
+
+
+def test_one_speaker_infinity_and_nothing_have_no_interval_and_say_why() -> None:
+    one = mean_interval([1.0, 2.0], ["a", "a"])
+    assert (one.mean, one.n_clusters) == (1.5, 1)
+    assert math.isnan(one.low)
+    assert "one speaker" in one.note
+    infinite = mean_interval([math.inf, 2.0], ["a", "b"])
+    assert infinite.mean == math.inf
+    assert math.isnan(infinite.low)
+    assert "infinite" in infinite.note
+    nothing = mean_interval([math.nan], ["a"])
+    assert nothing.n == 0
+    assert nothing.coverage == 0
+    assert math.isnan(nothing.mean)
+    assert math.isnan(mean_interval([], []).coverage)
+
+
+def test_wrong_arguments_are_refused() -> None:
+    with pytest.raises(BadInput, match="one cluster per value"):
+        mean_interval([1.0], ["a", "b"])
+    with pytest.raises(BadInput, match="level"):
+        mean_interval([1.0], ["a"], level=95)

@@ -1,0 +1,269 @@
+"""Tables from result bundles: rank, CSV, Markdown, LaTeX.
+
+All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A table is
+built from bundles, never from another table, so no row can outlive its evidence.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tkbench.bundle import Bundle, Column, Result, Summary, find
+from tkbench.errors import BadBundle, UsageError
+
+ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
+FORMATS = ("csv", "markdown", "latex")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of a table."""
+
+    rank: int | None
+    """1 is best; None where the row is not ranked, and then `note` says why."""
+    bundle: Bundle
+    anchor: bool
+    note: str = ""
+
+    @property
+    def result(self) -> Result:
+        return self.bundle.result
+
+
+def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
+    """Bundles of one table by their ranking metric; those that cannot be ranked come last, by name.
+
+    Raises BadBundle where signatures differ, naming the first part that does, or a model comes twice.
+    """
+    check_comparable(bundles)
+    scored: list[tuple[Bundle, str]] = []
+    rest: list[tuple[Bundle, str]] = []
+    for bundle in bundles:
+        note = _unranked(bundle.result)
+        (rest if note else scored).append((bundle, note))
+    if scored:
+        first = scored[0][0].result
+        better = next(column.better for column in first.columns if column.name == first.rank_by)
+        scored.sort(key=lambda pair: (_sort_value(pair[0].result, better), pair[0].result.model))
+    rest.sort(key=lambda pair: pair[0].result.model)
+    entries = [
+        Entry(place, bundle, bool(bundle.result.model_card.get("anchor")))
+        for place, (bundle, _) in enumerate(scored, start=1)
+    ]
+    entries += [
+        Entry(None, bundle, bool(bundle.result.model_card.get("anchor")), note) for bundle, note in rest
+    ]
+    return entries
+
+
+def _sort_value(result: Result, better: str) -> float:
+    mean = result.summary[result.rank_by].mean
+    return {"higher": -mean, "lower": mean, "zero": abs(mean)}[better]
+
+
+def _unranked(result: Result) -> str:
+    """Why a row has no rank, or ""."""
+    summary = result.summary.get(result.rank_by)
+    if summary is None:
+        return f"{result.rank_by} is not among its metrics"
+    if summary.n == 0:
+        return f"{result.rank_by} is {status(summary)}"
+    if summary.coverage < result.coverage_min:
+        return f"coverage {summary.coverage:.0%} is below {result.coverage_min:.0%}"
+    return ""
+
+
+def check_comparable(bundles: Sequence[Bundle]) -> None:
+    """Raise BadBundle unless all bundles have one signature and each model comes once."""
+    if not bundles:
+        raise BadBundle("no result bundle to make a table of; run `tkbench eval` first")
+    seen: dict[str, Bundle] = {}
+    for bundle in bundles:
+        model = bundle.result.model
+        if model in seen:
+            raise BadBundle(f"{bundle.folder} and {seen[model].folder}: both hold {model!r}; leave one out")
+        seen[model] = bundle
+        ours, theirs = bundles[0].result.signature, bundle.result.signature
+        if ours != theirs:
+            one, other = first_difference(ours, theirs)
+            raise BadBundle(
+                f"{bundle.folder}: made with {other!r}, {bundles[0].folder} with {one!r}; "
+                "rows of different signatures never share a table"
+            )
+
+
+def first_difference(a: str, b: str) -> tuple[str, str]:
+    """The first part in which two signatures differ.
+
+    >>> first_difference("p|n:3|x", "p|n:4|x")
+    ('n:3', 'n:4')
+    """
+    left, right = a.split("|"), b.split("|")
+    width = max(len(left), len(right))
+    left += [""] * (width - len(left))
+    right += [""] * (width - len(right))
+    return next((x, y) for x, y in zip(left, right, strict=True) if x != y)
+
+
+def status(summary: Summary) -> str:
+    """What stands in a cell without a mean: "unscored: weights-missing"."""
+    reasons = ", ".join(summary.reasons) or summary.note or "no clip"
+    return f"unscored: {reasons}"
+
+
+def number(value: float, digits: int) -> str:
+    """A mean as people read it.
+
+    >>> number(1.23456, 3), number(float("inf"), 2)
+    ('1.235', '∞')
+    """
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if not text.strip("-0.") else text  # no "-0.00"
+
+
+def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
+    """Write `<folder>/<table>.csv`, replacing what was there, and return it."""
+    entries = ranked(bundles)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{bundles[0].result.table}.csv"
+    work = path.with_suffix(".csv.part")
+    work.write_text(to_csv(entries), encoding="utf-8")
+    work.replace(path)
+    return path
+
+
+def to_csv(entries: Sequence[Entry]) -> str:
+    """Every mean with its interval, n and status; numbers in full, empty where there is none."""
+    columns = entries[0].result.columns
+    head = ["rank", "model", "anchor", "n_clips"]
+    for column in columns:
+        head += [f"{column.name}{end}" for end in ("", "_low", "_high", "_n", "_status")]
+    head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    for entry in entries:
+        result = entry.result
+        row: list[Any] = [entry.rank or "", _safe(result.model), str(entry.anchor).lower(), result.n_clips]
+        for column in columns:
+            cell = result.summary[column.name]
+            row += [*(_plain(x) for x in (cell.mean, cell.low, cell.high)), cell.n]
+            row.append("ok" if not cell.n_unscored else status(cell) if not cell.n else partly(cell))
+        row += [
+            entry.note,
+            result.dataset,
+            result.split,
+            result.protocol,
+            result.signature,
+            entry.bundle.digest,
+        ]
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def partly(cell: Summary) -> str:
+    """The status of a mean that lacks some clips."""
+    return f"{cell.n_unscored} unscored: " + ", ".join(
+        f"{count} {name}" for name, count in cell.reasons.items()
+    )
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else "inf" if math.isinf(value) else f"{value:.6g}"
+
+
+def _safe(text: str) -> str:
+    """A model's name that a spreadsheet will not run as a formula."""
+    return f"'{text}" if text[:1] in "=+-@" else text
+
+
+def export(runs: Path, form: str) -> str:
+    """The table of a folder of bundles as csv, markdown or latex, with its signature beneath."""
+    if form not in FORMATS:
+        raise UsageError(f"--format {form!r}: expected one of {', '.join(FORMATS)}")
+    entries = ranked(find(runs))
+    if form == "csv":
+        return to_csv(entries)
+    return to_markdown(entries) if form == "markdown" else to_latex(entries)
+
+
+def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
+    """What a printed table shows per metric: mean and half-width of nothing, the interval itself."""
+    shown = []
+    for column in columns:
+        cell = entry.result.summary[column.name]
+        if cell.n == 0:
+            shown.append(status(cell))
+            continue
+        text = number(cell.mean, column.digits)
+        if not math.isnan(cell.low):
+            text += f" [{number(cell.low, column.digits)}, {number(cell.high, column.digits)}]"
+        if cell.n_unscored:
+            text += f" (n={cell.n}/{cell.n + cell.n_unscored})"
+        shown.append(text)
+    return shown
+
+
+def to_markdown(entries: Sequence[Entry]) -> str:
+    """A Markdown table; the signature makes it citable."""
+    result = entries[0].result
+    head = ["", "Model", *(f"{column.label} {ARROWS[column.better]}" for column in result.columns)]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    for entry in entries:
+        name = entry.result.model.replace("|", "\\|") + (" (anchor)" if entry.anchor else "")
+        lines.append("| " + " | ".join([str(entry.rank or ""), name, *cells(entry, result.columns)]) + " |")
+    return "\n".join([*lines, "", _caption(entries), ""])
+
+
+LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
+LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+LATEX |= {"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
+
+
+def tex(text: str) -> str:
+    r"""Text for LaTeX.
+
+    >>> tex("lse_c 5%")
+    'lse\\_c 5\\%'
+    """
+    return "".join(LATEX.get(letter, letter) for letter in text)
+
+
+def to_latex(entries: Sequence[Entry]) -> str:
+    """A booktabs table; means with intervals in small type."""
+    result = entries[0].result
+    lines = [r"\begin{tabular}{l" + "r" * len(result.columns) + "}", r"\toprule"]
+    lines.append(
+        " & ".join(["Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in result.columns)]) + r" \\"
+    )
+    lines.append(r"\midrule")
+    for entry in entries:
+        row = [tex(entry.result.model)]
+        for text in cells(entry, result.columns):
+            mean, bracket, rest = text.partition(" [")
+            row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
+        lines.append(" & ".join(row) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}", *(f"% {line}" for line in _caption(entries).splitlines())]
+    return "\n".join(lines) + "\n"
+
+
+def _caption(entries: Sequence[Entry]) -> str:
+    result = entries[0].result
+    notes = [f"{entry.result.model} is not ranked: {entry.note}." for entry in entries if entry.note]
+    level = result.stats.get("level", math.nan)
+    return "\n".join(
+        [
+            f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; brackets: "
+            f"{level:.0%} intervals over speakers.",
+            *notes,
+            f"Signature: {result.signature}",
+        ]
+    )

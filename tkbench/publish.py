@@ -1,0 +1,66 @@
+"""After an evaluation: the table's CSV, its page, and what the terminal shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tkbench import bundle, leaderboard, report
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was written."""
+
+    csv: Path
+    report: Path
+    folder: Path
+    """The table's folder: every bundle in it is a row."""
+
+
+def publish(bundles: Sequence[Path], leaderboards: Path) -> Published:
+    """Bring CSV and report up to date with every bundle that lies beside the new ones."""
+    folder = bundles[0].parent
+    rows = bundle.find(folder)
+    csv = leaderboard.write_csv(rows, leaderboards)
+    page = report.write([row.folder for row in rows], folder / "report.html")
+    return Published(csv, page, folder)
+
+
+def rich_table(folder: Path) -> Any:
+    """The ranked table for a terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    entries = leaderboard.ranked(bundle.find(folder))
+    result = entries[0].result
+    level = f"{result.stats['level']:.0%} intervals over speakers"
+    table = Table(
+        title=f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}, {level}",
+        caption="\n".join(_notes(entries)) or None,
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("", justify="right")
+    table.add_column("model", no_wrap=True)
+    for column in result.columns:
+        table.add_column(f"{column.label} {leaderboard.ARROWS[column.better]}", justify="right")
+    for entry in entries:
+        shown = [cell.replace(" [", "\n[") for cell in leaderboard.cells(entry, result.columns)]
+        table.add_row(str(entry.rank or "-"), escape(entry.result.model), *map(escape, shown))
+    return table
+
+
+def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
+    """What a reader must know beneath a table: who is not ranked and why, what is unscored and what to do."""
+    notes = [f"{entry.result.model} is not ranked: {entry.note}" for entry in entries if entry.note]
+    for column in entries[0].result.columns:
+        for entry in entries:
+            cell = entry.result.summary[column.name]
+            if cell.n_unscored and cell.detail:
+                count = "" if not cell.n else f" on {cell.n_unscored} clips"
+                notes.append(f"{column.label} unscored{count}: {cell.detail}")
+                break
+    return list(dict.fromkeys(notes))
