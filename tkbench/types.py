@@ -53,6 +53,7 @@ class Reason(str, Enum):
     TOO_FEW_CLIPS = "too-few-clips"
     NOT_FINITE = "not-finite"
     MODEL_ERROR = "model-error"
+    INTERNAL_ERROR = "internal-error"
 
 
 @dataclass(frozen=True, slots=True)
