@@ -368,6 +368,66 @@ def stream_frames(
     yield from _pictures(command, size, file, said)
 
 
+def look(
+    path: str | Path, *, facts: MediaFacts, limit: int, side: int = 480, dense: bool = False
+) -> list[UInt8]:
+    """A few pictures from all over a clip, (h, w, 3) RGB, at most `side` pixels long: to see who is in it.
+
+    Decodes at most `limit` of the pictures that stand alone (keyframes), evenly chosen: cheap, but a clip may
+    have only one. dense: decodes everything and keeps `limit` evenly spaced pictures. Raises
+    BadMedia(DECODE_ERROR).
+    """
+    import av
+
+    scale = min(1.0, side / max(facts.width, facts.height))
+    turned = facts.rotation in (90, 270)
+    shown = (facts.height, facts.width) if turned else (facts.width, facts.height)
+    width, height = (max(2, round(length * scale)) for length in shown)
+    pictures: list[UInt8] = []
+    try:
+        with av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}) as box:
+            stream = box.streams.video[0]
+            stream.codec_context.thread_count = 1
+            total = facts.n_frames
+            if not dense:
+                total = sum(1 for packet in box.demux(stream) if packet.is_keyframe and packet.size)
+                box.seek(0)
+                stream.codec_context.skip_frame = "NONKEY"
+            step, seen = max(1, -(-total // limit)), 0
+            for packet in box.demux(stream):
+                if not dense and packet.size:
+                    if not packet.is_keyframe:
+                        continue
+                    seen += 1
+                    if (seen - 1) % step:
+                        continue
+                for frame in packet.decode():
+                    seen += dense
+                    if dense and (seen - 1) % step:
+                        continue
+                    small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
+                    pictures.append(np.rot90(small.to_ndarray(), -facts.rotation // 90).copy())
+    except av.FFmpegError as error:
+        if not pictures:
+            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error}") from error
+    return pictures
+
+
+# What PyAV's numbers are called on ffmpeg's command line (ISO/IEC 23091-2).
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
+_RANGES = {1: "limited", 2: "full"}
+
+
+def color_tags(path: str | Path) -> dict[str, str]:
+    """Matrix and range of a stream as `encode_planes` takes them; only those that the stream states."""
+    import av
+
+    with av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}) as box:
+        context = box.streams.video[0].codec_context
+        matrix, span = _MATRICES.get(int(context.colorspace)), _RANGES.get(int(context.color_range))
+    return {name: tag for name, tag in (("colorspace", matrix), ("range", span)) if tag is not None}
+
+
 def _first_stamp(path: Path) -> float:
     import av
 

@@ -1,0 +1,542 @@
+"""One clip from file to samples: look, decode once while tracking, split into runs, pack.
+
+Memory does not grow with the length of a clip: pictures are looked at one by one, the canvas goes from ffmpeg
+to a file, and so do sound and landmarks until the clip's length is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tkbench import align, media, shards
+from tkbench.errors import BadMedia
+from tkbench.media import Cut
+from tkbench.prep import gates, track
+from tkbench.prep.detect import N_LANDMARKS, shared_detector, shared_mesh
+from tkbench.prep.plan import Settings
+from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
+
+LOOKS = 8
+"""Pictures that the first look takes from a clip."""
+_COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
+"""Codecs whose packets an mp4 can take unchanged."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one clip: rows for the manifest, samples for the shard."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    samples: list[tuple[str, dict[str, bytes | Path]]] = field(default_factory=list)
+    """(key, {suffix: content}), in the order of the rows that are ok."""
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Wall time per stage."""
+    frames: int = 0
+    """Frames that were decoded at 25 fps."""
+
+
+@dataclass(slots=True)
+class _Scene:
+    """What the first look found, and the canvas that follows from it."""
+
+    kind: str
+    cut: Cut
+    face: track.Choice | None
+    looks: int
+    """Pictures that it took."""
+
+
+@dataclass(slots=True)
+class _Tracked:
+    """The main pass over a clip."""
+
+    found: Array
+    starts: Array
+    frames: int
+    heights: float
+    """Median height of the landmarks' box, canvas pixels; 0 without a face."""
+    n_faces: int
+    left: bool
+    """The face touched the rim of a canvas that could lie elsewhere."""
+    said: list[str]
+
+
+def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
+    """Turn one clip into samples, or into one row with the reason why not; media errors never leave here.
+
+    scratch: an empty folder for files that the caller packs and removes.
+    """
+    outcome = Outcome()
+    row: dict[str, Any] = {"key": clip.key, "clip": clip.key, "dataset": clip.dataset, "split": clip.split}
+    row |= {"speaker": clip.speaker, "text": clip.text}
+    try:
+        with _timed(outcome, "probe"):
+            facts = media.probe(clip.path)
+            digest, size = _hash(Path(clip.path))
+        row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
+        gates.check_facts(facts, min_frames=settings.min_frames)
+        _prepare(clip, facts, settings, scratch, outcome, row)
+    except BadMedia as error:
+        outcome.samples.clear()
+        outcome.rows = [row | {"status": "skipped", "reason": error.reason.value, "detail": error.detail}]
+    return outcome
+
+
+@contextmanager
+def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        outcome.seconds[stage] += time.perf_counter() - start
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def _prepare(
+    clip: Clip, facts: MediaFacts, settings: Settings, scratch: Path, outcome: Outcome, row: dict[str, Any]
+) -> None:
+    canvas, sound, points = scratch / "canvas.mp4", scratch / "sound.s16", scratch / "points.f32"
+    with _timed(outcome, "look"):
+        scene = look_at(clip.path, facts, settings)
+    quality: media.Quality | str = settings.quality(clip.split)
+    how = "copy" if may_copy(facts, scene) else quality
+    tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
+    if tracked.left:
+        # The head moved further than the few first pictures told: look again, at every part of the clip.
+        with _timed(outcome, "look"):
+            scene = look_at(clip.path, facts, settings, dense=True)
+        tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
+    row["n_faces"] = tracked.n_faces
+    gates.check_decoded(facts, tracked.frames, tracked.said)
+    samples = np.memmap(sound, "<i2", "r") if sound.stat().st_size else np.zeros(0, np.int16)
+    sound_fix = gates.check_sound(samples, tracked.frames, silence_db=settings.silence_db)
+    spans = track.runs(
+        tracked.found,
+        tracked.starts,
+        max_gap=settings.max_gap,
+        min_frames=settings.min_frames,
+        max_frames=settings.max_frames,
+    )
+    gates.check_runs(
+        spans,
+        tracked.found,
+        tracked.starts,
+        tracked.heights,
+        min_frames=settings.min_frames,
+        min_height=settings.min_face,
+    )
+    fixes = _fixes(facts, scene, sound_fix, tracked)
+    with _timed(outcome, "write"):
+        files, how = _canvases(clip, facts, scene, settings, canvas, how, spans, tracked.frames, scratch)
+        landmarks = np.memmap(points, np.float32, "r", shape=(tracked.frames, N_LANDMARKS, 2))
+        for index, ((start, stop), file) in enumerate(zip(spans, files, strict=True)):
+            key = clip.key if len(spans) == 1 else f"{clip.key}__s{index}"
+            track_arrays = _track(landmarks[start:stop], tracked.found[start:stop], settings)
+            filled = int(np.sum(track_arrays["score"] == 0))
+            notes = [*fixes, f"{filled} frames without a face filled"] if filled else list(fixes)
+            if (start, stop) != (0, tracked.frames):
+                notes.append(f"frames {start} to {stop - 1} of {tracked.frames}")
+            voice = _voice(samples, start, stop)
+            if len(spans) > 1 and gates.loudness(voice) < settings.silence_db:
+                found = f"frames {start} to {stop - 1} are silent"
+                outcome.rows.append(
+                    row
+                    | {"key": key, "status": "skipped", "reason": Reason.SILENT_AUDIO.value, "detail": found}
+                )
+                continue
+            meta = _meta(clip, facts, scene, row, key, start, stop, tracked, notes, how)
+            outcome.samples.append(
+                (
+                    key,
+                    {
+                        "mp4": file,
+                        "flac": media.write_flac(voice),
+                        "npz": shards.pack_arrays(track_arrays),
+                        "json": shards.pack_json(meta),
+                    },
+                )
+            )
+            outcome.rows.append(
+                row
+                | {
+                    "key": key,
+                    "status": "ok",
+                    "start_frame": start,
+                    "n_frames": stop - start,
+                    "seconds": (stop - start) / FPS,
+                    "canvas": scene.kind,
+                    "width": scene.cut.out_width,
+                    "height": scene.cut.out_height,
+                    "filled_frames": filled,
+                    "fixes": "; ".join(notes),
+                }
+            )
+
+
+# -- who is in the picture -----------------------------------------------------------------------------------
+
+
+def look_at(path: str, facts: MediaFacts, settings: Settings, *, dense: bool = False) -> _Scene:
+    """Choose the face and the canvas from a few pictures. Raises BadMedia(NO_FACE) where none shows a face.
+
+    A small picture is its own canvas; whether a face is in it is then for the tracker to say.
+    """
+    looks = _detect_all(path, facts, limit=48 if dense else LOOKS, dense=dense)
+    face = track.choose_face(looks, facts.width, facts.height)
+    canvas = track.canvas_of(facts.width, facts.height, face, settings.max_side)
+    if canvas is None and not dense:
+        return look_at(path, facts, settings, dense=True)
+    if canvas is None:
+        raise BadMedia(Reason.NO_FACE, f"no face in {len(looks)} pictures from all over the clip")
+    kind, cut = canvas
+    return _Scene(kind, cut, face, len(looks))
+
+
+def _detect_all(path: str, facts: MediaFacts, *, limit: int, dense: bool) -> list[Array]:
+    """Boxes (N, 5) of every face in a few pictures, in pixels of the shown size."""
+    looks = []
+    for picture in media.look(path, facts=facts, limit=limit, dense=dense):
+        boxes = shared_detector(False).detect(picture)
+        if not len(boxes):
+            boxes = shared_detector(True).detect(picture)
+        scale = np.array([facts.width / picture.shape[1], facts.height / picture.shape[0]] * 2 + [1.0])
+        looks.append(boxes * scale)
+    return looks
+
+
+def may_copy(facts: MediaFacts, scene: _Scene) -> bool:
+    """Whether the source's packets can be the canvas: it is what a canvas is, in every respect."""
+    return (
+        scene.kind == "whole"
+        and (scene.cut.width, scene.cut.height) == (facts.width, facts.height)
+        and abs(facts.fps - FPS) < 1e-3
+        and not facts.vfr
+        and facts.rotation == 0
+        and facts.pix_fmt == "yuv420p"
+        and facts.video_codec in _COPIED
+    )
+
+
+# -- the main pass -------------------------------------------------------------------------------------------
+
+
+def _pass(
+    path: str,
+    facts: MediaFacts,
+    scene: _Scene,
+    settings: Settings,
+    canvas: Path,
+    how: Any,
+    sound: Path,
+    points: Path,
+    outcome: Outcome,
+) -> _Tracked:
+    """Decode once: canvas and sound to their files, every picture to the tracker, landmarks to theirs."""
+    said: list[str] = []
+    stream = media.stream_frames(
+        path,
+        facts=facts,
+        cut=scene.cut,
+        pixels="yuv420p",
+        canvas=canvas,
+        canvas_quality=how,
+        sound=sound,
+        said=said,
+    )
+    follower = Follower(scene, settings)
+    blank = np.zeros((N_LANDMARKS, 2), np.float32).tobytes()
+    clock = time.perf_counter
+    with points.open("wb") as file:
+        begin = clock()
+        for planes in stream:
+            decoded = clock()
+            outcome.seconds["decode"] += decoded - begin
+            landmarks = follower.step(planes)
+            file.write(blank if landmarks is None else landmarks.tobytes())
+            begin = clock()
+            outcome.seconds["track"] += begin - decoded
+        outcome.seconds["decode"] += clock() - begin
+    outcome.frames += len(follower.found)
+    return follower.finish(facts, said)
+
+
+class Follower:
+    """Follows the chosen face through the pictures of a canvas, one by one."""
+
+    def __init__(self, scene: _Scene, settings: Settings) -> None:
+        import cv2
+
+        self._cv2 = cv2
+        self._scene, self._settings = scene, settings
+        self._window = track.window_of(scene.face, scene.cut)
+        self._mesh = shared_mesh()
+        self._mesh.restart()
+        self._cuts = track.CutDetector()
+        self._last: Array | None = None
+        self._counts: list[int] = []
+        self._heights: list[float] = []
+        self._left = 0
+        self.found: list[bool] = []
+        self.starts: list[bool] = []
+
+    def step(self, planes: UInt8) -> Array | None:
+        """The next picture, (H * 3 // 2, W) YUV 4:2:0 -> landmarks (478, 2) float32 in canvas pixels, or
+        None.
+        """
+        cv2, index = self._cv2, len(self.found)
+        height = planes.shape[0] * 2 // 3
+        cells = cv2.resize(planes[:height], (32, 32), interpolation=cv2.INTER_AREA)
+        start = self._cuts.is_cut(cells)
+        if start:
+            self._mesh.restart()
+            self._last = None
+        picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
+        landmarks = self._track(picture)
+        if index % self._settings.check_every == 0:
+            landmarks = self._check(picture, landmarks)
+        if landmarks is not None:
+            if self._last is not None and track.jumped(self._last, landmarks):
+                start = True
+            self._last = landmarks
+            self._heights.append(float(np.ptp(landmarks[:, 1])))
+        self.found.append(landmarks is not None)
+        self.starts.append(start)
+        return landmarks
+
+    def _track(self, picture: UInt8) -> Array | None:
+        if self._window is None:
+            landmarks = self._mesh.track(picture)
+        else:
+            x0, y0, x1, y1 = self._window
+            landmarks = self._mesh.track(np.ascontiguousarray(picture[y0:y1, x0:x1]))
+            if landmarks is not None:
+                landmarks += np.array([x0, y0], np.float32)
+        if landmarks is None:
+            return None
+        height, width = picture.shape[:2]
+        low, high = landmarks.min(axis=0), landmarks.max(axis=0)
+        outside = (landmarks < -0.5) | (landmarks > np.array([width, height], np.float32) - 0.5)
+        share = float(outside.any(axis=1).mean())
+        if share > 0.02 and self._scene.kind == "head":
+            self._left += 1
+        # A face that is a quarter outside, or has no size, is not one that anything can be measured on.
+        return None if share > 0.25 or float((high - low).min()) < 4 else landmarks
+
+    def _check(self, picture: UInt8, landmarks: Array | None) -> Array | None:
+        """Count the faces, and let go of a track that lies on none of them."""
+        boxes = shared_detector(False).detect(picture)
+        self._counts.append(len(boxes))
+        if landmarks is None or not len(boxes):
+            return landmarks
+        centre = (landmarks.min(axis=0) + landmarks.max(axis=0)) / 2
+        sides = (boxes[:, 2:4] - boxes[:, :2]).max(axis=1)
+        off = np.linalg.norm((boxes[:, :2] + boxes[:, 2:4]) / 2 - centre, axis=1)
+        if (off < 0.75 * sides).any():
+            return landmarks
+        self._mesh.restart()
+        return None
+
+    def finish(self, facts: MediaFacts, said: list[str]) -> _Tracked:
+        """The clip as a whole."""
+        scene = self._scene
+        cut = scene.cut
+        movable = scene.kind == "head" and (cut.width < facts.width or cut.height < facts.height)
+        seen = scene.face.n_faces if scene.face is not None else 0
+        return _Tracked(
+            found=np.array(self.found, bool),
+            starts=np.array(self.starts, bool),
+            frames=len(self.found),
+            heights=float(np.median(self._heights)) if self._heights else 0.0,
+            n_faces=max(seen, track.count_faces(self._counts)),
+            left=movable and scene.looks <= LOOKS and self._left > 0,
+            said=said,
+        )
+
+
+# -- what goes into the shard --------------------------------------------------------------------------------
+
+
+def _canvases(
+    clip: Clip,
+    facts: MediaFacts,
+    scene: _Scene,
+    settings: Settings,
+    canvas: Path,
+    how: Any,
+    spans: list[tuple[int, int]],
+    frames: int,
+    scratch: Path,
+) -> tuple[list[Path], Any]:
+    """One mp4 for each run: the file of the main pass if the run is the whole clip, otherwise encoded
+    anew.
+    """
+    if spans == [(0, frames)] and (how != "copy" or reads_as(canvas, frames)):
+        return [canvas], how
+    quality = settings.quality(clip.split)
+    tags = media.color_tags(clip.path)
+    size = (scene.cut.out_width, scene.cut.out_height)
+    stream = enumerate(media.stream_frames(clip.path, facts=facts, cut=scene.cut, pixels="yuv420p"))
+    files = []
+    for number, (start, stop) in enumerate(spans):
+        file = scratch / f"run{number}.mp4"
+        media.encode_planes(file, _between(stream, start, stop), size=size, quality=quality, tags=tags)
+        files.append(file)
+    return files, quality
+
+
+def _between(stream: Iterator[tuple[int, UInt8]], start: int, stop: int) -> Iterator[UInt8]:
+    for index, planes in stream:
+        if index >= start:
+            yield planes
+        if index + 1 == stop:
+            return
+
+
+def reads_as(canvas: Path, frames: int) -> bool:
+    """Whether a copied stream is, on its own, what the main pass saw: as many pictures, evenly spaced, from 0
+    on.
+    """
+    try:
+        facts = media.probe(canvas)
+    except BadMedia:
+        return False
+    return facts.n_frames == frames and not facts.vfr and abs(facts.fps - FPS) < 1e-3
+
+
+def _track(landmarks: Array, found: Array, settings: Settings) -> dict[str, Array]:
+    filled = track.fill(landmarks, found)
+    arrays: dict[str, Array] = {
+        "landmarks": filled,
+        "boxes": align.boxes_of(filled),
+        "score": found.astype(np.float32),
+    }
+    return arrays | {name: align.matrices(filled, name) for name in settings.recipes}
+
+
+def _voice(samples: Array, start: int, stop: int) -> Array:
+    part = np.asarray(samples[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME])
+    return np.pad(part, (0, (stop - start) * SAMPLES_PER_FRAME - len(part)))
+
+
+def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: _Tracked) -> list[str]:
+    """What had to be changed, in words."""
+    out = []
+    if facts.vfr:
+        out.append(f"variable frame rate, {facts.fps:.2f} fps on average, resampled to {FPS} by time stamps")
+    elif abs(facts.fps - FPS) >= 1e-3:
+        out.append(f"{facts.fps:.2f} fps resampled to {FPS} by time stamps")
+    if facts.rotation:
+        out.append(f"turned by {facts.rotation} degrees, as the file says")
+    if facts.sample_rate != 16_000 or facts.channels != 1:
+        out.append(f"sound of {facts.sample_rate} Hz and {facts.channels} channels brought to 16000 Hz mono")
+    if abs(facts.start_offset) >= 0.001:
+        when = "after" if facts.start_offset > 0 else "before"
+        out.append(f"sound starts {abs(facts.start_offset):.3f} s {when} the picture: kept")
+    if sound is not None:
+        out.append(sound)
+    if facts.pix_fmt != "yuv420p":
+        out.append(f"{facts.pix_fmt} brought to 8-bit 4:2:0")
+    cut = scene.cut
+    if scene.kind == "whole" and (cut.width, cut.height) != (facts.width, facts.height):
+        out.append("odd last row or column cut off")
+    if tracked.n_faces > 1:
+        out.append(f"{tracked.n_faces} faces, one followed")
+    cuts = int(tracked.starts.sum())
+    if cuts:
+        out.append(f"{cuts} cut{'s' if cuts > 1 else ''}")
+    if tracked.said:
+        out.append(f"decoder: {tracked.said[-1]}")
+    return out
+
+
+def _meta(
+    clip: Clip,
+    facts: MediaFacts,
+    scene: _Scene,
+    row: Mapping[str, Any],
+    key: str,
+    start: int,
+    stop: int,
+    tracked: _Tracked,
+    notes: list[str],
+    how: Any,
+) -> dict[str, Any]:
+    whole = (start, stop) == (0, tracked.frames)
+    words = _words(clip, start, stop)
+    text = clip.text if whole else (" ".join(word.text for word in words) or None)
+    return {
+        "key": key,
+        "clip": clip.key,
+        "dataset": clip.dataset,
+        "split": clip.split,
+        "speaker": clip.speaker,
+        "text": text,
+        "words": [asdict(word) for word in words],
+        "n_frames": stop - start,
+        "fps": FPS,
+        "sample_rate": 16_000,
+        "start_frame": start,
+        "canvas": {
+            "kind": scene.kind,
+            **asdict(scene.cut),
+            "source_width": facts.width,
+            "source_height": facts.height,
+            "encoding": how if isinstance(how, str) else f"crf {how}",
+        },
+        "source": {
+            "file": row["path"] if "path" in row else Path(clip.path).name,
+            "sha256": row["source_sha256"],
+            "bytes": row["source_bytes"],
+            "facts": asdict(facts),
+        },
+        "n_faces": tracked.n_faces,
+        "fixes": notes,
+        "extra": dict(clip.extra),
+    }
+
+
+def _words(clip: Clip, start: int, stop: int) -> tuple[Word, ...]:
+    """The words that lie wholly inside a run, timed from its first frame."""
+    begin, end = start / FPS, stop / FPS
+    if start == 0:
+        return tuple(word for word in clip.words if word.start < end)
+    return tuple(
+        Word(word.text, word.start - begin, word.end - begin)
+        for word in clip.words
+        if word.start >= begin and word.end <= end
+    )
+
+
+def _fact_columns(facts: MediaFacts) -> dict[str, Any]:
+    return {
+        "source_width": facts.width,
+        "source_height": facts.height,
+        "source_fps": facts.fps,
+        "source_vfr": facts.vfr,
+        "source_frames": facts.n_frames,
+        "source_seconds": facts.duration,
+        "source_rotation": facts.rotation,
+        "source_video_codec": facts.video_codec,
+        "source_pix_fmt": facts.pix_fmt,
+        "source_audio_codec": facts.audio_codec,
+        "source_sample_rate": facts.sample_rate,
+        "source_channels": facts.channels,
+        "source_start_offset": facts.start_offset,
+    }

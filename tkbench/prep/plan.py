@@ -1,0 +1,152 @@
+"""The plan: which clip goes into which shard, decided before anything runs, from names and sizes alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tkbench import align, media
+from tkbench.errors import UsageError
+from tkbench.types import Clip, Skipped
+
+PROTOCOL = "prep-1"
+"""Raised when the meaning of a prepared clip changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that decides what a shard holds."""
+
+    max_side: int = 512
+    """Longest side of a canvas, pixels."""
+    min_frames: int = 25
+    """Shortest run of a face that becomes a sample."""
+    max_frames: int = 1000
+    """Longest sample: 40 s, of which 512 x 512 pixels are 0.8 GB when decoded."""
+    max_gap: int = 5
+    """Frames without a face that are filled from their neighbours."""
+    silence_db: float = -70.0
+    min_face: float = 40.0
+    """Height of the landmarks' box on the canvas, pixels."""
+    check_every: int = 25
+    """Frames between two looks of the face detector."""
+    train_crf: int = 14
+    """x264 quality of train splits; the others are lossless."""
+    recipes: tuple[str, ...] = ("syncnet-224", "face-128")
+    """Crop recipes whose matrices are stored."""
+
+    def quality(self, split: str) -> media.Quality:
+        """How the canvas of a split is encoded, where it cannot be copied."""
+        return self.train_crf if split == "train" else "lossless"
+
+    def signature(self) -> str:
+        """Every setting, and the programs that read and track, in one line."""
+        parts = [
+            f"canvas:{self.max_side}",
+            f"frames:{self.min_frames}-{self.max_frames}",
+            f"gap:{self.max_gap}",
+            f"silence:{self.silence_db:g}dB",
+            f"face:{self.min_face:g}px",
+            f"check:{self.check_every}",
+            f"crf:{self.train_crf}",
+            *(align.RECIPES[name].signature() for name in self.recipes),
+            *(f"{name}:{version}" for name, version in sorted(media.stack().items())),
+        ]
+        return "|".join([PROTOCOL, *parts])
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPlan:
+    """One unit of work: one shard and the clips that go into it."""
+
+    name: str
+    split: str
+    clips: tuple[Clip, ...]
+    root: str
+    out: str
+    settings: Settings
+    digest: str
+    """sha256 of all that decides the shard's content: clips, their files' sizes and times, settings."""
+    weight: int
+    """Bytes of its source files: the large ones are started first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every shard of a run, in name order, and the clips that the reader had to skip."""
+
+    shards: tuple[ShardPlan, ...]
+    skipped: tuple[Skipped, ...] = field(default=())
+
+
+def default_shard_clips(n_clips: int) -> int:
+    """Clips per shard: many small shards share the work evenly, a huge corpus must not become a heap of
+    files.
+
+    >>> [default_shard_clips(n) for n in (3, 24, 1243, 45839)]
+    [2, 2, 20, 256]
+    """
+    return max(2, min(256, -(-n_clips // 64)))
+
+
+def make_plan(
+    found: Iterable[Clip | Skipped],
+    root: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    shard_clips: int | None = None,
+) -> Plan:
+    """Deal clips, sorted by key, to shards of one split each. Raises UsageError for keys that are not
+    unique.
+    """
+    items = list(found)
+    clips = sorted((item for item in items if isinstance(item, Clip)), key=lambda clip: clip.key)
+    skipped = tuple(sorted((item for item in items if isinstance(item, Skipped)), key=lambda item: item.key))
+    keys = [clip.key for clip in clips] + [item.key for item in skipped]
+    doubles = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+    if doubles:
+        raise UsageError(
+            f"{root}: key {doubles[0]!r} is there {keys.count(doubles[0])} times; a key names one clip"
+        )
+    size = shard_clips or default_shard_clips(len(clips))
+    signature = settings.signature()
+    shards = []
+    for split in sorted({clip.split for clip in clips}):
+        mine = [clip for clip in clips if clip.split == split]
+        for number, start in enumerate(range(0, len(mine), size)):
+            part = tuple(mine[start : start + size])
+            states = [_state(clip) for clip in part]
+            weight = sum(bytes_ for bytes_, _ in states)
+            digest = _digest(part, states, root, signature)
+            name = f"{split}-{number:06d}.tar"
+            shards.append(ShardPlan(name, split, part, str(root), str(out), settings, digest, weight))
+    return Plan(tuple(shards), skipped)
+
+
+def _state(clip: Clip) -> tuple[int, int]:
+    """(bytes, modification time) of a clip's file; zeros if it went away since it was listed."""
+    try:
+        stat = Path(clip.path).stat()
+    except OSError:
+        return 0, 0
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path, signature: str) -> str:
+    record: list[Any] = [signature]
+    for clip, state in zip(clips, states, strict=True):
+        record.append([{**asdict(clip), "path": relative(clip.path, root)}, *state])
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def relative(path: str, root: str | Path) -> str:
+    """A path as the manifest keeps it: below the root, so that no shard tells where a disk was mounted."""
+    file = Path(path)
+    shown = file.relative_to(root) if file.is_relative_to(root) else Path(file.name)
+    # A name that is no valid UTF-8 could not be written to JSON or parquet.
+    return shown.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,239 @@
+"""Pure functions from detections to tracks: which face, where its canvas lies, where a run of it begins and
+ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tkbench.media import Cut
+from tkbench.types import Array, Float32
+
+HEAD_SCALE = 2.4
+"""Side of a head canvas over the side of the detector's box (about 2.2 times the height of the landmarks'
+box)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The face that a clip is about, in pixels of the shown picture."""
+
+    boxes: Float32
+    """(N, 4) where it was seen."""
+    others: Float32
+    """(M, 4) boxes of the faces that were not chosen."""
+    n_faces: int
+    """The largest number of faces that at least a fifth of the pictures show at once."""
+
+    @property
+    def union(self) -> Array:
+        """(4,) the box around all boxes."""
+        return np.concatenate([self.boxes[:, :2].min(axis=0), self.boxes[:, 2:].max(axis=0)])
+
+    @property
+    def side(self) -> float:
+        """A typical side of its box: the 80th percentile, so that one step towards the camera does not
+        decide.
+        """
+        return float(np.percentile((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1), 80))
+
+
+def choose_face(looks: Sequence[Array], width: int, height: int) -> Choice | None:
+    """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture
+    has one.
+
+    The rule: boxes of neighbouring looks that lie on each other are one face. Each time it is seen, a face
+    earns its side in pixels, times 1 in the middle of the picture down to 0.5 in a corner; the face that
+    earned most is followed. So a large, central and lasting face wins; ties go to the one seen first, then to
+    the left one.
+    """
+    groups: list[list[Array]] = []
+    for boxes in looks:
+        taken: set[int] = set()
+        for box in sorted(
+            (row[:4] for row in np.asarray(boxes, np.float64)), key=lambda row: (row[0], row[1])
+        ):
+            fits = [
+                (_distance(group[-1], box), index)
+                for index, group in enumerate(groups)
+                if index not in taken and _distance(group[-1], box) < 0.75
+            ]
+            index = min(fits)[1] if fits else len(groups)
+            if index == len(groups):
+                groups.append([])
+            groups[index].append(box)
+            taken.add(index)
+    if not groups:
+        return None
+    centre = np.array([width, height]) / 2
+    reach = float(np.linalg.norm(centre))
+
+    def earned(group: list[Array]) -> float:
+        total = 0.0
+        for box in group:
+            off = float(np.linalg.norm((box[:2] + box[2:]) / 2 - centre)) / reach
+            total += float((box[2:] - box[:2]).max()) * (1.0 - 0.5 * min(off, 1.0))
+        return total
+
+    best = max(range(len(groups)), key=lambda index: (earned(groups[index]), -index))
+    others = [box for index, group in enumerate(groups) if index != best for box in group]
+    return Choice(
+        np.array(groups[best], np.float32),
+        np.array(others, np.float32).reshape(-1, 4),
+        count_faces([len(boxes) for boxes in looks]),
+    )
+
+
+def _distance(one: Array, two: Array) -> float:
+    """Distance of the centres in units of the mean side; infinite for boxes of very different size."""
+    sides = [float((box[2:] - box[:2]).max()) for box in (one, two)]
+    if max(sides) > 2 * max(min(sides), 1e-6):
+        return float("inf")
+    shift = float(np.linalg.norm((one[:2] + one[2:] - two[:2] - two[2:]) / 2))
+    return shift / (sum(sides) / 2)
+
+
+def count_faces(counts: Sequence[int]) -> int:
+    """The largest number of faces that at least a fifth of the pictures show at once.
+
+    >>> count_faces([1, 1, 2, 1, 1, 1]), count_faces([2, 2, 1]), count_faces([])
+    (1, 2, 0)
+    """
+    need = max(1, -(-len(counts) // 5))
+    return max((n for n in set(counts) if sum(count >= n for count in counts) >= need), default=0)
+
+
+def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tuple[str, Cut] | None:
+    """The canvas of a clip: ("whole" or "head", window). None where a head canvas is needed and no face was
+    seen.
+
+    A picture whose longer side is at most `max_side` is the canvas (an odd last row or column is cut off,
+    which video in 4:2:0 cannot hold). A larger one is cut to a square around the face, once for the whole
+    clip, and brought down to `max_side`, never up.
+    """
+    if max(width, height) <= max_side:
+        even = (width // 2 * 2, height // 2 * 2)
+        return "whole", Cut(0, 0, *even, *even)
+    if face is None:
+        return None
+    box = face.union
+    wanted = max(HEAD_SCALE * face.side, float((box[2:] - box[:2]).max()) + 0.9 * face.side)
+    # Steps of 16 pixels: the last digit of a detection shall not move the canvas.
+    side = min(int(-(-wanted // 16) * 16), width // 2 * 2, height // 2 * 2)
+    x, y = (
+        int(np.clip(round((float(low + high) / 2 - side / 2) / 8) * 8, 0, (length - side) // 2 * 2))
+        for low, high, length in ((box[0], box[2], width), (box[1], box[3], height))
+    )
+    out = min(side, max_side)
+    return "head", Cut(x, y, side, side, out, out)
+
+
+def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 in canvas pixels: where the tracker may look, so that it never jumps to another face.
+
+    None, the whole canvas, where only one face was seen.
+    """
+    if face is None or face.n_faces < 2 or not len(face.others):
+        return None
+    scale = np.array([cut.out_width / cut.width, cut.out_height / cut.height] * 2)
+    origin = np.array([cut.x, cut.y] * 2)
+    mine, others = (face.union - origin) * scale, (face.others - origin) * scale
+    grow = 0.6 * face.side * scale[0]
+    x0, y0, x1, y1 = mine[0] - grow, mine[1] - grow, mine[2] + grow, mine[3] + grow
+    middle = (mine[0] + mine[2]) / 2
+    for box in others:
+        if box[3] < y0 or box[1] > y1:
+            continue
+        # Half way to a neighbour is as far as the window goes.
+        if (box[0] + box[2]) / 2 > middle:
+            x1 = min(x1, max(mine[2], (mine[2] + box[0]) / 2))
+        else:
+            x0 = max(x0, min(mine[0], (mine[0] + box[2]) / 2))
+    x0, x1 = int(max(0, x0)), int(min(cut.out_width, np.ceil(x1)))
+    y0, y1 = int(max(0, y0)), int(min(cut.out_height, np.ceil(y1)))
+    return (x0, y0, x1, y1) if x1 - x0 >= 16 and y1 - y0 >= 16 else None
+
+
+class CutDetector:
+    """Tells whether a picture begins a new shot, from the brightness of 32 x 32 cells.
+
+    A cut changes most cells at once, by much more than the motion of the last pictures did.
+    """
+
+    def __init__(self, *, floor: float = 14.0, ratio: float = 4.0, memory: int = 8) -> None:
+        self._floor, self._ratio, self._memory = floor, ratio, memory
+        self._last: Float32 | None = None
+        self._steps: list[float] = []
+
+    def is_cut(self, cells: Array) -> bool:
+        """cells: (32, 32) mean brightness 0-255 of the next picture."""
+        now = cells.astype(np.float32)
+        last, self._last = self._last, now
+        if last is None:
+            return False
+        # The mean brightness may flicker or fade without a cut: compare pictures of equal mean.
+        change = float(np.abs((now - now.mean()) - (last - last.mean())).mean())
+        usual = float(np.median(self._steps)) if self._steps else 0.0
+        cut = change > self._floor and change > self._ratio * usual
+        self._steps = [] if cut else [*self._steps[1 - self._memory :], change]
+        return cut
+
+
+def jumped(before: Array, after: Array) -> bool:
+    """True where landmarks (478, 2) of neighbouring frames cannot be one moving face: a cut that the eye
+    would see.
+    """
+    low, high = before.min(axis=0), before.max(axis=0)
+    side = float((high - low).max())
+    grown = float((after.max(axis=0) - after.min(axis=0)).max()) / max(side, 1e-6)
+    shift = float(np.linalg.norm(after.mean(axis=0) - before.mean(axis=0)))
+    return shift > 0.4 * side or not 0.6 < grown < 1.67
+
+
+def runs(
+    found: Array, starts: Array, *, max_gap: int, min_frames: int, max_frames: int
+) -> list[tuple[int, int]]:
+    """Frames [start, stop) of each run in which one face is followed without a break.
+
+    found: (T,) bool, the face was tracked. starts: (T,) bool, a new shot begins. Gaps of at most `max_gap`
+    frames inside a shot belong to the run; runs begin and end with a tracked frame; those shorter than
+    `min_frames` are left out. A run never crosses the marks that divide the clip into equal parts of at most
+    `max_frames`.
+
+    >>> runs(np.array([1, 1, 0, 1, 1, 1], bool), np.zeros(6, bool), max_gap=1, min_frames=2, max_frames=100)
+    [(0, 6)]
+    """
+    total = len(found)
+    if total == 0:
+        return []
+    part = -(-total // -(-total // max_frames))
+    out: list[tuple[int, int]] = []
+    begin = last = -1
+    for t in range(total + 1):
+        broken = t == total or bool(starts[t]) or (t > 0 and t % part == 0)
+        if begin >= 0 and (broken or t - last > max_gap + 1 or (found[t] and t - last - 1 > max_gap)):
+            if last + 1 - begin >= min_frames:
+                out.append((begin, last + 1))
+            begin = -1
+        if t < total and found[t]:
+            begin = t if begin < 0 else begin
+            last = t
+    return out
+
+
+def fill(landmarks: Array, found: Array) -> Float32:
+    """Landmarks (T, 478, 2) with the frames that were not found replaced, linearly from their neighbours.
+
+    The first and the last frame must be found, as `runs` sees to.
+    """
+    out = np.array(landmarks, np.float32)
+    good = np.flatnonzero(found)
+    for t in np.flatnonzero(~np.asarray(found, bool)):
+        after = int(np.searchsorted(good, t))
+        a, b = int(good[after - 1]), int(good[after])
+        share = np.float32((t - a) / (b - a))
+        out[t] = (1 - share) * out[a] + share * out[b]
+    return out
