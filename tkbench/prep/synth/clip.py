@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cv2
@@ -12,12 +12,13 @@ import numpy as np
 from tkbench.prep.synth import scene
 from tkbench.prep.synth.articulation import Articulation, Style
 from tkbench.prep.synth.identity import Identity, head_of
+from tkbench.prep.synth.knobs import Knobs, during, microphone
 from tkbench.prep.synth.mouth import MAX_GAP, pose
-from tkbench.prep.synth.people import person
+from tkbench.prep.synth.people import PEOPLE, person
 from tkbench.prep.synth.render import Renderer
 from tkbench.prep.synth.sentences import sentence
 from tkbench.prep.synth.speech import Utterance, Voice, synthesize
-from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float32, UInt8, Word
+from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float32, Float64, UInt8, Word
 
 _FEMALE = ("f1", "f2", "f3", "f4", "f5", "linda", "steph", "belinda", "anika", "Alicia", "Andrea", "aunty")
 _MALE = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "ed", "michael", "paul", "rob", "david", "max", "john")
@@ -70,17 +71,21 @@ def script_of(rng: np.random.Generator, voice: Voice, seconds: tuple[float, floa
     n_frames = round(float(rng.uniform(*seconds)) * FPS)
     room = n_frames / FPS
     best: tuple[float, str, Utterance] | None = None
-    for _ in range(24):
-        text = sentence(rng)
+    pace = 0.072 * 160 / voice.rate  # s per letter
+    for _ in range(6):
+        # Speaking is slow to try: take the first sentence whose length in letters looks right.
+        text = next(s for s in _candidates(rng, (room - 0.45) / pace))
         said = synthesize(text, voice)
         length = len(said.audio) / SAMPLE_RATE
+        pace = 0.5 * (pace + length / len(text))
         if length <= room - 0.15 and (best is None or length > best[0]):
             best = (length, text, said)
         if best is not None and best[0] > room - 0.8:
             break
     if best is None:
-        said = synthesize("Maybe.", voice)
-        best = (len(said.audio) / SAMPLE_RATE, "Maybe.", said)
+        text = min((sentence(rng) for _ in range(200)), key=len)
+        said = synthesize(text, voice)
+        best = (len(said.audio) / SAMPLE_RATE, text, said)
     length, text, said = best
     spare = max(0.0, room - length)
     lead = round(spare * float(rng.uniform(0.3, 0.6)) * SAMPLE_RATE)
@@ -96,24 +101,86 @@ def script_of(rng: np.random.Generator, voice: Voice, seconds: tuple[float, floa
     return Script(text, audio, later(said.phonemes), later(said.words), n_frames)
 
 
-def pictures(speaker: Speaker, script: Script, rng: np.random.Generator, size: int) -> Iterator[UInt8]:
-    """The frames of a script, one at a time: (size, size, 3) uint8 RGB at 25 fps."""
-    times = np.arange(script.n_frames) / FPS
-    values = Articulation.of(script.phonemes, speaker.style)(times)
-    head = head_of(speaker.identity)
-    stress = _stress(script, times)
-    motions = scene.motions(rng, times, stress)
-    camera = scene.camera(rng, size)
-    renderer = Renderer(head, scene.background(rng, size), size=size)
-    for i, motion in enumerate(motions):
-        shape = pose(values[i], max_gap=speaker.max_gap, smile=speaker.smile, width_gain=speaker.width_gain)
-        frame = renderer(shape, motion)
-        if speaker.identity.mirror:
-            frame = np.ascontiguousarray(frame[:, ::-1])
-        yield camera(frame, float(times[i]), rng)
+def _candidates(rng: np.random.Generator, letters: float) -> Iterator[str]:
+    """Sentences of about so many letters; the tolerance grows until one fits."""
+    tolerance = 2.0
+    while True:
+        text = sentence(rng)
+        if abs(len(text) - letters) <= tolerance:
+            yield text
+        tolerance += 0.1
 
 
-def _stress(script: Script, times: Any) -> Any:
+class _Shot:
+    """One speaker before one background: draws the picture of each of the given times."""
+
+    def __init__(
+        self, speaker: Speaker, script: Script, rng: np.random.Generator, size: int, knobs: Knobs, times: Float64
+    ) -> None:
+        self.speaker = speaker
+        # The mouth that is seen now belongs to the voice of `offset_frames` ago.
+        heard = times - knobs.offset_frames / FPS
+        self.values = Articulation.of(script.phonemes, speaker.style)(heard)
+        self.motions = scene.motions(rng, times, _stress(script, heard))
+        self.camera = scene.camera(rng, size)
+        self.background = scene.background(rng, size)
+        self.renderer = Renderer(head_of(speaker.identity), self.background, size=size)
+        self.yaw = float(np.deg2rad(knobs.yaw))
+
+    def draw(self, i: int, *, present: bool = True) -> Float32:
+        """Picture number i, (size, size, 3) float32 0-255; the background alone where nobody is present."""
+        if not present:
+            return self.background.copy()
+        who = self.speaker
+        shape = pose(self.values[i], max_gap=who.max_gap, smile=who.smile, width_gain=who.width_gain)
+        motion = self.motions[i]
+        if self.yaw:
+            motion = replace(motion, yaw=motion.yaw + self.yaw)
+        picture = self.renderer(shape, motion)
+        return picture[:, ::-1] if who.identity.mirror else picture
+
+
+def pictures(
+    speaker: Speaker, script: Script, rng: np.random.Generator, *, size: int, knobs: Knobs, times: Float64
+) -> Iterator[UInt8]:
+    """The frames at `times`, one at a time: (size, size, 3) uint8 RGB, or twice as wide for two faces."""
+    shots = [_Shot(speaker, script, rng, size, knobs, times)]
+    if knobs.two_faces or knobs.cut is not None:
+        other = _other(speaker, rng)
+        quiet = Script("", script.audio, (), (), script.n_frames)
+        shots.append(_Shot(other, quiet if knobs.two_faces else script, rng, size, knobs, times))
+    for i, time in enumerate(times.tolist()):
+        shot = shots[1] if knobs.cut is not None and time >= knobs.cut else shots[0]
+        picture = shot.draw(i, present=not during(knobs.no_face, time))
+        if knobs.occlusion is not None and during(knobs.occlusion, time):
+            picture = microphone(picture, time, knobs.occlusion)
+        frame = shot.camera(picture, time, rng)
+        if knobs.two_faces:
+            frame = np.hstack([frame, _farther(shots[1].camera(shots[1].draw(i), time, rng))])
+        yield frame
+
+
+def _other(speaker: Speaker, rng: np.random.Generator) -> Speaker:
+    """Somebody with another face."""
+    while True:
+        other = speaker_of(int(rng.integers(1 << 30)), int(rng.integers(len(PEOPLE))))
+        if other.identity.template != speaker.identity.template:
+            return other
+
+
+def _farther(frame: UInt8) -> UInt8:
+    """The same picture from farther away: three quarters of the size, standing on the lower edge."""
+    size = frame.shape[0]
+    small = cv2.resize(frame, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    side = size - small.shape[0]
+    # What the smaller picture leaves free is filled with its own blurred rim: a wall or a room goes on.
+    filled = cv2.copyMakeBorder(small, side, 0, side // 2, side - side // 2, cv2.BORDER_REPLICATE)
+    soft = cv2.GaussianBlur(filled, (0, 0), size / 40)
+    soft[side:, side // 2 : side // 2 + small.shape[1]] = small
+    return soft
+
+
+def _stress(script: Script, times: Float64) -> Float64:
     """0-1 near stressed vowels, smoothed over about 0.2 s."""
     total = np.zeros(len(times))
     for phone in script.phonemes:
@@ -122,19 +189,66 @@ def _stress(script: Script, times: Any) -> Any:
     return np.minimum(total, 1.0)
 
 
-def truth_of(key: str, split: str, speaker: Speaker, script: Script) -> dict[str, Any]:
-    """The JSON record beside a clip."""
-    times = np.arange(script.n_frames) / FPS
-    values = Articulation.of(script.phonemes, speaker.style)(times)
-    spans = [{"phone": p.text, "start": p.start, "end": p.end} for p in script.phonemes]
-    return {
-        "key": key, "speaker": speaker.name, "split": split, "text": script.text, "fps": FPS,
-        "n_frames": script.n_frames, "voice": asdict(speaker.voice), "phonemes": spans,
-        "words": [{"text": w.text, "start": w.start, "end": w.end} for w in script.words],
-        "aperture": [round(float(a), 4) for a in values[:, 0]], "offset_frames": 0, "knobs": {},
-    }  # fmt: skip
+@dataclass(frozen=True)
+class SynthClip:
+    """A whole clip in memory."""
+
+    frames: UInt8
+    """(n, H, W, 3) RGB, shown at `times`."""
+    times: Float64
+    """(n,) seconds."""
+    audio: Float32
+    """(n_frames * 640,) 16 kHz mono: the master, silent where the knobs say so."""
+    truth: dict[str, Any]
+    knobs: Knobs
+
+    def __iter__(self) -> Iterator[Any]:
+        """Unpacks as frames, audio, truth."""
+        return iter((self.frames, self.audio, self.truth))
 
 
-def prepare_process() -> None:
-    """OpenCV on one thread: workers share the cores, and results do not depend on their number."""
+def make_clip(
+    *,
+    seed: int = 0,
+    speaker: int = 0,
+    index: int = 0,
+    seconds: tuple[float, float] = (2.5, 4.0),
+    size: int = 256,
+    knobs: Knobs | None = None,
+    split: str = "test",
+) -> SynthClip:
+    """Clip `index` of a corpus, by speaker number `speaker`: the same arguments give the same bytes.
+
+    Raises MissingExtra where espeak-ng is not installed.
+    """
+    # OpenCV on one thread: workers share the cores, and nothing may depend on their number.
     cv2.setNumThreads(1)
+    knobs = knobs or Knobs()
+    who = speaker_of(seed, speaker)
+    rng = np.random.default_rng([seed, 2, index])
+    script = script_of(rng, who.voice, seconds)
+    times = np.array(knobs.times(script.n_frames / FPS, rng))
+    frames = np.stack(list(pictures(who, script, rng, size=size, knobs=knobs, times=times)))
+    audio = np.zeros_like(script.audio) if knobs.silent else script.audio
+    truth = truth_of(f"{who.name}/c{index:04d}", split, who, script, knobs)
+    return SynthClip(frames, times, audio, truth, knobs)
+
+
+def truth_of(key: str, split: str, speaker: Speaker, script: Script, knobs: Knobs) -> dict[str, Any]:
+    """The JSON record beside a clip. `aperture` is what the pictures show at each 25 fps frame, offset included."""
+    times = np.arange(script.n_frames) / FPS - knobs.offset_frames / FPS
+    values = Articulation.of(script.phonemes, speaker.style)(times)
+    return {
+        "key": key,
+        "speaker": speaker.name,
+        "split": split,
+        "text": script.text,
+        "fps": FPS,
+        "n_frames": script.n_frames,
+        "voice": asdict(speaker.voice),
+        "phonemes": [{"phone": p.text, "start": p.start, "end": p.end} for p in script.phonemes],
+        "words": [{"text": w.text, "start": w.start, "end": w.end} for w in script.words],
+        "aperture": [round(float(a), 4) for a in values[:, 0]],
+        "offset_frames": knobs.offset_frames,
+        "knobs": knobs.record(),
+    }

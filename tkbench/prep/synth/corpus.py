@@ -6,16 +6,19 @@ import concurrent.futures
 import json
 import multiprocessing
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from scipy.signal import resample_poly
 
 from tkbench import media
 from tkbench.errors import UsageError
-from tkbench.prep.synth import clip as clips_module
-from tkbench.types import FPS, SAMPLE_RATE, UInt8
+from tkbench.prep.synth.clip import SynthClip, make_clip
+from tkbench.prep.synth.knobs import Knobs, preset
+from tkbench.types import SAMPLE_RATE, UInt8
 
 FORMAT = "tkbench-synth-1"
 
@@ -41,12 +44,13 @@ def make_corpus(
     size: int = 256,
     workers: int = 1,
     split: str | None = None,
-    knobs: Mapping[int, Any] | None = None,
+    knobs: Mapping[int, Knobs | str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a corpus to `out` and return the path of its corpus.json.
 
-    Clip i is said by speaker i modulo `speakers`. The bytes depend on the arguments alone, not on `workers`.
+    Clip i is said by speaker i modulo `speakers`, and is plain unless `knobs` holds Knobs, or the name of a preset, for it.
+    `split` puts every clip in one split; otherwise `splits_of` shares the speakers out. The bytes depend on the arguments alone, not on `workers`.
     Raises UsageError for a folder that already holds one, or for counts below 1.
     """
     out = Path(out)
@@ -56,59 +60,126 @@ def make_corpus(
         raise UsageError(f"{out} already holds a corpus: choose another folder or remove it")
     out.mkdir(parents=True, exist_ok=True)
     speakers = min(speakers, clips)
+    chosen = {i: preset(k) if isinstance(k, str) else k for i, k in sorted((knobs or {}).items())}
+    unknown = [i for i in chosen if not 0 <= i < clips]
+    if unknown:
+        raise UsageError(f"knobs are given for clip {unknown[0]}, but clips run from 0 to {clips - 1}")
     splits = [split] * speakers if split else splits_of(speakers)
-    jobs = [(str(out), seed, i, i % speakers, splits[i % speakers], seconds, size) for i in range(clips)]
+    jobs = [
+        _Job(str(out), seed, i, i % speakers, splits[i % speakers], seconds, size, chosen.get(i, Knobs()))
+        for i in range(clips)
+    ]
     for index in range(speakers):
         (out / f"s{index:03d}").mkdir(exist_ok=True)
-    done = 0
     rows: list[tuple[dict[str, Any], UInt8]] = []
     if workers <= 1:
-        for job in jobs:
+        for done, job in enumerate(jobs, 1):
             rows.append(_make_one(job))
-            done += 1
             if progress:
                 progress(done, clips)
     else:
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with concurrent.futures.ProcessPoolExecutor(min(workers, clips), mp_context=context) as pool:
             futures = [pool.submit(_make_one, job) for job in jobs]
-            for _ in concurrent.futures.as_completed(futures):
-                done += 1
+            for done, future in enumerate(concurrent.futures.as_completed(futures), 1):
+                future.result()
                 if progress:
                     progress(done, clips)
             rows = [future.result() for future in futures]
     _sheet(out / "sheet.png", [tiles for _, tiles in rows])
     record = {
-        "format": FORMAT, "seed": seed, "n_clips": clips, "speakers": [f"s{i:03d}" for i in range(speakers)],
-        "knobs": {}, "clips": [row for row, _ in rows], "sheet": "sheet.png",
-    }  # fmt: skip
+        "format": FORMAT,
+        "seed": seed,
+        "n_clips": clips,
+        "speakers": [f"s{i:03d}" for i in range(speakers)],
+        "knobs": {row["key"]: row["knobs"] for row, _ in rows if row["knobs"]},
+        "clips": [row for row, _ in rows],
+        "sheet": "sheet.png",
+    }
+    # Written last, under a temporary name: a corpus.json means a whole corpus.
     path = out / "corpus.json"
-    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial = out / ".corpus.json.partial"
+    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
     return path
 
 
-def _make_one(job: tuple[str, int, int, int, str, tuple[float, float], int]) -> tuple[dict[str, Any], UInt8]:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    folder: str
+    seed: int
+    index: int
+    speaker: int
+    split: str
+    seconds: tuple[float, float]
+    size: int
+    knobs: Knobs
+
+
+def _make_one(job: _Job) -> tuple[dict[str, Any], UInt8]:
     """Write one clip; its row of corpus.json and three small pictures (3, 128, 128, 3) for the sheet."""
-    folder, seed, index, who, split, seconds, size = job
-    clips_module.prepare_process()
-    speaker = clips_module.speaker_of(seed, who)
-    rng = np.random.default_rng([seed, 2, index])
-    script = clips_module.script_of(rng, speaker.voice, seconds)
-    key = f"{speaker.name}/c{index:04d}"
-    truth = clips_module.truth_of(key, split, speaker, script)
-    base = Path(folder) / key
-    frames = list(clips_module.pictures(speaker, script, rng, size))
-    media.write_video(
-        base.with_suffix(".mp4"), frames, fps=FPS, audio=script.audio, sample_rate=SAMPLE_RATE, quality=16, audio_codec="aac"
-    )
-    _write_wav(base.with_suffix(".wav"), script.audio)
-    base.with_suffix(".json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    clip = make_clip(
+        seed=job.seed, speaker=job.speaker, index=job.index, seconds=job.seconds, size=job.size, knobs=job.knobs,
+        split=job.split,
+    )  # fmt: skip
+    truth = clip.truth
+    write_clip(clip, Path(job.folder) / truth["key"])
     aperture = np.array(truth["aperture"])
-    picks = sorted({0, int(aperture.argmax()), len(frames) * 2 // 3})
-    picks = (picks + picks[-1:] * 3)[:3]
-    tiles = np.stack([cv2.resize(frames[i], (128, 128), interpolation=cv2.INTER_AREA) for i in picks])
-    row = {"key": key, "file": f"{key}.mp4", "speaker": speaker.name, "split": split, "text": script.text, "n_frames": script.n_frames}
-    return row, tiles
+    share = [0.0, float(aperture.argmax()) / len(aperture), 0.67]
+    tiles = [_tile(clip.frames[min(int(s * len(clip.frames)), len(clip.frames) - 1)]) for s in share]
+    names = ("key", "speaker", "split", "text", "n_frames", "knobs")
+    return {**{name: truth[name] for name in names}, "file": f"{truth['key']}.mp4"}, np.stack(tiles)
+
+
+def write_clip(clip: SynthClip, base: Path) -> Path:
+    """Write `base`.mp4, .wav and .json; returns the path of the mp4.
+
+    The sound in the mp4 is what the knobs ask for (rate, channels, offset, none); the wav is the 16 kHz master.
+    """
+    knobs = clip.knobs
+    audio, rate = clip.audio, SAMPLE_RATE
+    if knobs.sample_rate != SAMPLE_RATE:
+        rate = knobs.sample_rate
+        divisor = int(np.gcd(rate, SAMPLE_RATE))
+        audio = resample_poly(audio, rate // divisor, SAMPLE_RATE // divisor).astype(np.float32)
+    if knobs.stereo:
+        audio = np.stack([audio, audio * np.float32(0.6)], 1)
+    shift = round(knobs.audio_offset * rate)
+    if shift > 0:
+        # The container starts the sound later, so what would have been heard before is left out.
+        audio = audio[shift:]
+    path = base.with_suffix(".mp4")
+    frames: Any = clip.frames
+    if knobs.rotation:
+        # Stored turned back, so that the flag makes a player show it upright.
+        frames = [np.ascontiguousarray(np.rot90(frame, knobs.rotation // 90)) for frame in clip.frames]
+    media.write_video(
+        path,
+        frames,
+        fps=knobs.fps,
+        audio=None if knobs.mute else audio,
+        sample_rate=rate,
+        quality=16,
+        audio_codec="aac",
+        frame_times=clip.times.tolist() if knobs.vfr else None,
+        rotation=knobs.rotation,
+        audio_offset=max(knobs.audio_offset, 0.0),
+    )
+    _write_wav(base.with_suffix(".wav"), clip.audio)
+    text = json.dumps(clip.truth, indent=1, ensure_ascii=False) + "\n"
+    base.with_suffix(".json").write_text(text, encoding="utf-8")
+    return path
+
+
+def _tile(frame: UInt8) -> UInt8:
+    """A square thumbnail of 128 pixels; a wide picture keeps its proportions on dark ground."""
+    height, width = frame.shape[:2]
+    scale = 128 / max(height, width)
+    small = cv2.resize(frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    tile = np.full((128, 128, 3), 24, np.uint8)
+    y, x = (128 - small.shape[0]) // 2, (128 - small.shape[1]) // 2
+    tile[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return tile
 
 
 def _write_wav(path: Path, audio: Any) -> None:

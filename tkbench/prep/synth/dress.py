@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from tkbench.prep.synth import mesh
-from tkbench.prep.synth.features import grid, polygon
+from tkbench.prep.synth.features import grid, polygon, stack
 from tkbench.prep.synth.mouth import smoothstep
 from tkbench.types import Float32, Float64
 
@@ -80,5 +80,4 @@ def dress(
     else:
         rim = smoothstep(5.5, 4.5, low) * smoothstep(neck + 8, neck + 3, side)
         body *= 1 - 0.18 * rim[..., None]
-    out = rgb + cloth[..., None] * (np.clip(body, 0, 255) - rgb)
-    return out, np.maximum(alpha, cloth).astype(np.float32)
+    return stack(rgb, alpha, np.clip(body, 0, 255), cloth)

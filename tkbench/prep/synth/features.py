@@ -49,6 +49,14 @@ def over(rgb: Float32, colour: Float32, alpha: Float32) -> Float32:
     return rgb + alpha[..., None] * (colour - rgb)
 
 
+def stack(rgb: Float32, alpha: Float32, colour: Float32, matte: Float32) -> tuple[Float32, Float32]:
+    """Put a layer on a layer: colours weighted by what is seen of each, so that no rim of another colour appears."""
+    under = alpha * (1 - matte)
+    total = under + matte
+    share = (matte / np.maximum(total, 1e-4))[..., None]
+    return (rgb + share * (colour - rgb)).astype(np.float32), total.astype(np.float32)
+
+
 def brows(rgb: Float32, landmarks: Float64, hair: Float32, strength: float) -> Float32:
     """Brows of the hair's colour, `strength` 0-1."""
     size = rgb.shape[0]
@@ -57,7 +65,7 @@ def brows(rgb: Float32, landmarks: Float64, hair: Float32, strength: float) -> F
         points = landmarks[brow, :2]
         hull = cv2.convexHull(points.astype(np.float32))[:, 0].astype(float)
         centre = hull.mean(0)
-        mask = polygon(size, centre + (hull - centre) * [1.0, 0.75 + 0.35 * strength] + [0, 1.0], 1.4)
+        mask = polygon(size, centre + (hull - centre) * [1.0, 0.70 + 0.25 * strength] - [0, 0.3], 1.3)
         rgb = over(rgb, hair * 0.75, np.clip(mask * strength * hairs, 0, 0.92))
     return rgb
 
@@ -70,17 +78,19 @@ def beard(rgb: Float32, landmarks: Float64, hair: Float32, strength: float, mous
     mouth, nose = lm[[13, 14]].mean(0), float(lm[2, 1])
     half = float(lm[291, 0] - lm[61, 0]) / 2
     side = np.abs(x - mouth[0]) / half
-    border = np.interp(side, [0, 0.75, 1.0, 1.35, 1.9, 2.4], [nose + 4, nose + 6, mouth[1] - 3, mouth[1] + 7, mouth[1] - 2, mouth[1] - 26])
+    border = np.interp(side, [0, 0.75, 1.0, 1.35, 1.9, 2.4], [nose + 2.5, nose + 4, mouth[1] - 4, mouth[1] + 7, mouth[1] - 2, mouth[1] - 26])
     area = smoothstep(-2.5, 3.5, y - border)
     face = landmarks[mesh.OVAL, :2]
     area = area * polygon(size, face.mean(0) + (face - face.mean(0)) * [1.0, 1.02], 2.5)
     if moustache_only:
-        area = area * smoothstep(mouth[1] + 1, mouth[1] - 2, y) * smoothstep(1.35, 1.0, side)
+        area = area * smoothstep(mouth[1] + 3, mouth[1] - 1, y) * smoothstep(1.3, 1.0, side)
     else:
         # Bare skin beside the lower lip, where beards are thin.
         area = area * (1 - 0.55 * np.exp(-(((side - 0.75) / 0.3) ** 2) - (((y - mouth[1] - 7) / 5) ** 2)))
     lips = polygon(size, lm[mesh.OUTER_UPPER + mesh.OUTER_LOWER[::-1]], 1.0)
-    area = area * (1 - smoothstep(0.15, 0.6, lips))
+    # A rim of bare skin around the lips: hair right at the red would read as the dark of the mouth.
+    rim = polygon(size, lm[mesh.OUTER_UPPER + mesh.OUTER_LOWER[::-1]], 2.2)
+    area = area * (1 - smoothstep(0.15, 0.6, lips)) * (1 - 0.75 * smoothstep(0.04, 0.4, rim))
     texture = 0.88 + (0.20 - 0.12 * strength) * strands(5, size, 2.4, 0.9)
     light = 0.92 + 0.10 * strands(6, size, 2.4, 0.9)
     return over(rgb, hair * light[..., None], np.clip(area * strength * texture, 0, 0.95))

@@ -81,6 +81,7 @@ class Head:
     seam: Float64
     depth: Float32
     """(320, 320) canvas units towards the camera."""
+    glasses: bool
 
 
 @functools.lru_cache(maxsize=4)
@@ -170,7 +171,7 @@ def _masks(rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float
     # Above the brows a fringe may lie over the face: there only what looks like skin is skin.
     fringe = smoothstep(brow - 2, brow - 9, ys)
     inside = np.maximum(like, 0.8 * polygon(mesh.OVAL, 9)) * (1 - fringe) + like * fringe
-    low = smoothstep(chin - 60, chin - 30, ys)
+    low = smoothstep(chin - 82, chin - 62, ys)
     skin = np.clip(np.maximum(polygon(mesh.OVAL, 4.0) * inside, like * low), 0, 1)
     crown = np.maximum(1 - polygon(mesh.OVAL, 3.0), fringe)
     hair = person * (1 - skin) * crown * smoothstep(chin + 2, chin - 12, ys)
@@ -206,14 +207,16 @@ def _coloured(identity: Identity, rgb: UInt8, alpha: UInt8, landmarks: Float64) 
 
 
 def _depth(landmarks: Float64) -> Float32:
-    """A head as an ellipsoid with a nose, (320, 320) canvas units; zero from the ears on."""
+    """A head as a smooth hill with a nose, (320, 320) canvas units; zero from the ears on."""
     y, x = np.mgrid[0 : mesh.CANVAS, 0 : mesh.CANVAS].astype(float)
     middle = landmarks[[10, 152], :2].mean(0) - [0, 14]
     half = float(landmarks[454, 0] - landmarks[234, 0]) / 2
-    r = ((x - middle[0]) / (half * 1.35)) ** 2 + ((y - middle[1]) / 112) ** 2
+    # A raised cosine: its slope stays small at the rim, where hair would smear when the head turns.
+    r = np.hypot((x - middle[0]) / (half * 1.8), (y - middle[1]) / 125)
+    skull = 26 * (1 + np.cos(np.pi * np.clip(r, 0, 1)))
     nose = landmarks[4, :2]
     bump = np.exp(-(((x - nose[0]) / 13) ** 2) - (((y - nose[1] + 4) / 18) ** 2))
-    return cv2.GaussianBlur((52 * np.sqrt(np.clip(1 - r, 0, None)) + 13 * bump).astype(np.float32), (0, 0), 4)
+    return cv2.GaussianBlur((skull + 12 * bump).astype(np.float32), (0, 0), 4)
 
 
 def head_of(identity: Identity) -> Head:
@@ -238,8 +241,9 @@ def head_of(identity: Identity) -> Head:
         _, y = features.grid(alpha.shape[0])
         neck = smoothstep(landmarks[152, 1] - 6, landmarks[152, 1] - 22, y)
         matte = matte * (1 - face * neck)
-        rgb, alpha = features.over(rgb, strands, matte), np.maximum(alpha, matte)
+        rgb, alpha = features.stack(rgb, alpha, strands, matte)
     if identity.hat is not None:
         rgb, alpha = features.beanie(rgb, alpha, landmarks, np.array(identity.hat, np.float32))
+    glasses = identity.glasses is not None or identity.template in ("hopper", "older")
     texture = np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
-    return Head(texture, np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8), landmarks, seam, _depth(landmarks))
+    return Head(texture, np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8), landmarks, seam, _depth(landmarks), glasses)

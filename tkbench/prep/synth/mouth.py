@@ -15,7 +15,7 @@ import numpy as np
 
 from tkbench.types import Array, Float32, Float64
 
-MAX_GAP = 0.80
+MAX_GAP = 0.90
 """Distance of the lips at aperture 1, in w."""
 
 
@@ -130,7 +130,7 @@ def pose(values: Float64, *, max_gap: float = MAX_GAP, smile: float = 0.0, width
     coefficients = np.array(
         [
             up * (1 - rounded), down * (1 - rounded), up * rounded, down * rounded,
-            broad, 0.13 * protrusion, 0.46 * jaw * max_gap / 0.8, both, lifted,
+            broad, 0.13 * protrusion, 0.46 * jaw * max_gap / 0.9, both, lifted,
         ],
         np.float32,
     )  # fmt: skip
@@ -184,26 +184,33 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     cut = lower_edge + 0.025 * edge + 0.10 * u**2
     low = smoothstep(-soft, soft, v - cut) * smoothstep(0.80, 0.70, np.abs(u))
     bright = (0.56 + 0.28 * p.teeth) * shade * (0.72 + 0.28 * crack)
-    enamel = np.array([232.0, 216.0, 192.0]) * tone * bright[..., None]
+    enamel = np.array([238.0, 220.0, 190.0]) * tone * bright[..., None]
     out += low[..., None] * (enamel - out)
     # Upper teeth.
     crack, edge, shade = _row(u, _TEETH, 1.0)
     cut = 0.13 - 0.035 * edge - 0.15 * u**2
     high = smoothstep(soft, -soft, v - cut) * smoothstep(0.93, 0.82, np.abs(u))
-    lip = -p.up - 0.09 * p.tuck  # v of the upper lip's edge in the middle
-    shadow = smoothstep(-0.02, 0.16, v - lip * np.clip(1 - u**2, 0, 1) ** 0.85)
-    bright = (0.46 + 0.50 * p.teeth) * shade * (0.80 + 0.20 * crack) * (0.58 + 0.42 * shadow)
-    enamel = np.array([244.0, 232.0, 210.0]) * tone * bright[..., None]
+    arch = np.clip(1 - u**2, 0, 1) ** 0.85
+    lip = (-p.up - 0.09 * p.tuck) * arch  # v of the upper lip's edge
+    shadow = smoothstep(-0.03, 0.10, v - lip)
+    bright = (0.48 + 0.52 * p.teeth) * shade * (0.82 + 0.18 * crack) * (0.58 + 0.42 * shadow)
+    enamel = np.array([250.0, 236.0, 208.0]) * tone * bright[..., None]
     out += high[..., None] * (enamel - out)
     # The tip of the tongue at or between the teeth: th, l.
     tip = np.float64(smoothstep(0.55, 0.9, np.float64(p.tongue)))
     if tip > 0:
-        edge_v = 0.075 + 0.5 * u**2
+        edge_v = 0.03 + 0.5 * u**2
         front = tip * smoothstep(-soft, soft * 2, v - edge_v) * smoothstep(0.55, 0.4, np.abs(u))
         light = 0.80 + 0.25 * smoothstep(0.14, 0.0, v - edge_v)
         flesh = np.array([188.0, 100.0, 96.0]) * light[..., None]
         out += front[..., None] * (flesh - out)
+    # Lips shade what lies behind them.
+    floor = (p.gap - p.up - 0.09 * p.tuck) * arch
+    out *= (0.55 + 0.45 * smoothstep(-0.02, 0.07, floor - v))[..., None]
     out *= 1 - 0.30 * p.protrusion
+    # Through a slit nothing can be made out: a dark line.
+    slit = np.array([92.0, 44.0, 42.0])
+    out = slit + (out - slit) * smoothstep(0.0, 0.10, np.float64(p.gap + 0.5 * p.tuck))
     return out.astype(np.float32), high.astype(np.float32)
 
 
@@ -212,11 +219,10 @@ def layer_map(q: Float32, basis: Float32, coefficients: Float32, origin: tuple[i
 
     `basis` (K, H, W, 2) covers the window whose corner is `origin`; outside of it nothing moves.
     """
-    field = np.tensordot(coefficients, basis, axes=1)
-    rest = q.copy()
+    k, height, width, _ = basis.shape
+    field = (coefficients @ basis.reshape(k, -1)).reshape(height, width, 2)
+    rest = q
     shift = np.array(origin, np.float32)
     for _ in range(rounds):
-        local = rest - shift
-        moved = cv2.remap(field, local[..., 0], local[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        rest = q - moved
+        rest = q - cv2.remap(field, rest - shift, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return rest

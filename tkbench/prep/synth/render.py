@@ -14,7 +14,10 @@ import numpy as np
 from tkbench.prep.synth import mesh
 from tkbench.prep.synth.identity import Head
 from tkbench.prep.synth.mouth import MAX_GAP, Fields, Frame, Pose, inside, layer_map, smoothstep
-from tkbench.types import Float32, UInt8
+from tkbench.types import Array, Float32
+
+BROW_LIFT = 2.2
+"""Canvas units that a full lift of the brows moves them up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Motion:
 class Renderer:
     """Draws one head at `size` x `size`."""
 
-    def __init__(self, head: Head, background: UInt8, *, size: int = 256, tone: Float32 | None = None) -> None:
+    def __init__(self, head: Head, background: Float32, *, size: int = 256, tone: Float32 | None = None) -> None:
         self.head = head
         self.background = background
         self.size = size
@@ -48,6 +51,9 @@ class Renderer:
             min(mesh.CANVAS, int(cx + 3.4 * w)), min(mesh.CANVAS, int(chin + 2.4 * w)),
         )  # fmt: skip
         self.fields = Fields(self.frame, self.window)
+        self.seam_floor = cy + (MAX_GAP * 1.15 + 0.4) * w
+        self.seam_table = self.frame.line(np.arange(mesh.CANVAS * 4) / 4).astype(np.float32)
+        self.eye_floor = float(head.landmarks[mesh.LEFT_EYE_LOWER + mesh.RIGHT_EYE_LOWER, 1].max()) + 2
         margin = (mesh.CANVAS - 256) / 2
         step = 256 / size
         axis = (np.arange(size, dtype=np.float32) + 0.5) * step - 0.5 + margin
@@ -55,9 +61,18 @@ class Renderer:
         self.pivot = np.array([head.landmarks[152, 0], chin + 18], np.float32)
         self.weight = smoothstep(chin + 75, chin + 2, self.points[..., 1]).astype(np.float32)[..., None]
         self.weight = 0.12 + 0.88 * self.weight
-        ys = np.ascontiguousarray(self.points[..., 1])
-        xs = np.ascontiguousarray(self.points[..., 0])
-        self.depth = cv2.remap(head.depth, xs, ys, cv2.INTER_LINEAR)
+        xy = self.points.reshape(-1, 2) - self.pivot
+        depth = cv2.remap(head.depth, np.ascontiguousarray(self.points), None, cv2.INTER_LINEAR).reshape(-1, 1)
+        weight = self.weight.reshape(-1, 1)
+        # Head motion is linear in these: one small product per frame gives every pixel its place.
+        lift = np.zeros((size * size, 1))
+        for brow in (mesh.LEFT_BROW, mesh.RIGHT_BROW):
+            centre = head.landmarks[brow, :2].mean(0)
+            away = (self.points.reshape(-1, 2) - centre) / [24.0, 8.0]
+            # Glasses stay where they are.
+            lift[:, 0] += np.exp(-(away**2).sum(1)) * (0.2 if head.glasses else 1.0)
+        self.moves = np.hstack([xy * weight, weight, depth * weight, lift]).astype(np.float32)
+        self.texture = np.ascontiguousarray(np.dstack([head.texture, head.alpha]))
         self.lids = [self._lid(*eye) for eye in ((mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER), (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER))]
 
     def _lid(self, upper: list[int], lower: list[int]) -> tuple[Float32, Float32]:
@@ -67,85 +82,101 @@ class Renderer:
     def _placed(self, motion: Motion) -> Float32:
         """Canvas point of each output pixel: the inverse of the head's motion, fading out towards the shoulders."""
         cos, sin = np.cos(motion.roll) / motion.scale, np.sin(motion.roll) / motion.scale
-        x = self.points[..., 0] - self.pivot[0] - motion.x
-        y = self.points[..., 1] - self.pivot[1] - motion.y
-        q = np.empty_like(self.points)
-        q[..., 0] = cos * x + sin * y + self.pivot[0] - motion.yaw * self.depth
-        q[..., 1] = -sin * x + cos * y + self.pivot[1] - motion.pitch * self.depth
-        return self.points + self.weight * (q - self.points)
+        tx, ty = -cos * motion.x - sin * motion.y, sin * motion.x - cos * motion.y
+        rows = [[cos - 1, -sin], [sin, cos - 1], [tx, ty], [-motion.yaw, -motion.pitch], [0.0, BROW_LIFT * motion.brow]]
+        return self.points + (self.moves @ np.array(rows, np.float32)).reshape(self.points.shape)
 
-    def _blink(self, q: Float32, closed: float) -> None:
-        """Draw the upper lids down over the eyes, in place."""
+    def _blink(self, q: Float32, closed: float) -> Float32:
+        """Draw the upper lids down over the eyes, in place; returns the shade (size, size, 1) of lids and lashes."""
+        shade = np.ones((*q.shape[:2], 1), np.float32)
+        room = 2.6 if self.head.glasses else 3.8  # skin above the lashes, clear of brows and frames
         for upper, lower in self.lids:
-            left, right = upper[0, 0], upper[-1, 0]
-            inside_x = (q[..., 0] > left) & (q[..., 0] < right)
-            near = inside_x & (np.abs(q[..., 1] - upper[4, 1]) < 24)
-            rows, columns = np.nonzero(near)
-            x, y = q[rows, columns, 0], q[rows, columns, 1]
+            left, right, level = upper[0, 0], upper[-1, 0], upper[4, 1]
+            r, c = _span(q, (left, level - 16, right, level + 16))
+            x, y = q[r, c, 0], q[r, c, 1]
+            # Neither line may cross the other, and both end in the corners of the eye.
             lid = np.interp(x, upper[:, 0], upper[:, 1])
-            floor = np.interp(x, lower[:, 0], lower[:, 1])
+            floor = np.maximum(np.interp(x, lower[:, 0], lower[:, 1]), lid)
+            eye = ((x > left) & (x < right)).astype(np.float32)
             edge = lid + closed * (floor - lid)
-            top = lid - 7.0
-            t = (y - top) / np.maximum(edge - top, 1e-3)
-            source = np.where((t > 0) & (t < 1), top + t * (lid - 0.5 - top), y)
-            q[rows, columns, 1] = source
+            top = lid - room
+            t = np.clip((y - top) / np.maximum(edge - top, 1e-3), 0, 1)
+            # The skin between brow and lashes is drawn out; the lashes themselves are darkened in below.
+            stretched = top + t * (room - 0.45 * room * smoothstep(0.0, 0.5, edge - lid))
+            q[r, c, 1] = np.where((t > 0) & (t < 1) & (eye > 0), stretched, y)
+            lash = np.exp(-(((y - edge) / 1.2) ** 2)) * smoothstep(0.1, 0.6, closed * np.ones_like(x)) * eye
+            corner = smoothstep(0.0, 2.5, floor - lid)
+            fold = np.exp(-(((y - lid + 1.0) / 1.0) ** 2)) * closed * eye * 0.18
+            shade[r, c, 0] *= 1 - 0.38 * lash * (0.35 + 0.65 * corner) - fold
+        return shade
 
-    def __call__(self, pose: Pose, motion: Motion) -> UInt8:
-        """One frame, (size, size, 3) uint8 RGB, before camera effects."""
-        scale = np.float32(mesh.TEXTURE_SCALE)
+    def __call__(self, pose: Pose, motion: Motion) -> Float32:
+        """One frame, (size, size, 3) float32 RGB 0-255, before camera effects."""
         q = self._placed(motion)
         x0, y0, x1, y1 = self.window
-        near = (q[..., 0] > x0) & (q[..., 0] < x1) & (q[..., 1] > y0) & (q[..., 1] < y1)
-        rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
-        r = slice(int(rows[0]), int(rows[-1]) + 1)
-        c = slice(int(columns[0]), int(columns[-1]) + 1)
+        r, c = _span(q, self.window)
         part = np.ascontiguousarray(q[r, c])
-        low = layer_map(part, self.fields.lower, self.pose_coefficients(pose), (x0, y0))
-        up = layer_map(part, self.fields.upper, self.pose_coefficients(pose), (x0, y0))
-        if motion.blink > 0.02:
-            self._blink(q, motion.blink)
-        # The whole picture through the lower layer, then the mouth on top.
-        q[r, c] = np.where((part[..., 1] > self.frame.line(part[..., 0]))[..., None], low, up)
-        at = q * scale + np.float32((scale - 1) / 2 * 0)
-        rgb = cv2.remap(self.head.texture, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        alpha = cv2.remap(self.head.alpha, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        self._mouth(rgb, part, r, c, low, up, pose)
-        a = alpha[..., None].astype(np.float32) / 255
-        out = self.background + a * (rgb.astype(np.float32) - self.background)
-        return (out + 0.5).astype(np.uint8)
+        low = layer_map(part, self.fields.lower, pose.coefficients, (x0, y0))
+        # Only what lies above the seam follows the upper lip; below, the two layers differ and the lower one holds.
+        upper_rows = int(np.flatnonzero((part[..., 1] < self.seam_floor).any(1))[-1]) + 1
+        up = layer_map(np.ascontiguousarray(part[:upper_rows]), self.fields.upper, pose.coefficients, (x0, y0))
+        shade = self._blink(q, motion.blink) if motion.blink > 0.02 else None
+        rest = low.copy()
+        above = part[:upper_rows, :, 1] <= self._seam_at(part[:upper_rows, :, 0])
+        rest[:upper_rows][above] = up[above]
+        q[r, c] = np.where(self._outside_eyes(part), rest, q[r, c])
+        q *= np.float32(mesh.TEXTURE_SCALE)
+        picture = cv2.remap(self.texture, q, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        picture = picture.astype(np.float32)
+        rgb, alpha = picture[..., :3], picture[..., 3:] * np.float32(1 / 255)
+        if shade is not None:
+            rgb *= shade
+        self._mouth(rgb[r, c], part[:upper_rows], low[:upper_rows], up, pose)
+        return self.background + alpha * (rgb - self.background)
 
-    @staticmethod
-    def pose_coefficients(pose: Pose) -> Float32:
-        return pose.coefficients
+    def _seam_at(self, x: Float32) -> Float32:
+        """Y of the seam at canvas x, from a table."""
+        index = np.clip(x * 4 + 0.5, 0, len(self.seam_table) - 1).astype(np.int32)
+        return self.seam_table[index]
 
-    def _mouth(self, rgb: UInt8, q: Float32, r: slice, c: slice, low: Float32, up: Float32, pose: Pose) -> None:
-        """Compose inside, lower lip and upper lip around the seam, in place."""
+    def _outside_eyes(self, part: Float32) -> Array:
+        """True where the window of the mouth may overwrite: below the eyes."""
+        return part[..., 1:] > self.eye_floor
+
+    def _mouth(self, rgb: Float32, q: Float32, low: Float32, up: Float32, pose: Pose) -> None:
+        """Compose inside, lower lip and upper lip around the seam, in place; the maps cover the top rows of `rgb`."""
         w = self.frame.half
-        u = (q[..., 0] - self.frame.centre) / w
-        v = (q[..., 1] - self.frame.line(q[..., 0])) / w
-        near = (np.abs(u) < 1.3) & (v > -0.75) & (v < MAX_GAP + 0.4)
-        rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
-        i = slice(int(rows[0]), int(rows[-1]) + 1)
-        j = slice(int(columns[0]), int(columns[-1]) + 1)
-        q, low, up = q[i, j], np.ascontiguousarray(low[i, j]), np.ascontiguousarray(up[i, j])
+        cx, cy = self.frame.centre, float(self.frame.seam[5, 1])
+        box = (cx - 1.35 * w, cy - 0.85 * w, cx + 1.35 * w, cy + (MAX_GAP * 1.15 + 0.35) * w)
+        i, j = _span(q, box)
+        q, low, up = (np.ascontiguousarray(m[i, j]) for m in (q, low, up))
         shift = np.array(self.window[:2], np.float32)
 
         def layer(at: Float32, mask: Float32) -> tuple[Float32, Float32]:
-            t = at * np.float32(mesh.TEXTURE_SCALE)
-            colour = cv2.remap(self.head.texture, t[..., 0], t[..., 1], cv2.INTER_LINEAR).astype(np.float32)
-            local = at - shift
-            return colour, cv2.remap(mask, local[..., 0], local[..., 1], cv2.INTER_LINEAR)[..., None]
+            colour = cv2.remap(self.texture, at * np.float32(mesh.TEXTURE_SCALE), None, cv2.INTER_LINEAR)
+            owned = cv2.remap(mask, at - shift, None, cv2.INTER_LINEAR)
+            return colour[..., :3].astype(np.float32), owned[..., None]
 
         upper, upper_alpha = layer(up, self.fields.upper_alpha)
         lower, lower_alpha = layer(low, self.fields.lower_alpha)
         if pose.gap > 0.004 or pose.tuck > 0.05:
             out, teeth = inside(q, self.frame, pose, self.tone)
-            front = teeth[..., None] * np.float32(smoothstep(0.3, 0.9, np.float64(pose.tuck)))
+            # f, v: the lower lip lies behind the edge of the upper teeth, by a pixel or so.
+            v = (q[..., 1] - self._seam_at(q[..., 0])) / w
+            lip = pose.gap - pose.up - 0.09 * pose.tuck
+            front = teeth * smoothstep(lip + 0.085, lip + 0.03, v) * smoothstep(0.3, 0.9, np.float64(pose.tuck))
+            front = front[..., None].astype(np.float32)
             enamel = out.copy()
             out += lower_alpha * (lower - out)
             out += front * (enamel - out)
         else:
             out = lower
-        out = out + upper_alpha * (upper - out)
-        target = rgb[r, c]
-        target[i, j] = np.clip(out + 0.5, 0, 255).astype(np.uint8)
+        rgb[i, j] = out + upper_alpha * (upper - out)
+
+
+def _span(q: Float32, box: tuple[float, float, float, float]) -> tuple[slice, slice]:
+    """Rows and columns of the pixels whose canvas points q (h, w, 2) lie in the box."""
+    x0, y0, x1, y1 = box
+    near = (q[..., 0] > x0) & (q[..., 0] < x1) & (q[..., 1] > y0) & (q[..., 1] < y1)
+    rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)

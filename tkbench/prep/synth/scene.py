@@ -62,17 +62,19 @@ class Camera:
     sway: float
     """How much the light rises and falls over the clip."""
     period: float
-    noise: float
-    """Standard deviation in grey levels."""
+    noise: Float32
+    """(2 size, 2 size) grey levels."""
     blur: float
 
-    def __call__(self, frame: UInt8, time: float, rng: np.random.Generator) -> UInt8:
-        """Light, blur and noise on one frame."""
-        out = frame.astype(np.float32) * (self.gain * np.float32(1 + self.sway * np.sin(time / self.period)))
+    def __call__(self, frame: Float32, time: float, rng: np.random.Generator) -> UInt8:
+        """Light, blur and noise on one frame, (size, size, 3) float32 0-255."""
+        out = frame * (self.gain * np.float32(1 + self.sway * np.sin(time / self.period)))
         if self.blur > 0.3:
             out = cv2.GaussianBlur(out, (0, 0), self.blur)
-        if self.noise > 0:
-            out += rng.standard_normal(out.shape[:2], np.float32)[..., None] * np.float32(self.noise)
+        # One large field of noise, cut at a new place for each frame.
+        size = out.shape[0]
+        y, x = rng.integers(0, self.noise.shape[0] - size, 2)
+        out += self.noise[y : y + size, x : x + size, None]
         return np.clip(out + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -86,7 +88,8 @@ def camera(rng: np.random.Generator, size: int) -> Camera:
     gain = (rng.uniform(0.86, 1.08) + slope)[..., None] * tint
     return Camera(
         gain.astype(np.float32), float(rng.uniform(0, 0.03)), float(rng.uniform(0.4, 1.5)),
-        float(rng.uniform(0.5, 2.2)), float(rng.uniform(0.0, 0.6)),
+        rng.standard_normal((2 * size, 2 * size), np.float32) * np.float32(rng.uniform(0.5, 2.2)),
+        float(rng.uniform(0.0, 0.6)),
     )  # fmt: skip
 
 

@@ -233,12 +233,27 @@ def swap(base: UInt8, base_points: Float64, donor: UInt8, donor_points: Float64,
     return cloned, points
 
 
+def without_rim(rgb: UInt8, alpha: UInt8) -> UInt8:
+    """Give the rim of the person, and what lies outside, the colour of the nearest pixel well inside.
+
+    Otherwise the photograph's own background would shine through the half-transparent rim.
+    """
+    inside = cv2.erode((alpha > 250).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    _, labels = cv2.distanceTransformWithLabels(1 - inside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    ys, xs = np.nonzero(inside)
+    nearest = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    nearest[labels[ys, xs]] = rgb[ys, xs]
+    spread = cv2.GaussianBlur(nearest[labels], (0, 0), 1.0)
+    return np.where(inside[..., None] > 0, rgb, spread)
+
+
 def save(name: str, rgb: UInt8, alpha: UInt8, points: Float64, seam: Float64) -> None:
     """Write one template; points and seam in texture pixels."""
     record = {
         "landmarks": np.round(points / TEXTURE_SCALE, 3).tolist(),
         "seam": np.round(seam / TEXTURE_SCALE, 3).tolist(),
     }
+    rgb = without_rim(rgb, alpha)
     cv2.imwrite(str(DATA / f"{name}.png"), cv2.cvtColor(np.dstack([rgb, alpha]), cv2.COLOR_RGBA2BGRA))
     (DATA / f"{name}.json").write_text(json.dumps(record) + "\n")
 
