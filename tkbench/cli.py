@@ -204,10 +204,16 @@ def evaluate_command(
         raise UsageError("nothing to score: give --model NAME (as in --model real) or --videos DIR")
     if name is not None and len(names) > 1:
         raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
+    from tkbench import models
     from tkbench.evaluate import evaluate
     from tkbench.parallel import pool
     from tkbench.progress import bar
+    from tkbench.shards import open_shards
 
+    # Before any process is started: what is wrong with the command is said at once.
+    open_shards(data_folder)
+    for item in names:
+        models.create(item)
     bundles = []
     with pool(_workers(workers)) as workforce:
         for item in names:

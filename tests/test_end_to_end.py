@@ -1,0 +1,143 @@
+"""The whole way of the data, small: corpus, preparation, scores, table, report, and back to files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tkbench import bundle, publish
+from tkbench.errors import UsageError
+from tkbench.evaluate import evaluate
+from tkbench.models import ANCHORS
+from tkbench.prep.run import prepare
+from tkbench.shards import export, open_shards
+
+pytest.importorskip("espeakng_loader", reason="the corpus needs speech: pip install 'tkbench[synth]'")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tkbench.prep.synth.corpus import make_corpus
+
+    work = tmp_path_factory.mktemp("way")
+    make_corpus(work / "corpus", clips=6, speakers=3, seed=5, split="test")
+    prepare(work / "corpus", work / "shards")
+    return work / "shards"
+
+
+@pytest.fixture(scope="module")
+def runs(shards: Path) -> Path:
+    folders = [evaluate(shards, model, out=shards.parent / "runs") for model in ANCHORS]
+    assert len({folder.parent for folder in folders}) == 1
+    return folders[0].parent
+
+
+def test_every_clip_is_prepared_and_keeps_its_truth(shards: Path) -> None:
+    source = open_shards(shards)
+    assert source.dataset == "synth"
+    assert len(source) == 6
+    assert (source.manifest()["status"] == "ok").all()
+    for sample in source.iter():
+        assert len(sample.audio) == len(sample) * 640
+        assert np.isfinite(sample.landmarks).all()
+        assert sample.speaker
+        aperture = sample.meta["extra"]["aperture"]
+        assert abs(len(aperture) - len(sample)) <= 1
+
+
+def test_the_anchors_bracket_the_table(runs: Path) -> None:
+    means = {b.result.model: {k: v.mean for k, v in b.result.summary.items()} for b in bundle.find(runs)}
+    assert set(means) == set(ANCHORS)
+    lse = {model: means[model]["lse_c_synth"] for model in ANCHORS}
+    assert max(lse, key=lambda model: lse[model]) == "real"
+    assert lse["real"] > 2 * max(lse["still"], lse["shuffled-audio"], 0.01)
+    assert means["real"]["psnr"] == np.inf
+    assert means["real"]["ssim"] == pytest.approx(1)
+    assert means["blur"]["ssim"] < 1
+    assert abs(means["real"]["av_offset_synth"]) <= 1
+    assert abs(means["shift:5"]["av_offset_synth"] - 5) <= 1
+
+
+def test_every_bundle_verifies_and_the_page_holds_every_model(runs: Path, tmp_path: Path) -> None:
+    for found in bundle.find(runs):
+        bundle.verify(found.folder)
+        assert len(found.result.previews) == 4
+    made = publish.publish([found.folder for found in bundle.find(runs)], tmp_path)
+    table = pd.read_csv(made.csv)
+    assert table["model"][0] == "real"
+    page = made.report.read_text(encoding="utf-8")
+    for model in ANCHORS:
+        assert model in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+
+
+def test_what_is_missing_is_unscored_with_what_to_do(runs: Path) -> None:
+    for found in bundle.find(runs):
+        cell = found.result.summary["fid"]
+        if cell.n == 0:
+            assert set(cell.reasons) <= {"weights-missing", "too-few-clips"}
+            assert cell.detail
+
+
+def test_scores_do_not_depend_on_workers(shards: Path, tmp_path: Path) -> None:
+    one = evaluate(shards, "blur", out=tmp_path / "one", workers=1)
+    two = evaluate(shards, "blur", out=tmp_path / "two", workers=2)
+    for path in sorted(one.rglob("*")):
+        if path.is_file():
+            assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path.name
+
+
+def test_videos_from_elsewhere_join_by_key_and_gaps_are_reported(shards: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    assert export(shards, clips) == 6
+    keys = sorted(open_shards(shards).keys())
+    (clips / f"{keys[0]}.mp4").unlink()
+    folder = evaluate(shards, f"files:{clips}", out=tmp_path / "runs", name="copied")
+    result = bundle.verify(folder).result
+    assert result.model == "copied"
+    cell = result.summary["lse_c_synth"]
+    assert (cell.n, cell.n_unscored) == (5, 1)
+    assert cell.reasons == {"not-generated": 1}
+    assert result.summary["ssim"].mean == pytest.approx(1)
+
+
+def test_a_limit_is_part_of_the_signature(shards: Path, tmp_path: Path) -> None:
+    folder = evaluate(shards, "real", out=tmp_path, limit=2)
+    result = bundle.read(folder).result
+    assert result.n_clips == 2
+    assert "|n:2(first 2)|" in result.signature
+
+
+def test_a_model_that_raises_is_a_reason_not_the_end(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tkbench.models.anchors import Real
+
+    def broken(self: Real, batch: object, *, seed: int) -> list[object]:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Real, "generate", broken)
+    result = bundle.read(evaluate(shards, "real", out=tmp_path)).result
+    cell = result.summary["psnr"]
+    assert (cell.n, cell.reasons) == (0, {"model-error": 6})
+    assert "out of memory" in cell.detail
+
+
+def test_a_metric_that_does_not_know_a_setting_is_refused(shards: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nsummary = ""\nrank_by = "psnr"\n[[metrics]]\nname = "psnr"\nsettings = { crop = 3 }'
+    )
+    with pytest.raises(UsageError, match="crop"):
+        evaluate(shards, "real", protocol=path, out=tmp_path)
+
+
+def test_the_result_says_which_networks_judged(runs: Path) -> None:
+    record = json.loads((runs / "real" / "result.json").read_text())
+    assert len(record["weights"]["syncnet-synth"]) == 64
+    assert record["weights"]["syncnet-synth"][:8] in record["signature"]
