@@ -14,6 +14,7 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -315,7 +316,10 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
                 f"{path}: not a safetensors file ({error}); fetch or add it again"
             ) from error
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # A file written with another pickle protocol is only warned of; what cannot be read still raises.
+            warnings.simplefilter("ignore")
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise WeightsRefused(f"{path}: cannot be loaded without running code from it ({first})") from error
