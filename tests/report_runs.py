@@ -1,0 +1,166 @@
+"""Result bundles made up for tests of the report: five anchors and models with every kind of gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tkbench import bundle, media
+from tkbench.types import Metric, Reason, Row
+
+SHIFTS = np.arange(-15, 16)
+NASTY = '</script><img src=x onerror=alert(1)>&"quoted"'
+SIGNATURE = (
+    "synth-v1@0a1b2c3d|lse[net:syncnet-synth@4f5e6d7c8b9a,shift:15,ends:valid]|"
+    "prep[canvas:256]|data:synth@abc|n:24"
+)
+COLUMNS = (
+    Metric(
+        "lse_c_synth", "LSE-C (syncnet-synth)", "distance", "higher", 3, signature="lse[net:syncnet-synth]"
+    ),
+    Metric(
+        "lse_d_synth", "LSE-D (syncnet-synth)", "distance", "lower", 3, signature="lse[net:syncnet-synth]"
+    ),
+    Metric(
+        "av_offset_synth", "AVOffset (syncnet-synth)", "frames", "zero", 2, signature="lse[net:syncnet-synth]"
+    ),
+    Metric("psnr", "PSNR", "dB", "higher", 2, signature="psnr[rgb,peak:255]"),
+    Metric("psnr_mouth", "PSNR (mouth)", "dB", "higher", 2, signature="psnr[rgb,peak:255]"),
+    Metric("ssim", "SSIM", "", "higher", 4, signature="ssim[rgb]"),
+    Metric("ssim_mouth", "SSIM (mouth)", "", "higher", 4, signature="ssim[rgb]"),
+    Metric("lpips", "LPIPS", "", "lower", 4, signature="lpips[alex@missing]"),
+    Metric("fid", "FID", "", "lower", 2, per_clip=False, signature="fid[pool3@missing]"),
+)
+KINDS = {
+    # model: depth of the valley, its place, floor of the distance, PSNR, SSIM
+    "real": (5.2, 0, 6.1, math.inf, 1.0),
+    "still": (0.35, 2, 11.2, 31.0, 0.945),
+    "shift:5": (5.05, 5, 6.2, 30.2, 0.931),
+    "shuffled-audio": (0.22, -7, 11.3, math.inf, 1.0),
+    "blur": (4.6, 0, 6.6, 28.4, 0.861),
+    "my-model": (4.1, 1, 7.2, 33.7, 0.962),
+    "older-model": (2.9, 1, 8.4, 32.1, 0.951),
+}
+ANCHORS = ("real", "still", "shift:5", "shuffled-audio", "blur")
+
+
+def make_run(
+    out: Path,
+    model: str,
+    *,
+    keys: Sequence[str] | None = None,
+    failed: int = 0,
+    players: int = 1,
+    signature: str = SIGNATURE,
+    seed: int = 0,
+    shift_score: float = 0.0,
+) -> Path:
+    """One bundle; `failed` clips have no video, `shift_score` is added to LSE-C."""
+    depth, place, floor, psnr, ssim = KINDS[model]
+    rng = np.random.default_rng([seed, *model.encode()])
+    keys = list(keys) if keys is not None else [f"s{i % 6:02d}/clip-{i:03d}" for i in range(24)]
+    speakers = {key: f"s{i % 6:02d}" for i, key in enumerate(keys)}
+    lift = {speaker: rng.normal(0, 0.3) for speaker in sorted(set(speakers.values()))}
+    rows, curves = [], []
+    for i, key in enumerate(keys):
+        if i < failed:
+            late = i % 3 == 2
+            reason = Reason.WRONG_LENGTH if late else Reason.NOT_GENERATED
+            detail = (
+                "61 frames, expected 75 (at most 5 fewer)" if late else f"no file {Path(key).name}.mp4 in out"
+            )
+            rows += [Row(model, key, c.name, math.nan, reason, detail) for c in COLUMNS if c.per_clip]
+            continue
+        valley = max(depth + lift[speakers[key]] * (depth > 1) + rng.normal(0, 0.25), 0.05)
+        curve = floor + depth - valley * np.exp(-(((SHIFTS - place) / 2.6) ** 2)) + rng.normal(0, 0.07, 31)
+        curves.append((key, "lse_c_synth", curve))
+        low = float(curve.min())
+        values = {
+            "lse_c_synth": float(np.median(curve)) - low + shift_score,
+            "lse_d_synth": low,
+            "av_offset_synth": float(SHIFTS[curve.argmin()]),
+            "psnr": psnr + rng.normal(0, 1.0),
+            "psnr_mouth": psnr - 5 + rng.normal(0, 1.5),
+            "ssim": min(ssim + rng.normal(0, 0.01) * (ssim < 1), 1.0),
+            "ssim_mouth": min(ssim - 0.08 * (ssim < 1) + rng.normal(0, 0.02) * (ssim < 1), 1.0),
+        }
+        rows += [Row(model, key, name, value) for name, value in values.items()]
+        hint = "the weight lpips-alex is not on this machine; run `tkbench weights fetch lpips-alex`"
+        rows.append(Row(model, key, "lpips", math.nan, Reason.WEIGHTS_MISSING, hint))
+    hint = "the weight inception-fid is not on this machine; run `tkbench weights fetch inception-fid`"
+    rows.append(Row(model, "*", "fid", math.nan, Reason.WEIGHTS_MISSING, hint))
+    lse = {row.key: row.value for row in rows if row.metric == "lse_c_synth" and not math.isnan(row.value)}
+    worst = sorted(lse, key=lambda key: lse[key])[:players]
+
+    def previews(folder: Path) -> list[tuple[str, str]]:
+        made = []
+        for n, key in enumerate(worst):
+            media.write_video(folder / f"{n:02d}.mp4", _faces(rng), audio=_voice(), quality=30)
+            made.append((key, f"{n:02d}.mp4"))
+        return made
+
+    stats = {"n_boot": 200, "seed": 0, "level": 0.95}
+    return bundle.write(
+        out,
+        model=model,
+        model_card={
+            "name": model,
+            "summary": {
+                "real": "The true video.",
+                "still": "The first frame, held.",
+                "shift:5": "The true video, 5 frames (200 ms) late.",
+                "shuffled-audio": "The true video, judged with the voice of another clip.",
+                "blur": "The true video, Gaussian blur of 3 pixels.",
+            }.get(model, "Videos made elsewhere."),
+            "licence": "Apache-2.0",
+            "paper": None,
+            "weights": None,
+            "trained_on": [],
+            "anchor": model in ANCHORS,
+        },
+        dataset="synth",
+        split="test",
+        data_hash="9f2c" * 16,
+        n_clips=len(keys),
+        protocol="synth-v1",
+        rank_by="lse_c_synth",
+        coverage_min=0.9,
+        signature=signature,
+        columns=COLUMNS,
+        summary=bundle.summarise(rows, speakers, COLUMNS, n_boot=200, seed=0, level=0.95),
+        stats=stats,
+        rows=rows,
+        speakers=speakers,
+        curves=curves,
+        weights={"syncnet-synth": "4f5e6d7c8b9a" * 5 + "4f5e"},
+        stack={
+            "tkbench": "0.1.0",
+            "python": "3.11.9",
+            "ffmpeg": "7.0.2",
+            "torch": "2.5.0",
+            "numpy": "1.26.4",
+        },
+        seed=0,
+        previews=previews,
+    )
+
+
+def _faces(rng: np.random.Generator) -> list[np.ndarray]:
+    """Ten frames of a moving mouth, twice side by side, (64, 128, 3)."""
+    skin = rng.integers(120, 220, 3, dtype=np.uint8)
+    frames = []
+    for t in range(10):
+        side = np.full((64, 64, 3), 40, np.uint8)
+        side[8:60, 12:52] = skin
+        side[24:28, 20:26] = side[24:28, 38:44] = 30
+        side[42 : 44 + t % 5, 24:40] = (120, 40, 50)
+        frames.append(np.concatenate([side, side], axis=1))
+    return frames
+
+
+def _voice() -> np.ndarray:
+    t = np.arange(6400) / 16_000
+    return (0.2 * np.sin(2 * np.pi * 180 * t)).astype(np.float32)

@@ -1,0 +1,16 @@
+"""The HTML report: one file with the ranked table, figures, per-clip rows and players of one table's bundles.
+
+    page.py       bundles -> what the page shows, and the file
+    finding.py    bundles -> the sentences at the top: who leads, and whether the anchors order as they should
+    figures.py    numbers -> coordinates of the two drawings
+    glossary.py   what each metric means and how to read it
+
+The file needs nothing but itself: styles, script and videos are inside, and its content policy forbids any request.
+The same bundles give the same bytes.
+"""
+
+from __future__ import annotations
+
+from tkbench.report.page import write
+
+__all__ = ["write"]

@@ -1,0 +1,165 @@
+"""The sentences at the top of a report: who leads, and whether the anchors can be trusted to bracket the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tkbench.bundle import Column, Summary
+from tkbench.leaderboard import Entry
+
+CEILING, FLOOR = "real", "shuffled-audio"
+"""The anchors that should stand at the two ends of every ranking metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the table says, in words."""
+
+    lead: str
+    anchors: str
+    trusted: bool
+    """Whether the anchors stand where they should; False also where that cannot be checked."""
+
+
+def find(entries: Sequence[Entry], column: Column) -> Finding:
+    """Read the ranking metric of a table."""
+    anchors, trusted = _anchors(entries, column)
+    return Finding(_lead(entries, column), anchors, trusted)
+
+
+def number(value: float, column: Column) -> str:
+    """A value as tables print it: ∞ for infinity, a real minus sign, a plus sign where the sign is the point.
+
+    >>> lse = Column(name="x", label="X", unit="", better="zero", digits=1, per_clip=True, signature="")
+    >>> number(-0.01, lse), number(2, lse), number(-math.inf, lse)
+    ('0.0', '+2.0', '−∞')
+    """
+    if math.isnan(value):
+        return "–"
+    rounded = round(value, column.digits) if math.isfinite(value) else value
+    sign = "−" if rounded < 0 else "+" if rounded > 0 and column.better == "zero" else ""
+    size = "∞" if math.isinf(rounded) else f"{abs(rounded):.{column.digits}f}"
+    return sign + size
+
+
+def interval(summary: Summary, column: Column) -> str:
+    """The bounds in brackets, or "" where there are none."""
+    if math.isnan(summary.low) or math.isnan(summary.high):
+        return ""
+    return f"[{number(summary.low, column)}, {number(summary.high, column)}]"
+
+
+def goodness(value: float, column: Column) -> float:
+    """A number that grows as `value` gets better; nan stays nan."""
+    return {"higher": value, "lower": -value, "zero": -abs(value)}[column.better]
+
+
+def cell(entry: Entry, column: Column) -> Summary:
+    """The ranking cell of a model."""
+    return entry.result.summary[column.name]
+
+
+def _lead(entries: Sequence[Entry], column: Column) -> str:
+    scored = [entry for entry in entries if not math.isnan(cell(entry, column).mean)]
+    if not scored:
+        found = cell(entries[0], column)
+        why = next(iter(found.reasons), "no clip")
+        return f"No model has a score on {column.label} ({why}), so nothing is ranked. {sentence(found.detail)}".strip()
+    models = [entry for entry in scored if not entry.anchor and entry.rank is not None]
+    if not models:
+        best = _best(scored, column)
+        words = f"No model is ranked yet: among the reference points, {_name(best)} leads {column.label}"
+        return f"{words} with {_value(best, column)}."
+    best = _best(models, column)
+    words = f"{_name(best)} leads {column.label} with {_value(best, column)}"
+    rest = [entry for entry in models if entry is not best]
+    if rest:
+        second = _best(rest, column)
+        if _overlap(best, second, column):
+            words += f", but is not clearly ahead of {_name(second)}: their intervals overlap"
+        else:
+            words += f", ahead of {_name(second)} ({number(cell(second, column).mean, column)})"
+    real = _named(scored, CEILING)
+    if real is not None:
+        ratio = _compare(best, real, column)
+        words += f"; the true video has {number(cell(real, column).mean, column)}"
+        if ratio > 0:
+            words += ", so the judge likes it better than reality and its lead proves no better lips"
+    return words + "."
+
+
+def _anchors(entries: Sequence[Entry], column: Column) -> tuple[str, bool]:
+    scored = [entry for entry in entries if entry.anchor and not math.isnan(cell(entry, column).mean)]
+    real, shuffled = _named(scored, CEILING), _named(scored, FLOOR)
+    if real is None or shuffled is None:
+        missing = " and ".join(name for name in (CEILING, FLOOR) if _named(scored, name) is None)
+        return (
+            f"Whether the metric can be trusted here is not known: {missing} has no score in this table. "
+            "Run `tkbench eval --model anchors` on the same data.",
+            False,
+        )
+    wrong = [
+        _gap(entry, "above", real, column)
+        for entry in scored
+        if entry is not real and _compare(entry, real, column) > 0
+    ]
+    wrong += [
+        _gap(entry, "below", shuffled, column)
+        for entry in scored
+        if entry is not shuffled and entry is not real and _compare(entry, shuffled, column) < 0
+    ]
+    low = [e for e in entries if not e.anchor and _compare(e, shuffled, column) <= 0]
+    aside = ""
+    if low:
+        aside = (
+            f" No better than {FLOOR}, the true video with a wrong voice: {', '.join(_name(e) for e in low)}."
+        )
+    if wrong:
+        return f"The anchors do not order as they should: {'; '.join(wrong)}.{aside}", False
+    return f"The anchors order as they should: {CEILING} is best, {FLOOR} worst.{aside}", True
+
+
+def _gap(entry: Entry, side: str, other: Entry, column: Column) -> str:
+    values = [number(cell(e, column).mean, column) for e in (entry, other)]
+    better = "better" if side == "above" else "worse"
+    text = f"{_name(entry)} ({values[0]}) is {better} than {_name(other)} ({values[1]})"
+    return text + (", though their intervals overlap" if _overlap(entry, other, column) else "")
+
+
+def _best(entries: Sequence[Entry], column: Column) -> Entry:
+    return max(entries, key=lambda entry: goodness(cell(entry, column).mean, column))
+
+
+def _compare(a: Entry, b: Entry, column: Column) -> float:
+    """Above 0 where a is better; nan, which is neither, where one has no score."""
+    left, right = (goodness(cell(entry, column).mean, column) for entry in (a, b))
+    return 0.0 if left == right else left - right
+
+
+def _overlap(a: Entry, b: Entry, column: Column) -> bool:
+    one, two = cell(a, column), cell(b, column)
+    return one.low <= two.high and two.low <= one.high
+
+
+def _named(entries: Sequence[Entry], name: str) -> Entry | None:
+    return next((entry for entry in entries if entry.anchor and entry.result.model == name), None)
+
+
+def _name(entry: Entry) -> str:
+    return entry.result.model
+
+
+def _value(entry: Entry, column: Column) -> str:
+    found = cell(entry, column)
+    return f"{number(found.mean, column)} {interval(found, column)}".strip()
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop, as a message becomes when it stands alone.
+
+    >>> sentence("run it"), sentence("")
+    ('Run it.', '')
+    """
+    return text and text[0].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -1,0 +1,436 @@
+"""From bundles to one HTML file: what the page shows is gathered here, how it looks is in tkbench/templates."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+import shlex
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from tkbench import bundle, leaderboard
+from tkbench.bundle import Bundle, Column, Preview, Summary
+from tkbench.errors import BadBundle
+from tkbench.leaderboard import Entry
+from tkbench.report import figures, finding, glossary
+from tkbench.report.finding import goodness, interval, number, sentence
+
+WIDE, NARROW = (520.0, 640.0), 346.0
+"""Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
+HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of the ranked table."""
+
+    text: str
+    interval: str
+    n: str
+    """Number of scored clips, where it is not all of them."""
+    reason: str
+    """Set exactly where there is no mean."""
+    best: bool
+    notes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the ranked table."""
+
+    name: str
+    summary: str
+    rank: int | None
+    anchor: bool
+    style: str
+    coverage: str
+    clips: str
+    notes: tuple[int, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A video and its caption."""
+
+    id: str
+    key: str
+    speaker: str
+    source: str
+    scores: tuple[tuple[str, str], ...]
+
+
+class Footnotes:
+    """Numbered from 1 in the order of first use; one text has one number."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def add(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+def write(bundles: Sequence[Path], out: Path) -> Path:
+    """Write the report of bundles of one table to the file `out`, in one step, and return it.
+
+    Raises BadBundle for bundles that do not belong together or are damaged.
+    """
+    text = render([bundle.read(folder) for folder in bundles])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        work = Path(folder) / "report.html"
+        with work.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        work.replace(out)
+    return out
+
+
+def render(bundles: Sequence[Bundle]) -> str:
+    """The page as text."""
+    entries = leaderboard.ranked(bundles)
+    result = entries[0].result
+    columns = list(result.columns)
+    rank = next((column for column in columns if column.name == result.rank_by), columns[0])
+    tables = {entry.result.model: entry.bundle.clips() for entry in entries}
+    speakers: dict[str, str] = {}
+    for table in tables.values():
+        rows = table[table["key"] != "*"]
+        speakers.update(zip(rows["key"], rows["speaker"], strict=True))
+    notes = Footnotes()
+    lines = [_line(entry, place, entries, columns, rank, notes) for place, entry in enumerate(entries)]
+    groups = [
+        (line, _players(entry.bundle, place, columns, rank, speakers))
+        for place, (line, entry) in enumerate(zip(lines, entries, strict=True))
+    ]
+    script, css = _asset("report.js"), _asset("report.css")
+    return (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            result=result,
+            level=f"{result.stats.get('level', math.nan):.0%}",
+            rank=rank,
+            n_speakers=len(set(speakers.values()) - {""}),
+            finding=finding.find(entries, rank),
+            columns=[_head(column, rank) for column in columns],
+            lines=lines,
+            notes=notes.texts,
+            forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)],
+            judges=_judges(entries, columns),
+            groups=groups,
+            terms=glossary.terms(columns),
+            clips=_json(_clip_data(entries, tables, columns, rank, speakers, [g for _, g in groups])),
+            signature=result.signature.split("|"),
+            provenance=[_provenance(entry.bundle) for entry in entries],
+            stack=_shared([entry.result.stack for entry in entries]),
+            weights=_shared([entry.result.weights for entry in entries]),
+            script=Markup(script),
+            style=Markup(css),
+            script_hash=_csp_hash(script),
+        )
+    )
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("tkbench", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files("tkbench") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    """With it in the content policy, this script runs and no other, whatever a file name may hold."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _json(data: Any) -> Markup:
+    """JSON that can stand in a script element: no character in it can end the element or open a comment."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+def _head(column: Column, rank: Column) -> dict[str, Any]:
+    name, _, rest = column.label.partition(" (")
+    return {
+        "name": name,
+        "rest": rest.removesuffix(")"),
+        "arrow": leaderboard.ARROWS[column.better],
+        "hint": HINTS[column.better],
+        "unit": column.unit,
+        "rank": column is rank,
+    }
+
+
+def _line(
+    entry: Entry,
+    place: int,
+    entries: Sequence[Entry],
+    columns: Sequence[Column],
+    rank: Column,
+    notes: Footnotes,
+) -> Line:
+    result = entry.result
+    own = (notes.add(f"{result.model} is not ranked: {sentence(entry.note)}"),) if entry.note else ()
+    main = result.summary[rank.name]
+    return Line(
+        name=result.model,
+        summary=str(result.model_card.get("summary", "")),
+        rank=entry.rank,
+        anchor=entry.anchor,
+        style=figures.style(place),
+        coverage="" if math.isnan(main.coverage) else _percent(main.coverage),
+        clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
+        notes=own,
+        cells=tuple(_cell(entry, entries, column, notes) for column in columns),
+    )
+
+
+def _percent(share: float) -> str:
+    """Whole percent, but never 100 % for less than all."""
+    return f"{math.floor(share * 100)} %"
+
+
+def _cell(entry: Entry, entries: Sequence[Entry], column: Column, notes: Footnotes) -> Cell:
+    summary = entry.result.summary[column.name]
+    reason = "" if summary.n else ", ".join(summary.reasons) or summary.note or "no clip"
+    marks = []
+    if summary.n_unscored:
+        marks.append(notes.add(_unscored_note(entry, column, summary)))
+    if summary.n and math.isnan(summary.low) and summary.note:
+        marks.append(notes.add(sentence(summary.note)))
+    return Cell(
+        text="" if reason else number(summary.mean, column),
+        interval=interval(summary, column),
+        n=f"n = {summary.n:,}" if summary.n and summary.n_unscored else "",
+        reason=reason,
+        best=_is_best(entry, entries, column),
+        notes=tuple(marks),
+    )
+
+
+def _unscored_note(entry: Entry, column: Column, summary: Summary) -> str:
+    reasons = Counter(summary.reasons).most_common()
+    todo = sentence(summary.detail)
+    if not summary.n:
+        return f"{column.label} is unscored ({', '.join(name for name, _ in reasons)}). {todo}".strip()
+    counts = ", ".join(f"{count:,} {name}" for name, count in reasons)
+    what = f"{entry.result.model}, {column.label}: {summary.n_unscored:,} of {summary.n + summary.n_unscored:,} clips"
+    most = "Most frequent: " if len(reasons) > 1 and todo else ""
+    return f"{what} have no score and are not in the mean ({counts}). {most}{todo}".strip()
+
+
+def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
+    """Whether no model but the anchors, with enough clips scored, is better in this column."""
+
+    def value(one: Entry) -> float:
+        summary = one.result.summary[column.name]
+        enough = not one.anchor and summary.coverage >= one.result.coverage_min
+        return goodness(summary.mean, column) if enough else math.nan
+
+    own = value(entry)
+    return not math.isnan(own) and not any(value(other) > own for other in entries)
+
+
+def _forest(entries: Sequence[Entry], rank: Column, width: float) -> figures.Forest:
+    real = [
+        e.result.summary[rank.name].mean for e in entries if e.anchor and e.result.model == finding.CEILING
+    ]
+    marks = []
+    for place, entry in enumerate(entries):
+        summary = entry.result.summary[rank.name]
+        marks.append(
+            figures.Mark(
+                name=entry.result.model,
+                style=figures.style(place),
+                anchor=entry.anchor,
+                value=summary.mean,
+                low=summary.low,
+                high=summary.high,
+                text=number(summary.mean, rank) if summary.n else "unscored",
+                bounds=interval(summary, rank),
+            )
+        )
+    return figures.forest(marks, width, reference=real[0] if real else math.nan)
+
+
+def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Per judge: its name, its figures, and the models that it gave no curve for."""
+    found: dict[str, list[figures.Series]] = {}
+    for place, entry in enumerate(entries):
+        table = entry.bundle.curves()
+        means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
+        for judge in sorted(set(table["metric"])):
+            points = tuple((int(shift), float(value)) for shift, value in means[judge].items())
+            series = figures.Series(entry.result.model, figures.style(place), points)
+            found.setdefault(judge, []).append(series)
+    labels = {column.name: column.label for column in columns}
+    return [
+        {
+            "name": labels.get(judge, judge).removeprefix("LSE-C").strip(" ()") or "syncnet-v2",
+            "figures": [figures.curves(found[judge], width) for width in (WIDE[1], NARROW)],
+            "missing": [
+                e.result.model for e in entries if e.result.model not in {s.name for s in found[judge]}
+            ],
+        }
+        for judge in [column.name for column in columns if column.name in found]
+    ]
+
+
+def _players(
+    source: Bundle, place: int, columns: Sequence[Column], rank: Column, speakers: dict[str, str]
+) -> list[Player]:
+    """The bundle's previews, worst first."""
+
+    def badness(preview: Preview) -> tuple[float, str]:
+        value = goodness(preview.scores.get(rank.name, math.nan), rank)
+        return (-math.inf if math.isnan(value) else value, preview.key)
+
+    return [
+        Player(
+            id=f"player-{place}-{i}",
+            key=preview.key,
+            speaker=speakers.get(preview.key, ""),
+            source="data:video/mp4;base64," + base64.b64encode(_file(source, preview.file)).decode(),
+            scores=tuple(
+                (column.label, number(preview.scores[column.name], column))
+                for column in columns
+                if not math.isnan(preview.scores.get(column.name, math.nan))
+            ),
+        )
+        for i, preview in enumerate(sorted(source.result.previews, key=badness))
+    ]
+
+
+def _file(source: Bundle, name: str) -> bytes:
+    """A file of a bundle, only from inside it and only with the content that the bundle lists."""
+    path = source.folder / name
+    if PurePosixPath(name).is_absolute() or not path.resolve().is_relative_to(source.folder.resolve()):
+        raise BadBundle(f"{source.folder}: lists the player {name!r}, which lies outside of it")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadBundle(f"{path}: cannot be read ({error.strerror}); run `tkbench eval` again") from error
+    if hashlib.sha256(content).hexdigest() != source.result.files.get(name):
+        raise BadBundle(f"{path}: not the file that result.json lists; run `tkbench eval` again")
+    return content
+
+
+def _clip_data(
+    entries: Sequence[Entry],
+    tables: dict[str, Any],
+    columns: Sequence[Column],
+    rank: Column,
+    speakers: dict[str, str],
+    players: Sequence[Sequence[Player]],
+) -> dict[str, Any]:
+    """What the per-clip table needs, small: numbers by model and metric in key order, texts once."""
+    shown = [column for column in columns if column.per_clip]
+    keys = sorted(speakers)
+    place = {key: i for i, key in enumerate(keys)}
+    texts = [""]
+    known = {"": 0}
+
+    def text(value: str) -> int:
+        if value not in known:
+            known[value] = len(texts)
+            texts.append(value)
+        return known[value]
+
+    models = []
+    for entry, mine in zip(entries, players, strict=True):
+        values: dict[str, list[float | str | None]] = {column.name: [None] * len(keys) for column in shown}
+        reasons = {column.name: [0] * len(keys) for column in shown}
+        details = {column.name: [0] * len(keys) for column in shown}
+        digits = {column.name: column.digits + 2 for column in shown}
+        for row in tables[entry.result.model].itertuples(index=False):
+            if row.metric not in values or row.key == "*":
+                continue
+            i = place[row.key]
+            values[row.metric][i] = _plain(float(row.value), digits[row.metric])
+            reasons[row.metric][i] = text(row.reason)
+            details[row.metric][i] = text(row.detail)
+        models.append(
+            {
+                "name": entry.result.model,
+                "anchor": entry.anchor,
+                "values": [values[column.name] for column in shown],
+                "reasons": [_dense(reasons[column.name]) for column in shown],
+                "details": [_dense(details[column.name]) for column in shown],
+                "players": {place[player.key]: player.id for player in mine if player.key in place},
+            }
+        )
+    chosen = next((i for i, entry in enumerate(entries) if not entry.anchor), 0)
+    return {
+        "columns": [{**_head(c, rank), "better": c.better, "digits": c.digits} for c in shown],
+        "rank": next((i for i, column in enumerate(shown) if column is rank), 0),
+        "chosen": chosen,
+        "keys": keys,
+        "speakers": [speakers[key] for key in keys],
+        "models": models,
+        "texts": texts,
+    }
+
+
+def _plain(value: float, digits: int) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return round(value, digits) if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+
+
+def _dense(places: list[int]) -> list[int] | int:
+    """One number where all are the same: most columns have a score everywhere, or nowhere."""
+    return places[0] if places and len(set(places)) == 1 else places
+
+
+def _provenance(source: Bundle) -> dict[str, Any]:
+    result = source.result
+    folder = PurePosixPath(result.table, source.folder.resolve().name)
+    card = result.model_card
+    return {
+        "model": result.model,
+        "digest": source.digest,
+        "command": f"tkbench verify RUNS/{shlex.quote(str(folder))}",
+        "summary": str(card.get("summary") or ""),
+        "facts": [
+            (
+                name.replace("_", " "),
+                ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value),
+            )
+            for name in ("licence", "paper", "weights", "trained_on")
+            if (value := card.get(name))
+        ],
+    }
+
+
+def _shared(records: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
+    """Name and value over all bundles; where they differ, every value, because that is worth seeing."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name, value in record.items():
+            if value not in found.setdefault(name, []):
+                found[name].append(value)
+    return [(name, " / ".join(values)) for name, values in found.items()]
