@@ -21,7 +21,24 @@ from tkbench.prep.synth.speech import Utterance, Voice, synthesize
 from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float32, Float64, UInt8, Word
 
 _FEMALE = ("f1", "f2", "f3", "f4", "f5", "linda", "steph", "belinda", "anika", "Alicia", "Andrea", "aunty")
-_MALE = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "adam", "ed", "michael", "paul", "rob", "david", "max", "john")
+_MALE = (
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m5",
+    "m6",
+    "m7",
+    "m8",
+    "adam",
+    "ed",
+    "michael",
+    "paul",
+    "rob",
+    "david",
+    "max",
+    "john",
+)
 _ACCENTS = ("en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc")
 
 
@@ -47,7 +64,9 @@ def speaker_of(seed: int, index: int) -> Speaker:
         f"{_ACCENTS[int(rng.integers(len(_ACCENTS)))]}+{variants[int(rng.integers(len(variants)))]}",
         pitch=int(rng.integers(35, 66)), range=int(rng.integers(35, 71)), rate=int(rng.integers(140, 181)),
     )  # fmt: skip
-    style = Style(rng.uniform(0.95, 1.2), rng.uniform(0.85, 1.15), rng.uniform(0.85, 1.2), rng.uniform(0.9, 1.2))
+    style = Style(
+        rng.uniform(0.95, 1.2), rng.uniform(0.85, 1.15), rng.uniform(0.85, 1.2), rng.uniform(0.9, 1.2)
+    )
     return Speaker(
         f"s{index:03d}", identity, voice, style, MAX_GAP * rng.uniform(0.85, 1.1), rng.uniform(-0.01, 0.03),
         rng.uniform(0.9, 1.1),
@@ -115,7 +134,13 @@ class _Shot:
     """One speaker before one background: draws the picture of each of the given times."""
 
     def __init__(
-        self, speaker: Speaker, script: Script, rng: np.random.Generator, size: int, knobs: Knobs, times: Float64
+        self,
+        speaker: Speaker,
+        script: Script,
+        rng: np.random.Generator,
+        size: int,
+        knobs: Knobs,
+        times: Float64,
     ) -> None:
         self.speaker = speaker
         # The mouth that is seen now belongs to the voice of `offset_frames` ago.

@@ -185,7 +185,9 @@ def _tile(frame: UInt8) -> UInt8:
 def _write_wav(path: Path, audio: Any) -> None:
     import soundfile
 
-    soundfile.write(path, np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16), SAMPLE_RATE, "PCM_16")
+    soundfile.write(
+        path, np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16), SAMPLE_RATE, "PCM_16"
+    )
 
 
 def _sheet(path: Path, tiles: list[UInt8]) -> None:

@@ -55,7 +55,9 @@ def dress(
     if collar == "turtle":
         rim = smoothstep(15, 13, low) * smoothstep(neck + 6, neck + 2, side)
         body *= 1 + 0.10 * (rim * np.sin(dx * 2.2))[..., None]
-        body *= 1 - 0.25 * (np.exp(-(((low - 15) / 1.6) ** 2)) * smoothstep(neck + 8, neck + 2, side))[..., None]
+        body *= (
+            1 - 0.25 * (np.exp(-(((low - 15) / 1.6) ** 2)) * smoothstep(neck + 8, neck + 2, side))[..., None]
+        )
     elif collar in ("shirt", "jacket"):
         # A white shirt in a V, its two collar flaps, and (jacket) lapels beside it.
         inside_v = smoothstep(0.8, -0.8, side - (30 - 0.42 * low if collar == "jacket" else 6 - 0.05 * low))
@@ -73,7 +75,11 @@ def dress(
                 body += (spot * 0.5)[..., None] * (230 - body)
             white = np.array(colour, np.float32) * np.clip(shade * 1.18, 0, 1.25)[..., None]
         tip = 7 + 0.36 * low
-        flap = smoothstep(0.8, -0.8, low - 17) * smoothstep(-0.8, 0.8, side - tip) * smoothstep(neck + 9, neck + 7, side)
+        flap = (
+            smoothstep(0.8, -0.8, low - 17)
+            * smoothstep(-0.8, 0.8, side - tip)
+            * smoothstep(neck + 9, neck + 7, side)
+        )
         body += flap[..., None] * (white - body)
         rim = flap * np.exp(-(((low - 16.4) / 1.0) ** 2)) + flap * np.exp(-(((side - tip) / 1.0) ** 2))
         body *= 1 - 0.30 * np.clip(rim, 0, 1)[..., None]

@@ -78,7 +78,11 @@ def beard(rgb: Float32, landmarks: Float64, hair: Float32, strength: float, mous
     mouth, nose = lm[[13, 14]].mean(0), float(lm[2, 1])
     half = float(lm[291, 0] - lm[61, 0]) / 2
     side = np.abs(x - mouth[0]) / half
-    border = np.interp(side, [0, 0.75, 1.0, 1.35, 1.9, 2.4], [nose + 2.5, nose + 4, mouth[1] - 4, mouth[1] + 7, mouth[1] - 2, mouth[1] - 26])
+    border = np.interp(
+        side,
+        [0, 0.75, 1.0, 1.35, 1.9, 2.4],
+        [nose + 2.5, nose + 4, mouth[1] - 4, mouth[1] + 7, mouth[1] - 2, mouth[1] - 26],
+    )
     area = smoothstep(-2.5, 3.5, y - border)
     face = landmarks[mesh.OVAL, :2]
     area = area * polygon(size, face.mean(0) + (face - face.mean(0)) * [1.0, 1.02], 2.5)
@@ -104,7 +108,15 @@ def freckles(rgb: Float32, landmarks: Float64, amount: float, seed: int) -> Floa
     nose = landmarks[4, :2]
     for _ in range(int(90 * amount)):
         px, py = nose + rng.normal(size=2) * [26, 9] - [0, 4]
-        cv2.circle(mask, (int(px * SCALE * 16), int(py * SCALE * 16)), int(rng.uniform(6, 14)), float(rng.uniform(0.2, 0.5)), -1, cv2.LINE_AA, 4)
+        cv2.circle(
+            mask,
+            (int(px * SCALE * 16), int(py * SCALE * 16)),
+            int(rng.uniform(6, 14)),
+            float(rng.uniform(0.2, 0.5)),
+            -1,
+            cv2.LINE_AA,
+            4,
+        )
     mask = cv2.GaussianBlur(mask, (0, 0), 0.6)
     return rgb * (1 - mask[..., None] * np.array([0.35, 0.5, 0.6], np.float32))
 
@@ -113,7 +125,10 @@ def irises(rgb: Float32, landmarks: Float64, lab: Colour) -> Float32:
     """Colour of the eyes: `lab` is added inside the irises."""
     size = rgb.shape[0]
     space = cv2.cvtColor(rgb / 255, cv2.COLOR_RGB2LAB)
-    for iris, eye in ((mesh.LEFT_IRIS, (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER)), (mesh.RIGHT_IRIS, (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER))):
+    for iris, eye in (
+        (mesh.LEFT_IRIS, (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER)),
+        (mesh.RIGHT_IRIS, (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER)),
+    ):
         centre = landmarks[iris[0], :2]
         radius = float(np.linalg.norm(landmarks[iris[1:], :2] - centre, axis=1).mean())
         x, y = grid(size)
@@ -132,11 +147,25 @@ def glasses(rgb: Float32, landmarks: Float64, colour: Float32, round_: float, th
     a = float(np.linalg.norm(eyes[1] - eyes[0])) * 0.40
     b = a * 0.78
     t = np.linspace(0, 2 * np.pi, 80)
-    shape = np.stack([np.sign(np.cos(t)) * np.abs(np.cos(t)) ** (2 / round_) * a, np.sign(np.sin(t)) * np.abs(np.sin(t)) ** (2 / round_) * b], 1)
+    shape = np.stack(
+        [
+            np.sign(np.cos(t)) * np.abs(np.cos(t)) ** (2 / round_) * a,
+            np.sign(np.sin(t)) * np.abs(np.sin(t)) ** (2 / round_) * b,
+        ],
+        1,
+    )
     mask = np.zeros((size, size), np.uint8)
 
     def line(points: Float64, closed: bool, width: float) -> None:
-        cv2.polylines(mask, [np.round(points * SCALE * 16).astype(np.int32)], closed, 255, max(1, round(width * SCALE)), cv2.LINE_AA, 4)
+        cv2.polylines(
+            mask,
+            [np.round(points * SCALE * 16).astype(np.int32)],
+            closed,
+            255,
+            max(1, round(width * SCALE)),
+            cv2.LINE_AA,
+            4,
+        )
 
     out = rgb
     for eye in eyes:
@@ -154,7 +183,9 @@ def glasses(rgb: Float32, landmarks: Float64, colour: Float32, round_: float, th
     return over(out, colour, frame)
 
 
-def long_hair(size: int, landmarks: Float64, hair: Float32, length: float, width: float) -> tuple[Float32, Float32]:
+def long_hair(
+    size: int, landmarks: Float64, hair: Float32, length: float, width: float
+) -> tuple[Float32, Float32]:
     """Hair that falls beside the neck: colour and alpha; `length` below the chin, `width` beyond the face, canvas units."""
     x, y = grid(size)
     chin = landmarks[152, :2]
@@ -165,7 +196,12 @@ def long_hair(size: int, landmarks: Float64, hair: Float32, length: float, width
     outer = 56 + width + 9 * np.sin(t * np.pi * 0.8) - 6 * t**3 + wave
     inner = 36 - 5 * smoothstep(0.5, 1.0, t)
     end = fall + 70 + length - 0.0035 * (side - 48) ** 2 + 2.5 * strands(8, size, 3, 2.0)
-    alpha = smoothstep(1.2, -1.2, side - outer) * smoothstep(-1.5, 2.5, side - inner) * smoothstep(3, -3, y - end) * smoothstep(-3, 8, y - fall)
+    alpha = (
+        smoothstep(1.2, -1.2, side - outer)
+        * smoothstep(-1.5, 2.5, side - inner)
+        * smoothstep(3, -3, y - end)
+        * smoothstep(-3, 8, y - fall)
+    )
     shade = 0.88 + 0.10 * strands(9, size, 18, 0.9) + 0.09 * strands(10, size, 30, 3.0)
     # The light falls from above: a sheen on the upper third.
     shade += 0.14 * np.exp(-(((t - 0.3) / 0.2) ** 2))
@@ -192,7 +228,9 @@ def beanie(rgb: Float32, alpha: Float32, landmarks: Float64, colour: Float32) ->
     hat = smoothstep(-1, 1, y - edge) * smoothstep(1, -1, y - brim) * (np.abs(side) < 1)
     angle = np.arcsin(np.clip(side, -0.999, 0.999))
     ribs = np.sin(angle * 42) + 0.35 * np.sin(y * 2.2 + angle * 20)
-    shade = (1.02 - 0.5 * np.abs(side) ** 3) * (0.93 + 0.07 * ribs) * (0.85 + 0.15 * smoothstep(0, 30, y - edge))
+    shade = (
+        (1.02 - 0.5 * np.abs(side) ** 3) * (0.93 + 0.07 * ribs) * (0.85 + 0.15 * smoothstep(0, 30, y - edge))
+    )
     fold = smoothstep(-1, 1, y - (brim - 17))
     shade *= (1 + 0.12 * fold) * (1 - 0.35 * np.exp(-(((y - brim + 17) / 1.8) ** 2)))
     shadow = smoothstep(9, 0, y - brim) * smoothstep(-1, 0, y - brim) * (np.abs(side) < 0.95)

@@ -142,7 +142,9 @@ def _baked(identity: Identity) -> tuple[UInt8, Float64, Float64]:
     for _ in range(8):
         source = coarse - _reshape(identity, landmarks, source)
     xs, ys = np.meshgrid(np.arange(size, dtype=np.float32) / step, np.arange(size, dtype=np.float32) / step)
-    full = cv2.remap((source * scale).astype(np.float32), xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    full = cv2.remap(
+        (source * scale).astype(np.float32), xs, ys, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     shaped = cv2.remap(rgba, full[..., 0], full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     moved = landmarks.copy()
     moved[:, :2] += _reshape(identity, landmarks, landmarks[:, :2])
@@ -233,11 +235,15 @@ def head_of(identity: Identity) -> Head:
     if identity.beard:
         rgb = features.beard(rgb, landmarks, hair, identity.beard, identity.moustache)
     if identity.glasses is not None:
-        rgb = features.glasses(rgb, landmarks, np.array(identity.glasses, np.float32), identity.glasses_shape, 1.4)
+        rgb = features.glasses(
+            rgb, landmarks, np.array(identity.glasses, np.float32), identity.glasses_shape, 1.4
+        )
     alpha = face = head_only(alpha, landmarks)
     rgb, alpha = dress(rgb, alpha, landmarks, identity.garment, identity.collar)
     if identity.long_hair is not None:
-        strands, matte = features.long_hair(alpha.shape[0], landmarks, hair, identity.long_hair, 16 + 30 * identity.hair_side)
+        strands, matte = features.long_hair(
+            alpha.shape[0], landmarks, hair, identity.long_hair, 16 + 30 * identity.hair_side
+        )
         _, y = features.grid(alpha.shape[0])
         neck = smoothstep(landmarks[152, 1] - 6, landmarks[152, 1] - 22, y)
         matte = matte * (1 - face * neck)
@@ -246,4 +252,11 @@ def head_of(identity: Identity) -> Head:
         rgb, alpha = features.beanie(rgb, alpha, landmarks, np.array(identity.hat, np.float32))
     glasses = identity.glasses is not None or identity.template in ("hopper", "older")
     texture = np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
-    return Head(texture, np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8), landmarks, seam, _depth(landmarks), glasses)
+    return Head(
+        texture,
+        np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8),
+        landmarks,
+        seam,
+        _depth(landmarks),
+        glasses,
+    )

@@ -52,9 +52,13 @@ class Knobs:
 
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.rotation % 90:
-            raise UsageError(f"knobs: fps {self.fps} must be positive and rotation {self.rotation} a multiple of 90")
+            raise UsageError(
+                f"knobs: fps {self.fps} must be positive and rotation {self.rotation} a multiple of 90"
+            )
         if self.audio_offset < 0:
-            raise UsageError(f"knobs: audio_offset {self.audio_offset} must not be negative; use offset_frames")
+            raise UsageError(
+                f"knobs: audio_offset {self.audio_offset} must not be negative; use offset_frames"
+            )
 
     def record(self) -> dict[str, Any]:
         """Only what differs from the plain case, ready for strict JSON."""
@@ -141,10 +145,18 @@ def microphone(picture: Float32, time: float, span: tuple[float, float]) -> Floa
     cv2.line(out, at(0, 10), at(22, 110), (38, 38, 42), wide, **draw)
     for k in range(4):  # fingers around the shaft
         centre = at(9 + k * 2.4, 46 + k * 11)
-        cv2.ellipse(out, centre, (radius(15), radius(6.5)), 12, 0, 360, (196 - 8 * k, 144 - 7 * k, 118 - 6 * k), -1, **draw)
+        cv2.ellipse(
+            out,
+            centre,
+            (radius(15), radius(6.5)),
+            12,
+            0,
+            360,
+            (196 - 8 * k, 144 - 7 * k, 118 - 6 * k),
+            -1,
+            **draw,
+        )
     for r in range(19, 0, -1):  # a round head, lit from the upper left
         grey = 62 + 3.4 * (19 - r)
         cv2.circle(out, at(-0.25 * (19 - r), -0.3 * (19 - r)), radius(r), (grey, grey, grey + 4), -1, **draw)
     return out
-
-

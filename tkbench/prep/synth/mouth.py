@@ -80,7 +80,12 @@ class Fields:
         puff_up = -(above / 0.4) * np.exp(0.5 - 0.5 * (above / 0.4) ** 2) * np.exp(-((u / 0.85) ** 2)) * w
         puff_low = (below / 0.45) * np.exp(0.5 - 0.5 * (below / 0.45) ** 2) * np.exp(-((u / 0.85) ** 2)) * w
         chin = frame.chin
-        jaw_y = smoothstep(0.15, 0.8 * chin, v) * smoothstep(chin + 1.15, chin * 0.98, v) * np.exp(-((a / 2.3) ** 4)) * w
+        jaw_y = (
+            smoothstep(0.15, 0.8 * chin, v)
+            * smoothstep(chin + 1.15, chin * 0.98, v)
+            * np.exp(-((a / 2.3) ** 4))
+            * w
+        )
         cheek = corner * 0.25 * w
         upper = {
             "up": (zero, up), "down": (zero, zero), "round_up": (zero, round_up), "round_down": (zero, zero), "width": (wide, zero), "protrusion": (zero, puff_up),
@@ -170,7 +175,9 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     v = (q[..., 1] - level) / w
     soft = 0.55 / w  # half a pixel
     depth = smoothstep(0.0, 0.5, np.full_like(v, p.gap))
-    cavity = np.array([70.0, 30.0, 27.0]) * (1 - 0.62 * depth[..., None] * np.exp(-((u[..., None] / 0.9) ** 2)))
+    cavity = np.array([70.0, 30.0, 27.0]) * (
+        1 - 0.62 * depth[..., None] * np.exp(-((u[..., None] / 0.9) ** 2))
+    )
     out = cavity.astype(np.float32)
     # Tongue: a rounded body behind the lower teeth; its tip rises for l, th, t, d, n.
     lower_edge = 0.13 + p.drop
@@ -214,13 +221,18 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     return out.astype(np.float32), high.astype(np.float32)
 
 
-def layer_map(q: Float32, basis: Float32, coefficients: Float32, origin: tuple[int, int], rounds: int = 3) -> Float32:
+def layer_map(
+    q: Float32, basis: Float32, coefficients: Float32, origin: tuple[int, int], rounds: int = 3
+) -> Float32:
     """Where each canvas point q (h, w, 2) comes from at rest: solves s + D(s) = q by fixed-point steps.
 
     `basis` (K, H, W, 2) covers the window whose corner is `origin`; outside of it nothing moves.
     """
-    k, height, width, _ = basis.shape
-    field = (coefficients @ basis.reshape(k, -1)).reshape(height, width, 2)
+    field = np.zeros(basis.shape[1:], np.float32)
+    for coefficient, shape in zip(coefficients, basis, strict=True):
+        # One by one and not as a BLAS product, whose rounding may depend on the number of threads.
+        if coefficient:
+            field += coefficient * shape
     rest = q
     shift = np.array(origin, np.float32)
     for _ in range(rounds):

@@ -89,7 +89,8 @@ def _drawn(rng: np.random.Generator) -> Identity:
     template = str(rng.choice(["astronaut"] * 7 + ["older"] * 4 + ["sailor"] * 2 + ["hopper"]))
     male = template != "hopper" and bool(rng.random() < 0.5)
     old = template in ("older", "hopper")
-    dark = float(rng.choice([0.0, 0.0, 0.25, 0.45, 0.7, 1.0]))
+    # The older faces are wrinkled by shading, which the darkest tones would turn into stripes.
+    dark = float(rng.choice([0.0, 0.0, 0.25, 0.45, 0.7, 1.0])) * (0.4 if old else 1.0)
     skin = (4.0 - 38.0 * dark + n(3), 1.0 + 3.5 * dark + n(1), -1.0 + 7.0 * dark * (1.4 - dark) + n(2))
     fair = (BLACK, DARK_BROWN, BROWN, RED, BLOND)
     shades = (GREY, WHITE, DARK_BROWN) if old else fair if dark < 0.3 else (BLACK, DARK_BROWN, BLACK)

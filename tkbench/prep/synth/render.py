@@ -37,7 +37,9 @@ class Motion:
 class Renderer:
     """Draws one head at `size` x `size`."""
 
-    def __init__(self, head: Head, background: Float32, *, size: int = 256, tone: Float32 | None = None) -> None:
+    def __init__(
+        self, head: Head, background: Float32, *, size: int = 256, tone: Float32 | None = None
+    ) -> None:
         self.head = head
         self.background = background
         self.size = size
@@ -62,7 +64,9 @@ class Renderer:
         self.weight = smoothstep(chin + 75, chin + 2, self.points[..., 1]).astype(np.float32)[..., None]
         self.weight = 0.12 + 0.88 * self.weight
         xy = self.points.reshape(-1, 2) - self.pivot
-        depth = cv2.remap(head.depth, np.ascontiguousarray(self.points), None, cv2.INTER_LINEAR).reshape(-1, 1)
+        depth = cv2.remap(head.depth, np.ascontiguousarray(self.points), None, cv2.INTER_LINEAR).reshape(
+            -1, 1
+        )
         weight = self.weight.reshape(-1, 1)
         # Head motion is linear in these: one small product per frame gives every pixel its place.
         lift = np.zeros((size * size, 1))
@@ -71,9 +75,16 @@ class Renderer:
             away = (self.points.reshape(-1, 2) - centre) / [24.0, 8.0]
             # Glasses stay where they are.
             lift[:, 0] += np.exp(-(away**2).sum(1)) * (0.2 if head.glasses else 1.0)
-        self.moves = np.hstack([xy * weight, weight, depth * weight, lift]).astype(np.float32)
+        moves = np.hstack([xy * weight, weight, depth * weight, lift]).astype(np.float32)
+        self.moves = np.ascontiguousarray(moves.reshape(size, size, 5))
         self.texture = np.ascontiguousarray(np.dstack([head.texture, head.alpha]))
-        self.lids = [self._lid(*eye) for eye in ((mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER), (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER))]
+        self.lids = [
+            self._lid(*eye)
+            for eye in (
+                (mesh.LEFT_EYE_UPPER, mesh.LEFT_EYE_LOWER),
+                (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER),
+            )
+        ]
 
     def _lid(self, upper: list[int], lower: list[int]) -> tuple[Float32, Float32]:
         lm = self.head.landmarks
@@ -83,8 +94,15 @@ class Renderer:
         """Canvas point of each output pixel: the inverse of the head's motion, fading out towards the shoulders."""
         cos, sin = np.cos(motion.roll) / motion.scale, np.sin(motion.roll) / motion.scale
         tx, ty = -cos * motion.x - sin * motion.y, sin * motion.x - cos * motion.y
-        rows = [[cos - 1, -sin], [sin, cos - 1], [tx, ty], [-motion.yaw, -motion.pitch], [0.0, BROW_LIFT * motion.brow]]
-        return self.points + (self.moves @ np.array(rows, np.float32)).reshape(self.points.shape)
+        rows = [
+            [cos - 1, -sin],
+            [sin, cos - 1],
+            [tx, ty],
+            [-motion.yaw, -motion.pitch],
+            [0.0, BROW_LIFT * motion.brow],
+        ]
+        # Not a BLAS product: its rounding may depend on the number of threads.
+        return self.points + cv2.transform(self.moves, np.array(rows, np.float32).T)
 
     def _blink(self, q: Float32, closed: float) -> Float32:
         """Draw the upper lids down over the eyes, in place; returns the shade (size, size, 1) of lids and lashes."""
@@ -119,7 +137,9 @@ class Renderer:
         low = layer_map(part, self.fields.lower, pose.coefficients, (x0, y0))
         # Only what lies above the seam follows the upper lip; below, the two layers differ and the lower one holds.
         upper_rows = int(np.flatnonzero((part[..., 1] < self.seam_floor).any(1))[-1]) + 1
-        up = layer_map(np.ascontiguousarray(part[:upper_rows]), self.fields.upper, pose.coefficients, (x0, y0))
+        up = layer_map(
+            np.ascontiguousarray(part[:upper_rows]), self.fields.upper, pose.coefficients, (x0, y0)
+        )
         shade = self._blink(q, motion.blink) if motion.blink > 0.02 else None
         rest = low.copy()
         above = part[:upper_rows, :, 1] <= self._seam_at(part[:upper_rows, :, 0])
@@ -164,7 +184,9 @@ class Renderer:
             # f, v: the lower lip lies behind the edge of the upper teeth, by a pixel or so.
             v = (q[..., 1] - self._seam_at(q[..., 0])) / w
             lip = pose.gap - pose.up - 0.09 * pose.tuck
-            front = teeth * smoothstep(lip + 0.085, lip + 0.03, v) * smoothstep(0.3, 0.9, np.float64(pose.tuck))
+            front = (
+                teeth * smoothstep(lip + 0.085, lip + 0.03, v) * smoothstep(0.3, 0.9, np.float64(pose.tuck))
+            )
             front = front[..., None].astype(np.float32)
             enamel = out.copy()
             out += lower_alpha * (lower - out)

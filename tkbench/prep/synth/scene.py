@@ -38,7 +38,9 @@ def background(rng: np.random.Generator, size: int) -> Float32:
         for _ in range(25):
             r = rng.uniform(0.02, 0.07)
             disc = smoothstep(r, r * 0.85, np.hypot(x - rng.uniform(0, 1), y - rng.uniform(0, 1)))
-            picture += disc[..., None] * _colour(rng.uniform(0, 180), rng.uniform(30, 160), rng.uniform(60, 200))
+            picture += disc[..., None] * _colour(
+                rng.uniform(0, 180), rng.uniform(30, 160), rng.uniform(60, 200)
+            )
     else:  # a window and its curtain
         picture = base * (0.75 + 0.12 * np.sin(x * rng.uniform(30, 70)))[..., None] + 0 * y[..., None]
         x0 = rng.uniform(0, 0.7)

@@ -186,12 +186,15 @@ def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
         if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
             raise UsageError(f"espeak-ng has no voice {voice.name!r}")
         library.espeak_SetSynthCallback(callback)
-        for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.range), (_VOLUME, 100)):
+        for parameter, value in (
+            (_RATE, voice.rate),
+            (_PITCH, voice.pitch),
+            (_RANGE, voice.range),
+            (_VOLUME, 100),
+        ):
             library.espeak_SetParameter(parameter, value, 0)
         raw = text.encode()
-        code = library.espeak_Synth(
-            raw, ctypes.c_size_t(len(raw) + 1), 0, 1, 0, _CHARS_UTF8, None, None
-        )
+        code = library.espeak_Synth(raw, ctypes.c_size_t(len(raw) + 1), 0, 1, 0, _CHARS_UTF8, None, None)
         if code != 0:
             raise TkbenchError(f"espeak-ng failed (code {code}) on {text!r}")
         library.espeak_Synchronize()

@@ -97,20 +97,75 @@ def matte_of(photo: UInt8, points: Float64, hints: dict[str, Any]) -> UInt8:
 
 HINTS: dict[str, dict[str, Any]] = {
     "astronaut": {
-        "person": [[[150, 30], [290, 15], [310, 100], [300, 170], [420, 300], [420, 512], [60, 512], [90, 260], [140, 120]]],
-        "sure": [[[190, 30], [260, 30], [285, 80], [240, 90], [170, 80]], [[190, 180], [250, 180], [300, 300], [150, 300]],
-                 [[120, 220], [160, 270], [200, 300], [290, 300], [310, 240], [320, 400], [100, 400]]],
-        "background": [[[0, 0], [140, 0], [140, 120], [150, 145], [100, 140], [0, 240]],
-                       [[310, 0], [512, 0], [512, 200], [330, 190], [300, 160], [312, 90]],
-                       [[0, 0], [512, 0], [512, 12], [0, 12]]],
+        "person": [
+            [
+                [150, 30],
+                [290, 15],
+                [310, 100],
+                [300, 170],
+                [420, 300],
+                [420, 512],
+                [60, 512],
+                [90, 260],
+                [140, 120],
+            ]
+        ],
+        "sure": [
+            [[190, 30], [260, 30], [285, 80], [240, 90], [170, 80]],
+            [[190, 180], [250, 180], [300, 300], [150, 300]],
+            [[120, 220], [160, 270], [200, 300], [290, 300], [310, 240], [320, 400], [100, 400]],
+        ],
+        "background": [
+            [[0, 0], [140, 0], [140, 120], [150, 145], [100, 140], [0, 240]],
+            [[310, 0], [512, 0], [512, 200], [330, 190], [300, 160], [312, 90]],
+            [[0, 0], [512, 0], [512, 12], [0, 12]],
+        ],
     },
     "hopper": {
-        "person": [[[140, 20], [380, 20], [390, 260], [512, 400], [512, 600], [0, 600], [20, 400], [150, 280]]],
-        "sure": [[[180, 60], [345, 60], [365, 120], [155, 120]], [[200, 350], [330, 340], [480, 420], [480, 600], [50, 600], [60, 420]]],
+        "person": [
+            [[140, 20], [380, 20], [390, 260], [512, 400], [512, 600], [0, 600], [20, 400], [150, 280]]
+        ],
+        "sure": [
+            [[180, 60], [345, 60], [365, 120], [155, 120]],
+            [[200, 350], [330, 340], [480, 420], [480, 600], [50, 600], [60, 420]],
+        ],
         "background": [
-            [[0, 0], [222, 0], [228, 22], [205, 34], [188, 48], [176, 68], [168, 86], [149, 96], [145, 110], [145, 176], [0, 200]],
-            [[285, 0], [300, 30], [330, 44], [350, 66], [357, 86], [371, 98], [373, 170], [390, 190], [512, 200], [512, 0]],
-            [[0, 170], [140, 176], [150, 200], [160, 250], [168, 272], [186, 300], [196, 318], [170, 400], [0, 400]],
+            [
+                [0, 0],
+                [222, 0],
+                [228, 22],
+                [205, 34],
+                [188, 48],
+                [176, 68],
+                [168, 86],
+                [149, 96],
+                [145, 110],
+                [145, 176],
+                [0, 200],
+            ],
+            [
+                [285, 0],
+                [300, 30],
+                [330, 44],
+                [350, 66],
+                [357, 86],
+                [371, 98],
+                [373, 170],
+                [390, 190],
+                [512, 200],
+                [512, 0],
+            ],
+            [
+                [0, 170],
+                [140, 176],
+                [150, 200],
+                [160, 250],
+                [168, 272],
+                [186, 300],
+                [196, 318],
+                [170, 400],
+                [0, 400],
+            ],
             [[400, 190], [512, 190], [512, 340], [400, 300]],
         ],
     },
@@ -149,7 +204,25 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
     lift = float(0.44 * gap[5, 1])
     chin = [152, 148, 377, 176, 400, 175, 199, 200, 18, 83, 313, 171, 396, 201, 421, 208, 428]
     moved[chin, 1] -= lift * 0.6
-    still = [i for i in OVAL if i not in chin] + [1, 2, 4, 5, 6, 9, 33, 133, 263, 362, 98, 327, 168, 10, 151, 145, 374]
+    still = [i for i in OVAL if i not in chin] + [
+        1,
+        2,
+        4,
+        5,
+        6,
+        9,
+        33,
+        133,
+        263,
+        362,
+        98,
+        327,
+        168,
+        10,
+        151,
+        145,
+        374,
+    ]
     still += [50, 280, 117, 346, 205, 425] if name != "astronaut" else [117, 346]
     height, width = photo.shape[:2]
     rim = np.array([[x, y] for x in (0, width / 2, width) for y in (0, height / 2, height)], float)
@@ -162,13 +235,21 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
         src = points[use, :2].copy()
         # Take the edge a little inside the lip, away from the teeth.
         src[1 : len(inner) - 1, 1] += bite * np.minimum(1, gap[1:-1, 1] / 4)
-        back = RBFInterpolator(np.vstack([moved[use, :2], rim]), np.vstack([src - moved[use, :2], rim * 0]), kernel="thin_plate_spline")
+        back = RBFInterpolator(
+            np.vstack([moved[use, :2], rim]),
+            np.vstack([src - moved[use, :2], rim * 0]),
+            kernel="thin_plate_spline",
+        )
         field = back(grid.reshape(-1, 2)).reshape(*grid.shape).astype(np.float32)
         full = cv2.resize(field, (width, height), interpolation=cv2.INTER_CUBIC)
         xs, ys = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         # resize aligns pixel areas, not nodes: sample the coarse grid at the right places instead.
         full = cv2.remap(field, xs / step, ys / step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        layers.append(cv2.remap(photo, xs + full[..., 0], ys + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+        layers.append(
+            cv2.remap(
+                photo, xs + full[..., 0], ys + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            )
+        )
     line = np.interp(np.arange(width), seam[:, 0], seam[:, 1])
     mask = np.clip(np.arange(height)[:, None] - line[None] + 0.5, 0, 1)[..., None]
     closed = layers[0] * (1 - mask) + layers[1] * mask
@@ -183,8 +264,12 @@ def build(name: str, photo: UInt8) -> tuple[UInt8, UInt8, Float64, Float64]:
     size = int(CANVAS * TEXTURE_SCALE)
     # Canvas unit c is texture pixel c * TEXTURE_SCALE.
     texture_affine = affine * TEXTURE_SCALE
-    rgb = cv2.warpAffine(photo, texture_affine, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(matte, texture_affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    rgb = cv2.warpAffine(
+        photo, texture_affine, (size, size), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
+    )
+    alpha = cv2.warpAffine(
+        matte, texture_affine, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     scale = np.sqrt(abs(np.linalg.det(affine[:, :2])))
     canvas = np.hstack([points[:, :2] @ affine[:, :2].T + affine[:, 2], points[:, 2:] * scale])
     closed, moved, seam = close_mouth(rgb, canvas * TEXTURE_SCALE, name)
@@ -201,7 +286,9 @@ def calm(rgb: UInt8, chroma: float, contrast: float) -> UInt8:
     return np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def swap(base: UInt8, base_points: Float64, donor: UInt8, donor_points: Float64, forehead: float, spread: float) -> tuple[UInt8, Float64]:
+def swap(
+    base: UInt8, base_points: Float64, donor: UInt8, donor_points: Float64, forehead: float, spread: float
+) -> tuple[UInt8, Float64]:
     """The donor's face in the base's head: RGB at texture resolution, and the landmarks (478, 3) in its pixels.
 
     The donor is warped so that the outlines of the two faces agree, and cloned in by Poisson blending, from `forehead`
@@ -216,7 +303,9 @@ def swap(base: UInt8, base_points: Float64, donor: UInt8, donor_points: Float64,
     back = RBFInterpolator(np.vstack([a, rim]), np.vstack([b - a, rim * 0]), kernel="thin_plate_spline")
     field = back(grid.reshape(-1, 2)).reshape(*grid.shape).astype(np.float32)
     full = cv2.remap(field, xs / step, ys / step, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    warped = cv2.remap(donor, xs + full[..., 0], ys + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(
+        donor, xs + full[..., 0], ys + full[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     forth = RBFInterpolator(np.vstack([b, rim]), np.vstack([a - b, rim * 0]), kernel="thin_plate_spline")
     points = donor_points.copy()
     points[:, :2] += forth(points[:, :2])

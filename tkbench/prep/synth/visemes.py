@@ -96,19 +96,31 @@ def _table() -> dict[str, Viseme]:
     table["i"] = v(vowel["i"], strength=1.0, shape=1.2, ahead=13, behind=14)
     table |= {k: v(t, strength=0.45, ahead=17, behind=17) for k, t in weak_vowel.items()}
     bilabial = (-0.12, 0.0, 0.05, 0.06, 0.0, 0.0, 0.30, 0.10)
-    table |= {k: v(bilabial, strength=0.8, aperture=3.0, shape=0.25, ahead=22, behind=24, closed=True) for k in "pbm"}
+    table |= {
+        k: v(bilabial, strength=0.8, aperture=3.0, shape=0.25, ahead=22, behind=24, closed=True)
+        for k in "pbm"
+    }
     labiodental = (0.13, 0.10, 0.00, 0.10, 0.55, 1.0, 0.95, 0.05)
     table |= {k: v(labiodental, strength=2.2, aperture=2.6, shape=0.35, ahead=18, behind=20) for k in "fv"}
     glide = (0.10, -1.00, 1.00, 0.12, 0.0, 0.0, 0.10, 0.05)
     table |= {k: v(glide, strength=1.2, aperture=1.8, shape=2.2, ahead=11, behind=15) for k in "wʍ"}
-    table |= {k: v((0.26, -0.55, 0.60, 0.18, 0.05, 0.0, 0.50, 0.25), strength=0.8, shape=1.1, ahead=12, behind=15) for k in "ɹr"}
+    table |= {
+        k: v((0.26, -0.55, 0.60, 0.18, 0.05, 0.0, 0.50, 0.25), strength=0.8, shape=1.1, ahead=12, behind=15)
+        for k in "ɹr"
+    }
     hush = (0.30, -0.55, 0.75, 0.10, 0.40, 0.0, 1.00, 0.10)
     table |= {k: v(hush, strength=1.1, aperture=1.3, shape=1.4, ahead=13, behind=16) for k in "ʃʒ"}
-    table |= {k: v((0.22, 0.35, 0.00, 0.05, 0.25, 0.0, 1.00, 0.10), strength=1.2, aperture=1.2, shape=0.4) for k in "sz"}
+    table |= {
+        k: v((0.22, 0.35, 0.00, 0.05, 0.25, 0.0, 1.00, 0.10), strength=1.2, aperture=1.2, shape=0.4)
+        for k in "sz"
+    }
     dental = (0.26, 0.12, 0.00, 0.16, 0.15, 0.0, 0.70, 0.55)
     table |= {k: v(dental, strength=0.6, aperture=0.55, shape=0.12) for k in "tdnɾ"}
     table["l"] = v((0.36, 0.10, 0.00, 0.30, 0.15, 0.0, 0.50, 0.95), strength=0.8, aperture=0.5, shape=0.12)
-    table |= {k: v((0.34, 0.10, 0.00, 0.20, 0.20, 0.0, 0.80, 1.00), strength=1.4, aperture=1.2, shape=0.2) for k in "θð"}
+    table |= {
+        k: v((0.34, 0.10, 0.00, 0.20, 0.20, 0.0, 0.80, 1.00), strength=1.4, aperture=1.2, shape=0.2)
+        for k in "θð"
+    }
     back = (0.30, 0.00, 0.00, 0.26, 0.10, 0.0, 0.50, 0.05)
     table |= {k: v(back, strength=0.5, aperture=0.4, shape=0.08) for k in "kɡgŋxɫ"}
     table["j"] = v((0.26, 0.65, 0.00, 0.14, 0.20, 0.0, 0.80, 0.30), strength=0.7, aperture=0.8, shape=0.7)
