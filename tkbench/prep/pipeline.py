@@ -6,6 +6,7 @@ to a file, and so do sound and landmarks until the clip's length is known.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
 from collections import defaultdict
@@ -51,8 +52,8 @@ class _Scene:
     kind: str
     cut: Cut
     face: track.Choice | None
-    looks: int
-    """Pictures that it took."""
+    dense: bool
+    """Every part of the clip was looked at."""
 
 
 @dataclass(slots=True)
@@ -198,7 +199,8 @@ def look_at(path: str, facts: MediaFacts, settings: Settings, *, dense: bool = F
 
     A small picture is its own canvas; whether a face is in it is then for the tracker to say.
     """
-    looks = _detect_all(path, facts, limit=48 if dense else LOOKS, dense=dense)
+    few = min(LOOKS, max(2, round(facts.duration / 2) + 1))
+    looks = _detect_all(path, facts, limit=48 if dense else few, dense=dense)
     face = track.choose_face(looks, facts.width, facts.height)
     canvas = track.canvas_of(facts.width, facts.height, face, settings.max_side)
     if canvas is None and not dense:
@@ -206,7 +208,7 @@ def look_at(path: str, facts: MediaFacts, settings: Settings, *, dense: bool = F
     if canvas is None:
         raise BadMedia(Reason.NO_FACE, f"no face in {len(looks)} pictures from all over the clip")
     kind, cut = canvas
-    return _Scene(kind, cut, face, len(looks))
+    return _Scene(kind, cut, face, dense)
 
 
 def _detect_all(path: str, facts: MediaFacts, *, limit: int, dense: bool) -> list[Array]:
@@ -263,7 +265,7 @@ def _pass(
     follower = Follower(scene, settings)
     blank = np.zeros((N_LANDMARKS, 2), np.float32).tobytes()
     clock = time.perf_counter
-    with points.open("wb") as file:
+    with points.open("wb") as file, _rare_collections():
         begin = clock()
         for planes in stream:
             decoded = clock()
@@ -277,6 +279,19 @@ def _pass(
     return follower.finish(facts, said)
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector come rarely: every packet counts as a new object, and none of them is a
+    cycle.
+    """
+    kept = gc.get_threshold()
+    gc.set_threshold(100_000, *kept[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*kept)
+
+
 class Follower:
     """Follows the chosen face through the pictures of a canvas, one by one."""
 
@@ -286,6 +301,7 @@ class Follower:
         self._cv2 = cv2
         self._scene, self._settings = scene, settings
         self._window = track.window_of(scene.face, scene.cut)
+        self._half = track.halvings(scene.face, scene.cut)
         self._mesh = shared_mesh()
         self._mesh.restart()
         self._cuts = track.CutDetector()
@@ -293,6 +309,10 @@ class Follower:
         self._counts: list[int] = []
         self._heights: list[float] = []
         self._left = 0
+        width, height = scene.cut.out_width >> self._half, scene.cut.out_height >> self._half
+        self._small = np.empty((height * 3 // 2, width), np.uint8)
+        self._picture = np.empty((height, width, 3), np.uint8)
+        self._rim = np.array([scene.cut.out_width, scene.cut.out_height], np.float32) - np.float32(0.5)
         self.found: list[bool] = []
         self.starts: list[bool] = []
 
@@ -301,47 +321,71 @@ class Follower:
         None.
         """
         cv2, index = self._cv2, len(self.found)
-        height = planes.shape[0] * 2 // 3
-        cells = cv2.resize(planes[:height], (32, 32), interpolation=cv2.INTER_AREA)
+        if self._half:
+            planes = self._halve(planes)
+        cells = cv2.resize(planes[: len(planes) * 2 // 3], (32, 32), interpolation=cv2.INTER_AREA)
         start = self._cuts.is_cut(cells)
         if start:
             self._mesh.restart()
             self._last = None
-        picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420)
+        # Tracking only: the colours that scores see are made by `media.read_video`.
+        picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420, dst=self._picture)
         landmarks = self._track(picture)
         if index % self._settings.check_every == 0:
             landmarks = self._check(picture, landmarks)
+        box = None
         if landmarks is not None:
-            if self._last is not None and track.jumped(self._last, landmarks):
+            box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+            if self._is_outside(landmarks, box):
+                landmarks = None
+        if landmarks is not None and box is not None:
+            if self._last is not None and track.jumped(self._last, box):
                 start = True
-            self._last = landmarks
-            self._heights.append(float(np.ptp(landmarks[:, 1])))
+            self._last = box
+            self._heights.append(float(box[3] - box[1]))
         self.found.append(landmarks is not None)
         self.starts.append(start)
         return landmarks
 
+    def _halve(self, planes: UInt8) -> UInt8:
+        """Brightness and both colour planes by 2 x 2 means."""
+        cv2 = self._cv2
+        h, w = self._picture.shape[:2]
+        cv2.resize(planes[: 2 * h], (w, h), dst=self._small[:h], interpolation=cv2.INTER_AREA)
+        colour = planes[2 * h :].reshape(2, h, w)
+        for source, target in zip(colour, self._small[h:].reshape(2, h // 2, w // 2), strict=True):
+            cv2.resize(source, (w // 2, h // 2), dst=target, interpolation=cv2.INTER_AREA)
+        return self._small
+
     def _track(self, picture: UInt8) -> Array | None:
+        """Landmarks on the canvas; the picture may be half of it."""
+        scale = 1 << self._half
         if self._window is None:
             landmarks = self._mesh.track(picture)
+            origin = (0, 0)
         else:
-            x0, y0, x1, y1 = self._window
+            x0, y0, x1, y1 = (side // scale for side in self._window)
             landmarks = self._mesh.track(np.ascontiguousarray(picture[y0:y1, x0:x1]))
-            if landmarks is not None:
-                landmarks += np.array([x0, y0], np.float32)
-        if landmarks is None:
-            return None
-        height, width = picture.shape[:2]
-        low, high = landmarks.min(axis=0), landmarks.max(axis=0)
-        outside = (landmarks < -0.5) | (landmarks > np.array([width, height], np.float32) - 0.5)
-        share = float(outside.any(axis=1).mean())
-        if share > 0.02 and self._scene.kind == "head":
+            origin = (x0, y0)
+        if landmarks is None or (scale == 1 and origin == (0, 0)):
+            return landmarks
+        # Pixel x of the half picture has its centre at 2 x + 0.5.
+        return (landmarks + np.array(origin, np.float32)) * np.float32(scale) + np.float32((scale - 1) / 2)
+
+    def _is_outside(self, landmarks: Array, box: Array) -> bool:
+        """True for a face of which a quarter lies outside the canvas, or that has no size."""
+        if min(box[2] - box[0], box[3] - box[1]) < 4:
+            return True
+        if box[0] >= -0.5 and box[1] >= -0.5 and box[2] <= self._rim[0] and box[3] <= self._rim[1]:
+            return False
+        share = float(((landmarks < -0.5) | (landmarks > self._rim)).any(axis=1).mean())
+        if share > 0.02:
             self._left += 1
-        # A face that is a quarter outside, or has no size, is not one that anything can be measured on.
-        return None if share > 0.25 or float((high - low).min()) < 4 else landmarks
+        return share > 0.25
 
     def _check(self, picture: UInt8, landmarks: Array | None) -> Array | None:
         """Count the faces, and let go of a track that lies on none of them."""
-        boxes = shared_detector(False).detect(picture)
+        boxes = shared_detector(False).detect(picture)[:, :4] * np.float32(1 << self._half)
         self._counts.append(len(boxes))
         if landmarks is None or not len(boxes):
             return landmarks
@@ -365,7 +409,7 @@ class Follower:
             frames=len(self.found),
             heights=float(np.median(self._heights)) if self._heights else 0.0,
             n_faces=max(seen, track.count_faces(self._counts)),
-            left=movable and scene.looks <= LOOKS and self._left > 0,
+            left=movable and not scene.dense and self._left > 0,
             said=said,
         )
 
