@@ -60,7 +60,7 @@ class Recipe:
     warmup: int = 100
     weight_decay: float = 1e-3
     temperature: float = 0.07
-    noisy_copies: int = 4
+    copies: int = 4
     val_every: int = 500
 
 
@@ -73,7 +73,7 @@ class TrainClip:
     crops: UInt8
     """(T, M, M, 3) RGB: the network's input with MARGIN pixels around it."""
     cepstra: tuple[Float32, ...]
-    """Each (4 T - 1, 13): the voice as it is, then with noise under it."""
+    """Each (4 T - 1, 13): the voice as it is, then its changed copies."""
 
 
 @dataclass(slots=True)
@@ -179,8 +179,8 @@ def cut_clips(samples: Iterator[Sample], recipe: Recipe, cache: Path) -> dict[st
         mapped = np.load(path, mmap_mode="r")
         # The copies depend on the clip's key, not on its place among others.
         rng = np.random.default_rng([recipe.seed, *sample.key.encode()])
-        copies = recipe.noisy_copies if sample.split == "train" else 0
-        cepstra = cepstra_of(sample.audio, rng, copies)
+        copies = recipe.copies if sample.split == "train" else 0
+        cepstra = voices_of(sample.audio, rng, copies, recipe.augment.throat)
         clip = TrainClip(sample.key, sample.speaker or sample.key, mapped, cepstra)
         parts[sample.split].append(clip)
     return parts
@@ -198,15 +198,17 @@ def wide_crops(sample: Sample, spec: SyncNetSpec) -> UInt8:
     )
 
 
-def cepstra_of(audio: Float32, rng: np.random.Generator, copies: int) -> tuple[Float32, ...]:
-    """The MFCC of a voice, and of `copies` noisy versions of it."""
-    from tkbench.metrics.augment import noisy
+def voices_of(audio: Float32, rng: np.random.Generator, copies: int, throat: float) -> tuple[Float32, ...]:
+    """The MFCC of a voice, and of `copies` changed versions: other throats, rooms, noise."""
+    from tkbench.metrics.augment import noisy, other_throat
     from tkbench.metrics.mfcc import mfcc, to_pcm16
 
     # Its own sound backwards, a third of a clip away, stands for another speaker in the room.
     other = np.ascontiguousarray(np.roll(audio[::-1], len(audio) // 3))
-    voices = [audio, *(noisy(audio, other, rng) for _ in range(copies))]
-    return tuple(mfcc(to_pcm16(voice)).astype(np.float32) for voice in voices)
+    versions = [mfcc(to_pcm16(audio))]
+    for _ in range(copies):
+        versions.append(other_throat(noisy(audio, other, rng), rng.uniform(1 - throat, 1 + throat)))
+    return tuple(version.astype(np.float32) for version in versions)
 
 
 def train_on(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from tkbench.metrics.mfcc import PREEMPHASIS, STEP, WINDOW, cepstra_of, n_windows, to_pcm16
 from tkbench.types import Array, Float32, Float64, UInt8
 
 
@@ -36,6 +37,8 @@ class Augment:
     p_noise: float = 0.3
     p_jpeg: float = 0.3
     p_cutout: float = 0.3
+    throat: float = 0.2
+    """Pitch and formants are moved by a factor from 1 - throat to 1 + throat in the copies of a voice."""
     loudness: float = 3.0
     """Standard deviation of the log energy that is added."""
     tone: float = 8.0
@@ -69,19 +72,20 @@ def _to_channels(crops: UInt8, rng: np.random.Generator, settings: Augment, chan
 
 
 def _move(picture: UInt8, rng: np.random.Generator, settings: Augment, size: int) -> UInt8:
-    """Zoom, turn, shift and mirror, with a tremble from frame to frame; cut to size."""
+    """Zoom, turn, shift, squeeze and mirror, with a tremble from frame to frame; cut to size."""
     n, side = picture.shape[:2]
     turn = np.deg2rad(settings.turn * rng.normal())
     zoom = 1 + rng.uniform(-settings.scale, settings.scale)
-    mirror = rng.choice([-1.0, 1.0])
+    # A mirror, another breadth, a slant: what a turned or tilted head does to first order.
+    shape = np.array([[rng.choice([-1.0, 1.0]) * rng.uniform(0.88, 1.06), 0.06 * rng.normal()], [0, 1]])
+    spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     place = rng.uniform(-settings.shift, settings.shift, 2)
     tremble = _walk(rng, n, 3) * settings.jitter * rng.uniform(0, 1)
     out = np.empty((n, size, size, picture.shape[3]), np.uint8)
     middle, target = (side - 1) / 2, (size - 1) / 2
     for frame, (dx, dy, dz), target_frame in zip(picture, tremble, out, strict=True):
         s = zoom * (1 + 0.01 * dz)
-        linear = s * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        linear[0] *= mirror
+        linear = s * spin @ shape
         offset = target + place + (dx, dy) - linear @ (middle, middle)
         moved = cv2.warpAffine(
             frame, np.column_stack([linear, offset]), (size, size), borderMode=cv2.BORDER_REPLICATE
@@ -157,17 +161,44 @@ def voice_colour(rng: np.random.Generator, settings: Augment, count: int = 13) -
 
 
 def noisy(audio: Float32, other: Float32, rng: np.random.Generator) -> Float32:
-    """`audio` with hiss, hum or another voice under it, 3 to 30 dB below; (S,) float32."""
-    kind = rng.integers(3)
-    if kind == 0:
-        spectrum = np.fft.rfft(rng.normal(size=len(audio)))
-        spectrum /= np.maximum(1, np.arange(len(spectrum))) ** rng.uniform(0, 1)
-        under: Array = np.fft.irfft(spectrum, len(audio))
-    elif kind == 1:
-        under = np.roll(np.resize(other, len(audio)), int(rng.integers(len(audio))))
+    """`audio` in a room, with hiss or another voice under it, 3 to 30 dB below; (S,) float32."""
+    sound = audio.astype(np.float64)
+    if rng.random() < 0.5:
+        sound = in_a_room(sound, rng)
+    if rng.random() < 0.3:
+        under: Array = np.roll(np.resize(other, len(audio)), int(rng.integers(len(audio)))).astype(np.float64)
     else:
-        under = rng.normal(size=len(audio))
-    power = float(np.mean(np.square(audio, dtype=np.float64)))
-    floor = float(np.mean(np.square(under, dtype=np.float64)))
-    gain = np.sqrt(power / max(floor, 1e-12) / 10 ** (rng.uniform(3, 30) / 10))
-    return np.clip(audio + gain * under, -1, 1).astype(np.float32)
+        spectrum = np.fft.rfft(rng.normal(size=len(audio)))
+        spectrum /= np.maximum(1, np.arange(len(spectrum))) ** rng.uniform(0, 1)  # white to pink and below
+        under = np.fft.irfft(spectrum, len(audio))
+    gain = np.sqrt(np.mean(sound**2) / max(float(np.mean(under**2)), 1e-12) / 10 ** (rng.uniform(3, 30) / 10))
+    return np.clip(sound + gain * under, -1, 1).astype(np.float32)
+
+
+def in_a_room(sound: Float64, rng: np.random.Generator) -> Float64:
+    """`sound` with an echo that dies away by 60 dB in 0.1 to 0.6 s; the direct sound stays in its place."""
+    rate = 16_000
+    seconds = rng.uniform(0.1, 0.6)
+    t = np.arange(int(seconds * rate)) / rate
+    tail = rng.normal(size=len(t)) * 10 ** (-3 * t / seconds)
+    tail *= rng.uniform(0.2, 1.0) / np.sqrt(np.sum(tail**2))
+    tail[0] = 1.0
+    size = len(sound) + len(tail) - 1
+    return np.fft.irfft(np.fft.rfft(sound, size) * np.fft.rfft(tail, size), size)[: len(sound)]
+
+
+def other_throat(audio: Float32, factor: float) -> Float64:
+    """(4 T - 1, 13) MFCC of a voice whose pitch and formants are `factor` times as high, at the same times.
+
+    Each analysis window is read `factor` times faster about its own middle.
+
+    >>> from tkbench.metrics.mfcc import mfcc, to_pcm16
+    >>> hum = (0.3 * np.sin(np.arange(6400) / 9)).astype(np.float32)
+    >>> bool(np.abs(other_throat(hum, 1.0) - mfcc(to_pcm16(hum)))[2:-2].max() < 0.05)
+    True
+    """
+    pcm = to_pcm16(audio).astype(np.float64)
+    starts = np.arange(n_windows(len(pcm)))[:, None] * STEP
+    offsets = (WINDOW - 1) / 2 + factor * (np.arange(-1, WINDOW) - (WINDOW - 1) / 2)
+    read = np.interp(starts + offsets, np.arange(len(pcm)), pcm, left=0, right=0)
+    return cepstra_of(read[:, 1:] - PREEMPHASIS * read[:, :-1])

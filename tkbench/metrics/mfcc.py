@@ -90,7 +90,11 @@ def mfcc(pcm: Array) -> Float64:
     signal[1:] -= PREEMPHASIS * pcm[:-1]
     count = n_windows(len(signal))
     signal = np.pad(signal, (0, (count - 1) * STEP + WINDOW - len(signal)))
-    windows = np.lib.stride_tricks.sliding_window_view(signal, WINDOW)[::STEP]
+    return cepstra_of(np.lib.stride_tricks.sliding_window_view(signal, WINDOW)[::STEP])
+
+
+def cepstra_of(windows: Float64) -> Float64:
+    """(F, 400) pre-emphasised windows -> (F, 13) cepstra."""
     spectrum = np.fft.rfft(windows, N_FFT)
     power = (spectrum.real**2 + spectrum.imag**2) / N_FFT
     filters = power @ _filterbank()
