@@ -9,6 +9,7 @@ Lengths are in `w`, half the width of the mouth at rest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +20,8 @@ MAX_GAP = 0.90
 """Distance of the lips at aperture 1, in w."""
 
 
-def smoothstep(low: float, high: float, x: Array) -> Array:
-    """0 below `low`, 1 above `high`, smooth between (also with low > high)."""
+def smoothstep(low: Any, high: Any, x: Any) -> Any:
+    """0 below `low`, 1 above `high`, smooth between (also with low > high); for numbers and arrays."""
     t = np.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3 - 2 * t)
 

@@ -85,6 +85,7 @@ class Renderer:
                 (mesh.RIGHT_EYE_UPPER, mesh.RIGHT_EYE_LOWER),
             )
         ]
+        self.lid_colours = [self._lid_colour(lower) for _, lower in self.lids]
 
     def _lid(self, upper: list[int], lower: list[int]) -> tuple[Float32, Float32]:
         lm = self.head.landmarks
@@ -104,11 +105,22 @@ class Renderer:
         # Not a BLAS product: its rounding may depend on the number of threads.
         return self.points + cv2.transform(self.moves, np.array(rows, np.float32).T)
 
-    def _blink(self, q: Float32, closed: float) -> Float32:
-        """Draw the upper lids down over the eyes, in place; returns the shade (size, size, 1) of lids and lashes."""
-        shade = np.ones((*q.shape[:2], 1), np.float32)
+    def _lid_colour(self, lower: Float32) -> Float32:
+        """Skin just below an eye, (3,) RGB: lids have nearly the same colour, and no lashes or frames lie there."""
+        at = (lower[2:-2] + np.array([0.0, 4.5], np.float32)) * np.float32(mesh.TEXTURE_SCALE)
+        skin = cv2.remap(self.head.texture, at[None], None, cv2.INTER_LINEAR)[0]
+        return np.median(skin, axis=0).astype(np.float32)
+
+    def _blink(self, q: Float32, closed: float) -> tuple[Float32, Float32]:
+        """Draw the upper lids down over the eyes, in place.
+
+        Returns what is painted over them afterwards, at each pixel: colour (size, size, 3) and opacity
+        (size, size, 1), skin first and lashes in it.
+        """
+        colour = np.zeros((*q.shape[:2], 3), np.float32)
+        opacity = np.zeros((*q.shape[:2], 1), np.float32)
         room = 2.6 if self.head.glasses else 3.8  # skin above the lashes, clear of brows and frames
-        for upper, lower in self.lids:
+        for (upper, lower), skin in zip(self.lids, self.lid_colours, strict=True):
             left, right, level = upper[0, 0], upper[-1, 0], upper[4, 1]
             r, c = _span(q, (left, level - 16, right, level + 16))
             x, y = q[r, c, 0], q[r, c, 1]
@@ -119,14 +131,17 @@ class Renderer:
             edge = lid + closed * (floor - lid)
             top = lid - room
             t = np.clip((y - top) / np.maximum(edge - top, 1e-3), 0, 1)
-            # The skin between brow and lashes is drawn out; the lashes themselves are darkened in below.
             stretched = top + t * (room - 0.45 * room * smoothstep(0.0, 0.5, edge - lid))
             q[r, c, 1] = np.where((t > 0) & (t < 1) & (eye > 0), stretched, y)
-            lash = np.exp(-(((y - edge) / 1.2) ** 2)) * smoothstep(0.1, 0.6, closed * np.ones_like(x)) * eye
-            corner = smoothstep(0.0, 2.5, floor - lid)
-            fold = np.exp(-(((y - lid + 1.0) / 1.0) ** 2)) * closed * eye * 0.18
-            shade[r, c, 0] *= 1 - 0.38 * lash * (0.35 + 0.65 * corner) - fold
-        return shade
+            open_part = smoothstep(0.0, 2.5, floor - lid)
+            cover = smoothstep(lid - 1.5, lid + 0.8, y) * smoothstep(edge + 0.5, edge - 0.5, y) * open_part * eye
+            lash = np.exp(-(((y - edge) / 1.1) ** 2)) * smoothstep(0.1, 0.6, closed * np.ones_like(x)) * eye
+            # A lid is a ball: lighter in the middle of its height, darker under the brow.
+            tone = 0.86 + 0.10 * smoothstep(0.0, 0.6, t) - 0.58 * lash
+            paint = np.maximum(0.8 * cover, 0.85 * lash * open_part)
+            colour[r, c] = np.where(paint[..., None] > 0.01, skin * tone[..., None], colour[r, c])
+            opacity[r, c, 0] = np.maximum(opacity[r, c, 0], paint)
+        return colour, opacity
 
     def __call__(self, pose: Pose, motion: Motion) -> Float32:
         """One frame, (size, size, 3) float32 RGB 0-255, before camera effects."""
@@ -140,7 +155,7 @@ class Renderer:
         up = layer_map(
             np.ascontiguousarray(part[:upper_rows]), self.fields.upper, pose.coefficients, (x0, y0)
         )
-        shade = self._blink(q, motion.blink) if motion.blink > 0.02 else None
+        lids = self._blink(q, motion.blink) if motion.blink > 0.02 else None
         rest = low.copy()
         above = part[:upper_rows, :, 1] <= self._seam_at(part[:upper_rows, :, 0])
         rest[:upper_rows][above] = up[above]
@@ -149,8 +164,8 @@ class Renderer:
         picture = cv2.remap(self.texture, q, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture = picture.astype(np.float32)
         rgb, alpha = picture[..., :3], picture[..., 3:] * np.float32(1 / 255)
-        if shade is not None:
-            rgb *= shade
+        if lids is not None:
+            rgb += lids[1] * (lids[0] - rgb)
         self._mouth(rgb[r, c], part[:upper_rows], low[:upper_rows], up, pose)
         return self.background + alpha * (rgb - self.background)
 
