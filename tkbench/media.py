@@ -169,7 +169,7 @@ def _facts(box: Any, file: Path) -> MediaFacts:
         raise BadMedia(
             Reason.NO_VIDEO if not packets else Reason.DECODE_ERROR, "the video stream holds no picture"
         )
-    _check_length(box, video, packets, times)
+    _check_length(box, file, video, packets, times)
     context = video.codec_context
     # Packets come in decoding order, and stamps may be missing or double in old containers; B-pictures sort.
     stamps = np.unique(np.asarray(times))
@@ -205,7 +205,7 @@ def _facts(box: Any, file: Path) -> MediaFacts:
     )
 
 
-def _check_length(box: Any, video: Any, packets: int, times: Sequence[float]) -> None:
+def _check_length(box: Any, file: Path, video: Any, packets: int, times: Sequence[float]) -> None:
     """Refuse a file whose header promises clearly more than its packets hold."""
     promised = video.frames or 0
     if promised - packets > max(2, promised // 100):
@@ -214,6 +214,23 @@ def _check_length(box: Any, video: Any, packets: int, times: Sequence[float]) ->
         told, there = box.duration / 1e6, max(times) - min(times)
         if told - there > max(1.0, 0.1 * told):
             raise BadMedia(Reason.TRUNCATED, f"{there:.1f} s of the {told:.1f} s that the header tells")
+    if box.format.name == "mpeg":
+        _check_last_packet(file)
+
+
+def _check_last_packet(file: Path) -> None:
+    """Refuse an MPEG program stream that ends inside a packet; it has no header that counts pictures."""
+    with file.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        start = stream.seek(max(0, size - (1 << 17)))
+        tail = stream.read()
+    # Start codes of packets; those inside a picture are below 0xB9. Two bytes of length follow.
+    packets = [found.start() for found in re.finditer(rb"\x00\x00\x01[\xbd-\xef]", tail)]
+    if packets and packets[-1] + 6 <= len(tail):
+        length = int.from_bytes(tail[packets[-1] + 4 : packets[-1] + 6], "big")
+        lacking = start + packets[-1] + 6 + length - size
+        if lacking > 0:
+            raise BadMedia(Reason.TRUNCATED, f"the last packet lacks {lacking} of its {length} bytes")
 
 
 # -- reading -------------------------------------------------------------------------------------------------

@@ -304,8 +304,7 @@ class Follower:
         self._half = track.halvings(scene.face, scene.cut)
         self._mesh = shared_mesh()
         self._mesh.restart()
-        self._cuts = track.CutDetector()
-        self._last: Array | None = None
+        self._cuts, self._jumps = track.CutDetector(), track.JumpDetector()
         self._counts: list[int] = []
         self._heights: list[float] = []
         self._left = 0
@@ -327,7 +326,7 @@ class Follower:
         start = self._cuts.is_cut(cells)
         if start:
             self._mesh.restart()
-            self._last = None
+            self._jumps.forget()
         # Tracking only: the colours that scores see are made by `media.read_video`.
         picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420, dst=self._picture)
         landmarks = self._track(picture)
@@ -339,9 +338,7 @@ class Follower:
             if self._is_outside(landmarks, box):
                 landmarks = None
         if landmarks is not None and box is not None:
-            if self._last is not None and track.jumped(self._last, box):
-                start = True
-            self._last = box
+            start = self._jumps.is_jump(box) or start
             self._heights.append(float(box[3] - box[1]))
         self.found.append(landmarks is not None)
         self.starts.append(start)

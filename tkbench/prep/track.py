@@ -173,35 +173,60 @@ def halvings(face: Choice | None, cut: Cut) -> int:
 class CutDetector:
     """Tells whether a picture begins a new shot, from the brightness of 32 x 32 cells.
 
-    A cut changes most cells at once, by much more than the motion of the last pictures did.
+    Across a cut the two pictures have nothing in common: their correlation is near 0. Motion keeps most of
+    it, however fast: over 5,000 frames of real talking heads the lowest was 0.44 without a cut (a singer's
+    arms), and the highest 0.26 with one.
     """
 
-    def __init__(self, *, floor: float = 14.0, ratio: float = 4.0, memory: int = 8) -> None:
-        self._floor, self._ratio, self._memory = floor, ratio, memory
+    def __init__(self, *, below: float = 0.35, floor: float = 4.0) -> None:
+        self._below, self._floor = below, floor
         self._last: Float32 | None = None
-        self._steps: list[float] = []
 
     def is_cut(self, cells: Array) -> bool:
         """cells: (32, 32) mean brightness 0-255 of the next picture."""
         now = cells.astype(np.float32)
+        # Without its mean, so that a flash or a fade of the whole picture is no cut.
+        now -= now.mean()
         last, self._last = self._last, now
         if last is None:
             return False
-        # The mean brightness may flicker or fade without a cut: compare pictures of equal mean.
-        change = float(np.abs((now - now.mean()) - (last - last.mean())).mean())
-        usual = float(np.median(self._steps)) if self._steps else 0.0
-        cut = change > self._floor and change > self._ratio * usual
-        self._steps = [] if cut else [*self._steps[1 - self._memory :], change]
-        return cut
+        if float(np.abs(now - last).mean()) < self._floor:
+            return False  # two nearly flat pictures: their correlation is noise
+        both = float((now * last).sum())
+        return both < self._below * float((now * now).sum() * (last * last).sum()) ** 0.5
 
 
-def jumped(before: Array, after: Array) -> bool:
-    """True where two boxes (x0, y0, x1, y1) of neighbouring frames cannot be one moving face: a cut."""
-    (a0, b0, a1, b1), (c0, d0, c1, d1) = before.tolist(), after.tolist()
-    side = max(a1 - a0, b1 - b0, 1e-6)
-    grown = max(c1 - c0, d1 - d0) / side
-    shift = ((c0 + c1 - a0 - a1) ** 2 + (d0 + d1 - b0 - b1) ** 2) ** 0.5 / 2
-    return shift > 0.4 * side or not 0.6 < grown < 1.67
+class JumpDetector:
+    """Tells whether the box of a face jumped, as it does at a cut between two similar pictures.
+
+    A box that moves by 0.4 of its side, or changes size by two thirds, in 40 ms is not one moving face. Half
+    of that is a jump if it is also six times what the face did just before.
+    """
+
+    def __init__(self) -> None:
+        self._last: list[float] | None = None
+        self._steps: list[float] = []
+
+    def forget(self) -> None:
+        """A new shot began."""
+        self._last, self._steps = None, []
+
+    def is_jump(self, box: Array) -> bool:
+        """box: (4,) x0, y0, x1, y1 of the landmarks in the next picture that shows the face."""
+        now = [float(value) for value in box]
+        last, self._last = self._last, now
+        if last is None:
+            return False
+        (a0, b0, a1, b1), (c0, d0, c1, d1) = last, now
+        side = max(a1 - a0, b1 - b0, 1e-6)
+        grown = max(c1 - c0, d1 - d0) / side
+        shift = ((c0 + c1 - a0 - a1) ** 2 + (d0 + d1 - b0 - b1) ** 2) ** 0.5 / (2 * side)
+        step = max(shift, abs(grown - 1) / 2)
+        usual = sorted(self._steps)[len(self._steps) // 2] if len(self._steps) >= 4 else None
+        jump = shift > 0.4 or not 0.6 < grown < 1.67
+        jump = jump or (usual is not None and step > 0.2 and step > 6 * usual)
+        self._steps = [] if jump else [*self._steps[-8:], step]
+        return jump
 
 
 def runs(
