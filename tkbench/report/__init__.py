@@ -5,8 +5,8 @@
     figures.py    numbers -> coordinates of the two drawings
     glossary.py   what each metric means and how to read it
 
-The file needs nothing but itself: styles, script and videos are inside, and its content policy forbids any request.
-The same bundles give the same bytes.
+The file needs nothing but itself: styles, script and videos are inside, and its content policy forbids any
+request. The same bundles give the same bytes.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LETTER = 6.6
+LETTER = 7.1
 """Mean advance of a letter at the 12 px of the labels, in the widest of the usual system fonts."""
 COLOURS = 6
 """Colours in the style sheet; after them the dashes change."""
@@ -68,7 +68,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A row of the interval figure; nan bounds mean no interval, and a nan or infinite value stands as text."""
+    """A row of the interval figure; nan bounds: no interval; a nan or infinite value stands as text."""
 
     name: str
     style: str
@@ -113,7 +113,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers inside [low, high], about `count` of them.
 
     >>> nice_ticks(0.3, 9.8)
-    [2.0, 4.0, 6.0, 8.0]
+    [2, 4, 6, 8]
     """
     if not high > low:
         return [low]
@@ -138,7 +138,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     >>> spread([10, 11, 50], 10, 0, 55)
     [10.0, 20.0, 50.0]
     >>> spread([50, 52], 10, 0, 55)
-    [45.0, 55.0]
+    [45, 55]
     """
     order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
     placed = [0.0] * len(wanted)
@@ -210,7 +210,11 @@ def curves(series: Sequence[Series], width: float) -> Curves:
         bottom=bottom,
         zero=x(0),
         x=tuple(
-            Tick(x(s), f"{s:+d}".replace("-", "−") if s else "0", f"{s * 40}".replace("-", "−"))
+            Tick(
+                x(s),
+                f"{s:+d}".replace("-", "−") if s else "0",
+                f"{s * 40}".replace("-", "−") if width > 500 or s % 10 == 0 else "",
+            )
             for s in range(x_low, x_high + 1)
             if s % 5 == 0
         ),
@@ -226,8 +230,8 @@ def forest(marks: Sequence[Mark], width: float, *, reference: float) -> Forest:
     names = [shorten(mark.name, letters) for mark in marks]
     left = 16 + LETTER * max(len(name) for name in names)
     right = width - (132.0 if wide else 52.0)
-    top, row = 8.0, 30.0
-    bottom = top + row * len(marks)
+    top, row = 8.0, max(30.0, min(44.0, 280 / len(marks)))
+    bottom = round(top + row * len(marks), 1)
     finite = [v for m in marks for v in (m.value, m.low, m.high, reference) if math.isfinite(v)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     pad = (high - low) * 0.05 or max(abs(high) * 0.05, 0.5)
@@ -253,7 +257,7 @@ def forest(marks: Sequence[Mark], width: float, *, reference: float) -> Forest:
         reference=x(reference),
         x=tuple(Tick(x(v) or left, text) for v, text in zip(ticks, tick_texts(ticks), strict=True)),
         strips=tuple(
-            Strip(mark, short, top + row * (i + 0.5), x(mark.value), x(mark.low), x(mark.high))
+            Strip(mark, short, round(top + row * (i + 0.5), 1), x(mark.value), x(mark.low), x(mark.high))
             for i, (mark, short) in enumerate(zip(marks, names, strict=True))
         ),
         wide=wide,

@@ -1,4 +1,4 @@
-"""The sentences at the top of a report: who leads, and whether the anchors can be trusted to bracket the table."""
+"""The sentences at the top of a report: who leads, and whether the anchors stand where they should."""
 
 from __future__ import annotations
 
@@ -66,15 +66,18 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
     if not scored:
         found = cell(entries[0], column)
         why = next(iter(found.reasons), "no clip")
-        return f"No model has a score on {column.label} ({why}), so nothing is ranked. {sentence(found.detail)}".strip()
+        words = f"No model has a score on {column.label} ({why}), so nothing is ranked."
+        return f"{words} {sentence(found.detail)}".strip()
     models = [entry for entry in scored if not entry.anchor and entry.rank is not None]
     if not models:
         best = _best(scored, column)
-        words = f"No model is ranked yet: among the reference points, {_name(best)} leads {column.label}"
+        words = f"No model is ranked yet: among the reference points, {_name(best)} leads on {column.label}"
         return f"{words} with {_value(best, column)}."
     best = _best(models, column)
-    words = f"{_name(best)} leads {column.label} with {_value(best, column)}"
     rest = [entry for entry in models if entry is not best]
+    words = f"{_name(best)} leads on {column.label} with {_value(best, column)}"
+    if not rest:
+        words = f"{_name(best)} reaches {_value(best, column)} on {column.label}"
     if rest:
         second = _best(rest, column)
         if _overlap(best, second, column):
@@ -94,9 +97,10 @@ def _anchors(entries: Sequence[Entry], column: Column) -> tuple[str, bool]:
     scored = [entry for entry in entries if entry.anchor and not math.isnan(cell(entry, column).mean)]
     real, shuffled = _named(scored, CEILING), _named(scored, FLOOR)
     if real is None or shuffled is None:
-        missing = " and ".join(name for name in (CEILING, FLOOR) if _named(scored, name) is None)
+        missing = [name for name in (CEILING, FLOOR) if _named(scored, name) is None]
         return (
-            f"Whether the metric can be trusted here is not known: {missing} has no score in this table. "
+            f"Whether the metric can be trusted here is not known: {' and '.join(missing)} "
+            f"{'has' if len(missing) == 1 else 'have'} no score in this table. "
             "Run `tkbench eval --model anchors` on the same data.",
             False,
         )

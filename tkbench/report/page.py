@@ -1,4 +1,4 @@
-"""From bundles to one HTML file: what the page shows is gathered here, how it looks is in tkbench/templates."""
+"""From bundles to one HTML file: what the page shows is gathered here; tkbench/templates say how it looks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ class Line:
     style: str
     coverage: str
     clips: str
+    gap: tuple[int, ...]
+    """Footnotes of the number of clips."""
     notes: tuple[int, ...]
+    """Footnotes of the rank."""
     cells: tuple[Cell, ...]
 
 
@@ -69,6 +72,7 @@ class Player:
     speaker: str
     source: str
     scores: tuple[tuple[str, str], ...]
+    """(what they have in common: a judge or a region, or "", the scores in one line)."""
 
 
 class Footnotes:
@@ -147,12 +151,25 @@ def render(bundles: Sequence[Bundle]) -> str:
 
 
 def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("tkbench", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    made.filters["commands"] = _commands
+    return made
+
+
+def _commands(text: str) -> Markup:
+    """What stands between backticks in a message, as code; all of it escaped."""
+    parts = text.split("`")
+    whole = len(parts) % 2 == 1
+    template = Markup("<kbd>{}</kbd>")
+    return Markup("").join(
+        template.format(part) if whole and i % 2 else part if whole else part + "`" * (i < len(parts) - 1)
+        for i, part in enumerate(parts)
     )
 
 
@@ -174,10 +191,10 @@ def _json(data: Any) -> Markup:
 
 
 def _head(column: Column, rank: Column) -> dict[str, Any]:
-    name, _, rest = column.label.partition(" (")
+    name, rest = _split(column.label)
     return {
         "name": name,
-        "rest": rest.removesuffix(")"),
+        "rest": rest,
         "arrow": leaderboard.ARROWS[column.better],
         "hint": HINTS[column.better],
         "unit": column.unit,
@@ -194,53 +211,67 @@ def _line(
     notes: Footnotes,
 ) -> Line:
     result = entry.result
-    own = (notes.add(f"{result.model} is not ranked: {sentence(entry.note)}"),) if entry.note else ()
     main = result.summary[rank.name]
+    gap = (notes.add(_gap_note(entry, main)),) if main.n and main.n_unscored else ()
     return Line(
         name=result.model,
         summary=str(result.model_card.get("summary", "")),
         rank=entry.rank,
         anchor=entry.anchor,
-        style=figures.style(place),
+        style=_style(entry, place),
         coverage="" if math.isnan(main.coverage) else _percent(main.coverage),
         clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
-        notes=own,
-        cells=tuple(_cell(entry, entries, column, notes) for column in columns),
+        gap=gap,
+        notes=(notes.add(f"{result.model} is not ranked: {entry.note}."),) if entry.note else (),
+        cells=tuple(_cell(entry, entries, column, main, notes) for column in columns),
     )
 
 
+def _style(entry: Entry, place: int) -> str:
+    return "ink" if entry.anchor and entry.result.model == finding.CEILING else figures.style(place)
+
+
 def _percent(share: float) -> str:
-    """Whole percent, but never 100 % for less than all."""
-    return f"{math.floor(share * 100)} %"
+    """Whole percent, but never 100% for less than all."""
+    return "99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
-def _cell(entry: Entry, entries: Sequence[Entry], column: Column, notes: Footnotes) -> Cell:
+def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary, notes: Footnotes) -> Cell:
     summary = entry.result.summary[column.name]
-    reason = "" if summary.n else ", ".join(summary.reasons) or summary.note or "no clip"
+    # The same clips missing as in the ranking metric is said once, beside the number of clips.
+    own_gap = bool(summary.n and summary.n_unscored) and summary.reasons != main.reasons
     marks = []
-    if summary.n_unscored:
-        marks.append(notes.add(_unscored_note(entry, column, summary)))
+    reasons = ""
+    if not summary.n:
+        # Clips that no metric could score explain nothing about this one.
+        own = Counter({name: n for name, n in summary.reasons.items() if main.reasons.get(name) != n})
+        reasons = ", ".join(name for name, _ in (own or Counter(summary.reasons)).most_common())
+        reasons = reasons or summary.note or "no clip"
+        todo = sentence(summary.detail)
+        marks.append(notes.add(f"{column.label} is unscored ({reasons}). {todo}".strip()))
+    elif own_gap:
+        marks.append(notes.add(_gap_note(entry, summary, column)))
     if summary.n and math.isnan(summary.low) and summary.note:
         marks.append(notes.add(sentence(summary.note)))
     return Cell(
-        text="" if reason else number(summary.mean, column),
+        text="" if reasons else number(summary.mean, column),
         interval=interval(summary, column),
-        n=f"n = {summary.n:,}" if summary.n and summary.n_unscored else "",
-        reason=reason,
+        n=f"n = {summary.n:,}" if own_gap else "",
+        reason=reasons,
         best=_is_best(entry, entries, column),
         notes=tuple(marks),
     )
 
 
-def _unscored_note(entry: Entry, column: Column, summary: Summary) -> str:
+def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> str:
+    """What is missing from a mean, how often and why; `column` where it is not so of all columns."""
     reasons = Counter(summary.reasons).most_common()
-    todo = sentence(summary.detail)
-    if not summary.n:
-        return f"{column.label} is unscored ({', '.join(name for name, _ in reasons)}). {todo}".strip()
     counts = ", ".join(f"{count:,} {name}" for name, count in reasons)
-    what = f"{entry.result.model}, {column.label}: {summary.n_unscored:,} of {summary.n + summary.n_unscored:,} clips"
-    most = "Most frequent: " if len(reasons) > 1 and todo else ""
-    return f"{what} have no score and are not in the mean ({counts}). {most}{todo}".strip()
+    who = entry.result.model + (f", {column.label}" if column else "")
+    clips = f"{summary.n_unscored:,} of {summary.n + summary.n_unscored:,} clips"
+    first = "The most frequent: " if len(reasons) > 1 and summary.detail else "For example: "
+    what = f" {first}{summary.detail.rstrip('.')}." if summary.detail else ""
+    return f"{who}: {clips} have no score and are not in the mean ({counts}).{what}"
 
 
 def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
@@ -265,7 +296,7 @@ def _forest(entries: Sequence[Entry], rank: Column, width: float) -> figures.For
         marks.append(
             figures.Mark(
                 name=entry.result.model,
-                style=figures.style(place),
+                style=_style(entry, place),
                 anchor=entry.anchor,
                 value=summary.mean,
                 low=summary.low,
@@ -285,7 +316,7 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[st
         means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
         for judge in sorted(set(table["metric"])):
             points = tuple((int(shift), float(value)) for shift, value in means[judge].items())
-            series = figures.Series(entry.result.model, figures.style(place), points)
+            series = figures.Series(entry.result.model, _style(entry, place), points)
             found.setdefault(judge, []).append(series)
     labels = {column.name: column.label for column in columns}
     return [
@@ -315,14 +346,26 @@ def _players(
             key=preview.key,
             speaker=speakers.get(preview.key, ""),
             source="data:video/mp4;base64," + base64.b64encode(_file(source, preview.file)).decode(),
-            scores=tuple(
-                (column.label, number(preview.scores[column.name], column))
-                for column in columns
-                if not math.isnan(preview.scores.get(column.name, math.nan))
-            ),
+            scores=_scores(preview, columns),
         )
         for i, preview in enumerate(sorted(source.result.previews, key=badness))
     ]
+
+
+def _scores(preview: Preview, columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
+    found: dict[str, list[str]] = {}
+    for column in columns:
+        value = preview.scores.get(column.name, math.nan)
+        if not math.isnan(value):
+            name, rest = _split(column.label)
+            found.setdefault(rest, []).append(f"{name}\u00a0{number(value, column)}")
+    return tuple((rest, " · ".join(scores)) for rest, scores in found.items())
+
+
+def _split(label: str) -> tuple[str, str]:
+    """A label and what it has in brackets: the judge or the region."""
+    name, _, rest = label.partition(" (")
+    return name, rest.removesuffix(")")
 
 
 def _file(source: Bundle, name: str) -> bytes:

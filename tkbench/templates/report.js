@@ -26,33 +26,26 @@
   };
   const order = new Intl.Collator("en", { numeric: true });
 
+  // Columns in which no clip of a model has a score: why is a footnote of the ranking, not of each row.
+  const scored = data.models.map((model) => data.columns.map((_, c) => model.values[c].some((v) => v !== null)));
   // Why a row lacks scores, and what was noted of those it has; equal texts are said once, with their columns.
-  const why = (model, i) => {
+  const why = (m, i) => {
+    const model = data.models[m];
+    const live = data.columns.map((_, c) => c).filter((c) => scored[m][c] || !scored[m].some(Boolean));
     const found = new Map();
-    data.columns.forEach((column, c) => {
+    live.forEach((c) => {
       const text = [at(model.reasons[c], i), at(model.details[c], i)].map((t) => data.texts[t]).filter(Boolean).join(": ");
-      if (text) found.set(text, [...(found.get(text) || []), column.name + (column.rest ? ` (${column.rest})` : "")]);
+      const { name, rest } = data.columns[c];
+      if (text) found.set(text, [...(found.get(text) || []), name + (rest ? ` (${rest})` : "")]);
     });
-    return [...found].map(([text, names]) => (names.length === data.columns.length ? text : `${names.join(", ")}: ${text}`));
+    return [...found].map(([text, names]) => (names.length === live.length ? text : `${names.join(", ")}: ${text}`));
   };
-  // What is true of every clip of a model is a footnote of the ranking, not of each row.
-  const everywhere = (model) => {
-    const first = new Set(data.keys.length ? why(model, 0) : []);
-    for (let i = 1; i < data.keys.length && first.size; i++) {
-      const here = new Set(why(model, i));
-      first.forEach((text) => here.has(text) || first.delete(text));
-    }
-    return first;
-  };
-
-  const rows = data.models.flatMap((model, m) => {
-    const common = everywhere(model);
-    return data.keys.map((key, i) => {
-      const notes = why(model, i).filter((text) => !common.has(text));
-      const hay = [key, data.speakers[i], model.name, ...why(model, i)].join("\n").toLowerCase();
-      return { m, i, key, speaker: data.speakers[i], notes, hay, player: model.players[i] };
-    });
-  });
+  const rows = data.models.flatMap((model, m) => data.keys.map((key, i) => {
+    const notes = why(m, i);
+    const reasons = data.columns.map((_, c) => data.texts[at(model.reasons[c], i)]);
+    const hay = [key, data.speakers[i], model.name, ...reasons, ...notes].join("\n").toLowerCase();
+    return { m, i, key, speaker: data.speakers[i], notes, hay, player: model.players[i] };
+  }));
 
   const compare = (a, b) => {
     const ties = () => order.compare(a.key, b.key) || a.m - b.m;
