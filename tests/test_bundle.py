@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from bundles import COLUMNS, SPEAKERS, make
 
-from bundles import make
 from tkbench import bundle
-from tkbench.errors import BadBundle, UsageError
+from tkbench.errors import BadBundle, BadInput, UsageError
+from tkbench.types import Reason, Row
 
 
 def test_a_bundle_reads_back_and_verifies(tmp_path: Path) -> None:
@@ -109,3 +111,84 @@ def test_a_listed_file_outside_the_bundle_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(record))
     with pytest.raises(BadBundle, match="outside"):
         bundle.verify(folder)
+
+
+def summarise(rows: list[Row]) -> dict[str, bundle.Summary]:
+    return bundle.summarise(rows, SPEAKERS, COLUMNS, n_boot=200, seed=0, level=0.95)
+
+
+def test_a_list_of_rows_that_shrank_is_refused() -> None:
+    rows = [Row("m", key, name, 1.0) for key in SPEAKERS for name in ("lse_c_synth", "psnr")]
+    rows.append(Row("m", "*", "fid", 1.0))
+    assert summarise(rows)["psnr"].n == len(SPEAKERS)
+    for wrong, said in [
+        (rows[1:], r"'s0/c0': no row of 'lse_c_synth'"),
+        (rows[:-1], r"'\*': no row of 'fid'"),
+        ([*rows, rows[0]], "two scores"),
+        ([*rows, Row("m", "s0/c0", "ssim", 1.0)], "'ssim'"),
+        ([*rows[1:], Row("m", "s0/c0", "lse_c_synth", math.nan)], "with reason None"),
+        ([*rows[1:], Row("m", "s0/c0", "lse_c_synth", 1.0, Reason.NO_FACE)], "with reason"),
+    ]:
+        with pytest.raises(BadInput, match=said):
+            summarise(wrong)
+
+
+def edited(folder: Path, change: object) -> Path:
+    path = folder / "result.json"
+    record = json.loads(path.read_text())
+    change(record)  # type: ignore[operator]
+    path.write_text(json.dumps(record))
+    return folder
+
+
+@pytest.mark.parametrize("file", ["../../secret.mp4", "/etc/passwd", "previews/../00.mp4", "clips.parquet"])
+def test_a_player_that_is_not_one_of_the_bundles_is_refused(tmp_path: Path, file: str) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    preview = {"key": "s0/c0", "file": file, "scores": {}}
+    with pytest.raises(BadBundle, match=r"previews\.0\.file"):
+        bundle.read(edited(folder, lambda record: record["previews"].append(preview)))
+
+
+def test_a_player_that_links_out_of_the_bundle_is_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "previews" / "00.mp4").symlink_to(tmp_path / "secret")
+    preview = {"key": "s0/c0", "file": "previews/00.mp4", "scores": {}}
+    with pytest.raises(BadBundle, match="link out of the bundle"):
+        bundle.read(edited(folder, lambda record: record["previews"].append(preview)))
+
+
+def test_a_table_without_a_hash_proves_nothing(tmp_path: Path) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    with pytest.raises(BadBundle, match=r"clips\.parquet has no hash"):
+        bundle.verify(edited(folder, lambda record: record["files"].pop("clips.parquet")))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("reason", "tired", "tired"),
+        ("model", "other", "other"),
+        ("metric", "ssim", "ssim"),
+        ("key", "*", "no row"),
+    ],
+)
+def test_clips_that_do_not_fit_are_found_behind_a_fresh_hash(
+    tmp_path: Path, column: str, value: str, said: str
+) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    table = pd.read_parquet(folder / "clips.parquet")
+    table.loc[:1, column] = value
+    table.to_parquet(folder / "clips.parquet", index=False)
+    digest = hashlib.sha256((folder / "clips.parquet").read_bytes()).hexdigest()
+    edited(folder, lambda record: record["files"].update({"clips.parquet": digest}))
+    with pytest.raises(BadBundle, match=said):
+        bundle.verify(folder)
+
+
+def test_nan_tokens_and_columns_without_a_summary_are_refused(tmp_path: Path) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    with pytest.raises(BadBundle, match="the summary has"):
+        bundle.read(edited(folder, lambda record: record["summary"].pop("psnr")))
+    with pytest.raises(BadBundle, match="NaN is not a JSON value"):
+        bundle.read(edited(folder, lambda record: record.update(coverage_min=math.nan)))

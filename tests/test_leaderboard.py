@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
 from bundles import make
+
 from tkbench import bundle, leaderboard
 from tkbench.errors import BadBundle, UsageError
 
@@ -45,6 +45,7 @@ def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
     assert (table["fid_status"] == "unscored: weights-missing").all()
     assert table["lse_c_synth_status"].iloc[-1] == "2 unscored: 2 not-generated"
     assert (table["lse_c_synth_low"] < table["lse_c_synth"]).all()
+    assert table["coverage"].iloc[-1] == pytest.approx(7 / 9, abs=1e-5)
     assert table["signature"].nunique() == 1
     assert list(path.parent.iterdir()) == [path]
     assert (
@@ -58,6 +59,20 @@ def test_different_signatures_never_share_a_table(tmp_path: Path) -> None:
     assert one.parent != two.parent
     with pytest.raises(BadBundle, match=r"'n:8'.*'n:9'"):
         leaderboard.ranked([bundle.read(one), bundle.read(two)])
+
+
+def test_different_data_never_share_a_table(tmp_path: Path) -> None:
+    one, two = make(tmp_path, "a", 1.0), make(tmp_path, "b", 1.0)
+    path = two / "result.json"
+    path.write_text(path.read_text().replace("0" * 64, "f" * 64))
+    with pytest.raises(BadBundle, match="data_hash is ffff"):
+        leaderboard.ranked([bundle.read(one), bundle.read(two)])
+
+
+def test_a_name_cannot_break_a_table(tmp_path: Path) -> None:
+    folder = make(tmp_path, "a|<b>&_%", 1.0).parent
+    assert r"a\|&lt;b>&_%" in leaderboard.export(folder, "markdown")
+    assert r"a\textbar{}\textless{}b\textgreater{}\&\_\%" in leaderboard.export(folder, "latex")
 
 
 def test_a_model_comes_once(runs: Path) -> None:

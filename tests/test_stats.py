@@ -78,3 +78,22 @@ def test_wrong_arguments_are_refused() -> None:
         mean_interval([1.0], ["a", "b"])
     with pytest.raises(BadInput, match="level"):
         mean_interval([1.0], ["a"], level=95)
+    with pytest.raises(BadInput, match="n_boot"):
+        mean_interval([1.0], ["a"], n_boot=0)
+
+
+def test_a_narrower_level_lies_inside_a_wider_one_and_a_seed_decides() -> None:
+    values, clusters = list(np.random.default_rng(2).normal(size=60)), [str(i % 12) for i in range(60)]
+    wide, narrow = (mean_interval(values, clusters, level=level) for level in (0.95, 0.5))
+    assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
+    assert mean_interval(values, clusters) == wide
+    assert mean_interval(values, clusters, seed=1).low != wide.low
+
+
+def test_slices_of_draws_hold_the_memory_and_give_what_one_slice_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values, clusters = list(np.random.default_rng(3).normal(size=50)), [str(i) for i in range(50)]
+    whole = mean_interval(values, clusters, n_boot=300)
+    monkeypatch.setattr("tkbench.stats.DRAWS_AT_ONCE", 1000)
+    assert mean_interval(values, clusters, n_boot=300) == whole

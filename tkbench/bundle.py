@@ -5,8 +5,8 @@
     curves.parquet   distance at each shift, per clip and judge
     previews/NN.mp4  the true video beside the generated one, worst clips first
 
-result.json is strict JSON: nan is null, infinity the string "inf". The same numbers give the same bytes, so it holds
-no date. A bundle appears whole or not at all: it is written beside its place and renamed.
+result.json is strict JSON: nan is null, infinity the string "inf". The same numbers give the same bytes, so
+it holds no date. A bundle appears whole or not at all: it is written beside its place and renamed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
-from tkbench.errors import BadBundle, UsageError
+from tkbench.errors import BadBundle, BadInput, UsageError
 from tkbench.stats import Interval, mean_interval
-from tkbench.types import Array, Metric, Row
+from tkbench.types import Array, Better, Metric, Reason, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +66,8 @@ class Column(_Model):
     name: str
     label: str
     unit: str
-    better: str
-    digits: int
+    better: Better
+    digits: int = Field(ge=0, le=12)
     per_clip: bool
     signature: str
 
@@ -85,7 +94,8 @@ class Preview(_Model):
     """A player: a clip, its file, and its scores by metric."""
 
     key: str
-    file: str
+    # A page embeds this file, and bundles come from strangers: no other name can stand here.
+    file: str = Field(pattern=r"^previews/[0-9]{2,4}\.mp4$")
     scores: dict[str, Number]
 
 
@@ -111,6 +121,15 @@ class Result(_Model):
     seed: int
     previews: list[Preview]
     files: dict[str, str]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Result:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a column comes twice in {names}")
+        if set(names) != set(self.summary):
+            raise ValueError(f"columns are {sorted(names)}, the summary has {sorted(self.summary)}")
+        return self
 
     @property
     def table(self) -> str:
@@ -143,7 +162,7 @@ def table_name(dataset: str, protocol: str, signature: str) -> str:
     """Folder and file name of a table.
 
     >>> table_name("synth", "synth-v1", "a|b")
-    'synth-v1-c21c289e'
+    'synth-v1-0eab8a0a'
     """
     start = protocol if protocol.startswith(f"{dataset}-") else f"{dataset}-{protocol}"
     return f"{slug(start)}-{hashlib.sha256(signature.encode()).hexdigest()[:8]}"
@@ -167,12 +186,31 @@ def summarise(
     seed: int,
     level: float,
 ) -> dict[str, Summary]:
-    """One Summary per column. A clip without a speaker is a cluster of its own."""
-    found: dict[str, list[Row]] = {column.name: [] for column in columns}
+    """One Summary per column. A clip without a speaker is a cluster of its own.
+
+    Raises BadInput for a row of no column, a clip that comes twice, nan without a reason, and a clip that one
+    column has and another has not: a mean over a list that shrank would be a mean over the easy clips.
+    """
+    found: dict[str, dict[str, Row]] = {column.name: {} for column in columns}
     for row in rows:
-        found[row.metric].append(row)
+        if row.metric not in found:
+            raise BadInput(f"clip {row.key!r}: a score of {row.metric!r}; columns are {', '.join(found)}")
+        if row.key in found[row.metric]:
+            raise BadInput(f"clip {row.key!r}: two scores of {row.metric!r}, expected one")
+        if math.isnan(row.value) != (row.reason is not None):
+            raise BadInput(f"clip {row.key!r}: {row.metric} is {row.value} with reason {row.reason}")
+        found[row.metric][row.key] = row
+    clips = sorted({key for column in columns if column.per_clip for key in found[column.name]})
+    for column in columns:
+        if len(found[column.name]) == (len(clips) if column.per_clip else 1):
+            continue
+        gap = next((key for key in clips if key not in found[column.name]), "*") if column.per_clip else "*"
+        raise BadInput(
+            f"clip {gap!r}: no row of {column.name!r}; a clip without a score needs nan and a reason"
+        )
     return {
-        column.name: _summary(found[column.name], column, speakers, n_boot, seed, level) for column in columns
+        column.name: _summary(list(found[column.name].values()), column, speakers, n_boot, seed, level)
+        for column in columns
     }
 
 
@@ -191,7 +229,7 @@ def _summary(
             [row.value for row in ordered], clusters, n_boot=n_boot, seed=seed, level=level
         )
     else:
-        value = ordered[0].value if ordered else math.nan
+        value = ordered[0].value
         scored = 0 if math.isnan(value) else 1
         interval = Interval(
             value, math.nan, math.nan, scored, 1 - scored, scored, "one number for the whole set"
@@ -244,7 +282,14 @@ def write(
     """Write `out/<table>/<model>/` and return it; an earlier bundle of the same model is replaced.
 
     `previews` is called with a folder to write players into and answers (clip key, file name) pairs.
+    Raises BadInput where a mean does not account for all `n_clips`.
     """
+    for column in columns:
+        if (
+            column.per_clip
+            and (counted := summary[column.name].n + summary[column.name].n_unscored) != n_clips
+        ):
+            raise BadInput(f"{column.name}: {counted} clips scored or unscored, expected {n_clips}")
     place = out / table_name(dataset, protocol, signature) / slug(model)
     if (place / "result.json").is_file() and (taken := read(place).result.model) != model:
         raise UsageError(f"{place}: holds the model {taken!r}; give {model!r} another --name")
@@ -320,12 +365,17 @@ def curve_table(curves: Sequence[tuple[str, str, Array]]) -> pd.DataFrame:
     """(key, judge, (2k + 1,) distances) as rows key, metric, shift from -k to k, distance."""
     import pandas as pd
 
-    records = [
-        {"key": key, "metric": metric, "shift": shift - len(curve) // 2, "distance": float(distance)}
-        for key, metric, curve in sorted(curves, key=lambda item: (item[1], item[0]))
-        for shift, distance in enumerate(curve)
-    ]
-    return pd.DataFrame(records, columns=["key", "metric", "shift", "distance"])
+    ordered = sorted(curves, key=lambda item: (item[1], item[0]))
+    lengths = [len(curve) for _, _, curve in ordered]
+    nothing = np.empty(0)
+    return pd.DataFrame(
+        {
+            "key": np.repeat(np.array([key for key, _, _ in ordered], dtype=object), lengths),
+            "metric": np.repeat(np.array([metric for _, metric, _ in ordered], dtype=object), lengths),
+            "shift": np.concatenate([nothing, *(np.arange(n) - n // 2 for n in lengths)]).astype(np.int64),
+            "distance": np.concatenate([nothing, *(curve for _, _, curve in ordered)]).astype(np.float64),
+        }
+    )
 
 
 def read(folder: Path) -> Bundle:
@@ -334,17 +384,26 @@ def read(folder: Path) -> Bundle:
     if not path.is_file():
         raise BadBundle(f"{folder}: no result.json; expected a bundle that `tkbench eval` wrote")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         version = record.get("format_version") if isinstance(record, dict) else None
         if version != FORMAT:
             raise BadBundle(f"{path}: format {version}, expected {FORMAT}; run `tkbench eval` again")
-        return Bundle(folder, Result.model_validate(record))
+        result = Result.model_validate(record)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "its parts"
         raise BadBundle(f"{path}: {where}: {first['msg']}; run `tkbench eval` again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadBundle(f"{path}: not JSON ({error}); run `tkbench eval` again") from error
+    for preview in result.previews:
+        if not (folder / preview.file).resolve().is_relative_to(folder.resolve()):
+            raise BadBundle(f"{folder / preview.file}: a link out of the bundle; expected a file inside it")
+    return Bundle(folder, result)
+
+
+def _refuse(token: str) -> NoReturn:
+    """Python's own reader takes NaN and Infinity, which no other reader of JSON has to know."""
+    raise json.JSONDecodeError(f"{token} is not a JSON value", token, 0)
 
 
 def find(folder: Path) -> list[Bundle]:
@@ -364,13 +423,15 @@ def find(folder: Path) -> list[Bundle]:
 
 
 def verify(folder: Path) -> Bundle:
-    """Check every file against its hash and recompute the summary from the clips; raises BadBundle on the first gap."""
-    import pandas as pd
+    """Check every file against its hash and recompute the summary from the clips.
 
-    from tkbench.types import Reason
-
+    Raises BadBundle that names the first difference.
+    """
     bundle = read(folder)
     result = bundle.result
+    for name in ("clips.parquet", "curves.parquet", *(preview.file for preview in result.previews)):
+        if name not in result.files:
+            raise BadBundle(f"{folder}: {name} has no hash in result.json; run `tkbench eval` again")
     for name, expected in sorted(result.files.items()):
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
@@ -380,40 +441,44 @@ def verify(folder: Path) -> Bundle:
         if (digest := _sha256(path)) != expected:
             raise BadBundle(f"{path}: sha256 {digest[:12]}, expected {expected[:12]}; the file was changed")
     table = bundle.clips()
-    rows = [
-        Row(
-            record["model"],
-            record["key"],
-            record["metric"],
-            math.nan if pd.isna(record["value"]) else float(record["value"]),
-            Reason(record["reason"]) if record["reason"] else None,
-            record["detail"],
-        )
-        for record in cast("list[dict[str, Any]]", table.to_dict("records"))
-    ]
-    speakers = dict(zip(table["key"], table["speaker"], strict=True))
     columns = [Metric(**column.model_dump()) for column in result.columns]
     try:
+        speakers = dict(zip(table["key"], table["speaker"], strict=True))
         again = summarise(
-            rows,
+            _rows(table),
             speakers,
             columns,
             n_boot=int(result.stats["n_boot"]),
             seed=int(result.stats["seed"]),
             level=result.stats["level"],
         )
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
         raise BadBundle(f"{folder}: clips.parquet and result.json do not fit together ({error})") from error
-    if set(again) != set(result.summary):
-        raise BadBundle(
-            f"{folder}: its summary has {sorted(result.summary)}, its columns are {sorted(again)}"
-        )
+    if set(table["model"]) != {result.model}:
+        raise BadBundle(f"{folder}: clips of {sorted(set(table['model']))}, expected {result.model!r}")
+    if (counted := table.loc[table["key"] != "*", "key"].nunique()) != result.n_clips:
+        raise BadBundle(f"{folder}: n_clips is {result.n_clips}, but clips.parquet has {counted}")
     for name, summary in again.items():
         for field in Summary.model_fields:
             value, stored = getattr(summary, field), getattr(result.summary[name], field)
             if not _same(value, stored):
                 raise BadBundle(f"{folder}: {name}.{field} is {stored}, but its clips give {value}")
     return bundle
+
+
+def _rows(table: pd.DataFrame) -> list[Row]:
+    """The rows of clips.parquet; raises KeyError or ValueError for a table that does not hold them."""
+    return [
+        Row(
+            record["model"],
+            record["key"],
+            record["metric"],
+            float(record["value"]),
+            Reason(record["reason"]) if record["reason"] else None,
+            record["detail"],
+        )
+        for record in cast("list[dict[str, Any]]", table.to_dict("records"))
+    ]
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -1,7 +1,7 @@
 """Tables from result bundles: rank, CSV, Markdown, LaTeX.
 
-All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A table is
-built from bundles, never from another table, so no row can outlive its evidence.
+All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A
+table is built from bundles, never from another table, so no row can outlive its evidence.
 """
 
 from __future__ import annotations
@@ -74,13 +74,15 @@ def _unranked(result: Result) -> str:
         return f"{result.rank_by} is not among its metrics"
     if summary.n == 0:
         return f"{result.rank_by} is {status(summary)}"
+    if math.isnan(summary.mean):
+        return f"{result.rank_by} has infinite scores of both signs"
     if summary.coverage < result.coverage_min:
         return f"coverage {summary.coverage:.0%} is below {result.coverage_min:.0%}"
     return ""
 
 
 def check_comparable(bundles: Sequence[Bundle]) -> None:
-    """Raise BadBundle unless all bundles have one signature and each model comes once."""
+    """Raise BadBundle unless all bundles have one signature, one data set and each model comes once."""
     if not bundles:
         raise BadBundle("no result bundle to make a table of; run `tkbench eval` first")
     seen: dict[str, Bundle] = {}
@@ -96,6 +98,17 @@ def check_comparable(bundles: Sequence[Bundle]) -> None:
                 f"{bundle.folder}: made with {other!r}, {bundles[0].folder} with {one!r}; "
                 "rows of different signatures never share a table"
             )
+        for part in ("dataset", "split", "data_hash", "protocol", "rank_by", "columns"):
+            here, there = getattr(bundles[0].result, part), getattr(bundle.result, part)
+            if here != there:
+                raise BadBundle(
+                    f"{bundle.folder}: {part} is {_brief(there)}, {bundles[0].folder} has {_brief(here)}; "
+                    "rows of different data never share a table"
+                )
+
+
+def _brief(part: str | list[Column]) -> str:
+    return part[:40] if isinstance(part, str) else ", ".join(column.name for column in part)
 
 
 def first_difference(a: str, b: str) -> tuple[str, str]:
@@ -141,9 +154,9 @@ def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
 
 
 def to_csv(entries: Sequence[Entry]) -> str:
-    """Every mean with its interval, n and status; numbers in full, empty where there is none."""
+    """Every mean with its interval, n and status, to six significant digits; empty where there is none."""
     columns = entries[0].result.columns
-    head = ["rank", "model", "anchor", "n_clips"]
+    head = ["rank", "model", "anchor", "n_clips", "coverage"]
     for column in columns:
         head += [f"{column.name}{end}" for end in ("", "_low", "_high", "_n", "_status")]
     head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
@@ -153,6 +166,8 @@ def to_csv(entries: Sequence[Entry]) -> str:
     for entry in entries:
         result = entry.result
         row: list[Any] = [entry.rank or "", _safe(result.model), str(entry.anchor).lower(), result.n_clips]
+        ranking = result.summary.get(result.rank_by)
+        row.append(_plain(ranking.coverage if ranking else math.nan))
         for column in columns:
             cell = result.summary[column.name]
             row += [*(_plain(x) for x in (cell.mean, cell.low, cell.high)), cell.n]
@@ -177,7 +192,7 @@ def partly(cell: Summary) -> str:
 
 
 def _plain(value: float) -> str:
-    return "" if math.isnan(value) else "inf" if math.isinf(value) else f"{value:.6g}"
+    return "" if math.isnan(value) else f"{value:.6g}"
 
 
 def _safe(text: str) -> str:
@@ -196,7 +211,7 @@ def export(runs: Path, form: str) -> str:
 
 
 def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
-    """What a printed table shows per metric: mean and half-width of nothing, the interval itself."""
+    """What a printed table shows per metric: "mean [low, high]" and who lacks a score, or why all do."""
     shown = []
     for column in columns:
         cell = entry.result.summary[column.name]
@@ -218,13 +233,16 @@ def to_markdown(entries: Sequence[Entry]) -> str:
     head = ["", "Model", *(f"{column.label} {ARROWS[column.better]}" for column in result.columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
-        name = entry.result.model.replace("|", "\\|") + (" (anchor)" if entry.anchor else "")
+        # Model names may come from strangers' bundles: no cell borders, no tags.
+        name = entry.result.model.replace("|", "\\|").replace("<", "&lt;")
+        name += " (anchor)" if entry.anchor else ""
         lines.append("| " + " | ".join([str(entry.rank or ""), name, *cells(entry, result.columns)]) + " |")
     return "\n".join([*lines, "", _caption(entries), ""])
 
 
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 LATEX |= {"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
 
 
@@ -246,7 +264,7 @@ def to_latex(entries: Sequence[Entry]) -> str:
     )
     lines.append(r"\midrule")
     for entry in entries:
-        row = [tex(entry.result.model)]
+        row = [tex(entry.result.model) + (" (anchor)" if entry.anchor else "")]
         for text in cells(entry, result.columns):
             mean, bracket, rest = text.partition(" [")
             row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
@@ -261,8 +279,8 @@ def _caption(entries: Sequence[Entry]) -> str:
     level = result.stats.get("level", math.nan)
     return "\n".join(
         [
-            f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; brackets: "
-            f"{level:.0%} intervals over speakers.",
+            f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
+            f"brackets: {level:.0%} intervals over speakers.",
             *notes,
             f"Signature: {result.signature}",
         ]
