@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,11 @@ COLUMNS = (
     Metric("lpips", "LPIPS", "", "lower", 4, signature="lpips[alex@missing]"),
     Metric("fid", "FID", "", "lower", 2, per_clip=False, signature="fid[pool3@missing]"),
 )
+FIELD = (
+    Metric("lse_c", "LSE-C", "distance", "higher", 3, signature="lse[net:syncnet-v2@missing]"),
+    Metric("lse_d", "LSE-D", "distance", "lower", 3, signature="lse[net:syncnet-v2@missing]"),
+    Metric("av_offset", "AVOffset", "frames", "zero", 2, signature="lse[net:syncnet-v2@missing]"),
+)
 KINDS = {
     # model: depth of the valley, its place, floor of the distance, PSNR, SSIM
     "real": (5.2, 0, 6.1, math.inf, 1.0),
@@ -57,8 +64,13 @@ def make_run(
     signature: str = SIGNATURE,
     seed: int = 0,
     shift_score: float = 0.0,
+    field: bool = False,
 ) -> Path:
-    """One bundle; `failed` clips have no video, `shift_score` is added to LSE-C."""
+    """One bundle; `failed` clips have no video, `shift_score` is added to LSE-C.
+
+    field: ranked by the judge of the field, whose weight is missing.
+    """
+    columns = (*FIELD, *COLUMNS) if field else COLUMNS
     depth, place, floor, psnr, ssim = KINDS[model]
     rng = np.random.default_rng([seed, *model.encode()])
     keys = list(keys) if keys is not None else [f"s{i % 6:02d}/clip-{i:03d}" for i in range(24)]
@@ -72,7 +84,7 @@ def make_run(
             detail = (
                 "61 frames, expected 75 (at most 5 fewer)" if late else f"no file {Path(key).name}.mp4 in out"
             )
-            rows += [Row(model, key, c.name, math.nan, reason, detail) for c in COLUMNS if c.per_clip]
+            rows += [Row(model, key, c.name, math.nan, reason, detail) for c in columns if c.per_clip]
             continue
         valley = max(depth + lift[speakers[key]] * (depth > 1) + rng.normal(0, 0.25), 0.05)
         curve = floor + depth - valley * np.exp(-(((SHIFTS - place) / 2.6) ** 2)) + rng.normal(0, 0.07, 31)
@@ -88,6 +100,9 @@ def make_run(
             "ssim_mouth": min(ssim - 0.08 * (ssim < 1) + rng.normal(0, 0.02) * (ssim < 1), 1.0),
         }
         rows += [Row(model, key, name, value) for name, value in values.items()]
+        if field:
+            hint = "the weight syncnet-v2 is not on this machine; run `tkbench weights fetch syncnet-v2`"
+            rows += [Row(model, key, c.name, math.nan, Reason.WEIGHTS_MISSING, hint) for c in FIELD]
         hint = "the weight lpips-alex is not on this machine; run `tkbench weights fetch lpips-alex`"
         rows.append(Row(model, key, "lpips", math.nan, Reason.WEIGHTS_MISSING, hint))
     hint = "the weight inception-fid is not on this machine; run `tkbench weights fetch inception-fid`"
@@ -96,11 +111,9 @@ def make_run(
     worst = sorted(lse, key=lambda key: lse[key])[:players]
 
     def previews(folder: Path) -> list[tuple[str, str]]:
-        made = []
-        for n, key in enumerate(worst):
-            media.write_video(folder / f"{n:02d}.mp4", _faces(rng), audio=_voice(), quality=30)
-            made.append((key, f"{n:02d}.mp4"))
-        return made
+        for n in range(len(worst)):
+            (folder / f"{n:02d}.mp4").write_bytes(_video((n + len(model)) % 3))
+        return [(key, f"{n:02d}.mp4") for n, key in enumerate(worst)]
 
     stats = {"n_boot": 200, "seed": 0, "level": 0.95}
     return bundle.write(
@@ -126,11 +139,11 @@ def make_run(
         data_hash="9f2c" * 16,
         n_clips=len(keys),
         protocol="synth-v1",
-        rank_by="lse_c_synth",
+        rank_by=columns[0].name,
         coverage_min=0.9,
         signature=signature,
-        columns=COLUMNS,
-        summary=bundle.summarise(rows, speakers, COLUMNS, n_boot=200, seed=0, level=0.95),
+        columns=columns,
+        summary=bundle.summarise(rows, speakers, columns, n_boot=200, seed=0, level=0.95),
         stats=stats,
         rows=rows,
         speakers=speakers,
@@ -148,9 +161,10 @@ def make_run(
     )
 
 
-def _faces(rng: np.random.Generator) -> list[np.ndarray]:
-    """Ten frames of a moving mouth, twice side by side, (64, 128, 3)."""
-    skin = rng.integers(120, 220, 3, dtype=np.uint8)
+@lru_cache
+def _video(variant: int) -> bytes:
+    """Ten frames of a moving mouth, twice side by side, with a tone."""
+    skin = ((200, 150, 120), (150, 110, 80), (220, 180, 160))[variant]
     frames = []
     for t in range(10):
         side = np.full((64, 64, 3), 40, np.uint8)
@@ -158,9 +172,7 @@ def _faces(rng: np.random.Generator) -> list[np.ndarray]:
         side[24:28, 20:26] = side[24:28, 38:44] = 30
         side[42 : 44 + t % 5, 24:40] = (120, 40, 50)
         frames.append(np.concatenate([side, side], axis=1))
-    return frames
-
-
-def _voice() -> np.ndarray:
-    t = np.arange(6400) / 16_000
-    return (0.2 * np.sin(2 * np.pi * 180 * t)).astype(np.float32)
+    tone = (0.2 * np.sin(2 * np.pi * 180 * np.arange(6400) / 16_000)).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        media.write_video(Path(folder) / "x.mp4", frames, audio=tone, quality=30)
+        return (Path(folder) / "x.mp4").read_bytes()

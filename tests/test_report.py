@@ -149,8 +149,8 @@ def test_the_table_is_in_ranked_order_and_says_everything(runs: dict[str, Path],
 def test_an_unscored_column_says_why_and_what_to_do(parsed: Page) -> None:
     assert all(row.count("weights-missing") == 2 for row in table_rows(parsed))
     notes = [text for attrs, text in parsed.all("li") if attrs.get("id", "").startswith("note-")]
-    assert any("LPIPS is unscored" in note and "tkbench weights fetch lpips-alex" in note for note in notes)
-    assert any("FID is unscored" in note and "tkbench weights fetch inception-fid" in note for note in notes)
+    assert any("LPIPS: unscored" in note and "tkbench weights fetch lpips-alex" in note for note in notes)
+    assert any("FID: unscored" in note and "tkbench weights fetch inception-fid" in note for note in notes)
     assert len(notes) == len(set(notes))
 
 
@@ -344,6 +344,22 @@ def test_a_table_without_any_score_still_has_a_page(tmp_path: Path) -> None:
     assert "Distance against shift" not in html
     assert 'id="players"' not in html
     Page(html)
+
+
+def test_a_missing_judge_leaves_the_rest_of_the_page(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path, name, field=True, failed=name == "my-model") for name in ("real", "my-model")]
+    parsed = Page(report.write(runs, tmp_path / "x.html").read_text(encoding="utf-8"))
+    text = " ".join(text for _, text in parsed.all("header"))
+    assert "No model has a score on LSE-C (weights-missing), so nothing is ranked." in text
+    assert "tkbench weights fetch syncnet-v2" in text
+    assert "anchors" not in text
+    rows = table_rows(parsed)
+    assert "23 / 24" in next(row for row in rows if row.startswith("my-model"))
+    notes = [text for attrs, text in parsed.all("li") if attrs.get("id", "").startswith("note-")]
+    assert sum("my-model: 1 of 24 clips" in note for note in notes) == 1
+    assert not any(note.startswith("my-model, ") for note in notes)
+    assert any(note.startswith("LSE-C, LSE-D, AVOffset: unscored (weights-missing).") for note in notes)
+    assert any("judge syncnet-synth" in text for _, text in parsed.all("figcaption"))
 
 
 # Figures and words

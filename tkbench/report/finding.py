@@ -19,12 +19,15 @@ class Finding:
 
     lead: str
     anchors: str
+    """"" where nothing has a score."""
     trusted: bool
     """Whether the anchors stand where they should; False also where that cannot be checked."""
 
 
 def find(entries: Sequence[Entry], column: Column) -> Finding:
     """Read the ranking metric of a table."""
+    if all(math.isnan(cell(entry, column).mean) for entry in entries):
+        return Finding(_nothing(entries[0], column), "", False)
     anchors, trusted = _anchors(entries, column)
     return Finding(_lead(entries, column), anchors, trusted)
 
@@ -61,13 +64,15 @@ def cell(entry: Entry, column: Column) -> Summary:
     return entry.result.summary[column.name]
 
 
+def _nothing(entry: Entry, column: Column) -> str:
+    found = cell(entry, column)
+    why = max(found.reasons, key=lambda name: found.reasons[name], default="no clip")
+    words = f"No model has a score on {column.label} ({why}), so nothing is ranked."
+    return f"{words} {sentence(found.detail)}".strip()
+
+
 def _lead(entries: Sequence[Entry], column: Column) -> str:
     scored = [entry for entry in entries if not math.isnan(cell(entry, column).mean)]
-    if not scored:
-        found = cell(entries[0], column)
-        why = next(iter(found.reasons), "no clip")
-        words = f"No model has a score on {column.label} ({why}), so nothing is ranked."
-        return f"{words} {sentence(found.detail)}".strip()
     models = [entry for entry in scored if not entry.anchor and entry.rank is not None]
     if not models:
         best = _best(scored, column)
@@ -98,12 +103,13 @@ def _anchors(entries: Sequence[Entry], column: Column) -> tuple[str, bool]:
     real, shuffled = _named(scored, CEILING), _named(scored, FLOOR)
     if real is None or shuffled is None:
         missing = [name for name in (CEILING, FLOOR) if _named(scored, name) is None]
-        return (
+        words = (
             f"Whether the metric can be trusted here is not known: {' and '.join(missing)} "
-            f"{'has' if len(missing) == 1 else 'have'} no score in this table. "
-            "Run `tkbench eval --model anchors` on the same data.",
-            False,
+            f"{'has' if len(missing) == 1 else 'have'} no score in this table."
         )
+        here = {entry.result.model for entry in entries}
+        advice = "" if here >= set(missing) else " Run `tkbench eval --model anchors` on the same data."
+        return words + advice, False
     wrong = [
         _gap(entry, "above", real, column)
         for entry in scored

@@ -76,15 +76,20 @@ class Player:
 
 
 class Footnotes:
-    """Numbered from 1 in the order of first use; one text has one number."""
+    """Numbered from 1 in the order of first use; one text has one number, and names all that it is about."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self._about: dict[str, list[str]] = {}
 
-    def add(self, text: str) -> int:
-        if text not in self.texts:
-            self.texts.append(text)
-        return self.texts.index(text) + 1
+    def add(self, text: str, about: str = "") -> int:
+        names = self._about.setdefault(text, [])
+        if about and about not in names:
+            names.append(about)
+        return list(self._about).index(text) + 1
+
+    @property
+    def texts(self) -> list[str]:
+        return [": ".join(filter(None, (", ".join(names), text))) for text, names in self._about.items()]
 
 
 def write(bundles: Sequence[Path], out: Path) -> Path:
@@ -115,6 +120,7 @@ def render(bundles: Sequence[Bundle]) -> str:
     for table in tables.values():
         rows = table[table["key"] != "*"]
         speakers.update(zip(rows["key"], rows["speaker"], strict=True))
+    scored = any(entry.result.summary[rank.name].n for entry in entries)
     notes = Footnotes()
     lines = [_line(entry, place, entries, columns, rank, notes) for place, entry in enumerate(entries)]
     groups = [
@@ -134,7 +140,7 @@ def render(bundles: Sequence[Bundle]) -> str:
             columns=[_head(column, rank) for column in columns],
             lines=lines,
             notes=notes.texts,
-            forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)],
+            forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)] if scored else [],
             judges=_judges(entries, columns),
             groups=groups,
             terms=glossary.terms(columns),
@@ -211,7 +217,10 @@ def _line(
     notes: Footnotes,
 ) -> Line:
     result = entry.result
-    main = result.summary[rank.name]
+    main = _base(result, rank)
+    # A ranking metric without any score says in its own cell why nothing is ranked.
+    why = entry.note if result.summary[rank.name].n else ""
+    unranked = (notes.add(f"{result.model} is not ranked: {why}."),) if why else ()
     gap = (notes.add(_gap_note(entry, main)),) if main.n and main.n_unscored else ()
     return Line(
         name=result.model,
@@ -222,9 +231,15 @@ def _line(
         coverage="" if math.isnan(main.coverage) else _percent(main.coverage),
         clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
         gap=gap,
-        notes=(notes.add(f"{result.model} is not ranked: {entry.note}."),) if entry.note else (),
+        notes=unranked,
         cells=tuple(_cell(entry, entries, column, main, notes) for column in columns),
     )
+
+
+def _base(result: bundle.Result, rank: Column) -> Summary:
+    """The cell that says how many clips have a score: the ranking metric's, or the first that has any."""
+    cells = [result.summary[rank.name], *(result.summary[c.name] for c in result.columns if c.per_clip)]
+    return next((cell for cell in cells if cell.n), cells[0])
 
 
 def _style(entry: Entry, place: int) -> str:
@@ -238,7 +253,7 @@ def _percent(share: float) -> str:
 
 def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary, notes: Footnotes) -> Cell:
     summary = entry.result.summary[column.name]
-    # The same clips missing as in the ranking metric is said once, beside the number of clips.
+    # Clips that are missing from most columns are named once, beside the number of clips.
     own_gap = bool(summary.n and summary.n_unscored) and summary.reasons != main.reasons
     marks = []
     reasons = ""
@@ -248,7 +263,7 @@ def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary,
         reasons = ", ".join(name for name, _ in (own or Counter(summary.reasons)).most_common())
         reasons = reasons or summary.note or "no clip"
         todo = sentence(summary.detail)
-        marks.append(notes.add(f"{column.label} is unscored ({reasons}). {todo}".strip()))
+        marks.append(notes.add(f"unscored ({reasons}). {todo}".strip(), about=column.label))
     elif own_gap:
         marks.append(notes.add(_gap_note(entry, summary, column)))
     if summary.n and math.isnan(summary.low) and summary.note:

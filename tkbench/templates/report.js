@@ -86,7 +86,8 @@
         again.firstChild.focus();
       };
       const cell = make("th", { scope: "col", className: head.num ? "num" : "" }, button);
-      if (sorted) cell.setAttribute("aria-sort", state.worst === !(head.num && head.better === "lower") ? "ascending" : "descending");
+      const rising = state.worst === (head.better !== "lower");
+      if (sorted) cell.setAttribute("aria-sort", head.better === "zero" ? "other" : rising ? "ascending" : "descending");
       return cell;
     });
     $("clip-head").replaceChildren(...cells);
