@@ -1,9 +1,9 @@
 """Phonemes -> mouth parameters over time, by the dominance functions of Cohen and Massaro (1993).
 
-Each gesture pulls each parameter towards its target with a strength that falls off exponentially before and after its
-time; the parameter is the mean of the targets, weighted by these dominances. So a sound is changed by its neighbours by an
-amount that is known exactly. Two constraints of the body come on top: lips that must touch do touch, and they part no
-faster than lips can.
+Each gesture pulls each parameter towards its target with a strength that falls off exponentially before and
+after its time; the parameter is the mean of the targets, weighted by these dominances. So a sound is
+changed by its neighbours by an amount that is known exactly. Two constraints of the body come on top: lips
+that must touch do touch, and they part no faster than lips can.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Articulation:
-    """The mouth of one utterance at any time: `articulation(times)` -> (n, 8) in the order of `PARAMETERS`."""
+    """The mouth of one utterance at any time: `articulation(times)` -> (n, 8), in the order of PARAMETERS."""
 
     gestures: tuple[Gesture, ...]
     style: Style = Style()

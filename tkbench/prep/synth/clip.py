@@ -260,7 +260,9 @@ def make_clip(
 
 
 def truth_of(key: str, split: str, speaker: Speaker, script: Script, knobs: Knobs) -> dict[str, Any]:
-    """The JSON record beside a clip. `aperture` is what the pictures show at each 25 fps frame, offset included."""
+    """The JSON record beside a clip. `aperture` is what the pictures show at each 25 fps frame, offset
+    included.
+    """
     times = np.arange(script.n_frames) / FPS - knobs.offset_frames / FPS
     values = Articulation.of(script.phonemes, speaker.style)(times)
     return {

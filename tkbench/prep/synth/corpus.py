@@ -12,12 +12,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.signal import resample_poly
 
 from tkbench import media
 from tkbench.errors import UsageError
 from tkbench.prep.synth.clip import SynthClip, make_clip
 from tkbench.prep.synth.knobs import Knobs, preset
+from tkbench.prep.synth.speech import resample
 from tkbench.types import SAMPLE_RATE, UInt8
 
 FORMAT = "tkbench-synth-1"
@@ -49,9 +49,10 @@ def make_corpus(
 ) -> Path:
     """Write a corpus to `out` and return the path of its corpus.json.
 
-    Clip i is said by speaker i modulo `speakers`, and is plain unless `knobs` holds Knobs, or the name of a preset, for it.
-    `split` puts every clip in one split; otherwise `splits_of` shares the speakers out. The bytes depend on the arguments alone, not on `workers`.
-    Raises UsageError for a folder that already holds one, or for counts below 1.
+    Clip i is said by speaker i modulo `speakers`, and is plain unless `knobs` holds Knobs, or the name of a
+    preset, for it. `split` puts every clip in one split; otherwise `splits_of` shares the speakers out. The
+    bytes depend on the arguments alone, not on `workers`. Raises UsageError for a folder that already holds
+    one, or for counts below 1.
     """
     out = Path(out)
     if clips < 1 or speakers < 1:
@@ -119,9 +120,14 @@ class _Job:
 def _make_one(job: _Job) -> tuple[dict[str, Any], UInt8]:
     """Write one clip; its row of corpus.json and three small pictures (3, 128, 128, 3) for the sheet."""
     clip = make_clip(
-        seed=job.seed, speaker=job.speaker, index=job.index, seconds=job.seconds, size=job.size, knobs=job.knobs,
+        seed=job.seed,
+        speaker=job.speaker,
+        index=job.index,
+        seconds=job.seconds,
+        size=job.size,
+        knobs=job.knobs,
         split=job.split,
-    )  # fmt: skip
+    )
     truth = clip.truth
     write_clip(clip, Path(job.folder) / truth["key"])
     aperture = np.array(truth["aperture"])
@@ -134,14 +140,14 @@ def _make_one(job: _Job) -> tuple[dict[str, Any], UInt8]:
 def write_clip(clip: SynthClip, base: Path) -> Path:
     """Write `base`.mp4, .wav and .json; returns the path of the mp4.
 
-    The sound in the mp4 is what the knobs ask for (rate, channels, offset, none); the wav is the 16 kHz master.
+    The sound in the mp4 is what the knobs ask for (rate, channels, offset, none); the wav is the 16 kHz
+    master.
     """
     knobs = clip.knobs
     audio, rate = clip.audio, SAMPLE_RATE
     if knobs.sample_rate != SAMPLE_RATE:
         rate = knobs.sample_rate
-        divisor = int(np.gcd(rate, SAMPLE_RATE))
-        audio = resample_poly(audio, rate // divisor, SAMPLE_RATE // divisor).astype(np.float32)
+        audio = resample(audio, SAMPLE_RATE, rate)
     if knobs.stereo:
         audio = np.stack([audio, audio * np.float32(0.6)], 1)
     shift = round(knobs.audio_offset * rate)

@@ -15,7 +15,9 @@ NECK = 40.0
 
 
 def head_only(alpha: Float32, landmarks: Float64) -> Float32:
-    """The matte without the photographed body: nothing of it may show beside the neck or above new shoulders."""
+    """The matte without the photographed body: nothing of it may show beside the neck or above new
+    shoulders.
+    """
     size = alpha.shape[0]
     x, y = grid(size)
     chin = landmarks[152, :2]
@@ -27,7 +29,8 @@ def head_only(alpha: Float32, landmarks: Float64) -> Float32:
 def dress(
     rgb: Float32, alpha: Float32, landmarks: Float64, colour: tuple[int, int, int], collar: str
 ) -> tuple[Float32, Float32]:
-    """Replace what the photograph shows below the neck: shoulders in `colour` with a crew, turtle, shirt or jacket collar.
+    """Replace what the photograph shows below the neck: shoulders in `colour` with a crew, turtle, shirt or
+    jacket collar.
 
     rgb (size, size, 3) 0-255 and alpha (size, size) 0-1, both float32, at texture resolution.
     """

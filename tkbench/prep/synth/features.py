@@ -1,7 +1,8 @@
-"""What people have on their faces: brows, beards, glasses, freckles, hats and long hair, drawn on the texture.
+"""What people have on their faces: brows, beards, glasses, freckles, hats and long hair, drawn on the
+texture.
 
-All functions take and return float32 RGB 0-255 at texture resolution; `at` below is a pair of (size, size) arrays x, y in
-canvas units.
+All functions take and return float32 RGB 0-255 at texture resolution; `at` below is a pair of (size, size)
+arrays x, y in canvas units.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def over(rgb: Float32, colour: Float32, alpha: Float32) -> Float32:
 
 
 def stack(rgb: Float32, alpha: Float32, colour: Float32, matte: Float32) -> tuple[Float32, Float32]:
-    """Put a layer on a layer: colours weighted by what is seen of each, so that no rim of another colour appears."""
+    """Put a layer on a layer: colours weighted by what is seen of each, so that no rim of another colour
+    appears.
+    """
     under = alpha * (1 - matte)
     total = under + matte
     share = (matte / np.maximum(total, 1e-4))[..., None]
@@ -143,7 +146,8 @@ def glasses(rgb: Float32, landmarks: Float64, colour: Float32, round_: float, th
     """Frames around the eyes: `round_` 2 is an ellipse, more is squarer; `thick` in canvas units."""
     size = rgb.shape[0]
     lm = landmarks[:, :2]
-    eyes = [lm[[33, 133, 159, 145]].mean(0) + [0, 2.0], lm[[362, 263, 386, 374]].mean(0) + [0, 2.0]]
+    drop = np.array([0, 2.0])
+    eyes = [lm[[33, 133, 159, 145]].mean(0) + drop, lm[[362, 263, 386, 374]].mean(0) + drop]
     a = float(np.linalg.norm(eyes[1] - eyes[0])) * 0.40
     b = a * 0.78
     t = np.linspace(0, 2 * np.pi, 80)
@@ -176,7 +180,11 @@ def glasses(rgb: Float32, landmarks: Float64, colour: Float32, round_: float, th
         line(eye + shape, True, thick)
     line(np.stack([eyes[0] + [a, -2], (eyes[0] + eyes[1]) / 2 - [0, 4.5], eyes[1] + [-a, -2]]), False, thick)
     for sign, eye, ear in ((-1, eyes[0], lm[127]), (1, eyes[1], lm[356])):
-        line(np.stack([eye + [sign * a, -4], np.array([ear[0] + sign * 1.0, eye[1] - 6])]), False, thick)
+        line(
+            np.stack([eye + np.array([sign * a, -4]), np.array([ear[0] + sign * 1.0, eye[1] - 6])]),
+            False,
+            thick,
+        )
     frame = cv2.GaussianBlur(mask, (0, 0), 0.7).astype(np.float32) / 255
     shadow = np.roll(cv2.GaussianBlur(mask, (0, 0), 2.0).astype(np.float32) / 255, 3, axis=0)
     out = out * (1 - 0.25 * shadow[..., None])
@@ -186,7 +194,9 @@ def glasses(rgb: Float32, landmarks: Float64, colour: Float32, round_: float, th
 def long_hair(
     size: int, landmarks: Float64, hair: Float32, length: float, width: float
 ) -> tuple[Float32, Float32]:
-    """Hair that falls beside the neck: colour and alpha; `length` below the chin, `width` beyond the face, canvas units."""
+    """Hair that falls beside the neck: colour and alpha; `length` below the chin, `width` beyond the face,
+    canvas units.
+    """
     x, y = grid(size)
     chin = landmarks[152, :2]
     side = np.abs(x - chin[0])

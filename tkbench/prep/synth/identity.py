@@ -1,7 +1,7 @@
 """People: a photographed template, reshaped, recoloured and dressed; drawn from a seed.
 
-`Identity` is a small record that says everything about a look. `head_of` turns it into pixels once per clip: a texture
-with its matte, the mouth's seam, the eyes, and a depth for small turns of the head.
+`Identity` is a small record that says everything about a look. `head_of` turns it into pixels once per
+clip: a texture with its matte, the mouth's seam, the eyes, and a depth for small turns of the head.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ def _reshape(identity: Identity, landmarks: Float64, p: Float64) -> Float64:
 
     stretch(middle, identity.face_width, 0, 75, 85)
     stretch(np.array([chin[0], chin[1] - 15]), identity.jaw_width, 0, 62, 26)
-    d[..., 1] += identity.chin * 40 * _bump(p, chin + [0, 2], 48, 24)
-    stretch(nose + [0, 3], identity.nose_width, 0, 22, 14)
-    d[..., 1] += identity.nose_length * 30 * _bump(p, nose + [0, 4], 24, 16)
+    d[..., 1] += identity.chin * 40 * _bump(p, chin + np.array([0, 2]), 48, 24)
+    stretch(nose + np.array([0, 3]), identity.nose_width, 0, 22, 14)
+    d[..., 1] += identity.nose_length * 30 * _bump(p, nose + np.array([0, 4]), 24, 16)
     for sign, eye in zip((-1, 1), eyes, strict=True):
         stretch(eye, identity.eye_size, identity.eye_size * 1.3, 20, 12)
         d[..., 0] += sign * identity.eye_distance * 30 * _bump(p, eye, 24, 18)
@@ -164,7 +164,7 @@ def _masks(rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float
 
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     inner = polygon(mesh.OVAL, 1.0) > 0.99
-    mean, deviation = lab[inner].mean(0), lab[inner].std(0) + [6, 3, 3]
+    mean, deviation = lab[inner].mean(0), lab[inner].std(0) + np.array([6, 3, 3])
     away = (((lab - mean) / deviation) ** 2 * [0.25, 1, 1]).sum(-1)
     person = alpha.astype(np.float32) / 255
     ys = np.arange(shape[0], dtype=np.float32)[:, None] / scale
@@ -182,7 +182,9 @@ def _masks(rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float
 
 
 def _shifted(lab: Float32, mask: Float32, target: Float64, chroma: float) -> Float32:
-    """Move the mean of the masked part to `target`: L by a power law (black stays black, white stays white)."""
+    """Move the mean of the masked part to `target`: L by a power law (black stays black, white stays
+    white).
+    """
     mean = (lab * mask[..., None]).sum((0, 1)) / max(float(mask.sum()), 1.0)
     new = np.empty_like(lab)
     power = np.log(np.clip(target[0], 4, 96) / 100) / np.log(mean[0] / 100)

@@ -1,6 +1,7 @@
 """What can be made hard about a synthetic clip, and the pictures that some of it needs.
 
-The plain case is `Knobs()`. Everything here is part of a clip's truth, so a test can ask prep for exactly what was put in.
+The plain case is `Knobs()`. Everything here is part of a clip's truth, so a test can ask prep for exactly
+what was put in.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ class Knobs:
     offset_frames: int = 0
     """The mouth lags the voice by this many 25 fps frames; negative: the mouth leads."""
     audio_offset: float = 0.0
-    """Seconds by which the container starts the sound after the pictures: a player keeps them in sync, a careless
-    reader does not."""
+    """Seconds by which the container starts the sound after the pictures: a player keeps them in sync, a
+    careless reader does not.
+    """
     fps: float = float(FPS)
-    """Pictures per second of the file: 25, 29.97, 30 or 50 are usual. The face is drawn at those very times."""
+    """Pictures per second of the file: 25, 29.97, 30 or 50 are usual. The face is drawn at those very
+    times.
+    """
     vfr: bool = False
     """Uneven picture times around `fps`, as phones record."""
     sample_rate: int = SAMPLE_RATE
@@ -127,7 +131,9 @@ def during(span: tuple[float, float] | None, time: float) -> bool:
 
 
 def microphone(picture: Float32, time: float, span: tuple[float, float]) -> Float32:
-    """A hand with a microphone that comes up before the mouth; picture (h, w, 3) float32 0-255, returned anew."""
+    """A hand with a microphone that comes up before the mouth; picture (h, w, 3) float32 0-255, returned
+    anew.
+    """
     size = picture.shape[0]
     unit = size / 256
     rise = float(np.clip(min(time - span[0], span[1] - time) / 0.12, 0, 1))

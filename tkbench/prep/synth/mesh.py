@@ -1,6 +1,7 @@
 """Names for points of the MediaPipe Face Mesh, and the canvas that faces are drawn in.
 
-Left and right are the picture's. The lip lists run from the left corner to the right one, and go together by column.
+Left and right are the picture's. The lip lists run from the left corner to the right one, and go together
+by column.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The mouth as a machine: displacement fields for lips, jaw and cheeks, and what is seen between the lips.
 
-The face is cut along the seam of the closed lips into two layers, one that carries the upper lip and one that carries
-the lower. Each layer has its own smooth displacement, a sum of fixed fields times the mouth parameters; beyond the corners
-of the mouth the two agree, so there is no tear. Between the layers the inside of the mouth is drawn: dark, teeth, tongue.
-Lengths are in `w`, half the width of the mouth at rest.
+The face is cut along the seam of the closed lips into two layers, one that carries the upper lip and one
+that carries the lower. Each layer has its own smooth displacement, a sum of fixed fields times the mouth
+parameters; beyond the corners of the mouth the two agree, so there is no tear. Between the layers the
+inside of the mouth is drawn: dark, teeth, tongue. Lengths are in `w`, half the width of the mouth at rest.
 """
 
 from __future__ import annotations
@@ -89,17 +89,26 @@ class Fields:
         )
         cheek = corner * 0.25 * w
         upper = {
-            "up": (zero, up), "down": (zero, zero), "round_up": (zero, round_up), "round_down": (zero, zero), "width": (wide, zero), "protrusion": (zero, puff_up),
-            "jaw": (-0.06 * np.sign(u) * corner * w, cheek), "tuck": (zero, up), "corner": (zero, -corner * w),
-        }  # fmt: skip
+            "up": (zero, up),
+            "round_up": (zero, round_up),
+            "width": (wide, zero),
+            "protrusion": (zero, puff_up),
+            "jaw": (-0.06 * np.sign(u) * corner * w, cheek),
+            "tuck": (zero, up),
+            "corner": (zero, -corner * w),
+        }
         lower = {
-            "up": (zero, zero), "down": (zero, down), "round_up": (zero, zero), "round_down": (zero, round_down), "width": (wide, zero), "protrusion": (zero, puff_low),
+            "down": (zero, down),
+            "round_down": (zero, round_down),
+            "width": (wide, zero),
+            "protrusion": (zero, puff_low),
             "jaw": (-0.06 * np.sign(u) * corner * w, jaw_y + cheek),
             "tuck": (zero, -profile(1 + 0.55 * below) * np.exp(-((below / 0.8) ** 2)) * w),
             "corner": (zero, -corner * w),
-        }  # fmt: skip
-        self.upper = np.stack([np.stack(upper[n], -1) for n in self.NAMES]).astype(np.float32)
-        self.lower = np.stack([np.stack(lower[n], -1) for n in self.NAMES]).astype(np.float32)
+        }
+        nothing = (zero, zero)
+        self.upper = np.stack([np.stack(upper.get(n, nothing), -1) for n in self.NAMES]).astype(np.float32)
+        self.lower = np.stack([np.stack(lower.get(n, nothing), -1) for n in self.NAMES]).astype(np.float32)
         # Ownership at rest. The lower layer reaches a little under the upper one, so closed lips show no gap.
         outside = np.maximum(a - 1.0, 0) * w * 4
         self.upper_alpha = np.clip(-v * w + 0.5, 0, 1).astype(np.float32)
@@ -150,7 +159,9 @@ _LOWER_TEETH = np.cumsum([0.20, 0.22, 0.25, 0.22, 0.2, 0.2])
 
 
 def _row(u: Array, edges: Array, half_arch: float) -> tuple[Array, Array, Array]:
-    """Teeth along u: brightness of each (0 in the gaps), roundness of the biting edge, and shade towards the sides."""
+    """Teeth along u: brightness of each (0 in the gaps), roundness of the biting edge, and shade towards
+    the sides.
+    """
     # Teeth stand on an arch: unroll it.
     phi = np.arcsin(np.clip(np.abs(u) / half_arch, 0, 0.999))
     along = half_arch * phi
@@ -164,7 +175,8 @@ def _row(u: Array, edges: Array, half_arch: float) -> tuple[Array, Array, Array]
 
 
 def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, Float32]:
-    """The inside of the mouth at canvas points q (h, w, 2): RGB float32 0-255, and the mask of the upper teeth.
+    """The inside of the mouth at canvas points q (h, w, 2): RGB float32 0-255, and the mask of the upper
+    teeth.
 
     `tone` (3,) multiplies the teeth: a speaker's tooth colour.
     """

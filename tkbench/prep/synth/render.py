@@ -1,7 +1,8 @@
 """Frames from parameters: one head, its mouth, eyes, place and light -> RGB pictures.
 
-The work per frame is a few dense look-ups: head motion gives each output pixel a canvas point, the mouth's two layers give
-that point a place in the texture, and the texture is sampled once per layer. Fields are computed once per clip.
+The work per frame is a few dense look-ups: head motion gives each output pixel a canvas point, the mouth's
+two layers give that point a place in the texture, and the texture is sampled once per layer. Fields are
+computed once per clip.
 """
 
 from __future__ import annotations
@@ -92,7 +93,9 @@ class Renderer:
         return lm[upper, :2].astype(np.float32), lm[lower, :2].astype(np.float32)
 
     def _placed(self, motion: Motion) -> Float32:
-        """Canvas point of each output pixel: the inverse of the head's motion, fading out towards the shoulders."""
+        """Canvas point of each output pixel: the inverse of the head's motion, fading out towards the
+        shoulders.
+        """
         cos, sin = np.cos(motion.roll) / motion.scale, np.sin(motion.roll) / motion.scale
         tx, ty = -cos * motion.x - sin * motion.y, sin * motion.x - cos * motion.y
         rows = [
@@ -106,7 +109,9 @@ class Renderer:
         return self.points + cv2.transform(self.moves, np.array(rows, np.float32).T)
 
     def _lid_colour(self, lower: Float32) -> Float32:
-        """Skin just below an eye, (3,) RGB: lids have nearly the same colour, and no lashes or frames lie there."""
+        """Skin just below an eye, (3,) RGB: lids have nearly the same colour, and no lashes or frames lie
+        there.
+        """
         at = (lower[2:-2] + np.array([0.0, 4.5], np.float32)) * np.float32(mesh.TEXTURE_SCALE)
         skin = cv2.remap(self.head.texture, at[None], None, cv2.INTER_LINEAR)[0]
         return np.median(skin, axis=0).astype(np.float32)
@@ -134,7 +139,9 @@ class Renderer:
             stretched = top + t * (room - 0.45 * room * smoothstep(0.0, 0.5, edge - lid))
             q[r, c, 1] = np.where((t > 0) & (t < 1) & (eye > 0), stretched, y)
             open_part = smoothstep(0.0, 2.5, floor - lid)
-            cover = smoothstep(lid - 1.5, lid + 0.8, y) * smoothstep(edge + 0.5, edge - 0.5, y) * open_part * eye
+            cover = (
+                smoothstep(lid - 1.5, lid + 0.8, y) * smoothstep(edge + 0.5, edge - 0.5, y) * open_part * eye
+            )
             lash = np.exp(-(((y - edge) / 1.1) ** 2)) * smoothstep(0.1, 0.6, closed * np.ones_like(x)) * eye
             # A lid is a ball: lighter in the middle of its height, darker under the brow.
             tone = 0.86 + 0.10 * smoothstep(0.0, 0.6, t) - 0.58 * lash
@@ -146,11 +153,12 @@ class Renderer:
     def __call__(self, pose: Pose, motion: Motion) -> Float32:
         """One frame, (size, size, 3) float32 RGB 0-255, before camera effects."""
         q = self._placed(motion)
-        x0, y0, x1, y1 = self.window
+        x0, y0, _, _ = self.window
         r, c = _span(q, self.window)
         part = np.ascontiguousarray(q[r, c])
         low = layer_map(part, self.fields.lower, pose.coefficients, (x0, y0))
-        # Only what lies above the seam follows the upper lip; below, the two layers differ and the lower one holds.
+        # Only what lies above the seam follows the upper lip; below, the two layers differ and the lower
+        # one holds.
         upper_rows = int(np.flatnonzero((part[..., 1] < self.seam_floor).any(1))[-1]) + 1
         up = layer_map(
             np.ascontiguousarray(part[:upper_rows]), self.fields.upper, pose.coefficients, (x0, y0)
@@ -179,7 +187,9 @@ class Renderer:
         return part[..., 1:] > self.eye_floor
 
     def _mouth(self, rgb: Float32, q: Float32, low: Float32, up: Float32, pose: Pose) -> None:
-        """Compose inside, lower lip and upper lip around the seam, in place; the maps cover the top rows of `rgb`."""
+        """Compose inside, lower lip and upper lip around the seam, in place; the maps cover the top rows of
+        `rgb`.
+        """
         w = self.frame.half
         cx, cy = self.frame.centre, float(self.frame.seam[5, 1])
         box = (cx - 1.35 * w, cy - 0.85 * w, cx + 1.35 * w, cy + (MAX_GAP * 1.15 + 0.35) * w)

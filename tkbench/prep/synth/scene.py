@@ -105,7 +105,9 @@ def _drift(rng: np.random.Generator, times: Float64, scale: float, slowest: floa
 
 
 def motions(rng: np.random.Generator, times: Float64, stress: Float64 | None = None) -> list[Motion]:
-    """Head, lids and brows at each time (n,). `stress` (n,) 0-1 adds small nods and brow lifts on stressed syllables."""
+    """Head, lids and brows at each time (n,). `stress` (n,) 0-1 adds small nods and brow lifts on stressed
+    syllables.
+    """
     beat = np.zeros(len(times)) if stress is None else stress
     x, y = _drift(rng, times, 2.2), _drift(rng, times, 1.6) + 1.6 * beat
     x0, y0 = rng.uniform(-8, 8), rng.uniform(-5, 5)

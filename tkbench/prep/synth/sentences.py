@@ -1,8 +1,8 @@
 """Short English sentences from a small grammar: varied, pronounceable, and different for every draw.
 
-A template names word classes in braces; a class is a tuple of words, or of further templates. Nothing here is a
-quotation. The words were picked so that all sounds of English, and above all those the eye can tell apart
-(p b m, f v, w, oo, ee, ah), come up often.
+A template names word classes in braces; a class is a tuple of words, or of further templates. Nothing here
+is a quotation. The words were picked so that all sounds of English, and above all those the eye can tell
+apart (p b m, f v, w, oo, ee, ah), come up often.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "name": tuple(
-        "Bob Mary Peter Emma Paul Fiona Victor Ruby Oliver Phoebe Martin Bella Hugo Wanda Joe Amy Frank Pamela "
-        "Simon Vera Thomas Molly George Alice Kevin Sophie Henry Julia Max Naomi Walter Zoe Philip Maria Ben "
-        "Charlotte Robin Eva Leo Judy".split()
+        "Bob Mary Peter Emma Paul Fiona Victor Ruby Oliver Phoebe Martin Bella Hugo Wanda Joe Amy Frank "
+        "Pamela Simon Vera Thomas Molly George Alice Kevin Sophie Henry Julia Max Naomi Walter Zoe Philip "
+        "Maria Ben Charlotte Robin Eva Leo Judy".split()
     ),
     "person": (
         "{name}",
@@ -33,28 +33,28 @@ _CLASSES: dict[str, tuple[str, ...]] = {
         "mother father brother sister uncle aunt cousin grandfather friend neighbour nephew family".split()
     ),
     "job": tuple(
-        "teacher farmer doctor baker pilot painter driver waiter lawyer singer writer builder nurse captain gardener "
-        "student plumber shopkeeper film-maker watchman fireman mayor judge postman".split()
+        "teacher farmer doctor baker pilot painter driver waiter lawyer singer writer builder nurse "
+        "captain gardener student plumber shopkeeper film-maker watchman fireman mayor judge postman".split()
     ),
     "adj": tuple(
-        "big small old young happy quiet clever funny brave famous polite busy lovely awful warm cold wonderful "
-        "empty heavy bright purple yellow blue white simple perfect strange narrow possible smooth rough shiny "
-        "muddy fresh foolish gentle loud private useful peaceful".split()
+        "big small old young happy quiet clever funny brave famous polite busy lovely awful warm cold "
+        "wonderful empty heavy bright purple yellow blue white simple perfect strange narrow possible "
+        "smooth rough shiny muddy fresh foolish gentle loud private useful peaceful".split()
     ),
     "thing": tuple(
-        "book boat map apple violin table window film bottle photo lamp mirror wheel basket pillow ball vase movie "
-        "drum puzzle letter camera piano umbrella phone shoe box hammer fork spoon cup plate knife coat jumper "
-        "garden bridge tower room wall roof path river shop farm village picture poem song bell blanket loaf "
-        "mushroom pear plum banana melon cabbage pepper muffin waffle soup".split()
+        "book boat map apple violin table window film bottle photo lamp mirror wheel basket pillow ball "
+        "vase movie drum puzzle letter camera piano umbrella phone shoe box hammer fork spoon cup plate "
+        "knife coat jumper garden bridge tower room wall roof path river shop farm village picture poem "
+        "song bell blanket loaf mushroom pear plum banana melon cabbage pepper muffin waffle soup".split()
     ),
     "things": tuple(
-        "apples boats movies pebbles waves birds flowers photos books mushrooms puppies ribbons bubbles families "
-        "problems buildings weapons farms shoes wolves knives plums maps ferries pumpkins bees foxes owls sheep "
-        "papers buttons envelopes vegetables marbles pieces stories moments".split()
+        "apples boats movies pebbles waves birds flowers photos books mushrooms puppies ribbons bubbles "
+        "families problems buildings weapons farms shoes wolves knives plums maps ferries pumpkins bees "
+        "foxes owls sheep papers buttons envelopes vegetables marbles pieces stories moments".split()
     ),
     "place": tuple(
-        "Paris Boston Bombay Rome Vienna Warsaw Moscow Africa Peru Finland Wales Baltimore Iowa Oslo Havana Fiji "
-        "Manchester Wisconsin Malta Bavaria".split()
+        "Paris Boston Bombay Rome Vienna Warsaw Moscow Africa Peru Finland Wales Baltimore Iowa Oslo "
+        "Havana Fiji Manchester Wisconsin Malta Bavaria".split()
     ),
     "spot": (
         "at the {adj} museum",
@@ -112,8 +112,8 @@ _CLASSES: dict[str, tuple[str, ...]] = {
         "photographed covered loved visited emptied wrapped showed held chose dropped saw improved".split()
     ),
     "do": tuple(
-        "buy move find paint open lose fix borrow remember bring forget break wash photograph cover love visit "
-        "empty wrap show hold choose drop see improve".split()
+        "buy move find paint open lose fix borrow remember bring forget break wash photograph cover love "
+        "visit empty wrap show hold choose drop see improve".split()
     ),
     "went": (
         "walked {spot}",
@@ -195,6 +195,7 @@ def sentence(rng: np.random.Generator) -> str:
     while slot := _SLOT.search(text):
         options = _CLASSES[slot[1]]
         text = text[: slot.start()] + options[int(rng.integers(len(options)))] + text[slot.end() :]
-    # "a" before a vowel letter: no word above starts with a vowel letter that sounds as a consonant but "useful".
+    # "a" before a vowel letter: no word above starts with a vowel letter that sounds as a consonant but
+    # "useful".
     text = re.sub(r"\b([Aa]) (?=[aeiou](?!seful))", r"\1n ", text)
     return text[0].upper() + text[1:]

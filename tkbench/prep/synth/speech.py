@@ -1,8 +1,8 @@
 """Text to speech with exact phoneme times: espeak-ng, called in this process.
 
-The shared library and its voice data come with the `espeakng-loader` wheel (extra `tkbench[synth]`). espeak-ng is
-GPL-3.0: it is loaded when speech is first asked for, and nothing else in tkbench needs it. Interface: `speak_lib.h`
-of espeak-ng 1.5x (events carry the sample at which a phoneme or word begins).
+The shared library and its voice data come with the `espeakng-loader` wheel (extra `tkbench[synth]`).
+espeak-ng is GPL-3.0: it is loaded when speech is first asked for, and nothing else in tkbench needs it.
+Interface: `speak_lib.h` of espeak-ng 1.5x (events carry the sample at which a phoneme or word begins).
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ STRESS = "ˈˌ"
 _STOPS = tuple("pbtdkɡgʔ")
 _QUIET = 0.02  # of the loudest sample: below it a closure is silent
 _CLOSURE = 0.13  # s, the longest closure that is searched for
+_LOBES = 24  # of the resampling filter on each side
 _KEEP = 0.02  # s that the phoneme before a stop keeps at least
 
 Int16 = npt.NDArray[np.int16]
@@ -93,14 +94,14 @@ class Utterance:
 def synthesize(text: str, voice: Voice) -> Utterance:
     """Say `text` with `voice`.
 
-    Raises MissingExtra without the wheel, UsageError for a voice that espeak-ng does not have.
-    The same arguments give the same samples, whatever was said before (the library is started anew each time).
+    Raises MissingExtra without the wheel, UsageError for a voice that espeak-ng does not have. The same
+    arguments give the same samples, whatever was said before (the library is started anew each time).
     """
     pcm, rate, events = _run(text, voice)
     if not len(pcm) or not np.any(pcm):
         raise UsageError(f"espeak-ng said nothing for {text!r} with voice {voice.name!r}")
     phonemes = _phonemes(events, pcm, rate)
-    audio = _resample(pcm, rate)
+    audio = resample(pcm.astype(np.float32) / np.float32(32768), rate, SAMPLE_RATE)
     audio *= np.float32(0.7 / np.abs(audio).max())
     return Utterance(audio, tuple(phonemes), tuple(_words(text, events, phonemes, rate)))
 
@@ -110,12 +111,12 @@ def _phonemes(events: list[Event], pcm: Int16, rate: int) -> list[Word]:
 
     espeak-ng announces a stop at its release: the silence that the closed mouth makes comes before the event.
     """
-    spans = [[phone, at] for kind, phone, at in events if kind == _EVENT_PHONEME]
+    spans: list[list[Any]] = [[phone, at] for kind, phone, at in events if kind == _EVENT_PHONEME]
     loud = np.abs(pcm.astype(np.int32)) > _QUIET * int(np.abs(pcm.astype(np.int32)).max())
     for i, (phone, at) in enumerate(spans):
         if phone.strip(STRESS)[:1] in _STOPS:
-            before = spans[i - 1] if i else ["", 0]
-            floor = max(before[1] + int(_KEEP * rate), at - int(_CLOSURE * rate))
+            previous = spans[i - 1][1] if i else 0
+            floor = max(previous + int(_KEEP * rate), at - int(_CLOSURE * rate))
             voiced = np.flatnonzero(loud[floor:at]) if floor < at else np.zeros(0, int)
             spans[i][1] = min(at, floor + int(voiced[-1]) + 1) if len(voiced) else min(at, floor)
     spans.append(["", len(pcm)])
@@ -129,7 +130,7 @@ def _phonemes(events: list[Event], pcm: Int16, rate: int) -> list[Word]:
 
 
 def _words(text: str, events: list[Event], phonemes: list[Word], rate: int) -> Iterator[Word]:
-    """Words from word events: from the first phoneme at or after the event to the last before the next one."""
+    """Words from word events: from the first phoneme at or after the event to the last before the next."""
     marks = [(where, at / rate) for kind, where, at in events if kind == _EVENT_WORD]
     bounds = [at for _, at in marks[1:]] + [phonemes[-1].end + 1.0]
     for ((position, length), at), limit in zip(marks, bounds, strict=True):
@@ -139,13 +140,30 @@ def _words(text: str, events: list[Event], phonemes: list[Word], rate: int) -> I
             yield Word(text[position - 1 : position - 1 + length], said[0].start, said[-1].end)
 
 
-def _resample(pcm: Int16, rate: int) -> Float32:
-    """int16-scaled samples at `rate` -> [-1, 1] at 16 kHz; linear-phase filter, so no shift in time."""
-    from scipy.signal import resample_poly
+def resample(samples: Float32, rate: int, wanted: int) -> Float32:
+    """(S,) at `rate` -> (ceil(S * wanted / rate),) at `wanted`, without a shift in time.
 
-    divisor = int(np.gcd(rate, SAMPLE_RATE))
-    out = resample_poly(pcm.astype(np.float32) / np.float32(32768), SAMPLE_RATE // divisor, rate // divisor)
-    return np.asarray(out, np.float32)
+    A Kaiser-windowed sinc, one set of taps per phase, as scipy's `resample_poly` has it: importing
+    scipy.signal alone takes longer than saying a sentence.
+    """
+    divisor = int(np.gcd(rate, wanted))
+    up, down = wanted // divisor, rate // divisor
+    if up == down:
+        return samples.astype(np.float32)
+    # Cut at the lower of the two Nyquist rates; a little below, so that the slope lies under it.
+    cutoff = 0.94 * min(1.0, up / down)
+    reach = int(np.ceil(_LOBES / cutoff))
+    offsets = np.arange(-reach + 1, reach + 1)
+    phases = np.arange(up)[:, None] / up
+    away = (offsets - phases) / reach
+    window = np.i0(8.6 * np.sqrt(np.clip(1 - away**2, 0, None))) / np.i0(8.6)
+    taps = np.sinc((offsets - phases) * cutoff) * window
+    taps = taps / taps.sum(1, keepdims=True)
+    count = -(-len(samples) * up // down)
+    at = np.arange(count, dtype=np.int64) * down
+    padded = np.pad(samples.astype(np.float64), (reach, reach + 1))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach)[at // up + 1]
+    return np.einsum("ij,ij->i", windows, taps[at % up]).astype(np.float32)
 
 
 def _library() -> tuple[ctypes.CDLL, bytes]:
@@ -157,7 +175,7 @@ def _library() -> tuple[ctypes.CDLL, bytes]:
 
 
 def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
-    """One run of the library: int16 samples, their rate, and (type, phoneme or (position, length), sample)."""
+    """One run of the library: int16 samples, their rate, and (type, phone or (position, length), sample)."""
     library, data = _library()
     flags = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
     rate = library.espeak_Initialize(_AUDIO_SYNCHRONOUS, _CHUNK_MS, data, flags)
@@ -200,6 +218,7 @@ def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
         library.espeak_Synchronize()
     finally:
         library.espeak_Terminate()
-        # The synthesiser keeps phase, flutter and noise state in static variables; unloading it is the one reset.
+        # The synthesiser keeps phase, flutter and noise state in static variables; unloading it is the one
+        # reset.
         _ctypes.dlclose(library._handle)
     return np.concatenate(chunks) if chunks else np.zeros(0, np.int16), rate, events

@@ -2,12 +2,12 @@
 
     python -m tkbench.prep.synth.template_build
 
-Sources: `skimage.data.astronaut()` (NASA, portrait of Eileen Collins, public domain) and `grace_hopper.jpg` of
-matplotlib's sample data (U.S. Navy, James S. Davis, portrait of Grace Hopper, public domain). Both ship inside those
-wheels. The landmarks are found here with MediaPipe Face Mesh, so rendering needs no tracker.
+Sources: `skimage.data.astronaut()` (NASA, portrait of Eileen Collins, public domain) and `grace_hopper.jpg`
+of matplotlib's sample data (U.S. Navy, James S. Davis, portrait of Grace Hopper, public domain). Both ship
+inside those wheels. The landmarks are found here with MediaPipe Face Mesh, so rendering needs no tracker.
 
-A template is `data/NAME.png` (RGB, and the matte of the person as alpha; 1.5 pixels per canvas unit) and `data/NAME.json`
-(478 landmarks x, y, z in canvas units and the seam where the closed lips meet).
+A template is `data/NAME.png` (RGB, and the matte of the person as alpha; 1.5 pixels per canvas unit) and
+`data/NAME.json` (478 landmarks x, y, z in canvas units and the seam where the closed lips meet).
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def photographs() -> dict[str, UInt8]:
 
 
 def landmarks_of(photo: UInt8, zoom: float) -> Float64:
-    """(478, 3) Face Mesh landmarks in photo pixels; `zoom` because the mesh is finer on an enlarged picture."""
+    """(478, 3) Face Mesh landmarks in photo pixels; `zoom` because the mesh is finer on an enlarged
+    picture.
+    """
     import mediapipe as mp
 
     large = cv2.resize(photo, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
@@ -84,9 +86,9 @@ def matte_of(photo: UInt8, points: Float64, hints: dict[str, Any]) -> UInt8:
     for polygon in hints["background"]:
         cv2.fillPoly(mask, [np.array(polygon, np.int32)], cv2.GC_BGD)
     cv2.setRNGSeed(0)
-    cv2.grabCut(photo, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 8, cv2.GC_INIT_WITH_MASK)  # type: ignore[call-overload]
+    cv2.grabCut(photo, mask, None, np.zeros((1, 65)), np.zeros((1, 65)), 8, cv2.GC_INIT_WITH_MASK)
     hard = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(hard)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(hard)
     hard = (labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))).astype(np.uint8)
     hard = cv2.morphologyEx(hard, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     hard = cv2.morphologyEx(hard, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
@@ -175,8 +177,9 @@ HINTS: dict[str, dict[str, Any]] = {
 def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float64, Float64]:
     """Bring the lips of a smiling mouth together.
 
-    photo at texture resolution with `points` in its pixels -> the same with closed lips, the moved points, and the
-    seam (11, 2). Two thin-plate warps, one that carries the upper lip and one that carries the lower, meet there.
+    photo at texture resolution with `points` in its pixels -> the same with closed lips, the moved points,
+    and the seam (11, 2). Two thin-plate warps, one that carries the upper lip and one that carries the
+    lower, meet there.
     """
     upper, lower = points[INNER_UPPER, :2], points[INNER_LOWER, :2]
     gap = lower - upper
@@ -195,8 +198,8 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
     seam = relax(np.stack([seam[:, 0], level], 1))
     moved[INNER_UPPER, :2] = moved[INNER_LOWER, :2] = seam
     ends = (61, 291)
-    for outer, inner in ((OUTER_UPPER, upper), (OUTER_LOWER, lower)):
-        offset = points[outer, :2] - inner
+    for outer, edge in ((OUTER_UPPER, upper), (OUTER_LOWER, lower)):
+        offset = points[outer, :2] - edge
         offset[:, 1] *= thick
         moved[outer, :2] = seam + offset
     for end, k in zip(ends, (0, -1), strict=True):
@@ -204,25 +207,8 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
     lift = float(0.44 * gap[5, 1])
     chin = [152, 148, 377, 176, 400, 175, 199, 200, 18, 83, 313, 171, 396, 201, 421, 208, 428]
     moved[chin, 1] -= lift * 0.6
-    still = [i for i in OVAL if i not in chin] + [
-        1,
-        2,
-        4,
-        5,
-        6,
-        9,
-        33,
-        133,
-        263,
-        362,
-        98,
-        327,
-        168,
-        10,
-        151,
-        145,
-        374,
-    ]
+    fixed = [1, 2, 4, 5, 6, 9, 33, 133, 263, 362, 98, 327, 168, 10, 151, 145, 374]
+    still = [i for i in OVAL if i not in chin] + fixed
     still += [50, 280, 117, 346, 205, 425] if name != "astronaut" else [117, 346]
     height, width = photo.shape[:2]
     rim = np.array([[x, y] for x in (0, width / 2, width) for y in (0, height / 2, height)], float)
@@ -289,10 +275,11 @@ def calm(rgb: UInt8, chroma: float, contrast: float) -> UInt8:
 def swap(
     base: UInt8, base_points: Float64, donor: UInt8, donor_points: Float64, forehead: float, spread: float
 ) -> tuple[UInt8, Float64]:
-    """The donor's face in the base's head: RGB at texture resolution, and the landmarks (478, 3) in its pixels.
+    """The donor's face in the base's head: RGB at texture resolution, and the landmarks (478, 3) in its
+    pixels.
 
-    The donor is warped so that the outlines of the two faces agree, and cloned in by Poisson blending, from `forehead`
-    (canvas units above the brows) to the chin; `spread` of the width.
+    The donor is warped so that the outlines of the two faces agree, and cloned in by Poisson blending, from
+    `forehead` (canvas units above the brows) to the chin; `spread` of the width.
     """
     height, width = base.shape[:2]
     rim = np.array([[x, y] for x in (0, width / 2, width) for y in (0, height / 2, height)], float)

@@ -1,8 +1,9 @@
 """What the mouth aims at for each sound, and how strongly.
 
-A target is a row of `PARAMETERS`; a strength says how much of a sound's look survives next to its neighbours. The numbers
-are set by hand after phonetics: lips meet for p b m whatever stands beside them, the lower lip reaches the teeth for f v,
-rounding is strong and wide in time for w and oo, while the lips of t, k or h take the shape of the vowel near them.
+A target is a row of `PARAMETERS`; a strength says how much of a sound's look survives next to its
+neighbours. The numbers are set by hand after phonetics: lips meet for p b m whatever stands beside them,
+the lower lip reaches the teeth for f v, rounding is strong and wide in time for w and oo, while the lips of
+t, k or h take the shape of the vowel near them.
 """
 
 from __future__ import annotations
@@ -149,8 +150,9 @@ class Gesture:
 def gestures(phonemes: tuple[Word, ...]) -> list[Gesture]:
     """Split phoneme events into letters, each with its share of the event's time.
 
-    The first half of a diphthong holds longer than the second; a length mark doubles a letter's share. Letters without a
-    viseme (an unknown mark, say "ʲ") are passed over, and their time goes to the rest of the event.
+    The first half of a diphthong holds longer than the second; a length mark doubles a letter's share.
+    Letters without a viseme (an unknown mark, say "ʲ") are passed over, and their time goes to the rest of
+    the event.
     """
     found = []
     for phone in phonemes:
