@@ -86,7 +86,10 @@ class Script:
 
 
 def script_of(rng: np.random.Generator, voice: Voice, seconds: tuple[float, float]) -> Script:
-    """Draw sentences until one fits a length drawn from `seconds`, then put silence around it."""
+    """Draw sentences until one fits a length drawn from `seconds`, then put silence around it.
+
+    Below about two seconds no sentence may fit: the clip is then as long as the shortest one needs.
+    """
     n_frames = round(float(rng.uniform(*seconds)) * FPS)
     room = n_frames / FPS
     best: tuple[float, str, Utterance] | None = None
@@ -102,9 +105,12 @@ def script_of(rng: np.random.Generator, voice: Voice, seconds: tuple[float, floa
         if best is not None and best[0] > room - 0.8:
             break
     if best is None:
+        # Nothing is that short: the clip grows with the shortest of many sentences.
         text = min((sentence(rng) for _ in range(200)), key=len)
         said = synthesize(text, voice)
         best = (len(said.audio) / SAMPLE_RATE, text, said)
+        n_frames = max(n_frames, int(np.ceil((best[0] + 0.2) * FPS)))
+        room = n_frames / FPS
     length, text, said = best
     spare = max(0.0, room - length)
     lead = round(spare * float(rng.uniform(0.3, 0.6)) * SAMPLE_RATE)
