@@ -154,12 +154,15 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def shorten(name: str, letters: int) -> str:
-    """At most that many letters, the rest as an ellipsis.
+    """At most that many letters, without the middle: versions of a model differ at the end.
 
-    >>> shorten("shuffled-audio", 9)
-    'shuffled…'
+    >>> shorten("my-model-step-2000", 12)
+    'my-mod…-2000'
     """
-    return name if len(name) <= letters else name[: letters - 1] + "…"
+    if len(name) <= letters:
+        return name
+    tail = (letters - 1) // 2
+    return f"{name[: letters - 1 - tail]}…{name[-tail:]}"
 
 
 def curves(series: Sequence[Series], width: float) -> Curves:

@@ -330,13 +330,17 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[st
         table = entry.bundle.curves()
         means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
         for judge in sorted(set(table["metric"])):
-            points = tuple((int(shift), float(value)) for shift, value in means[judge].items())
+            points = tuple(
+                (int(s), float(value)) for s, value in means[judge].items() if math.isfinite(value)
+            )
+            if not points:
+                continue
             series = figures.Series(entry.result.model, _style(entry, place), points)
             found.setdefault(judge, []).append(series)
     labels = {column.name: column.label for column in columns}
     return [
         {
-            "name": labels.get(judge, judge).removeprefix("LSE-C").strip(" ()") or "syncnet-v2",
+            "name": _split(labels[judge])[1] or ("syncnet-v2" if judge == "lse_c" else labels[judge]),
             "figures": [figures.curves(found[judge], width) for width in (WIDE[1], NARROW)],
             "missing": [
                 e.result.model for e in entries if e.result.model not in {s.name for s in found[judge]}
