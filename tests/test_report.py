@@ -18,7 +18,7 @@ from report_runs import ANCHORS, KINDS, NASTY, make_run
 from tkbench import bundle, leaderboard, report
 from tkbench.bundle import Column
 from tkbench.errors import BadBundle
-from tkbench.report import figures, finding, glossary, page
+from tkbench.report import board, figures, finding, glossary, page
 
 VOID = {"meta", "link", "br", "wbr", "input", "img"}
 
@@ -410,7 +410,7 @@ def test_numbers(value: float, text: str) -> None:
 
 
 def test_coverage_never_rounds_up_to_all() -> None:
-    assert [page._percent(share) for share in (1.0, 0.9999, 0.86, 0)] == ["100%", "99%", "86%", "0%"]
+    assert [board._percent(share) for share in (1.0, 0.9999, 0.86, 0)] == ["100%", "99%", "86%", "0%"]
 
 
 def test_the_glossary_knows_every_bundled_metric_and_survives_others(runs: dict[str, Path]) -> None:

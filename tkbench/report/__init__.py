@@ -2,6 +2,8 @@
 
     page.py       bundles -> what the page shows, and the file
     finding.py    bundles -> the sentences at the top: who leads, and whether the anchors order as they should
+    board.py      the ranked table and its footnotes
+    clips.py      the per-clip table and the players
     figures.py    numbers -> coordinates of the two drawings
     glossary.py   what each metric means and how to read it
 

@@ -9,9 +9,7 @@ import math
 import os
 import shlex
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,76 +18,13 @@ import jinja2
 from markupsafe import Markup
 
 from tkbench import bundle, leaderboard
-from tkbench.bundle import Bundle, Column, Preview, Summary
-from tkbench.errors import BadBundle
+from tkbench.bundle import Bundle, Column
 from tkbench.leaderboard import Entry
-from tkbench.report import figures, finding, glossary
-from tkbench.report.finding import goodness, interval, number, sentence
+from tkbench.report import board, clips, figures, finding, glossary
+from tkbench.report.finding import interval, number
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
-HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One cell of the ranked table."""
-
-    text: str
-    interval: str
-    n: str
-    """Number of scored clips, where it is not all of them."""
-    reason: str
-    """Set exactly where there is no mean."""
-    best: bool
-    notes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the ranked table."""
-
-    name: str
-    summary: str
-    rank: int | None
-    anchor: bool
-    style: str
-    coverage: str
-    clips: str
-    gap: tuple[int, ...]
-    """Footnotes of the number of clips."""
-    notes: tuple[int, ...]
-    """Footnotes of the rank."""
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Player:
-    """A video and its caption."""
-
-    id: str
-    key: str
-    speaker: str
-    source: str
-    scores: tuple[tuple[str, str], ...]
-    """(what they have in common: a judge or a region, or "", the scores in one line)."""
-
-
-class Footnotes:
-    """Numbered from 1 in the order of first use; one text has one number, and names all that it is about."""
-
-    def __init__(self) -> None:
-        self._about: dict[str, list[str]] = {}
-
-    def add(self, text: str, about: str = "") -> int:
-        names = self._about.setdefault(text, [])
-        if about and about not in names:
-            names.append(about)
-        return list(self._about).index(text) + 1
-
-    @property
-    def texts(self) -> list[str]:
-        return [": ".join(filter(None, (", ".join(names), text))) for text, names in self._about.items()]
 
 
 def write(bundles: Sequence[Path], out: Path) -> Path:
@@ -121,10 +56,10 @@ def render(bundles: Sequence[Bundle]) -> str:
         rows = table[table["key"] != "*"]
         speakers.update(zip(rows["key"], rows["speaker"], strict=True))
     scored = any(entry.result.summary[rank.name].n for entry in entries)
-    notes = Footnotes()
-    lines = [_line(entry, place, entries, columns, rank, notes) for place, entry in enumerate(entries)]
+    notes = board.Footnotes()
+    lines = [board.line(entry, place, entries, columns, rank, notes) for place, entry in enumerate(entries)]
     groups = [
-        (line, _players(entry.bundle, place, columns, rank, speakers))
+        (line, clips.players(entry.bundle, place, columns, rank, speakers))
         for place, (line, entry) in enumerate(zip(lines, entries, strict=True))
     ]
     script, css = _asset("report.js"), _asset("report.css")
@@ -137,14 +72,14 @@ def render(bundles: Sequence[Bundle]) -> str:
             rank=rank,
             n_speakers=len(set(speakers.values()) - {""}),
             finding=finding.find(entries, rank),
-            columns=[_head(column, rank) for column in columns],
+            columns=[board.head(column, rank) for column in columns],
             lines=lines,
             notes=notes.texts,
             forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)] if scored else [],
             judges=_judges(entries, columns),
             groups=groups,
             terms=glossary.terms(columns),
-            clips=_json(_clip_data(entries, tables, columns, rank, speakers, [g for _, g in groups])),
+            clips=_json(clips.clip_data(entries, tables, columns, rank, speakers, [g for _, g in groups])),
             signature=result.signature.split("|"),
             provenance=[_provenance(entry.bundle) for entry in entries],
             stack=_shared([entry.result.stack for entry in entries]),
@@ -196,111 +131,6 @@ def _json(data: Any) -> Markup:
     return Markup(text)
 
 
-def _head(column: Column, rank: Column) -> dict[str, Any]:
-    name, rest = _split(column.label)
-    return {
-        "name": name,
-        "rest": rest,
-        "arrow": leaderboard.ARROWS[column.better],
-        "hint": HINTS[column.better],
-        "unit": column.unit,
-        "rank": column is rank,
-    }
-
-
-def _line(
-    entry: Entry,
-    place: int,
-    entries: Sequence[Entry],
-    columns: Sequence[Column],
-    rank: Column,
-    notes: Footnotes,
-) -> Line:
-    result = entry.result
-    main = _base(result, rank)
-    # A ranking metric without any score says in its own cell why nothing is ranked.
-    why = entry.note if result.summary[rank.name].n else ""
-    unranked = (notes.add(f"{result.model} is not ranked: {why}."),) if why else ()
-    gap = (notes.add(_gap_note(entry, main)),) if main.n and main.n_unscored else ()
-    return Line(
-        name=result.model,
-        summary=str(result.model_card.get("summary", "")),
-        rank=entry.rank,
-        anchor=entry.anchor,
-        style=_style(entry, place),
-        coverage="" if math.isnan(main.coverage) else _percent(main.coverage),
-        clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
-        gap=gap,
-        notes=unranked,
-        cells=tuple(_cell(entry, entries, column, main, notes) for column in columns),
-    )
-
-
-def _base(result: bundle.Result, rank: Column) -> Summary:
-    """The cell that says how many clips have a score: the ranking metric's, or the first that has any."""
-    cells = [result.summary[rank.name], *(result.summary[c.name] for c in result.columns if c.per_clip)]
-    return next((cell for cell in cells if cell.n), cells[0])
-
-
-def _style(entry: Entry, place: int) -> str:
-    return "ink" if entry.anchor and entry.result.model == finding.CEILING else figures.style(place)
-
-
-def _percent(share: float) -> str:
-    """Whole percent, but never 100% for less than all."""
-    return "99%" if 0.99 < share < 1 else f"{share:.0%}"
-
-
-def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary, notes: Footnotes) -> Cell:
-    summary = entry.result.summary[column.name]
-    # Clips that are missing from most columns are named once, beside the number of clips.
-    own_gap = bool(summary.n and summary.n_unscored) and summary.reasons != main.reasons
-    marks = []
-    reasons = ""
-    if not summary.n:
-        # Clips that no metric could score explain nothing about this one.
-        own = Counter({name: n for name, n in summary.reasons.items() if main.reasons.get(name) != n})
-        reasons = ", ".join(name for name, _ in (own or Counter(summary.reasons)).most_common())
-        reasons = reasons or summary.note or "no clip"
-        todo = sentence(summary.detail)
-        marks.append(notes.add(f"unscored ({reasons}). {todo}".strip(), about=column.label))
-    elif own_gap:
-        marks.append(notes.add(_gap_note(entry, summary, column)))
-    if summary.n and math.isnan(summary.low) and summary.note:
-        marks.append(notes.add(sentence(summary.note)))
-    return Cell(
-        text="" if reasons else number(summary.mean, column),
-        interval=interval(summary, column),
-        n=f"n = {summary.n:,}" if own_gap else "",
-        reason=reasons,
-        best=_is_best(entry, entries, column),
-        notes=tuple(marks),
-    )
-
-
-def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> str:
-    """What is missing from a mean, how often and why; `column` where it is not so of all columns."""
-    reasons = Counter(summary.reasons).most_common()
-    counts = ", ".join(f"{count:,} {name}" for name, count in reasons)
-    who = entry.result.model + (f", {column.label}" if column else "")
-    clips = f"{summary.n_unscored:,} of {summary.n + summary.n_unscored:,} clips"
-    first = "The most frequent: " if len(reasons) > 1 and summary.detail else "For example: "
-    what = f" {first}{summary.detail.rstrip('.')}." if summary.detail else ""
-    return f"{who}: {clips} have no score and are not in the mean ({counts}).{what}"
-
-
-def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
-    """Whether no model but the anchors, with enough clips scored, is better in this column."""
-
-    def value(one: Entry) -> float:
-        summary = one.result.summary[column.name]
-        enough = not one.anchor and summary.coverage >= one.result.coverage_min
-        return goodness(summary.mean, column) if enough else math.nan
-
-    own = value(entry)
-    return not math.isnan(own) and not any(value(other) > own for other in entries)
-
-
 def _forest(entries: Sequence[Entry], rank: Column, width: float) -> figures.Forest:
     real = [
         e.result.summary[rank.name].mean for e in entries if e.anchor and e.result.model == finding.CEILING
@@ -311,7 +141,7 @@ def _forest(entries: Sequence[Entry], rank: Column, width: float) -> figures.For
         marks.append(
             figures.Mark(
                 name=entry.result.model,
-                style=_style(entry, place),
+                style=board.style(entry, place),
                 anchor=entry.anchor,
                 value=summary.mean,
                 low=summary.low,
@@ -335,12 +165,14 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[st
             )
             if not points:
                 continue
-            series = figures.Series(entry.result.model, _style(entry, place), points)
+            series = figures.Series(entry.result.model, board.style(entry, place), points)
             found.setdefault(judge, []).append(series)
     labels = {column.name: column.label for column in columns}
     return [
         {
-            "name": _split(labels[judge])[1] or ("syncnet-v2" if judge == "lse_c" else labels[judge]),
+            "name": "syncnet-v2"
+            if judge == "lse_c"
+            else board.split_label(labels[judge])[1] or labels[judge],
             "figures": [figures.curves(found[judge], width) for width in (WIDE[1], NARROW)],
             "missing": [
                 e.result.model for e in entries if e.result.model not in {s.name for s in found[judge]}
@@ -348,124 +180,6 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[st
         }
         for judge in [column.name for column in columns if column.name in found]
     ]
-
-
-def _players(
-    source: Bundle, place: int, columns: Sequence[Column], rank: Column, speakers: dict[str, str]
-) -> list[Player]:
-    """The bundle's previews, worst first."""
-
-    def badness(preview: Preview) -> tuple[float, str]:
-        value = goodness(preview.scores.get(rank.name, math.nan), rank)
-        return (-math.inf if math.isnan(value) else value, preview.key)
-
-    return [
-        Player(
-            id=f"player-{place}-{i}",
-            key=preview.key,
-            speaker=speakers.get(preview.key, ""),
-            source="data:video/mp4;base64," + base64.b64encode(_file(source, preview.file)).decode(),
-            scores=_scores(preview, columns),
-        )
-        for i, preview in enumerate(sorted(source.result.previews, key=badness))
-    ]
-
-
-def _scores(preview: Preview, columns: Sequence[Column]) -> tuple[tuple[str, str], ...]:
-    found: dict[str, list[str]] = {}
-    for column in columns:
-        value = preview.scores.get(column.name, math.nan)
-        if not math.isnan(value):
-            name, rest = _split(column.label)
-            found.setdefault(rest, []).append(f"{name}\u00a0{number(value, column)}")
-    return tuple((rest, " · ".join(scores)) for rest, scores in found.items())
-
-
-def _split(label: str) -> tuple[str, str]:
-    """A label and what it has in brackets: the judge or the region."""
-    name, _, rest = label.partition(" (")
-    return name, rest.removesuffix(")")
-
-
-def _file(source: Bundle, name: str) -> bytes:
-    """A file of a bundle, only from inside it and only with the content that the bundle lists."""
-    path = source.folder / name
-    if PurePosixPath(name).is_absolute() or not path.resolve().is_relative_to(source.folder.resolve()):
-        raise BadBundle(f"{source.folder}: lists the player {name!r}, which lies outside of it")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadBundle(f"{path}: cannot be read ({error.strerror}); run `tkbench eval` again") from error
-    if hashlib.sha256(content).hexdigest() != source.result.files.get(name):
-        raise BadBundle(f"{path}: not the file that result.json lists; run `tkbench eval` again")
-    return content
-
-
-def _clip_data(
-    entries: Sequence[Entry],
-    tables: dict[str, Any],
-    columns: Sequence[Column],
-    rank: Column,
-    speakers: dict[str, str],
-    players: Sequence[Sequence[Player]],
-) -> dict[str, Any]:
-    """What the per-clip table needs, small: numbers by model and metric in key order, texts once."""
-    shown = [column for column in columns if column.per_clip]
-    keys = sorted(speakers)
-    place = {key: i for i, key in enumerate(keys)}
-    texts = [""]
-    known = {"": 0}
-
-    def text(value: str) -> int:
-        if value not in known:
-            known[value] = len(texts)
-            texts.append(value)
-        return known[value]
-
-    models = []
-    for entry, mine in zip(entries, players, strict=True):
-        values: dict[str, list[float | str | None]] = {column.name: [None] * len(keys) for column in shown}
-        reasons = {column.name: [0] * len(keys) for column in shown}
-        details = {column.name: [0] * len(keys) for column in shown}
-        digits = {column.name: column.digits + 2 for column in shown}
-        for row in tables[entry.result.model].itertuples(index=False):
-            if row.metric not in values or row.key == "*":
-                continue
-            i = place[row.key]
-            values[row.metric][i] = _plain(float(row.value), digits[row.metric])
-            reasons[row.metric][i] = text(row.reason)
-            details[row.metric][i] = text(row.detail)
-        models.append(
-            {
-                "name": entry.result.model,
-                "anchor": entry.anchor,
-                "values": [values[column.name] for column in shown],
-                "reasons": [_dense(reasons[column.name]) for column in shown],
-                "details": [_dense(details[column.name]) for column in shown],
-                "players": {place[player.key]: player.id for player in mine if player.key in place},
-            }
-        )
-    chosen = next((i for i, entry in enumerate(entries) if not entry.anchor), 0)
-    return {
-        "columns": [{**_head(c, rank), "better": c.better, "digits": c.digits} for c in shown],
-        "rank": next((i for i, column in enumerate(shown) if column is rank), 0),
-        "chosen": chosen,
-        "keys": keys,
-        "speakers": [speakers[key] for key in keys],
-        "models": models,
-        "texts": texts,
-    }
-
-
-def _plain(value: float, digits: int) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return round(value, digits) if math.isfinite(value) else ("inf" if value > 0 else "-inf")
-
-
-def _dense(places: list[int]) -> list[int] | int:
-    """One number where all are the same: most columns have a score everywhere, or nowhere."""
-    return places[0] if places and len(set(places)) == 1 else places
 
 
 def _provenance(source: Bundle) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""The ranked table: one line per model, one cell per metric, and footnotes for whatever is missing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tkbench import leaderboard
+from tkbench.bundle import Column, Result, Summary
+from tkbench.leaderboard import Entry
+from tkbench.report import figures, finding
+from tkbench.report.finding import goodness, interval, number, sentence
+
+HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of the ranked table."""
+
+    text: str
+    interval: str
+    n: str
+    """Number of scored clips, where it is not all of them."""
+    reason: str
+    """Set exactly where there is no mean."""
+    best: bool
+    notes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the ranked table."""
+
+    name: str
+    summary: str
+    rank: int | None
+    anchor: bool
+    style: str
+    coverage: str
+    clips: str
+    gap: tuple[int, ...]
+    """Footnotes of the number of clips."""
+    notes: tuple[int, ...]
+    """Footnotes of the rank."""
+    cells: tuple[Cell, ...]
+
+
+class Footnotes:
+    """Numbered from 1 in the order of first use; one text has one number, and names all that it is about."""
+
+    def __init__(self) -> None:
+        self._about: dict[str, list[str]] = {}
+
+    def add(self, text: str, about: str = "") -> int:
+        names = self._about.setdefault(text, [])
+        if about and about not in names:
+            names.append(about)
+        return list(self._about).index(text) + 1
+
+    @property
+    def texts(self) -> list[str]:
+        return [": ".join(filter(None, (", ".join(names), text))) for text, names in self._about.items()]
+
+
+def line(
+    entry: Entry,
+    place: int,
+    entries: Sequence[Entry],
+    columns: Sequence[Column],
+    rank: Column,
+    notes: Footnotes,
+) -> Line:
+    """A model's line; whatever needs words is added to `notes`."""
+    result = entry.result
+    main = _base(result, rank)
+    # A ranking metric without any score says in its own cell why nothing is ranked.
+    why = entry.note if result.summary[rank.name].n else ""
+    unranked = (notes.add(f"{result.model} is not ranked: {why}."),) if why else ()
+    gap = (notes.add(_gap_note(entry, main)),) if main.n and main.n_unscored else ()
+    return Line(
+        name=result.model,
+        summary=str(result.model_card.get("summary", "")),
+        rank=entry.rank,
+        anchor=entry.anchor,
+        style=style(entry, place),
+        coverage="" if math.isnan(main.coverage) else _percent(main.coverage),
+        clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
+        gap=gap,
+        notes=unranked,
+        cells=tuple(_cell(entry, entries, column, main, notes) for column in columns),
+    )
+
+
+def _base(result: Result, rank: Column) -> Summary:
+    """The cell that says how many clips have a score: the ranking metric's, or the first that has any."""
+    cells = [result.summary[rank.name], *(result.summary[c.name] for c in result.columns if c.per_clip)]
+    return next((cell for cell in cells if cell.n), cells[0])
+
+
+def style(entry: Entry, place: int) -> str:
+    """CSS classes of a model's colour: its place in the table decides, and the true video is drawn in ink."""
+    return "ink" if entry.anchor and entry.result.model == finding.CEILING else figures.style(place)
+
+
+def _percent(share: float) -> str:
+    """Whole percent, but never 100% for less than all."""
+    return "99%" if 0.99 < share < 1 else f"{share:.0%}"
+
+
+def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary, notes: Footnotes) -> Cell:
+    summary = entry.result.summary[column.name]
+    # Clips that are missing from most columns are named once, beside the number of clips.
+    own_gap = bool(summary.n and summary.n_unscored) and summary.reasons != main.reasons
+    marks = []
+    reasons = ""
+    if not summary.n:
+        # Clips that no metric could score explain nothing about this one.
+        own = Counter({name: n for name, n in summary.reasons.items() if main.reasons.get(name) != n})
+        reasons = ", ".join(name for name, _ in (own or Counter(summary.reasons)).most_common())
+        reasons = reasons or summary.note or "no clip"
+        todo = sentence(summary.detail)
+        marks.append(notes.add(f"unscored ({reasons}). {todo}".strip(), about=column.label))
+    elif own_gap:
+        marks.append(notes.add(_gap_note(entry, summary, column)))
+    if summary.n and math.isnan(summary.low) and summary.note:
+        marks.append(notes.add(sentence(summary.note)))
+    return Cell(
+        text="" if reasons else number(summary.mean, column),
+        interval=interval(summary, column),
+        n=f"n = {summary.n:,}" if own_gap else "",
+        reason=reasons,
+        best=_is_best(entry, entries, column),
+        notes=tuple(marks),
+    )
+
+
+def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> str:
+    """What is missing from a mean, how often and why; `column` where it is not so of all columns."""
+    reasons = Counter(summary.reasons).most_common()
+    counts = ", ".join(f"{count:,} {name}" for name, count in reasons)
+    who = entry.result.model + (f", {column.label}" if column else "")
+    clips = f"{summary.n_unscored:,} of {summary.n + summary.n_unscored:,} clips"
+    first = "The most frequent: " if len(reasons) > 1 and summary.detail else "For example: "
+    what = f" {first}{summary.detail.rstrip('.')}." if summary.detail else ""
+    return f"{who}: {clips} have no score and are not in the mean ({counts}).{what}"
+
+
+def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
+    """Whether no model but the anchors, with enough clips scored, is better in this column."""
+
+    def value(one: Entry) -> float:
+        summary = one.result.summary[column.name]
+        enough = not one.anchor and summary.coverage >= one.result.coverage_min
+        return goodness(summary.mean, column) if enough else math.nan
+
+    own = value(entry)
+    return not math.isnan(own) and not any(value(other) > own for other in entries)
+
+
+def head(column: Column, rank: Column) -> dict[str, Any]:
+    """What stands above a column, here and in the per-clip table."""
+    name, rest = split_label(column.label)
+    return {
+        "name": name,
+        "rest": rest,
+        "arrow": leaderboard.ARROWS[column.better],
+        "hint": HINTS[column.better],
+        "unit": column.unit,
+        "rank": column is rank,
+    }
+
+
+def split_label(label: str) -> tuple[str, str]:
+    """A label and what it has in brackets: the judge or the region."""
+    name, _, rest = label.partition(" (")
+    return name, rest.removesuffix(")")
