@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tkbench.evaluate import check_name, choose_partner, fit_audio, match, side_by_side, worst_first
 from tkbench.errors import UsageError
+from tkbench.evaluate import check_name, choose_partner, fit_audio, match, side_by_side, worst_first
 from tkbench.types import Generated, Reason, Row, Sample
 
 

@@ -19,7 +19,9 @@ def pictures(frames: int = 3, height: int = 48, width: int = 64, seed: int = 0) 
     """Soft random pictures (T, H, W, 3)."""
     rng = np.random.default_rng(seed)
     raw = rng.integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
-    return np.stack([cv2.normalize(cv2.GaussianBlur(f, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX) for f in raw])
+    return np.stack(
+        [cv2.normalize(cv2.GaussianBlur(f, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX) for f in raw]
+    )
 
 
 def noisy(video: np.ndarray, sigma: float, seed: int = 1) -> np.ndarray:
@@ -34,7 +36,9 @@ def face(frames: int, size: int) -> np.ndarray:
     from tkbench.metrics.image import LIPS
 
     angle = np.linspace(0, 2 * np.pi, len(LIPS), endpoint=False)
-    points[list(LIPS)] = np.stack([0.5 * size + size / 8 * np.cos(angle), 0.6 * size + size / 20 * np.sin(angle)], 1)
+    points[list(LIPS)] = np.stack(
+        [0.5 * size + size / 8 * np.cos(angle), 0.6 * size + size / 20 * np.sin(angle)], 1
+    )
     points[61], points[291] = (0.375 * size, 0.6 * size), (0.625 * size, 0.6 * size)
     return np.repeat(points[None], frames, axis=0)
 
@@ -60,7 +64,9 @@ def test_ssim_equals_skimage(sigma: float, height: int, width: int) -> None:
     real = pictures(2, height, width)
     made = noisy(real, sigma)
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    expected = [structural_similarity(a, b, channel_axis=2, **settings) for a, b in zip(real, made, strict=True)]
+    expected = [
+        structural_similarity(a, b, channel_axis=2, **settings) for a, b in zip(real, made, strict=True)
+    ]
     # Largest gap seen: 6e-8, from filters in float32.
     np.testing.assert_allclose(ssim(real, made), expected, rtol=0, atol=1e-6)
 
@@ -99,7 +105,9 @@ def test_worse_pictures_score_worse() -> None:
     for name in ("psnr", "ssim"):
         metric = metrics.registry.get(name)()
         sample = sample_of(real)
-        values = [metric.score(sample, noisy(real, s), sample.audio).values[name].value for s in (1, 4, 16, 64)]
+        values = [
+            metric.score(sample, noisy(real, s), sample.audio).values[name].value for s in (1, 4, 16, 64)
+        ]
         assert values == sorted(values, reverse=True)
 
 

@@ -76,7 +76,9 @@ def test_lpips_equals_the_package(net: str, tmp_path: Path, monkeypatch: pytest.
     for name, parameter in reference.net.named_parameters():
         parameter.data.copy_(state["features." + name.split(".", 1)[1]])
     sample = sample_of(5)
-    made = np.clip(sample.video + np.random.default_rng(1).normal(0, 30, sample.video.shape), 0, 255).astype(np.uint8)
+    made = np.clip(sample.video + np.random.default_rng(1).normal(0, 30, sample.video.shape), 0, 255).astype(
+        np.uint8
+    )
 
     def tensor(frame: np.ndarray) -> torch.Tensor:
         return lpips.im2tensor(frame)  # (1, 3, H, W) in [-1, 1]

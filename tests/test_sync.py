@@ -145,7 +145,9 @@ def test_training_form_and_back() -> None:
         torch.testing.assert_close(other.netcnnlip.state_dict()[name], value)
     windows = torch.randn(3, 1, 5, 80, 80)
     planes = windows.permute(0, 2, 1, 3, 4).flatten(1, 2)
-    torch.testing.assert_close(flat(planes).flatten(1), net.netcnnlip(windows).flatten(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        flat(planes).flatten(1), net.netcnnlip(windows).flatten(1), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_file_keeps_everything_and_is_always_the_same(tmp_path: Path) -> None:
@@ -322,7 +324,9 @@ def test_the_whole_way_reports_a_late_video_as_positive(
     level = np.random.default_rng(3).uniform(0.2, 1, 100)
     sample = sample_of(100)
     video = np.broadcast_to((220 * level).astype(np.uint8)[:, None, None, None], sample.video.shape)
-    sample = replace(sample, video=np.array(video), audio=sample.audio * np.repeat(level, 640).astype(np.float32))
+    sample = replace(
+        sample, video=np.array(video), audio=sample.audio * np.repeat(level, 640).astype(np.float32)
+    )
     scored = Sync(judge="syncnet-synth").score(sample, late(sample.video, lag), sample.audio)
     assert scored.values["av_offset_synth"].value == lag
     assert scored.curve is not None

@@ -8,6 +8,7 @@ import pickle
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -58,7 +59,9 @@ def test_the_table_of_the_package_is_well_formed() -> None:
 
 
 def test_missing_says_what_to_run(folder: Path) -> None:
-    with pytest.raises(WeightsMissing, match="get free.bin from a mail, then run `tkbench weights add free FILE`"):
+    with pytest.raises(
+        WeightsMissing, match=r"get free\.bin from a mail, then run `tkbench weights add free FILE`"
+    ):
         weights.find("free")
     path, hint = weights.find_or_hint("free")
     assert path is None
@@ -142,7 +145,7 @@ class Files(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Files]]:
     class Mine(Files):
-        asked: list[str | None] = []
+        asked: ClassVar[list[str | None]] = []
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mine) as running:
         thread = threading.Thread(target=running.serve_forever)

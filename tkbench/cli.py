@@ -168,7 +168,7 @@ def evaluate_command(
         typer.Option(
             "--model",
             "-m",
-            help="real, still, shift:5, shuffled-audio, blur, files:DIR, or `anchors` for the first five; repeat it for several.",
+            help="real, still, shift:5, shuffled-audio, blur, files:DIR; `anchors` is the first five. Repeatable.",
         ),
     ] = None,
     videos: Annotated[

@@ -45,7 +45,12 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
             now = 10 * done // max(total, 1)
             if now != tenth:
                 tenth = now
-                console.print(f"{label}: {done}/{total} {message}".rstrip(), highlight=False, soft_wrap=True, markup=False)
+                console.print(
+                    f"{label}: {done}/{total} {message}".rstrip(),
+                    highlight=False,
+                    soft_wrap=True,
+                    markup=False,
+                )
 
         yield plain
         return
