@@ -82,7 +82,7 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
     try:
         with _timed(outcome, "probe"):
             facts = media.probe(clip.path)
-            digest, size = _hash(Path(clip.path))
+            digest, size = hash_file(Path(clip.path))
         row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
         gates.check_facts(facts, min_frames=settings.min_frames)
         _prepare(clip, facts, settings, scratch, outcome, row)
@@ -101,7 +101,8 @@ def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
         outcome.seconds[stage] += time.perf_counter() - start
 
 
-def _hash(path: Path) -> tuple[str, int]:
+def hash_file(path: Path) -> tuple[str, int]:
+    """sha256 and size of a file."""
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
