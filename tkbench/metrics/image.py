@@ -67,6 +67,8 @@ def ssim(real: UInt8, made: UInt8) -> Float64:
 
 def _ssim_frame(real: UInt8, made: UInt8, taps: Float32) -> float:
     """SSIM from sum and difference of the pictures: four filterings, not five, and less cancellation."""
+    if np.array_equal(real, made):
+        return 1.0  # by definition; the anchors with true pictures need no filter to know it
     a, b = real.astype(np.float32), made.astype(np.float32)
     # Variances are taken about the level of the pictures: in float32 that is worth two digits.
     level = np.float32(a.mean(dtype=np.float64) + b.mean(dtype=np.float64))
