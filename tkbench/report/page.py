@@ -75,6 +75,7 @@ def render(bundles: Sequence[Bundle]) -> str:
             columns=[board.head(column, rank) for column in columns],
             lines=lines,
             notes=notes.texts,
+            has_anchors=any(entry.anchor for entry in entries),
             forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)] if scored else [],
             judges=_judges(entries, columns),
             groups=groups,
