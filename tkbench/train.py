@@ -60,6 +60,11 @@ class Recipe:
     warmup: int = 100
     weight_decay: float = 1e-3
     temperature: float = 0.07
+    share: float = 0.5
+    """How much of a window's target lies on it and its neighbours together, the rest on it alone. With 1 training
+    hardly leaves its start."""
+    falloff: float = 0.6
+    """How fast a neighbour's part of that falls, per frame."""
     copies: int = 4
     val_every: int = 500
 
@@ -236,11 +241,12 @@ def train_on(
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
     summary = TrainSummary(out, recipe, len(train), len(val), len({clip.speaker for clip in train}))
     recent: list[float] = []
+    target = near_targets(recipe)
     batches = make_batches(train, recipe)
     for step, (pictures, cepstra) in enumerate(batches, 1):
         a = net.finish(net.netfclip(lip(pictures).flatten(1)))
         b = net.finish(net.netfcaud(voice(cepstra).flatten(1)))
-        loss = sync_loss(a, b, recipe.temperature)
+        loss = sync_loss(a, b, target, recipe.temperature)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(stacks.parameters(), 5.0)
@@ -268,18 +274,38 @@ def _rate(step: int, recipe: Recipe) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def sync_loss(lips: torch.Tensor, voice: torch.Tensor, temperature: float) -> torch.Tensor:
-    """InfoNCE both ways; lips: (n + m, D), voice: (n, D), rows of length 1.
+def sync_loss(
+    lips: torch.Tensor, voice: torch.Tensor, target: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """InfoNCE both ways with shared targets; lips: (n + m, D), voice: (n, D), rows of length 1.
 
-    Row i of voice belongs to row i of lips; the m more rows of lips belong to no voice.
+    target: (n, n), rows that sum to 1: how much of voice j belongs to lips i. The m more rows of lips belong
+    to none.
     """
     import torch
 
     n = len(voice)
     logits = lips @ voice.T / temperature
-    target = torch.arange(n)
+    still = torch.zeros(n, len(lips) - n)
     entropy = torch.nn.functional.cross_entropy
-    return 0.5 * (entropy(logits[:n], target) + entropy(logits.T, target))
+    return 0.5 * (entropy(logits[:n], target) + entropy(logits.T, torch.cat([target, still], dim=1)))
+
+
+def near_targets(recipe: Recipe) -> torch.Tensor:
+    """(clips * windows,) squared: what a window shares with those up to five frames away in its clip.
+
+    Half a syllable away mouth and voice fit worse than by chance, so with all-or-nothing targets the distance
+    would be largest at three to four frames of lag. Shares that fall with each frame make it grow with the
+    lag instead.
+    """
+    import torch
+
+    place = np.arange(recipe.clips * recipe.windows)
+    clip, lag = place // recipe.windows, np.abs(place[:, None] - place[None])
+    near = (lag <= 5) & (clip[:, None] == clip[None])
+    share = np.where(near, np.exp(-recipe.falloff * lag), 0.0)
+    share *= recipe.share / share.sum(axis=1, keepdims=True)
+    return torch.from_numpy((share + (1 - recipe.share) * np.eye(len(place))).astype(np.float32))
 
 
 def make_batches(clips: Sequence[TrainClip], recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
