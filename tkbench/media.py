@@ -75,18 +75,22 @@ def stack() -> dict[str, str]:
     return {"ffmpeg": _ffmpeg_version(ffmpeg_exe()), "opencv": str(cv2.__version__), **packages}
 
 
-def resample_indices(times: Array, fps: float = FPS) -> Array:
+def resample_indices(times: Array, fps: float = FPS, *, end: float | None = None) -> Array:
     """Which source picture each output frame shows; the law that the `fps` filter of ffmpeg follows.
 
-    times: (N,) seconds, rising, with the first at any value -> (M,) int64 indices into them, where M frames
-    cover the clip up to the last picture.
+    times: (N,) seconds, rising, with the first at any value. end: when the last picture ends, by default one
+    usual step after it began -> (M,) int64 indices, where M is the length of the clip in output frames,
+    rounded.
 
     >>> resample_indices(np.arange(6) / 30).tolist()
     [0, 1, 2, 4, 5]
     """
     times = np.asarray(times, np.float64)
+    if end is None:
+        end = float(times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1 / fps))
     slots = np.floor((times - times[0]) * fps + 0.5).astype(np.int64)
-    return np.searchsorted(slots, np.arange(slots[-1] + 1), side="right") - 1
+    length = int(np.floor((end - times[0]) * fps + 0.5))
+    return np.searchsorted(slots, np.arange(length), side="right") - 1
 
 
 # -- what a file says of itself ------------------------------------------------------------------------------
@@ -110,7 +114,7 @@ def probe(path: str | Path) -> MediaFacts:
     except (av.FFmpegError, ValueError, UnicodeError) as error:
         if isinstance(error, BadMedia):
             raise
-        raise _unopenable(file, str(error)) from error
+        raise _unopenable(file) from error
 
 
 def _check_file(file: Path) -> None:
@@ -124,19 +128,39 @@ def _check_file(file: Path) -> None:
         raise BadMedia(Reason.EMPTY_FILE, "the file has no bytes")
 
 
-def _unopenable(file: Path, said: str) -> BadMedia:
+def _unopenable(file: Path) -> BadMedia:
     """Tell a cut mp4 (its index was still to come) from a file that never was a video."""
-    with file.open("rb") as stream:
-        head = stream.read(12)
-    if head[4:8] == b"ftyp":
-        return BadMedia(Reason.TRUNCATED, "an mp4 without its index (moov): cut off, or never finished")
+    if _mp4_is_cut(file):
+        return BadMedia(Reason.TRUNCATED, "an mp4 without a whole index (moov): cut off, or never finished")
     return BadMedia(Reason.NOT_A_VIDEO, f"no known container in {file.stat().st_size} bytes")
+
+
+def _mp4_is_cut(file: Path) -> bool:
+    """True for a file that begins like an mp4 and has no complete `moov` atom."""
+    size, place = file.stat().st_size, 0
+    with file.open("rb") as stream:
+        while place + 8 <= size:
+            stream.seek(place)
+            head = stream.read(16)
+            length, name = int.from_bytes(head[:4], "big"), head[4:8]
+            if place == 0 and name != b"ftyp":
+                return False
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            if length == 0 or length < 8 or place + length > size:
+                return True
+            if name == b"moov":
+                return False
+            place += length
+    return place > 0
 
 
 def _facts(box: Any, file: Path) -> MediaFacts:
     import av
 
     if not box.streams.video:
+        if _mp4_is_cut(file):
+            raise _unopenable(file)
         raise BadMedia(Reason.NO_VIDEO, "the file has no video stream")
     video = box.streams.video[0]
     audio = box.streams.audio[0] if box.streams.audio else None
@@ -298,7 +322,7 @@ def _sound_origin(path: Path) -> float:
             stream = box.streams.video[0] if box.streams.video else box.streams.audio[0]
             return _first_time(box, stream)
     except av.FFmpegError as error:
-        raise _unopenable(path, str(error)) from error
+        raise _unopenable(path) from error
 
 
 def _first_time(box: Any, stream: Any, default: float | None = None) -> float:

@@ -1,0 +1,257 @@
+"""Files in and out: what is written comes back, at the right time, in the right size, or fails with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tkbench import media
+from tkbench.errors import BadInput, BadMedia, UsageError
+from tkbench.types import Reason, UInt8
+
+H, W = 48, 64
+
+
+def grey(level: int) -> UInt8:
+    return np.full((H, W, 3), level, np.uint8)
+
+
+def levels(count: int) -> list[int]:
+    """A grey level for each frame that tells which frame it is."""
+    return [20 + 4 * i for i in range(count)]
+
+
+def clip(count: int) -> list[UInt8]:
+    return [grey(level) for level in levels(count)]
+
+
+def which(video: UInt8) -> list[int]:
+    """The number of each frame of a `clip`, read back from its grey level."""
+    return [round((float(frame.mean()) - 20) / 4) for frame in video]
+
+
+def beep(seconds: float, at: float, rate: int = 16000) -> np.ndarray:
+    """Silence with a tone from `at` on."""
+    time = np.arange(int(seconds * rate)) / rate
+    return np.where(time >= at, 0.5 * np.sin(2 * np.pi * 440 * time), 0.0).astype(np.float32)
+
+
+def onset(audio: np.ndarray) -> float:
+    return float(np.argmax(np.abs(audio) > 0.05)) / 16000
+
+
+@pytest.mark.parametrize(
+    "name", ["plain.mp4", "a b.mp4", "-dash.mp4", 'it\'s "q".mkv', "ünï-視頻.mov", "50%d.avi"]
+)
+def test_names_of_every_kind_work(tmp_path: Path, name: str) -> None:
+    media.write_video(tmp_path / name, clip(5), audio=beep(0.2, 0.0), audio_codec="pcm")
+    assert which(media.read_video(tmp_path / name)) == list(range(5))
+    assert media.probe(tmp_path / name).n_frames == 5
+    assert len(media.read_audio(tmp_path / name)) >= 3200
+
+
+def test_lossless_keeps_every_luma_and_bytes_are_equal_from_two_runs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (4, H, W, 1), np.uint8).repeat(3, axis=3)
+    for name in ("a.mp4", "b.mp4"):
+        media.write_video(tmp_path / name, frames, audio=beep(0.16, 0.0))
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    # Grey goes to 220 luma steps and back: two levels at most.
+    assert np.abs(media.read_video(tmp_path / "a.mp4").astype(int) - frames).max() <= 2
+
+
+def test_bytes_are_read_like_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    media.write_video(path, clip(4), audio=beep(0.16, 0.0))
+    assert np.array_equal(media.read_video(path.read_bytes()), media.read_video(path))
+    assert np.array_equal(media.read_audio(path.read_bytes()), media.read_audio(path))
+
+
+def test_a_variable_rate_is_resampled_by_time_stamps(tmp_path: Path) -> None:
+    times = [0.0, 0.04, 0.12, 0.13, 0.30, 0.34, 0.38, 0.55]
+    media.write_video(tmp_path / "v.mp4", clip(len(times)), frame_times=times)
+    facts = media.probe(tmp_path / "v.mp4")
+    assert facts.vfr
+    assert facts.n_frames == len(times)
+    law = media.resample_indices(np.array(times), end=facts.duration).tolist()
+    assert which(media.read_video(tmp_path / "v.mp4")) == law
+
+
+@pytest.mark.parametrize("fps", [24.0, 30000 / 1001, 30.0, 50.0])
+def test_another_rate_follows_the_same_law(tmp_path: Path, fps: float) -> None:
+    media.write_video(tmp_path / "v.mp4", clip(24), fps=fps)
+    assert media.probe(tmp_path / "v.mp4").fps == pytest.approx(fps, abs=0.01)
+    law = media.resample_indices(np.arange(24) / fps).tolist()
+    assert which(media.read_video(tmp_path / "v.mp4")) == law
+    assert len(law) == pytest.approx(24 / fps * 25, abs=0.6)
+
+
+@given(st.lists(st.floats(0.002, 0.3), min_size=1, max_size=40), st.floats(-5, 5))
+def test_the_index_law_never_runs_ahead_and_never_goes_back(steps: list[float], start: float) -> None:
+    times = start + np.concatenate([[0.0], np.cumsum(steps)])
+    indices = media.resample_indices(times)
+    assert (np.diff(indices) >= 0).all()
+    shown = times[indices] - times[0]
+    # Half a frame at most before its time, plus the rounding of floats.
+    assert (shown <= (np.arange(len(indices)) + 0.5) / 25 + 1e-9).all()
+
+
+@given(st.integers(1, 200))
+def test_the_index_law_keeps_a_clip_of_25_fps(count: int) -> None:
+    assert media.resample_indices(np.arange(count) / 25).tolist() == list(range(count))
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_the_rotation_flag_is_obeyed(tmp_path: Path, turn: int) -> None:
+    frame = np.zeros((H, W, 3), np.uint8)
+    frame[: H // 2, : W // 2] = 255
+    media.write_video(tmp_path / "r.mp4", [frame] * 3, rotation=turn)
+    facts = media.probe(tmp_path / "r.mp4")
+    shown = np.rot90(frame, -turn // 90)
+    assert facts.rotation == turn
+    assert (facts.height, facts.width) == shown.shape[:2]
+    assert np.abs(media.read_video(tmp_path / "r.mp4")[0].astype(int) - shown).mean() < 2
+    looked = media.look(tmp_path / "r.mp4", facts=facts, limit=2)[0]
+    assert np.abs(looked.astype(int) - shown).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("offset", "codec"), [(0.0, "aac"), (0.2, "aac"), (-0.2, "aac"), (0.2, "pcm"), (-0.2, "pcm")]
+)
+def test_the_start_offset_of_the_sound_is_kept(tmp_path: Path, offset: float, codec: str) -> None:
+    media.write_video(
+        tmp_path / "o.mp4",
+        clip(40),
+        audio=beep(1.6, 0.5),
+        audio_offset=offset,
+        audio_codec=codec,  # type: ignore[arg-type]
+    )
+    assert onset(media.read_audio(tmp_path / "o.mp4")) == pytest.approx(0.5 + offset, abs=0.004)
+
+
+def test_stereo_of_another_rate_becomes_mono_of_16_khz(tmp_path: Path) -> None:
+    left = beep(1.0, 0.25, 44100)
+    media.write_video(
+        tmp_path / "s.mp4", clip(25), audio=np.stack([left, left], 1), sample_rate=44100, audio_codec="pcm"
+    )
+    facts = media.probe(tmp_path / "s.mp4")
+    assert (facts.sample_rate, facts.channels) == (44100, 2)
+    audio = media.read_audio(tmp_path / "s.mp4")
+    assert abs(len(audio) - 16000) <= 2
+    assert onset(audio) == pytest.approx(0.25, abs=0.002)
+    assert np.abs(audio[8000:]).max() == pytest.approx(0.5, abs=0.02)
+
+
+def test_flac_in_memory_is_exact() -> None:
+    sound = np.random.default_rng(1).integers(-32768, 32767, 6400).astype(np.int16)
+    assert np.array_equal(media.read_flac(media.write_flac(sound)), sound.astype(np.float32) / 32768)
+    assert np.array_equal(media.to_int16(sound.astype(np.float32) / 32768), sound)
+
+
+def test_stream_writes_the_canvas_that_it_shows(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    frames = rng.integers(0, 256, (6, H, W, 3), np.uint8)
+    media.write_video(tmp_path / "v.mp4", frames, audio=beep(0.24, 0.0))
+    facts = media.probe(tmp_path / "v.mp4")
+    cut = media.Cut(8, 4, 32, 32, 16, 16)
+    shown = np.stack(
+        [
+            frame.copy()
+            for frame in media.stream_frames(
+                tmp_path / "v.mp4", facts=facts, cut=cut, canvas=tmp_path / "c.mp4", sound=tmp_path / "s.raw"
+            )
+        ]
+    )
+    assert shown.shape == (6, 16, 16, 3)
+    assert np.array_equal(media.read_video(tmp_path / "c.mp4"), shown)
+    assert (tmp_path / "s.raw").stat().st_size == pytest.approx(2 * 0.24 * 16000, abs=2100)
+    planes = [
+        p.copy() for p in media.stream_frames(tmp_path / "v.mp4", facts=facts, cut=cut, pixels="yuv420p")
+    ]
+    tags = media.color_tags(tmp_path / "v.mp4")
+    assert tags == {"colorspace": "bt709", "range": "limited"}
+    media.encode_planes(tmp_path / "e.mp4", planes, size=(16, 16), quality="lossless", tags=tags)
+    assert np.array_equal(media.read_video(tmp_path / "e.mp4"), shown)
+
+
+def test_a_stream_that_is_left_early_leaves_no_process(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "v.mp4", clip(50))
+    stream = media.stream_frames(tmp_path / "v.mp4", facts=media.probe(tmp_path / "v.mp4"))
+    assert next(stream).shape == (H, W, 3)
+    stream.close()  # type: ignore[attr-defined]
+    assert next(stream, None) is None
+
+
+def broken(tmp_path: Path, content: bytes, name: str = "x.mp4") -> BadMedia:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadMedia) as caught:
+        media.probe(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_files_that_are_no_clips_say_why(tmp_path: Path) -> None:
+    assert broken(tmp_path, b"").reason is Reason.EMPTY_FILE
+    assert broken(tmp_path, b"just some text, not a video\n" * 50).reason is Reason.NOT_A_VIDEO
+    # A playlist could name any file of this machine; an SDP file or a concat list as well.
+    assert broken(tmp_path, b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n").reason is Reason.NOT_A_VIDEO
+    assert broken(tmp_path, b"ffconcat version 1.0\nfile '/etc/passwd'\n").reason is Reason.NOT_A_VIDEO
+    with pytest.raises(BadMedia) as caught:
+        media.probe(tmp_path / "is not there.mp4")
+    assert caught.value.reason is Reason.UNREADABLE
+
+
+def test_cut_files_say_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    frames = rng.integers(0, 256, (20, H, W, 3), np.uint8)
+    media.write_video(tmp_path / "v.mp4", frames)
+    whole = (tmp_path / "v.mp4").read_bytes()
+    assert broken(tmp_path, whole[: len(whole) // 2]).reason is Reason.TRUNCATED
+    assert broken(tmp_path, whole[:200]).reason is Reason.TRUNCATED
+    media.write_video(tmp_path / "v.avi", frames, audio=beep(0.8, 0.0), audio_codec="pcm")
+    whole = (tmp_path / "v.avi").read_bytes()
+    assert broken(tmp_path, whole[: len(whole) // 2], "y.avi").reason is Reason.TRUNCATED
+
+
+def test_a_file_with_sound_alone_has_no_video(tmp_path: Path) -> None:
+    media.write_wav(tmp_path / "a.wav", beep(0.5, 0.1))
+    with pytest.raises(BadMedia) as caught:
+        media.probe(tmp_path / "a.wav")
+    assert caught.value.reason is Reason.NO_VIDEO
+    assert onset(media.read_audio(tmp_path / "a.wav")) == pytest.approx(0.1, abs=0.001)
+
+
+def test_no_sound_is_a_fact_for_probe_and_an_error_for_read_audio(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "v.mp4", clip(3))
+    assert media.probe(tmp_path / "v.mp4").sample_rate is None
+    with pytest.raises(BadMedia) as caught:
+        media.read_audio(tmp_path / "v.mp4")
+    assert caught.value.reason is Reason.NO_AUDIO
+
+
+def test_wrong_arguments_are_refused_and_leave_no_file(tmp_path: Path) -> None:
+    out = tmp_path / "v.mp4"
+    with pytest.raises(BadInput, match="even sides"):
+        media.write_video(out, [np.zeros((47, 64, 3), np.uint8)])
+    with pytest.raises(BadInput, match="expected uint8"):
+        media.write_video(out, [grey(0), np.zeros((H, W + 2, 3), np.uint8)])
+    with pytest.raises(BadInput, match="no frame"):
+        media.write_video(out, [])
+    with pytest.raises(UsageError, match="crf"):
+        media.write_video(out, clip(2), quality=99)
+    with pytest.raises(UsageError, match=r"use \.mp4"):
+        media.write_video(tmp_path / "v.exe", clip(2))
+    with pytest.raises(BadInput, match="rise"):
+        media.write_video(out, clip(2), frame_times=[0.1, 0.1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_stack_names_what_decides_pixels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert {"ffmpeg", "av", "opencv", "mediapipe"} <= set(media.stack())
+    monkeypatch.setenv("TKBENCH_FFMPEG", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="TKBENCH_FFMPEG"):
+        media.ffmpeg_exe()

@@ -1,0 +1,174 @@
+"""Shards: complete or refused with a clear line, the same bytes from equal content, no path out of a folder."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tkbench import align, media, shards
+from tkbench.errors import BadInput, BadShards, UnknownName
+
+T = 5
+
+
+def build(folder: Path, keys: tuple[str, ...] = ("a", "b/c_1"), split: str = "test") -> Path:
+    """A small complete shard folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    scratch = folder.parent / "scratch.mp4"
+    media.write_video(scratch, rng.integers(0, 256, (T, 32, 32, 3), np.uint8))
+    landmarks = rng.uniform(2, 30, (T, 478, 2)).astype(np.float32)
+    rows = []
+    with shards.ShardWriter(folder / f"{split}-000000.tar") as writer:
+        for key in keys:
+            meta = {"dataset": "x", "split": split, "speaker": "s", "text": "hi", "canvas": {"kind": "whole"}}
+            meta |= {"words": [{"text": "hi", "start": 0.0, "end": 0.1}], "extra": {"truth": 1}}
+            members: dict[str, bytes | Path] = {
+                "mp4": scratch,
+                "flac": media.write_flac(rng.normal(0, 0.1, T * 640)),
+                "npz": shards.pack_arrays(
+                    {
+                        "landmarks": landmarks,
+                        "score": np.ones(T, np.float32),
+                        "face-128": align.matrices(landmarks, "face-128"),
+                    }
+                ),
+                "json": shards.pack_json(meta),
+            }
+            row = {
+                "key": key,
+                "clip": key,
+                "path": f"{key}.mp4",
+                "dataset": "x",
+                "split": split,
+                "speaker": "s",
+            }
+            rows.append(
+                row | {"status": "ok", "shard": f"{split}-000000.tar", "offset": writer.add(key, members)}
+            )
+        record = writer.commit(split)
+    rows.append(
+        {"key": "z", "clip": "z", "split": split, "status": "skipped", "reason": "no-face", "detail": "none"}
+    )
+    shards.write_index(folder, [record], rows, dataset="x", protocol="p", signature="s", settings={})
+    return folder
+
+
+def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+    opened = shards.open_shards(build(tmp_path / "s"))
+    assert opened.keys() == ("a", "b/c_1")
+    assert (opened.dataset, opened.split, len(opened)) == ("x", "test", 2)
+    assert opened.speakers == {"a": "s", "b/c_1": "s"}
+    sample = opened.get("b/c_1")
+    assert sample.video.shape == (T, 32, 32, 3)
+    assert sample.audio.shape == (T * 640,)
+    assert sample.landmarks.shape == (T, 478, 2)
+    assert sample.words[0].end == 0.1
+    assert sample.meta["extra"] == {"truth": 1}
+    assert np.array_equal(opened.get_audio("b/c_1"), sample.audio)
+    assert opened.get_arrays("a")["face-128"].shape == (T, 2, 3)
+    assert [s.key for s in opened.iter()] == ["a", "b/c_1"]
+    manifest = opened.manifest()
+    assert manifest["reason"].dropna().tolist() == ["no-face"]
+    opened.verify()
+
+
+def test_equal_content_makes_equal_bytes(tmp_path: Path) -> None:
+    one, two = build(tmp_path / "1" / "s"), build(tmp_path / "2" / "s")
+    for name in ("test-000000.tar", "manifest.parquet", "index.json"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    assert shards.open_shards(one).data_hash == shards.open_shards(two).data_hash
+
+
+# webdataset leaves the tar open until it is collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_plain_tar_and_webdataset_read_them(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    path = build(tmp_path / "s") / "test-000000.tar"
+    with tarfile.open(path) as tar:
+        infos = tar.getmembers()
+        assert [info.name for info in infos][:4] == ["a.mp4", "a.flac", "a.npz", "a.json"]
+        assert {(info.mtime, info.uid, info.gid, info.mode) for info in infos} == {(0, 0, 0, 0o644)}
+    items = list(webdataset.WebDataset(str(path), shardshuffle=False))
+    sample = shards.unpack(items[1]["__key__"], {k: v for k, v in items[1].items() if k[0] != "_"})
+    assert sample.key == "b/c_1"
+
+
+def test_a_folder_without_index_is_unfinished(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s")
+    (folder / "index.json").unlink()
+    with pytest.raises(BadShards, match="did not finish"):
+        shards.open_shards(folder)
+    with pytest.raises(BadShards, match="no such folder"):
+        shards.open_shards(tmp_path / "none")
+
+
+def damage(folder: Path, **changes: object) -> None:
+    index = json.loads((folder / "index.json").read_text())
+    (folder / "index.json").write_text(json.dumps(index | changes))
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s")
+    tar = folder / "test-000000.tar"
+    whole = tar.read_bytes()
+    tar.write_bytes(whole[:-512])
+    with pytest.raises(BadShards, match="bytes, the index says"):
+        shards.open_shards(folder)
+    flipped = bytearray(whole)
+    flipped[700] ^= 1
+    tar.write_bytes(bytes(flipped))
+    with pytest.raises(BadShards, match="not what the index says"):
+        shards.open_shards(folder).verify()
+    tar.unlink()
+    with pytest.raises(BadShards, match="is missing"):
+        shards.open_shards(folder)
+
+
+def test_another_manifest_is_refused(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s")
+    build(tmp_path / "t", ("a",))
+    (folder / "manifest.parquet").write_bytes((tmp_path / "t" / "manifest.parquet").read_bytes())
+    with pytest.raises(BadShards, match=r"manifest.parquet: not the file"):
+        shards.open_shards(folder).keys()
+
+
+def test_versions_and_nonsense_are_refused(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s")
+    damage(folder, format_version=99)
+    with pytest.raises(BadShards, match="format 99"):
+        shards.open_shards(folder)
+    (folder / "index.json").write_text("[1, 2]")
+    with pytest.raises(BadShards, match="not an index"):
+        shards.open_shards(folder)
+
+
+def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s")
+    evil = [{"name": "../x.tar", "split": "test", "count": 1, "bytes": 1, "sha256": ""}]
+    damage(folder, shards=evil)
+    with pytest.raises(BadShards, match="not a plain file name"):
+        shards.open_shards(folder)
+    with shards.ShardWriter(tmp_path / "w.tar") as writer, pytest.raises(BadInput, match="may hold letters"):
+        writer.add("../evil", {"mp4": b""})
+    assert not (tmp_path / "w.tar").exists()
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_splits_open_on_their_own(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s", ("a",), split="val")
+    assert shards.open_shards(folder, split="val").keys() == ("a",)
+    with pytest.raises(UnknownName, match="no split 'vla'"):
+        shards.open_shards(folder, split="vla")
+    with pytest.raises(UnknownName, match="no clip 'aa'"):
+        shards.open_shards(folder).get("aa")
+
+
+def test_export_writes_playable_files(tmp_path: Path) -> None:
+    assert shards.export(build(tmp_path / "s"), tmp_path / "out") == 2
+    assert media.read_video(tmp_path / "out" / "b" / "c_1.mp4").shape == (T, 32, 32, 3)
+    assert len(media.read_audio(tmp_path / "out" / "a.wav")) == T * 640
