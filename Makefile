@@ -42,5 +42,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+judge: $(VENV)/.installed
+	$(BIN)/tkbench prep synth --out judge/corpus --clips 300 --speakers 60 --seed 100
+	$(BIN)/tkbench prep folder --root judge/corpus --out judge/shards
+	$(BIN)/tkbench train --model syncnet --data judge/shards --out judge/syncnet_synth.safetensors
+
 clean:
 	rm -rf $(VENV) $(OUT)

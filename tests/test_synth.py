@@ -268,6 +268,8 @@ def test_splits_are_by_speaker_and_small_corpora_are_all_test():
     assert splits_of(12) == ["test"] * 12
     large = splits_of(60)
     assert (large.count("train"), large.count("val"), large.count("test")) == (42, 6, 12)
+    # The people of every small corpus are strangers to whatever was trained on a large one.
+    assert large[:12] == ["test"] * 12
 
 
 def test_sound_in_the_file_starts_with_the_first_frame(corpus):
