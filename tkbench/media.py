@@ -202,6 +202,9 @@ def _facts(box: Any, file: Path) -> MediaFacts:
     steps = np.diff(stamps)
     uneven = bool(len(steps) > 2 and np.abs(steps - step).max() > max(0.0021, 0.05 * step))
     n_frames = len(stamps) if len(stamps) > packets // 2 else packets
+    rate = n_frames / duration
+    if video.average_rate and abs(float(video.average_rate) / rate - 1) < 0.005:
+        rate = float(video.average_rate)  # time stamps in whole milliseconds hide that 30 is 30
     width, height = context.width, context.height
     aspect = video.sample_aspect_ratio
     if aspect and aspect > 0 and aspect != 1:
@@ -215,7 +218,7 @@ def _facts(box: Any, file: Path) -> MediaFacts:
         width=width,
         height=height,
         rotation=turn or 0,
-        fps=round(n_frames / duration, 6),
+        fps=round(rate, 6),
         vfr=uneven,
         n_frames=n_frames,
         duration=round(duration, 6),
