@@ -310,6 +310,7 @@ class Follower:
         self._heights: list[float] = []
         self._left = 0
         width, height = scene.cut.out_width >> self._half, scene.cut.out_height >> self._half
+        self._thin = max(1, min(width, height) // 64)
         self._small = np.empty((height * 3 // 2, width), np.uint8)
         self._picture = np.empty((height, width, 3), np.uint8)
         self._rim = np.array([scene.cut.out_width, scene.cut.out_height], np.float32) - np.float32(0.5)
@@ -323,7 +324,9 @@ class Follower:
         cv2, index = self._cv2, len(self.found)
         if self._half:
             planes = self._halve(planes)
-        cells = cv2.resize(planes[: len(planes) * 2 // 3], (32, 32), interpolation=cv2.INTER_AREA)
+        # Every fourth pixel or so is enough to tell a cut, at a tenth of the cost.
+        thin = np.ascontiguousarray(planes[: len(planes) * 2 // 3 : self._thin, :: self._thin])
+        cells = cv2.resize(thin, (32, 32), interpolation=cv2.INTER_AREA)
         start = self._cuts.is_cut(cells)
         if start:
             self._mesh.restart()
