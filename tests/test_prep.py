@@ -326,7 +326,7 @@ def test_the_real_clips_end_as_they_should(clips: Path, tmp_path: Path) -> None:
     edges = (17, 68, 176)
     for piece in pieces:
         assert not any(piece.start_frame < edge < piece.start_frame + piece.n_frames for edge in edges)
-    whole = table[(table.status == "ok") & ~table.clip.str.contains("hamilton")]
+    whole = table[(table.status == "ok") & ~table["clip"].str.contains("hamilton")]
     assert (whole.start_frame == 0).all()
     assert (whole.filled_frames == 0).all()
     opened = shards.open_shards(tmp_path / "out")

@@ -164,17 +164,13 @@ def _prepare(
                 )
                 continue
             meta = _meta(clip, facts, scene, row, key, start, stop, tracked, notes, how)
-            outcome.samples.append(
-                (
-                    key,
-                    {
-                        "mp4": file,
-                        "flac": media.write_flac(voice),
-                        "npz": shards.pack_arrays(track_arrays),
-                        "json": shards.pack_json(meta),
-                    },
-                )
-            )
+            parts = {
+                "flac": media.write_flac(voice),
+                "npz": shards.pack_arrays(track_arrays),
+                "json": shards.pack_json(meta),
+            }
+            # By way of files: an hour of video has a hundred runs, and they wait for the shard together.
+            outcome.samples.append((key, {"mp4": file, **_to_files(scratch, index, parts)}))
             outcome.rows.append(
                 row
                 | {
@@ -444,6 +440,15 @@ def _canvases(
         media.encode_planes(file, _between(stream, start, stop), size=size, quality=quality, tags=tags)
         files.append(file)
     return files, quality
+
+
+def _to_files(scratch: Path, number: int, parts: Mapping[str, bytes]) -> dict[str, bytes | Path]:
+    files: dict[str, bytes | Path] = {}
+    for suffix, data in parts.items():
+        file = scratch / f"run{number}.{suffix}"
+        file.write_bytes(data)
+        files[suffix] = file
+    return files
 
 
 def _between(stream: Iterator[tuple[int, UInt8]], start: int, stop: int) -> Iterator[UInt8]:
