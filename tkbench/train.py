@@ -52,7 +52,7 @@ class Recipe:
     net: SyncNetSpec
     augment: Augment
     seed: int = 0
-    steps: int = 3000
+    steps: int = 1600
     clips: int = 8
     windows: int = 20
     threads: int = 2
@@ -60,13 +60,12 @@ class Recipe:
     warmup: int = 100
     weight_decay: float = 1e-3
     temperature: float = 0.07
-    share: float = 0.5
-    """How much of a window's target lies on it and its neighbours together, the rest on it alone. With 1 training
-    hardly leaves its start."""
-    falloff: float = 0.6
+    share: float = 0.4
+    """How much of a target lies on a window and its neighbours together in the end, the rest on it alone."""
+    falloff: float = 0.35
     """How fast a neighbour's part of that falls, per frame."""
     copies: int = 4
-    val_every: int = 500
+    val_every: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +240,11 @@ def train_on(
     rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
     summary = TrainSummary(out, recipe, len(train), len(val), len({clip.speaker for clip in train}))
     recent: list[float] = []
-    target = near_targets(recipe)
     batches = make_batches(train, recipe)
     for step, (pictures, cepstra) in enumerate(batches, 1):
         a = net.finish(net.netfclip(lip(pictures).flatten(1)))
         b = net.finish(net.netfcaud(voice(cepstra).flatten(1)))
-        loss = sync_loss(a, b, target, recipe.temperature)
+        loss = sync_loss(a, b, near_targets(recipe, step), recipe.temperature)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(stacks.parameters(), 5.0)
@@ -291,12 +289,13 @@ def sync_loss(
     return 0.5 * (entropy(logits[:n], target) + entropy(logits.T, torch.cat([target, still], dim=1)))
 
 
-def near_targets(recipe: Recipe) -> torch.Tensor:
-    """(clips * windows,) squared: what a window shares with those up to five frames away in its clip.
+def near_targets(recipe: Recipe, step: int) -> torch.Tensor:
+    """(clips * windows,) squared: how much of each voice belongs to each window of lips, rows that sum to 1.
 
     Half a syllable away mouth and voice fit worse than by chance, so with all-or-nothing targets the distance
-    would be largest at three to four frames of lag. Shares that fall with each frame make it grow with the
-    lag instead.
+    is largest at three to four frames of lag. Shares for the neighbours, up to five frames away in the same
+    clip, make it grow with the lag instead. They begin at a third of the training and are whole at two
+    thirds: from the first step on, they keep it from learning anything but who speaks.
     """
     import torch
 
@@ -304,8 +303,9 @@ def near_targets(recipe: Recipe) -> torch.Tensor:
     clip, lag = place // recipe.windows, np.abs(place[:, None] - place[None])
     near = (lag <= 5) & (clip[:, None] == clip[None])
     share = np.where(near, np.exp(-recipe.falloff * lag), 0.0)
-    share *= recipe.share / share.sum(axis=1, keepdims=True)
-    return torch.from_numpy((share + (1 - recipe.share) * np.eye(len(place))).astype(np.float32))
+    share *= recipe.share * np.clip(3 * step / recipe.steps - 1, 0, 1) / share.sum(axis=1, keepdims=True)
+    target = share + np.diag(1 - share.sum(axis=1))
+    return torch.from_numpy(target.astype(np.float32))
 
 
 def make_batches(clips: Sequence[TrainClip], recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -191,9 +191,8 @@ class Judge:
         count = (len(cepstra) - WINDOW_CEPSTRA) // CEPSTRA_PER_FRAME + 1
         if count < 1:
             return np.empty((0, self.spec.embedding), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(cepstra, WINDOW_CEPSTRA, axis=0)[
-            ::CEPSTRA_PER_FRAME
-        ]
+        windows = np.lib.stride_tricks.sliding_window_view(cepstra, WINDOW_CEPSTRA, axis=0)
+        windows = windows[::CEPSTRA_PER_FRAME]
         rows = []
         with torch.inference_mode():
             for start in range(0, count, 64):
