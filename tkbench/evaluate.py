@@ -320,8 +320,8 @@ def _gather(
         for index, scores in crew.run(score_chunk, chunks):
             done[index] = scores
             clips += len(chunks[index].keys)
-            failed = len({row.key for part in done.values() for row in part.rows if row.reason is not None})
-            progress(clips, total, label + (f", {failed} with a missing score" if failed else ""))
+            failed = len({row.key for part in done.values() for row in part.rows if _is_clips_fault(row)})
+            progress(clips, total, label + (f", {failed} clips with a missing score" if failed else ""))
 
     if workforce is not None:
         collect(workforce)
@@ -329,6 +329,11 @@ def _gather(
         with pool(workers, items=len(chunks)) as crew:
             collect(crew)
     return [done[index] for index in range(len(chunks))]
+
+
+def _is_clips_fault(row: Row) -> bool:
+    """A missing score that another clip would not have; a missing network is said once, beneath the table."""
+    return row.reason is not None and row.reason is not Reason.WEIGHTS_MISSING
 
 
 def _set_rows(whole_set: Sequence[Any], states: Sequence[Sequence[Any]], model: str) -> Iterator[Row]:

@@ -68,8 +68,11 @@ def pool(workers: int, *, items: int | None = None) -> Iterator[Pool]:
     import dask
     from distributed import Client, LocalCluster
 
-    kept = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    # Workers read these when they start. Their logs: a worker that is told to stop while it reports in calls
+    # that an error; what goes wrong in a task comes back with the task.
+    settings = {**dict.fromkeys(THREAD_VARIABLES, "1"), "DASK_LOGGING__DISTRIBUTED": "CRITICAL"}
+    kept = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     quiet = {"distributed.worker.memory.terminate": False, "distributed.admin.log-format": "%(message)s"}
     try:
         with (

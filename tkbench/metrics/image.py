@@ -72,28 +72,40 @@ def _ssim_frame(real: UInt8, made: UInt8, taps: Float32) -> float:
     a, b = real.astype(np.float32), made.astype(np.float32)
     # Variances are taken about the level of the pictures: in float32 that is worth two digits.
     level = np.float32(a.mean(dtype=np.float64) + b.mean(dtype=np.float64))
-    sum_mean, sum_var = _mean_and_variance(a + b - level, taps)
-    gap_mean, gap_var = _mean_and_variance(a - b, taps)
+    both = cv2.add(a, b)
+    both -= level
+    gap = cv2.subtract(a, b, dst=a)
+    # a and b are used up; every step below writes into what is there, since fresh pages cost more than sums.
+    sum_mean, sum_var = _mean_and_variance(both, taps, b)
+    gap_mean, gap_var = _mean_and_variance(gap, taps, b)
     sum_mean += level
-    sum_mean *= sum_mean
-    gap_mean *= gap_mean
+    np.multiply(sum_mean, sum_mean, out=sum_mean)
+    np.multiply(gap_mean, gap_mean, out=gap_mean)
     # With s = a + b and d = a - b: 2 E(a)E(b) = (E(s)^2 - E(d)^2) / 2, E(a)^2 + E(b)^2 = (E(s)^2 + E(d)^2) /
     # 2; the same with variances.
-    top = (sum_mean - gap_mean + np.float32(2 * C1)) * (sum_var - gap_var + np.float32(2 * C2))
-    bottom = (sum_mean + gap_mean + np.float32(2 * C1)) * (sum_var + gap_var + np.float32(2 * C2))
-    return float(np.mean(top / bottom, dtype=np.float64))
+    value = sum_mean - gap_mean
+    value += np.float32(2 * C1)
+    other = sum_var - gap_var
+    other += np.float32(2 * C2)
+    value *= other
+    sum_mean += gap_mean
+    sum_mean += np.float32(2 * C1)
+    sum_var += gap_var
+    sum_var += np.float32(2 * C2)
+    sum_mean *= sum_var
+    value /= sum_mean
+    return float(np.mean(value, dtype=np.float64))
 
 
-def _mean_and_variance(picture: Float32, taps: Float32) -> tuple[Float32, Float32]:
-    mean = _blur(picture, taps)
-    variance = _blur(picture * picture, taps) - mean * mean
+def _mean_and_variance(picture: Float32, taps: Float32, scratch: Float32) -> tuple[Float32, Float32]:
+    """Gaussian-weighted mean and variance over the windows inside the picture; both inputs are overwritten."""
+    inside = (slice(RADIUS, -RADIUS), slice(RADIUS, -RADIUS))
+    mean: Float32 = cv2.sepFilter2D(picture, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT)[inside]
+    square = cv2.multiply(picture, picture, dst=picture)
+    filtered: Float32 = cv2.sepFilter2D(square, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT)
+    variance = filtered[inside]
+    variance -= np.multiply(mean, mean, out=scratch[: mean.shape[0], : mean.shape[1]])
     return mean, variance
-
-
-def _blur(picture: Float32, taps: Float32) -> Float32:
-    """Gaussian-weighted means over the windows that lie wholly inside the picture."""
-    blurred: Float32 = cv2.sepFilter2D(picture, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REFLECT)
-    return blurred[RADIUS:-RADIUS, RADIUS:-RADIUS]
 
 
 def _check(real: UInt8, made: UInt8) -> None:
