@@ -308,11 +308,19 @@ def test_good_order_is_said(tmp_path: Path) -> None:
 
 
 def test_bad_order_is_said_with_its_numbers(tmp_path: Path) -> None:
-    found = read(tmp_path, real=0, blur=3, shuffled_audio=1, still=0)
+    found = read(tmp_path, real=0, blur=3, shuffled_audio=0, still=0)
     assert not found.trusted
     assert "do not order as they should: blur (7." in found.anchors
     assert "is better than real (5." in found.anchors
-    assert "is worse than shuffled-audio (1." in found.anchors
+    low = read(tmp_path / "low", real=0, blur=-4, shuffled_audio=1, still=0)
+    assert not low.trusted
+    assert "is worse than shuffled-audio (1." in low.anchors
+
+
+def test_either_floor_may_be_the_lower_one(tmp_path: Path) -> None:
+    found = read(tmp_path, real=0, blur=0, shuffled_audio=1, still=0)
+    assert found.trusted
+    assert "shuffled-audio and still, which fit no voice, are worst" in found.anchors
 
 
 def test_close_models_are_not_told_apart(tmp_path: Path) -> None:
