@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -218,8 +219,26 @@ def _workshop(data: str, model: str, rules: str) -> tuple[shards.Shards, Model, 
     return (shards.open_shards(Path(data)), models.create(model), *build_metrics(protocol))
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums on several threads differ in their last digits, and so would numbers from one worker and from two."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def score_chunk(chunk: Chunk) -> Scores:
-    """Generate and score the clips of one task."""
+    """Generate and score the clips of one task, on one thread."""
+    with _one_thread():
+        return _score_chunk(chunk)
+
+
+def _score_chunk(chunk: Chunk) -> Scores:
     source, model, per_clip, whole_set = _workshop(
         chunk.shards, chunk.model, chunk.protocol.model_dump_json()
     )

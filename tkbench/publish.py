@@ -46,21 +46,31 @@ def rich_table(folder: Path) -> Any:
     table.add_column("", justify="right")
     table.add_column("model", no_wrap=True)
     for column in result.columns:
-        table.add_column(f"{column.label} {leaderboard.ARROWS[column.better]}", justify="right")
+        heading = f"{column.label} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
+        table.add_column(heading, justify="right", overflow="fold")
     for entry in entries:
-        shown = [cell.replace(" [", "\n[") for cell in leaderboard.cells(entry, result.columns)]
+        # The reason stands beneath the table, once for all columns that share it.
+        shown = [_short(cell) for cell in leaderboard.cells(entry, result.columns)]
         table.add_row(str(entry.rank or "-"), escape(entry.result.model), *map(escape, shown))
     return table
 
 
+def _short(cell: str) -> str:
+    return "unscored" if cell.startswith("unscored:") else cell.replace(" [", "\n[")
+
+
 def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
     """What a reader must know beneath a table: who is not ranked and why, what is unscored and what to do."""
-    notes = [f"{entry.result.model} is not ranked: {entry.note}" for entry in entries if entry.note]
+    notes: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry.note:
+            notes.setdefault(f"not ranked: {entry.note}", []).append(entry.result.model)
     for column in entries[0].result.columns:
         for entry in entries:
             cell = entry.result.summary[column.name]
-            if cell.n_unscored and cell.detail:
-                count = "" if not cell.n else f" on {cell.n_unscored} clips"
-                notes.append(f"{column.label} unscored{count}: {cell.detail}")
+            if cell.n_unscored:
+                count = "" if not cell.n else f" on {cell.n_unscored} clips of {entry.result.model}"
+                reasons = ", ".join(cell.reasons)
+                notes.setdefault(f"unscored{count}: {reasons}; {cell.detail}", []).append(column.label)
                 break
-    return list(dict.fromkeys(notes))
+    return [f"{', '.join(names)} {note}" for note, names in notes.items()]
