@@ -160,9 +160,7 @@ def _summary_table(summary: Any, out: Path) -> Any:
 
 @app.command("eval")
 def evaluate_command(
-    data_folder: Annotated[
-        Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")
-    ],
+    data_folder: Shards,
     model: Annotated[
         list[str] | None,
         typer.Option(

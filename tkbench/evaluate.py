@@ -20,6 +20,7 @@ import tkbench
 from tkbench import bundle, media, models, shards
 from tkbench import metrics as metrics_package
 from tkbench.errors import TkbenchError, UsageError
+from tkbench.metrics.base import picture_fault
 from tkbench.models.base import Model
 from tkbench.parallel import Pool, pool
 from tkbench.progress import Progress, silent
@@ -117,9 +118,7 @@ def evaluate(
         rows,
         speakers,
         columns,
-        n_boot=rules.stats.n_boot,
-        seed=rules.stats.seed,
-        level=rules.stats.level,
+        **rules.stats.model_dump(),
     )
     return bundle.write(
         out,
@@ -135,14 +134,14 @@ def evaluate(
         signature=signature(rules, source, columns, len(keys), limit),
         columns=columns,
         summary=summary,
-        stats={"n_boot": rules.stats.n_boot, "seed": rules.stats.seed, "level": rules.stats.level},
+        stats=rules.stats.model_dump(),
         rows=rows,
         speakers=speakers,
         curves=curves,
         weights={k: v for metric in (*per_clip, *whole_set) for k, v in metric.weights.items()},
         stack=software(),
         seed=rules.seed,
-        previews=lambda folder: _previews(folder, source, model, rules, rows, partners),
+        previews=lambda folder: _previews(folder, source, model, rules, columns, rows, partners),
     )
 
 
@@ -243,9 +242,9 @@ def _score_chunk(chunk: Chunk) -> Scores:
         chunk.shards, chunk.model, chunk.protocol.model_dump_json()
     )
     result = Scores(states=[metric.start() for metric in whole_set])
+    columns = [column for metric in per_clip for column in metric.columns]
     for key in chunk.keys:
         sample, made = _make(source, model, key, chunk.partners[key], chunk.protocol)
-        columns = [column for metric in per_clip for column in metric.columns]
         if made.video is None or made.reason is not None:
             reason = made.reason or Reason.NOT_GENERATED
             result.rows += [Row("", key, c.name, float("nan"), reason, made.detail) for c in columns]
@@ -302,10 +301,9 @@ def match(sample: Sample, made: Generated, slack: int) -> tuple[Sample, Generate
     video = made.video
     if video is None:
         return sample, made
-    want = sample.video.shape
-    if video.dtype != np.uint8 or video.ndim != 4 or video.shape[1:] != want[1:]:
-        found = f"{video.dtype} {video.shape}, expected uint8 (n, {want[1]}, {want[2]}, 3)"
-        return sample, Generated(sample.key, None, Reason.WRONG_SHAPE, found)
+    fault = picture_fault(sample, video)
+    if fault is not None:
+        return sample, Generated(sample.key, None, *fault)
     n = len(video)
     if n < len(sample) - slack:
         found = f"{n} frames, expected {len(sample)} (at most {slack} fewer)"
@@ -331,15 +329,15 @@ def _gather(
     """Every chunk's scores, in chunk order."""
     total = sum(len(chunk.keys) for chunk in chunks)
     done: dict[int, Scores] = {}
-    clips = 0
+    clips = failed = 0
     progress(0, total, label)
 
     def collect(crew: Pool) -> None:
-        nonlocal clips
+        nonlocal clips, failed
         for index, scores in crew.run(score_chunk, chunks):
             done[index] = scores
             clips += len(chunks[index].keys)
-            failed = len({row.key for part in done.values() for row in part.rows if _is_clips_fault(row)})
+            failed += len({row.key for row in scores.rows if _is_clips_fault(row)})
             progress(clips, total, label + (f", {failed} clips with a missing score" if failed else ""))
 
     if workforce is not None:
@@ -379,13 +377,14 @@ def _previews(
     source: shards.Shards,
     model_name: str,
     rules: Protocol,
+    columns: Sequence[Metric],
     rows: Sequence[Row],
     partners: Mapping[str, str | None],
 ) -> list[tuple[str, str]]:
     """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
     model = models.create(model_name)
-    columns = {column.name: column for metric in build_metrics(rules)[0] for column in metric.columns}
-    order = worst_first(rows, rules.rank_by, higher_is_better=columns[rules.rank_by].better == "higher")
+    better = next(column.better for column in columns if column.name == rules.rank_by)
+    order = worst_first(rows, rules.rank_by, higher_is_better=better == "higher")
     written: list[tuple[str, str]] = []
     for key in order:
         if len(written) == PREVIEWS:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tkbench.bundle import Bundle, Column, Result, Summary, find
 from tkbench.errors import BadBundle, UsageError
+from tkbench.shards import write_file
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 FORMATS = ("csv", "markdown", "latex")
@@ -147,9 +148,7 @@ def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
     entries = ranked(bundles)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{bundles[0].result.table}.csv"
-    work = path.with_suffix(".csv.part")
-    work.write_text(to_csv(entries), encoding="utf-8")
-    work.replace(path)
+    write_file(path, to_csv(entries).encode())
     return path
 
 

@@ -46,13 +46,9 @@ class Pool:
 
 def _quiet() -> None:
     """One thread per worker: many workers share the cores better than many threads do."""
-    import sys
-
     import cv2
 
     cv2.setNumThreads(0)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
 
 
 @contextmanager

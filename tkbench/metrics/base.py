@@ -77,12 +77,20 @@ def unscored(columns: tuple[Metric, ...], reason: Reason, detail: str) -> ClipSc
     return ClipScores({column.name: Scored(math.nan, reason, detail) for column in columns})
 
 
-def video_fault(sample: Sample, video: UInt8) -> tuple[Reason, str] | None:
-    """Why `video` cannot stand beside `sample`, or None: dtype and size first, then length."""
+def picture_fault(sample: Sample, video: UInt8) -> tuple[Reason, str] | None:
+    """Why the pictures of `video` are not of the kind of `sample`'s, or None; their number does not matter."""
     want = sample.video.shape
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[1:] != want[1:]:
-        found = f"{video.dtype} {video.shape}, expected uint8 {want}"
+        found = f"{video.dtype} {video.shape}, expected uint8 (n, {want[1]}, {want[2]}, 3)"
         return Reason.WRONG_SHAPE, found
+    return None
+
+
+def video_fault(sample: Sample, video: UInt8) -> tuple[Reason, str] | None:
+    """Why `video` cannot stand beside `sample`, or None: dtype and size first, then length."""
+    fault = picture_fault(sample, video)
+    if fault is not None:
+        return fault
     if len(video) != len(sample):
         return Reason.WRONG_LENGTH, f"{len(video)} frames, expected {len(sample)}"
     if len(video) == 0:

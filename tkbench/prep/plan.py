@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -108,11 +109,10 @@ def make_plan(
     clips = sorted((item for item in items if isinstance(item, Clip)), key=lambda clip: clip.key)
     skipped = tuple(sorted((item for item in items if isinstance(item, Skipped)), key=lambda item: item.key))
     keys = [clip.key for clip in clips] + [item.key for item in skipped]
-    doubles = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
-    if doubles:
-        raise UsageError(
-            f"{root}: key {doubles[0]!r} is there {keys.count(doubles[0])} times; a key names one clip"
-        )
+    often = {key: count for key, count in Counter(keys).items() if count > 1}
+    if often:
+        double = min(often)
+        raise UsageError(f"{root}: key {double!r} is there {often[double]} times; a key names one clip")
     size = shard_clips or default_shard_clips(len(clips))
     signature = settings.signature()
     shards = []

@@ -6,9 +6,7 @@ import base64
 import hashlib
 import json
 import math
-import os
 import shlex
-import tempfile
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -22,6 +20,7 @@ from tkbench.bundle import Bundle, Column
 from tkbench.leaderboard import Entry
 from tkbench.report import board, clips, figures, finding, glossary
 from tkbench.report.finding import interval, number
+from tkbench.shards import write_file
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
@@ -34,13 +33,7 @@ def write(bundles: Sequence[Path], out: Path) -> Path:
     """
     text = render([bundle.read(folder) for folder in bundles])
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
-        work = Path(folder) / "report.html"
-        with work.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        work.replace(out)
+    write_file(out, text.encode())
     return out
 
 
