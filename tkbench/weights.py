@@ -1,7 +1,7 @@
 """Pinned networks: where they come from, whether the file here is the right one, and how to load it safely.
 
 A weight is a name (`weights.toml`) that stands for one content. Files live in the folder `TKBENCH_WEIGHTS`,
-or in `~/.cache/tkbench/weights`; those that come with the package live in `tkbench/data`. Nothing is used,
+or in `~/.cache/tkbench/weights`; those that come with the package live in `tkbench/assets`. Nothing is used,
 copied in or kept after a download unless its sha256 is the pinned one.
 """
 
@@ -97,7 +97,7 @@ def folder() -> Path:
 def place(weight: Weight) -> Path:
     """Where the file of `weight` belongs, whether or not it is there."""
     if weight.packed:
-        return Path(str(resources.files("tkbench") / "data" / weight.file))
+        return Path(str(resources.files("tkbench") / "assets" / weight.file))
     return folder() / weight.file
 
 

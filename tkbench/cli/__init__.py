@@ -1,0 +1,46 @@
+"""The `tkbench` command: parse, call one function, print. Data goes to stdout, talk to stderr.
+
+Exit codes: 0 done, 2 input that cannot be used (one line says what to do), 130 stopped by Ctrl-C; a bug is a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tkbench import __version__
+
+# Each module adds its commands to the app; help shows them in this order.
+from tkbench.cli import bench, data, demo, prep, score, train, weights  # noqa: F401
+from tkbench.cli.common import app, say, talk
+from tkbench.errors import TkbenchError
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"tkbench {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
+    try:
+        app()
+    except TkbenchError as error:
+        text = " ".join(str(error).split())
+        talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("tkbench: stopped; run the same command again to go on")
+        sys.exit(130)

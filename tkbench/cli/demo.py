@@ -1,0 +1,27 @@
+"""`tkbench demo`: the whole way on a synthetic corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tkbench.cli.common import Workers, app, count_workers, say, show
+
+
+@app.command("demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("demo"),
+    clips: Annotated[int, typer.Option(min=4, help="Number of clips.")] = 24,
+    speakers: Annotated[int, typer.Option(min=2, help="Number of speakers.")] = 12,
+    seed: Annotated[int, typer.Option(help="Seed of the corpus.")] = 1,
+    workers: Workers = None,
+) -> None:
+    """The whole way in a few minutes: make a corpus, prepare it, score and rank the anchors, write the report.
+
+    Example: `tkbench demo --out demo`
+    """
+    from tkbench.demo import run
+
+    run(out, clips=clips, speakers=speakers, seed=seed, workers=count_workers(workers), show=show, say=say)

@@ -1,0 +1,163 @@
+"""`tkbench eval | verify | report | leaderboard | ls`: from shards to tables."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tkbench.cli.common import Shards, Workers, app, board, count_workers, say, show
+from tkbench.errors import UsageError
+
+
+@app.command("eval")
+def evaluate_command(
+    data_folder: Shards,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="real, still, shift:5, shuffled-audio, blur, files:DIR; `anchors` is the first five. Repeatable.",
+        ),
+    ] = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option(help="Score the videos in this folder, one per clip: short for --model files:DIR."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What tables call the model; for one model at a time.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="A bundled protocol or a TOML file; by default the one that fits the data."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for result bundles and the report.")] = Path("runs"),
+    leaderboards: Annotated[Path, typer.Option(help="Folder for the CSV tables.")] = Path("leaderboards"),
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first N clips; such rows never mix with full ones.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Score models: LSE-C, LSE-D, AVOffset, PSNR, SSIM, LPIPS, FID, with intervals and coverage.
+
+    Writes a result bundle per model, a row in `leaderboards/*.csv`, and an HTML report.
+
+    Example: `tkbench eval --data shards --model anchors`
+
+    Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
+    """
+    names = [part for item in model or [] for part in _expand(item)]
+    if videos is not None:
+        names.append(f"files:{videos}")
+    if not names:
+        raise UsageError("nothing to score: give --model NAME (as in --model real) or --videos DIR")
+    if name is not None and len(names) > 1:
+        raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
+    from tkbench import models
+    from tkbench.evaluate import evaluate
+    from tkbench.parallel import pool
+    from tkbench.progress import bar
+    from tkbench.shards import open_shards
+
+    # Before any process is started: what is wrong with the command is said at once.
+    open_shards(data_folder)
+    for item in names:
+        models.create(item)
+    bundles = []
+    with pool(count_workers(workers)) as workforce:
+        for item in names:
+            with bar(f"eval {item}") as progress:
+                bundles.append(
+                    evaluate(
+                        data_folder,
+                        item,
+                        protocol=protocol,
+                        out=out,
+                        limit=limit,
+                        name=name,
+                        workforce=workforce,
+                        progress=progress,
+                    )
+                )
+    _publish(bundles, leaderboards)
+
+
+def _expand(item: str) -> tuple[str, ...]:
+    from tkbench.models import ANCHORS
+
+    return ANCHORS if item == "anchors" else (item,)
+
+
+def _publish(bundles: list[Path], leaderboards: Path) -> None:
+    """Bring the table and the report up to date with new bundles, and show the table."""
+    from tkbench import publish
+
+    made = publish.publish(bundles, leaderboards)
+    show(publish.rich_table(made.folder))
+    say(f"leaderboard: {made.csv}\nreport:      {made.report}")
+
+
+@board.command("export")
+def board_export(
+    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
+    format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
+) -> None:
+    """Print the table of a folder of bundles, with its signature.
+
+    Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex`
+    """
+    from tkbench.leaderboard import export
+
+    sys.stdout.write(export(runs, format))
+
+
+@app.command("report")
+def report_command(
+    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; by default report.html in that folder.")
+    ] = None,
+) -> None:
+    """Write the HTML report of a folder of bundles.
+
+    Example: `tkbench report runs/synth-v1-1a2b3c4d`
+    """
+    from tkbench.bundle import find
+    from tkbench.report import write
+
+    say(str(write([row.folder for row in find(runs)], out or runs / "report.html")))
+
+
+@app.command("verify")
+def verify_command(
+    bundles: Annotated[list[Path], typer.Argument(help="Folders of result bundles.")],
+) -> None:
+    """Recompute a bundle's table row from its per-clip numbers, and check its hashes.
+
+    Example: `tkbench verify runs/synth-v1-1a2b3c4d/real`
+    """
+    from tkbench import bundle
+
+    for folder in bundles:
+        bundle.verify(folder)
+        say(f"{folder}: the row follows from the clips, and every file has its hash")
+
+
+@app.command("ls")
+def list_names() -> None:
+    """Names of models, metrics and protocols, plug-ins included.
+
+    Example: `tkbench ls`
+    """
+    from rich.table import Table
+
+    from tkbench import metrics, models, protocol
+
+    table = Table(show_header=False)
+    table.add_row("models", ", ".join(models.registry))
+    table.add_row("metrics", ", ".join(metrics.registry))
+    table.add_row("protocols", ", ".join(protocol.bundled()))
+    show(table)
