@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import UsageError
-from tkbench.evaluate import check_name, choose_partner, fit_audio, match, side_by_side, worst_first
+from tkbench.evaluate import (
+    build_metrics,
+    check_name,
+    choose_partner,
+    fit_audio,
+    match,
+    side_by_side,
+    worst_first,
+)
+from tkbench.protocol import Protocol
 from tkbench.types import Generated, Reason, Row, Sample
 
 
@@ -107,3 +116,17 @@ def test_side_by_side_keeps_the_order_real_then_made() -> None:
 def test_names_that_no_folder_or_table_can_hold(name: str) -> None:
     with pytest.raises(UsageError, match="--name"):
         check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rank_by": "psnrr"}, "rank_by = 'psnrr' is none of its columns: did you mean psnr?"),
+        ({"metrics": [{"name": "psnr", "settings": {"poool": "clip"}}]}, "does not take"),
+    ],
+    ids=["rank_by", "settings"],
+)
+def test_a_protocol_that_cannot_rank_or_build_is_refused(change: dict[str, object], said: str) -> None:
+    rules = {"name": "mine", "summary": "", "rank_by": "psnr", "metrics": [{"name": "psnr"}]} | change
+    with pytest.raises(UsageError, match=said):
+        build_metrics(Protocol.model_validate(rules))

@@ -26,6 +26,7 @@ from tkbench.parallel import Pool, pool
 from tkbench.progress import Progress, silent
 from tkbench.protocol import Protocol, default_for
 from tkbench.protocol import load as load_protocol
+from tkbench.registry import suggest
 from tkbench.types import (
     SAMPLES_PER_FRAME,
     Array,
@@ -91,6 +92,7 @@ def evaluate(
     source = shards.open_shards(data)
     rules = load_protocol(protocol if protocol is not None else default_for(source.dataset))
     card = models.create(model).card  # a wrong name fails here, not in a worker
+    per_clip, whole_set = build_metrics(rules)  # and so does a wrong protocol
     if name is not None:
         card = card.model_copy(update={"name": check_name(name)})
     keys = tuple(sorted(source.keys()))[:limit]
@@ -109,7 +111,6 @@ def evaluate(
     ]
     scores = _gather(chunks, workers, workforce, progress, card.name)
 
-    per_clip, whole_set = build_metrics(rules)
     columns = [column for metric in (*per_clip, *whole_set) for column in metric.columns]
     rows = [replace(row, model=card.name) for part in scores for row in part.rows]
     rows += list(_set_rows(whole_set, [part.states for part in scores], card.name))
@@ -208,6 +209,11 @@ def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
                 f"protocol {rules.name}: metric {spec.name!r} does not take {spec.settings} ({error})"
             ) from error
         (per_clip if hasattr(metric, "score") else whole_set).append(metric)
+    names = [column.name for metric in (*per_clip, *whole_set) for column in metric.columns]
+    if rules.rank_by not in names:
+        raise UsageError(
+            f"protocol {rules.name}: rank_by = {rules.rank_by!r} is none of its columns: {suggest(rules.rank_by, names)}"
+        )
     return per_clip, whole_set
 
 
