@@ -212,7 +212,8 @@ def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
     names = [column.name for metric in (*per_clip, *whole_set) for column in metric.columns]
     if rules.rank_by not in names:
         raise UsageError(
-            f"protocol {rules.name}: rank_by = {rules.rank_by!r} is none of its columns: {suggest(rules.rank_by, names)}"
+            f"protocol {rules.name}: rank_by = {rules.rank_by!r} is none of its columns: "
+            f"{suggest(rules.rank_by, names)}"
         )
     return per_clip, whole_set
 
