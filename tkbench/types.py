@@ -33,6 +33,7 @@ Better = Literal["higher", "lower", "zero"]
 class Reason(str, Enum):
     """Why a clip has no sample, or a clip no score. The value is what every table shows."""
 
+    MISSING_FILE = "missing-file"
     EMPTY_FILE = "empty-file"
     NOT_A_VIDEO = "not-a-video"
     NO_VIDEO = "no-video-stream"
@@ -98,6 +99,29 @@ class Clip:
     words: tuple[Word, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able facts that only this data set has (the synthetic corpus keeps its truth here)."""
+    start: float | None = None
+    """Seconds from the file's first picture; None: the clip is the whole file. Taken to the nearest of 25 a second."""
+    stop: float | None = None
+    """Where the clip ends, not included; set exactly when `start` is."""
+    crop: Crop | None = None
+    """The data set's own canvas, where it has one."""
+    sidecar: str | None = None
+    """A text file about this clip, read by the worker (`readers.annotate`): half a million of them are too many to
+    open while planning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A window of the picture in pixels of an annotated resolution, and the size that it is brought to."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    of_height: int
+    """Height in pixels of the picture that the window was measured on; the file may have another."""
+    target: int
+    """Side of the canvas in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +141,7 @@ class Skipped:
     path: str
     reason: Reason
     detail: str
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,13 +87,15 @@ def prepare(
     shard_clips: int | None = None,
     settings: Settings | None = None,
     overwrite: bool = False,
+    reader_options: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Summary:
     """Prepare every clip below `root` and write shards, manifest and index to `out`.
 
     dataset: a reader's name, or "auto". split: only clips of this split. workers: processes; the bytes do not
     depend on it. shard_clips: clips per shard, by default from the size of the corpus. overwrite: replace
-    shards in `out` that another folder or other settings made, which is refused otherwise.
+    shards in `out` that another folder or other settings made, which is refused otherwise. reader_options: what
+    the reader takes besides the root (hdtf: annotations, a folder).
 
     A clip that cannot be used gets a row with its reason. Raises UsageError for a root without a clip,
     UnknownName for a data set that no reader knows.
@@ -103,7 +105,9 @@ def prepare(
     if not source.is_dir():
         raise UsageError(f"{root}: not a folder; give the folder that holds the videos")
     name = readers.detect(source) if dataset == "auto" else dataset
-    found = [item for item in readers.registry.get(name)(source) if _wanted(item, split)]
+    found = [
+        item for item in readers.registry.get(name)(source, **(reader_options or {})) if _wanted(item, split)
+    ]
     if not found:
         which = f" in split {split!r}" if split else ""
         raise UsageError(
@@ -139,7 +143,7 @@ def prepare(
 
 
 def _wanted(item: Clip | Skipped, split: str | None) -> bool:
-    return split is None or isinstance(item, Skipped) or item.split == split
+    return split is None or item.split == split or (isinstance(item, Skipped) and item.split is None)
 
 
 def _plain(value: Any) -> Any:
