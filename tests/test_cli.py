@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,23 +9,6 @@ import pytest
 import typer
 
 from tkbench import cli
-
-
-@pytest.fixture
-def run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str, str]]:
-    """Run `tkbench ARGUMENTS` in this process; (exit code, stdout, stderr)."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tkbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        out, err = capsys.readouterr()
-        code = stop.value.code
-        return (code if isinstance(code, int) else 0), out, err
-
-    return call
 
 
 def commands() -> list[tuple[str, ...]]:
@@ -84,14 +66,14 @@ def test_every_command_is_in_the_readme() -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    run: Callable[..., tuple[int, str, str]],
+    run_cli: Callable[..., tuple[int, str, str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     arguments: list[str],
     said: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = run(*arguments)
+    code, out, err = run_cli(*arguments)
     lines = [line for line in err.splitlines() if line.startswith("tkbench: ")]
     assert code == 2
     assert len(lines) == 1, err
@@ -100,16 +82,18 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert "Traceback" not in err
 
 
-def test_a_folder_without_videos_is_said(run: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+def test_a_folder_without_videos_is_said(
+    run_cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "notes.txt").write_text("nothing to see")
-    code, _, err = run("prep", "folder", "--root", tmp_path / "videos", "--out", tmp_path / "shards")
+    code, _, err = run_cli("prep", "folder", "--root", tmp_path / "videos", "--out", tmp_path / "shards")
     assert code == 2
     assert "no video" in err
 
 
-def test_ls_names_what_there_is(run: Callable[..., tuple[int, str, str]]) -> None:
-    code, out, _ = run("ls")
+def test_ls_names_what_there_is(run_cli: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, _ = run_cli("ls")
     assert code == 0
     for name in ("shuffled-audio", "psnr", "synth-v1"):
         assert name in out

@@ -226,7 +226,7 @@ def _workshop(data: str, model: str, rules: str) -> tuple[shards.Shards, Model, 
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Sums on several threads differ in their last digits, and so would numbers from one worker and from two."""
     import torch
 
@@ -240,7 +240,7 @@ def _one_thread() -> Iterator[None]:
 
 def score_chunk(chunk: Chunk) -> Scores:
     """Generate and score the clips of one task, on one thread."""
-    with _one_thread():
+    with one_thread():
         return _score_chunk(chunk)
 
 

@@ -1,0 +1,94 @@
+"""`tkbench doctor`: is this machine fit, and does it make the numbers that others make?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tkbench.cli.common import app, say, show
+from tkbench.errors import UsageError
+
+MARKS = {"same": "green", "close": "yellow", "different": "red"}
+
+
+@app.command("doctor")
+def doctor_command(
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A.json B.json", help="Compare two files that `--out` wrote, on any machine."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write what was found to a JSON file, to send or to compare.")
+    ] = None,
+) -> None:
+    """Take a small clip the whole way and compare each stage with the values that come with the package.
+
+    Prints the machine, the versions, the networks that are here, and for each stage (file, frames, sound, MFCC,
+    landmarks, box, crop, SSIM, embeddings, distances) whether its values are the same, close (no printed digit
+    moves) or different. Exit code 1 if a stage is different.
+
+    Example: `tkbench doctor --out here.json`
+
+    Two machines: `tkbench doctor --compare here.json there.json`
+    """
+    from tkbench import doctor
+    from tkbench.progress import bar
+
+    if compare is not None:
+        if out is not None:
+            raise UsageError("--compare reads two files and writes none; leave --out away")
+        one, two = (doctor.read(path) for path in compare)
+        names = (compare[0].name, compare[1].name)
+    else:
+        with bar("doctor") as progress:
+            two = doctor.examine(progress=progress)
+        if out is not None:
+            out.write_text(two.to_json(), encoding="utf-8")
+        one, names = doctor.golden(), ("the package's", "here")
+        show(_facts(two))
+    found = doctor.compare(one, two)
+    show(_stages(found, names))
+    changed = doctor.changed_versions(one, two)
+    first = doctor.first_difference(found)
+    if first is None:
+        same = sum(item.verdict == "same" for item in found)
+        say(
+            f"{same} of {len(found)} stages the same to the bit, the rest close: no printed digit of a score moves"
+        )
+    else:
+        say(f"first stage that differs: {first.stage} ({first.what}); {first.detail}")
+        for what, there, here in changed:
+            say(f"  {what}: {names[0]} {there}, {names[1]} {here}")
+    if out is not None:
+        say(f"written: {out}")
+    if first is not None:
+        raise typer.Exit(1)
+
+
+def _facts(found: Any) -> Any:
+    from rich.table import Table
+
+    table = Table(show_header=False, title="This machine", title_justify="left")
+    for name, value in found.machine.items():
+        table.add_row(name, value)
+    table.add_row("packages", ", ".join(f"{name} {version}" for name, version in found.stack.items()))
+    states: dict[str, list[str]] = {}
+    for name, state in found.weights.items():
+        states.setdefault(state, []).append(name)
+    for state, weights in states.items():
+        table.add_row(f"networks: {state}", ", ".join(weights))
+    return table
+
+
+def _stages(found: list[Any], names: tuple[str, str]) -> Any:
+    from rich.table import Table
+
+    table = Table(title=f"Stage by stage: {names[0]} values and those of {names[1]}", title_justify="left")
+    for heading in ("stage", "what", "verdict", "detail"):
+        table.add_column(heading)
+    for item in found:
+        color = MARKS[item.verdict]
+        table.add_row(item.stage, item.what, f"[{color}]{item.verdict}[/{color}]", item.detail)
+    return table
