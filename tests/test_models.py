@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +133,67 @@ def test_a_broken_file_is_a_reason_not_a_crash(tmp_path: Path) -> None:
     made = one(f"files:{tmp_path}", make_sample("k"))
     assert made.video is None
     assert made.reason is Reason.NOT_A_VIDEO
+
+
+def smooth_sample(frames: int = 12, size: int = 64) -> Sample:
+    """A picture that a codec can hold: a gradient with a moving disc."""
+    rows, columns = np.mgrid[:size, :size]
+    pictures = []
+    for t in range(frames):
+        disc = (rows - 32) ** 2 + (columns - 20 - t) ** 2 < 100
+        pictures.append(np.stack([rows * 3, columns * 3, 40 + 150 * disc], axis=-1).astype(np.uint8))
+    return dataclasses.replace(make_sample(frames=frames, size=size), video=np.stack(pictures))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["jpeg:95", "jpeg:50", "jpeg:5"],
+        ["noise:1", "noise:8", "noise:40"],
+        ["resize:48", "resize:24", "resize:8"],
+    ],
+)
+def test_a_greater_fault_is_a_greater_error(row: list[str]) -> None:
+    sample = smooth_sample()
+    errors = [float(np.square(video(name, sample).astype(float) - sample.video).mean()) for name in row]
+    assert 0 < errors[0] < errors[1] < errors[2]
+
+
+def test_noise_has_its_sigma_and_depends_on_clip_and_seed_alone() -> None:
+    sample = dataclasses.replace(make_sample(size=64), video=np.full((12, 64, 64, 3), 128, np.uint8))
+    made = video("noise:10", sample)
+    assert float(made.std()) == pytest.approx(10, rel=0.02)
+    assert abs(float(made.mean()) - 128) < 0.1
+    np.testing.assert_array_equal(made, video("noise:10", sample))
+    other = dataclasses.replace(sample, key="b")
+    assert (made != video("noise:10", other)).mean() > 0.5
+    (batched, _) = models.create("noise:10").generate(Batch((sample, other)), seed=0)
+    np.testing.assert_array_equal(batched.video, made)
+    assert (video("noise:0", sample) == sample.video).all()
+
+
+def test_jpeg_keeps_red_red() -> None:
+    sample = dataclasses.replace(make_sample(), video=np.tile(np.uint8([200, 30, 30]), (12, 32, 32, 1)))
+    assert np.abs(video("jpeg:90", sample).astype(int) - sample.video).max() <= 4
+
+
+def test_resize_leaves_smaller_pictures_alone() -> None:
+    sample = make_sample(size=32)
+    np.testing.assert_array_equal(video("resize:32", sample), sample.video)
+    np.testing.assert_array_equal(video("resize:96", sample), sample.video)
+
+
+@pytest.mark.parametrize(("rate", "distinct"), [(25, 25), (50, 25), (12.5, 13), (5, 6)])
+def test_fps_repeats_frames_and_stays_on_time(rate: float, distinct: int) -> None:
+    sample = make_sample(frames=25, size=8)
+    sample.video[...] = np.arange(25, dtype=np.uint8)[:, None, None, None]
+    shown = video(f"fps:{rate:g}", sample)[:, 0, 0, 0].astype(int)
+    assert len(set(shown)) == distinct
+    # Never further from its time than half a frame of the lower rate, and never drifting.
+    assert np.abs(shown - np.arange(25)).max() <= np.ceil(25 / min(rate, 25) / 2)
+
+
+@pytest.mark.parametrize("name", ["jpeg:0", "jpeg:x", "noise:-1", "resize:4", "fps:0", "fps:nan", "jpeg"])
+def test_a_fault_out_of_range_is_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        models.create(name)
