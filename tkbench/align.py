@@ -3,68 +3,29 @@
 A matrix (2, 3) maps a SOURCE pixel (x, y, 1) to a CROP pixel, pixel centres on whole numbers, as
 `cv2.warpAffine` takes it. The matrices that preparation stored beside a clip are its receipts: they say how a
 crop was cut, so a generated video can be cut by the true video's track, and a generated crop can be put back.
+Which crops there are, and where each comes from, is said in `tkbench.recipes`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from tkbench.errors import BadInput, UnknownName
-from tkbench.registry import suggest
+from tkbench.errors import BadInput
+from tkbench.recipes import RECIPES, Recipe, eyes_and_nose, face_box, recipe_of
 from tkbench.types import Array, Float32, Float64, UInt8
 
-# The box of the 478 mesh points against the box of the face detector (S3FD) that the field's crops were
-# defined with. Measured on the published demo crop of syncnet_python (317 frames, its geometry inverted):
-# S3FD's box is 1.04 times the landmark box's longer side, and its centre lies 0.035 box heights higher.
-_DETECTOR_SIZE = 1.04
-_DETECTOR_RISE = 0.035
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a square crop hangs on the face.
-
-    With s the half side of the detector-like box and (x, y) its centre, both smoothed over time, the crop
-    spans [x - s * (1 + scale), x + s * (1 + scale)] and [y - s * up, y + s * down].
-    """
-
-    name: str
-    size: tuple[int, int]
-    """(height, width) of the crop, pixels."""
-    scale: float
-    up: float
-    down: float
-    smooth: str
-    """"median" or "mean" over `window` frames, the ends repeated."""
-    window: int
-    border: int
-    """Grey level outside the picture."""
-
-    def signature(self) -> str:
-        """Every number of the recipe in one line."""
-        h, w = self.size
-        return (
-            f"{self.name}({h}x{w},scale={self.scale},up={self.up},down={self.down},{self.smooth}{self.window},"
-            f"border={self.border},box={_DETECTOR_SIZE}/{_DETECTOR_RISE})"
-        )
-
-
-RECIPES: dict[str, Recipe] = {
-    # syncnet_python@6efbb1c run_pipeline.py: crop_scale 0.40, median filter 13, pad value 110.
-    "syncnet-224": Recipe("syncnet-224", (224, 224), 0.4, 1.0, 1.8, "median", 13, 110),
-    # The detector's box itself at 128 x 128, boxes averaged over 5 frames as Wav2Lip does; square, so that a
-    # turned head is not stretched (Wav2Lip stretches; this is a choice of tkbench).
-    "face-128": Recipe("face-128", (128, 128), 0.0, 1.0, 1.0, "mean", 5, 0),
-}
-
-
-def recipe_of(name: str) -> Recipe:
-    """The recipe called `name`; UnknownName with a suggestion otherwise."""
-    if name not in RECIPES:
-        raise UnknownName(f"no crop recipe is called {name!r}: {suggest(name, list(RECIPES))}")
-    return RECIPES[name]
+__all__ = [
+    "RECIPES",
+    "Recipe",
+    "apply",
+    "boxes_of",
+    "crop",
+    "invert",
+    "matrices",
+    "paste",
+    "recipe_of",
+    "warp",
+]
 
 
 def boxes_of(landmarks: Array) -> Float32:
@@ -73,26 +34,33 @@ def boxes_of(landmarks: Array) -> Float32:
 
 
 def matrices(landmarks: Array, recipe: str, *, size: tuple[int, int] | None = None) -> Float64:
-    """One affine per frame for a crop recipe: (T, 478, 2) pixels -> (T, 2, 3) float64, source -> crop.
+    """One affine per frame for a crop recipe: (T, N, 2) pixels -> (T, 2, 3) float64, source -> crop.
 
-    size: (height, width) of the crop, by default the recipe's. The smoothing looks at neighbouring frames, so
-    the matrices of a part of a track differ near its ends from those of the whole.
+    landmarks: 478 mesh points or 68 iBUG points, told apart by their number; `tkbench.recipes` says which of
+    them a recipe reads. size: (height, width) of the crop, by default the recipe's. The smoothing of a recipe
+    looks at neighbouring frames, so the matrices of a part of a track differ near its ends from those of the
+    whole.
     """
     rule = recipe_of(recipe)
     points = np.asarray(landmarks, np.float64)
     if points.ndim != 3 or points.shape[2] != 2 or len(points) == 0:
-        raise BadInput(f"landmarks are {points.shape}, expected (T, 478, 2) with T >= 1")
+        raise BadInput(f"landmarks are {points.shape}, expected (T, 478, 2) or (T, 68, 2) with T >= 1")
     if not np.isfinite(points).all():
         raise BadInput("landmarks hold nan or infinite values; a track has none")
     height, width = size or rule.size
-    low, high = points.min(axis=1), points.max(axis=1)
-    wide, tall = (high - low).T
-    half = 0.5 * _DETECTOR_SIZE * np.maximum(np.maximum(wide, tall), 1.0)
-    x = 0.5 * (low[:, 0] + high[:, 0])
-    y = 0.5 * (low[:, 1] + high[:, 1]) - _DETECTOR_RISE * tall
-    half, x, y = (_smooth(values, rule.smooth, rule.window) for values in (half, x, y))
-    left, right = x - half * (1 + rule.scale), x + half * (1 + rule.scale)
-    top, bottom = y - half * rule.up, y + half * rule.down
+    if rule.kind == "similarity":
+        return _similarities(eyes_and_nose(points), rule, height, width)
+    x, y, wide, tall = face_box(points)
+    if rule.kind == "square":
+        half, x, y = (smooth(v, rule) for v in (0.5 * np.maximum(wide, tall), x, y))
+        left, right = x - half * (1 + rule.scale), x + half * (1 + rule.scale)
+        top, bottom = y - half * rule.up, y + half * rule.down
+    else:
+        above, below, before, behind = rule.pads
+        sides = np.stack(
+            [x - wide / 2 - before, y - tall / 2 - above, x + wide / 2 + behind, y + tall / 2 + below]
+        )
+        left, top, right, bottom = smooth(sides.T, rule).T
     out = np.zeros((len(points), 2, 3))
     # The crop's pixel edges, not its pixel centres, meet the edges of the region: hence the halves.
     out[:, 0, 0] = width / (right - left)
@@ -102,10 +70,51 @@ def matrices(landmarks: Array, recipe: str, *, size: tuple[int, int] | None = No
     return out
 
 
-def _smooth(values: Float64, kind: str, window: int) -> Float64:
-    padded = np.pad(values, window // 2, mode="edge")
-    views = np.lib.stride_tricks.sliding_window_view(padded, window)
-    return np.asarray(np.median(views, axis=1) if kind == "median" else views.mean(axis=1), np.float64)
+def smooth(values: Float64, rule: Recipe) -> Float64:
+    """(T,) or (T, C) over time, as the recipe says."""
+    window, total = rule.window, len(values)
+    if rule.smooth == "none":
+        return values
+    if rule.smooth == "median":
+        padded = np.pad(values, window // 2, mode="edge")
+        return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1))
+    # "ahead": each frame becomes the mean of itself and the next ones. The last frames take the mean of the
+    # last `window`, in place and one after the other, so that each sees the earlier ones smoothed already:
+    # what Wav2Lip's loop does, for tracks shorter than the window too.
+    out = values.copy()
+    whole = max(0, total - window + 1)
+    if whole:
+        out[:whole] = np.lib.stride_tricks.sliding_window_view(values, window, axis=0).mean(axis=-1)
+    for i in range(whole, total):
+        out[i] = out[total - window :].mean(axis=0)
+    return out
+
+
+def _similarities(points: Float64, rule: Recipe, height: int, width: int) -> Float64:
+    """The turn, scale and shift per frame that lay points (T, K, 2) on the recipe's template.
+
+    Fitted as the source does it: the template is brought to the points (least squares in source pixels,
+    Umeyama 1991) and the result inverted.
+    """
+    template = np.asarray(rule.template, np.float64)
+    own = template - template.mean(axis=0)
+    middle = points.mean(axis=1)
+    there = points - middle[:, None]
+    # In the plane, a turn with a scale is one complex number.
+    a = own[:, 0] + 1j * own[:, 1]
+    b = there[..., 0] + 1j * there[..., 1]
+    turn = (b @ a.conj()) / (np.abs(a) ** 2).sum()
+    turn = np.where(np.abs(turn) < 1e-6, 1e-6, turn)  # all points in one place: no face, but no crash either
+    back = np.empty((len(points), 2, 3))
+    back[:, 0, 0] = back[:, 1, 1] = turn.real
+    back[:, 0, 1], back[:, 1, 0] = -turn.imag, turn.imag
+    back[:, :, 2] = middle - back[:, :, :2] @ template.mean(axis=0)
+    out = invert(back)
+    # From the recipe's own size to the one that was asked for; the edges meet, not the centres.
+    grow = np.array([width / rule.size[1], height / rule.size[0]])
+    out *= grow[:, None]
+    out[:, :, 2] += 0.5 * grow - 0.5
+    return out
 
 
 def invert(transforms: Array) -> Float64:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tkbench import align, media
 from tkbench.errors import UsageError
+from tkbench.recipes import STORED
 from tkbench.types import Clip, Skipped
 
 PROTOCOL = "prep-1"
@@ -37,7 +38,7 @@ class Settings:
     """Frames between two looks of the face detector."""
     train_crf: int = 14
     """x264 quality of train splits; the others are lossless."""
-    recipes: tuple[str, ...] = ("syncnet-224", "face-128")
+    recipes: tuple[str, ...] = STORED
     """Crop recipes whose matrices are stored."""
 
     def quality(self, split: str) -> media.Quality:
