@@ -9,6 +9,7 @@
     ├── BadInput          (ValueError)         an array with the wrong shape, dtype or range
     ├── WeightsMissing    (FileNotFoundError)  a pinned weight that is not on this machine
     ├── WeightsRefused    (ValueError)         a weight file whose content is not the pinned one
+    ├── StorageError      (OSError)            a disk or store that is full, closed, gone, or in use by another run
     └── MissingExtra      (ImportError)        an optional part that is not installed
 
 Every message is one line: which file or value, what was found, what was expected, what to do.
@@ -72,6 +73,10 @@ class WeightsMissing(TkbenchError, FileNotFoundError):
 
 class WeightsRefused(TkbenchError, ValueError):
     """A weight file whose content is not the pinned one; the message holds both hashes."""
+
+
+class StorageError(TkbenchError, OSError):
+    """A disk or store that is full, cannot be written, went away, or is in use by another run."""
 
 
 class MissingExtra(TkbenchError, ImportError):
