@@ -131,6 +131,56 @@ def report_command(
     say(str(write([row.folder for row in find(runs)], out or runs / "report.html")))
 
 
+@app.command("sensitivity")
+def sensitivity_command(
+    data_folder: Shards,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--knob",
+            "-k",
+            help="shift, blur, jpeg, noise, resize, fps, still, crop-scale, min-frames or n; default: all. Repeatable.",
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="A bundled protocol or a TOML file; by default the one that fits the data."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The HTML page; a CSV file of the same name goes beside it.")
+    ] = Path("sensitivity.html"),
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
+    workers: Workers = None,
+) -> None:
+    """Change one thing at a time on the true video, and show how far each score moves.
+
+    Faults of the video show what a metric measures; crop scale, shortest clip and number of clips show how far
+    a number moves when nothing about the model changes.
+
+    Example: `tkbench sensitivity --data shards --knob jpeg --knob shift`
+    """
+    from tkbench import sensitivity
+    from tkbench.progress import bar
+    from tkbench.report import sensitivity as page
+    from tkbench.storage import write_file
+
+    with bar("sensitivity") as progress:
+        result = sensitivity.measure(
+            data_folder,
+            knobs=knob or (),
+            protocol=protocol,
+            limit=limit,
+            workers=count_workers(workers),
+            progress=progress,
+        )
+    for table in page.rich_tables(result):
+        show(table)
+    page.write(result, out)
+    table_file = out.with_suffix(".csv")
+    write_file(table_file, result.to_csv().encode())
+    say(f"page:  {out}\ntable: {table_file}")
+
+
 @app.command("verify")
 def verify_command(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of result bundles.")],

@@ -55,9 +55,9 @@ def render(bundles: Sequence[Bundle]) -> str:
         (line, clips.players(entry.bundle, place, columns, rank, speakers))
         for place, (line, entry) in enumerate(zip(lines, entries, strict=True))
     ]
-    script, css = _asset("report.js"), _asset("report.css")
+    script, css = asset("report.js"), asset("report.css")
     return (
-        _templates()
+        templates()
         .get_template("report.html.j2")
         .render(
             result=result,
@@ -85,7 +85,8 @@ def render(bundles: Sequence[Bundle]) -> str:
     )
 
 
-def _templates() -> jinja2.Environment:
+def templates() -> jinja2.Environment:
+    """The environment of every page; values are escaped, and a missing one is an error."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("tkbench", "templates"),
         autoescape=True,
@@ -108,7 +109,8 @@ def _commands(text: str) -> Markup:
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file in tkbench/templates."""
     return (resources.files("tkbench") / "templates" / name).read_text(encoding="utf-8")
 
 
