@@ -21,6 +21,7 @@ LAYERS = [
         "align",
         "recipes",
         "audio",
+        "lossy",
         "progress",
         "parallel",
         "storage",
