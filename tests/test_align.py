@@ -204,13 +204,13 @@ def test_68_points_give_nearly_the_crop_of_the_mesh(recipe: str, clips: Path) ->
     The jaw decides: an open mouth moves the chin of both sets, but not by the same share of the box.
     """
     from tkbench import media
-    from tkbench.prep.detect import shared_mesh
+    from tkbench.prep import backends
 
     path = clips / "syncnet_python__example.avi"
-    mesh = shared_mesh()
+    mesh = backends.shared(backends.DEFAULT)
     mesh.restart()
     frames = media.stream_frames(path, facts=media.probe(path), seconds=1.0)
-    seen = [mesh.track(np.ascontiguousarray(frame)) for frame in frames]
+    seen = [mesh.track([np.ascontiguousarray(frame)])[0] for frame in frames]
     landmarks = np.stack([points for points in seen if points is not None]).astype(np.float64)
     assert len(landmarks) >= 20
     one = align.invert(align.matrices(landmarks, recipe))

@@ -21,6 +21,7 @@ from typing import Any
 from tkbench import media, shards
 from tkbench.errors import BadMedia, UsageError
 from tkbench.prep import pipeline, readers
+from tkbench.prep.follow import Follower
 from tkbench.prep.plan import Settings
 from tkbench.progress import Progress, silent
 from tkbench.types import Clip, MediaFacts, Reason
@@ -170,7 +171,7 @@ def _stages(clip: Clip, facts: MediaFacts, settings: Settings, scratch: Path) ->
         pass
     spent["decode"] = _cpu() - start
     how: Any = "copy" if pipeline.may_copy(facts, scene) else settings.quality(clip.split)
-    follower = pipeline.Follower(scene, settings)
+    follower = Follower(scene.face, scene.cut, settings)
     tracked = 0.0
     start = _cpu()
     for planes in media.stream_frames(
@@ -183,8 +184,11 @@ def _stages(clip: Clip, facts: MediaFacts, settings: Settings, scratch: Path) ->
         sound=scratch / "sound.s16",
     ):
         before = time.process_time()
-        follower.step(planes)
+        list(follower.step(planes))
         tracked += time.process_time() - before
+    before = time.process_time()
+    list(follower.drain())
+    tracked += time.process_time() - before
     spent["decode and encode"] = _cpu() - start - tracked
     spent["track"] = tracked
     return spent

@@ -178,7 +178,7 @@ def _stages(clip: Path, progress: Progress) -> list[Stage]:
     from tkbench.metrics.image import ssim
     from tkbench.metrics.mfcc import mfcc
     from tkbench.metrics.sync import judge_crops, load_judge, lse, sync_curve
-    from tkbench.prep.detect import MeshTracker
+    from tkbench.prep.backends.facemesh import MeshTracker
 
     way = _Way(progress)
     way.take("file", "bytes of the clip", lambda: np.frombuffer(clip.read_bytes(), np.uint8))
@@ -188,7 +188,7 @@ def _stages(clip: Path, progress: Progress) -> list[Stage]:
 
     def track() -> Array:
         with MeshTracker() as tracker:
-            found = [tracker.track(np.ascontiguousarray(frame)) for frame in frames]
+            found = tracker.track([np.ascontiguousarray(frame) for frame in frames])
         if any(points is None for points in found):
             raise UsageError(
                 f"{clip.name}: no face in {sum(p is None for p in found)} of {len(found)} frames"

@@ -26,6 +26,10 @@ SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 """640: the length law between the two."""
 
+POINT_SETS: dict[str, int] = {"mesh478": 478, "mesh468": 468, "ibug68": 68}
+"""Sets of landmarks and how many points a face has: MediaPipe's mesh with and without its 10 iris points (the last
+ones), and the 68 points of iBUG 300-W that FAN and dlib give."""
+
 Better = Literal["higher", "lower", "zero"]
 """The direction of a metric; "zero" means closer to 0 is better (an offset)."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tkbench import align, media
 from tkbench.errors import UsageError
+from tkbench.prep import backends
 from tkbench.recipes import STORED
 from tkbench.types import Clip, Skipped
 
@@ -40,6 +41,8 @@ class Settings:
     """x264 quality of train splits; the others are lossless."""
     recipes: tuple[str, ...] = STORED
     """Crop recipes whose matrices are stored."""
+    backend: str = backends.DEFAULT
+    """The face tracker, one of `backends.BACKENDS`."""
 
     def quality(self, split: str) -> media.Quality:
         """How the canvas of a split is encoded, where it cannot be copied."""
@@ -55,6 +58,7 @@ class Settings:
             f"face:{self.min_face:g}px",
             f"check:{self.check_every}",
             f"crf:{self.train_crf}",
+            backends.info(self.backend).signature(),
             *(align.RECIPES[name].signature() for name in self.recipes),
             *(f"{name}:{version}" for name, version in sorted(media.stack().items())),
         ]

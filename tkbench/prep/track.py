@@ -157,17 +157,18 @@ def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None
     return (x0, y0, x1, y1) if x1 - x0 >= 16 and y1 - y0 >= 16 else None
 
 
-def halvings(face: Choice | None, cut: Cut) -> int:
+def halvings(face: Choice | None, cut: Cut, *, enough: float = 220.0) -> int:
     """How often the canvas is halved for tracking: once where the face stays larger than the network's own
     input.
 
-    Face Mesh looks at a face with 192 x 192 pixels, of which the face's box is two thirds. Where the
-    detector's box is 220 pixels or more on the canvas, half of it still has as many; the mean of four pixels
-    is also a better reduction than the four-pixel look-up inside the network's graph.
+    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh looks at a
+    face with 192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the
+    canvas still has as many; the mean of four pixels is also a better reduction than the four-pixel look-up
+    inside the network's graph.
     """
     if face is None or cut.out_width % 4 or cut.out_height % 4:
         return 0
-    return int(face.side * cut.out_width / cut.width >= 220)
+    return int(face.side * cut.out_width / cut.width >= enough)
 
 
 class CutDetector:
@@ -261,7 +262,7 @@ def runs(
 
 
 def fill(landmarks: Array, found: Array) -> Float32:
-    """Landmarks (T, 478, 2) with the frames that were not found replaced, linearly from their neighbours.
+    """Landmarks (T, N, 2) with the frames that were not found replaced, linearly from their neighbours.
 
     The first and the last frame must be found, as `runs` sees to.
     """

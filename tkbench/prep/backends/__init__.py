@@ -1,0 +1,165 @@
+"""Face trackers behind one interface: pictures in order -> landmarks of one face.
+
+A backend is named in the settings, in the signature of every shard and beside every sample, because landmarks
+of two networks are not the same points. What each needs is known before its library is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+from tkbench import weights
+from tkbench.errors import UnknownName
+from tkbench.registry import suggest
+from tkbench.types import POINT_SETS, Float32, UInt8
+
+DEFAULT = "mediapipe"
+
+
+class Backend(Protocol):
+    """Follows one face through the pictures of one shot."""
+
+    def restart(self) -> None:
+        """Forget the face: at a cut, and before a clip, so that results never depend on what was before."""
+
+    def track(self, pictures: Sequence[UInt8]) -> list[Float32 | None]:
+        """Next pictures of the shot, each (H, W, 3) RGB and C-contiguous -> for each (N, 2) float32 in its
+        pixels, or None without a face. At most `Info.batch` pictures, all of one size.
+        """
+
+    def detect(self, picture: UInt8, *, far: bool = False) -> Float32:
+        """Every face of a single picture: (N, 5) float32 x0, y0, x1, y1 and the score; best score first.
+
+        far: look for faces that are small in the picture, where that is another network.
+        """
+
+    def close(self) -> None:
+        """Free the network; safe to call twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What is known of a backend without importing it."""
+
+    name: str
+    target: str
+    """"module:Class" below this package."""
+    points: str
+    """The set of points that it gives, one of `types.POINT_SETS`."""
+    what: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+    """Names in the weights registry; none for networks that a wheel brings."""
+    packages: tuple[str, ...] = ("mediapipe",)
+    """Distributions that decide its landmarks."""
+    batch: int = 1
+    """Pictures that it takes at once."""
+    enough: float = 220.0
+    """Side of a face's box, pixels, from which on half of the picture holds all that the network looks at."""
+
+    @property
+    def n_points(self) -> int:
+        """Landmarks of a face."""
+        return POINT_SETS[self.points]
+
+    def signature(self) -> str:
+        """Name, points, weights and packages in one word."""
+        parts = [self.points, *(f"{name}@{weights.get(name).pin[:8]}" for name in self.weights)]
+        parts += [f"{name}-{_version(name)}" for name in self.packages if name != "mediapipe"]
+        return f"track:{self.name}({','.join(parts)})"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+_FAN = Info(
+    "face-alignment",
+    "fan:FanTracker",
+    "ibug68",
+    "S3FD and 2DFAN4 of the face-alignment package, on the processor",
+    options={"device": "cpu"},
+    weights=("s3fd", "fan-2d"),
+    packages=("face-alignment", "torch"),
+    batch=2,
+    # FAN sees a face's box with 125 of its 256 pixels.
+    enough=250.0,
+)
+BACKENDS: dict[str, Info] = {
+    info.name: info
+    for info in (
+        Info(
+            "mediapipe",
+            "facemesh:MeshTracker",
+            "mesh478",
+            "MediaPipe Face Mesh with refined lips, eyes and irises (the default)",
+            options={"refined": True},
+        ),
+        Info(
+            "mediapipe-plain",
+            "facemesh:MeshTracker",
+            "mesh468",
+            "MediaPipe Face Mesh without refinement: a quarter less work, lips less exact",
+            options={"refined": False},
+        ),
+        Info(
+            "mediapipe-tasks",
+            "tasks:TaskTracker",
+            "mesh478",
+            "MediaPipe Tasks, face_landmarker.task: the steadiest points, a third of the speed",
+            weights=("face-landmarker",),
+            # It looks at a face with 256 x 256 pixels where Face Mesh has 192.
+            enough=293.0,
+        ),
+        _FAN,
+        replace(
+            _FAN,
+            name="face-alignment-cuda",
+            what="the same on a CUDA device, in larger batches",
+            options={"device": "cuda"},
+            batch=32,
+        ),
+    )
+}
+"""In the order in which they are listed."""
+
+
+def info(name: str) -> Info:
+    """The facts of a backend; raises UnknownName with the nearest ones."""
+    if name not in BACKENDS:
+        raise UnknownName(f"no face tracker is called {name!r}: {suggest(name, list(BACKENDS))}")
+    return BACKENDS[name]
+
+
+def check(name: str) -> None:
+    """Raise what opening the backend would raise for want of weights, before any work is done.
+
+    WeightsMissing says the command that brings them here; nothing is ever downloaded on the way.
+    """
+    for weight in info(name).weights:
+        weights.find(weight)
+
+
+def open_backend(name: str) -> Backend:
+    """A new tracker. Raises UnknownName, WeightsMissing, WeightsRefused, or UsageError without its device."""
+    facts = info(name)
+    module, _, attribute = facts.target.partition(":")
+    tracker: Backend = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)(**facts.options)
+    return tracker
+
+
+@lru_cache(maxsize=2)
+def shared(name: str) -> Backend:
+    """The process's own tracker: networks take 50 ms and more to start, a short clip takes 300.
+
+    Restart it before use.
+    """
+    return open_backend(name)
