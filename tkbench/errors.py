@@ -9,6 +9,7 @@
     ├── BadInput          (ValueError)         an array with the wrong shape, dtype or range
     ├── WeightsMissing    (FileNotFoundError)  a pinned weight that is not on this machine
     ├── WeightsRefused    (ValueError)         a weight file whose content is not the pinned one
+    ├── Stopped           (ChildProcessError)  a program that another process ended: nobody's fault, worth another try
     ├── StorageError      (OSError)            a disk or store that is full, closed, gone, or in use by another run
     └── MissingExtra      (ImportError)        an optional part that is not installed
 
@@ -73,6 +74,10 @@ class WeightsMissing(TkbenchError, FileNotFoundError):
 
 class WeightsRefused(TkbenchError, ValueError):
     """A weight file whose content is not the pinned one; the message holds both hashes."""
+
+
+class Stopped(TkbenchError, ChildProcessError):
+    """A program (ffmpeg) that a signal from outside ended; says nothing about the file that it read."""
 
 
 class StorageError(TkbenchError, OSError):

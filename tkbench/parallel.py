@@ -1,19 +1,29 @@
 """Work on many processes through Dask, or in this one; the results are the same and come in the same form.
 
-Tasks carry paths and small records, never arrays, so neither the graph nor the scheduler grows with the data.
+Tasks carry paths and small records, never arrays, and only a few are handed out at a time, so neither the graph
+nor the scheduler grows with the data.
 """
 
 from __future__ import annotations
 
 import os
+import queue
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
+
+from tkbench.errors import StorageError, UsageError
 
 T = TypeVar("T")
 R = TypeVar("R")
+Message = dict[str, Any]
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_TOPIC = "tkbench"
+_PATIENCE = 20.0
+"""Seconds that a lost scheduler may take to come back."""
+_hear_here: Callable[[Message], None] | None = None
 
 
 def default_workers() -> int:
@@ -22,72 +32,184 @@ def default_workers() -> int:
     return max(1, min(8, usable))
 
 
+def tell(message: Message) -> None:
+    """Send a small message from inside a task to the `hear` of the run that it belongs to."""
+    if _hear_here is not None:
+        _hear_here(message)
+        return
+    from distributed import get_worker
+
+    with suppress(ValueError):  # not inside a task: nobody listens
+        get_worker().log_event(_TOPIC, message)
+
+
 class Pool:
     """Runs functions over items; `client` is a Dask client, or None for this process."""
 
-    def __init__(self, client: Any | None) -> None:
+    def __init__(self, client: Any | None, *, tend: Callable[[], None] = lambda: None) -> None:
         self._client = client
+        self._tend = tend
+        self.workers = 1
+        """Workers that are there now; 0 while a cluster has none."""
 
-    def run(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
-        """(index, result) as each item is done, in no particular order. The first error ends the run."""
-        if self._client is None:
+    def run(
+        self,
+        function: Callable[[T], R],
+        items: Sequence[T],
+        *,
+        hear: Callable[[Message], None] = lambda message: None,
+        killed: Callable[[T, int], T] | None = None,
+    ) -> Iterator[tuple[int, R]]:
+        """(index, result) as each item is done, in no particular order. The first error ends the run.
+
+        hear: gets, in this thread, what tasks `tell`, and an empty message at least every second. killed: where
+        workers died while they had an item, the item to try next, from the item and the number of deaths so
+        far; without it such a death is an error. Raises StorageError where the scheduler is lost.
+        """
+        if self._client is not None:
+            yield from _Hand(self, self._client, self._tend, function, items, hear, killed).results()
+            return
+        global _hear_here
+        _hear_here = hear
+        try:
             for index, item in enumerate(items):
                 yield index, function(item)
+        finally:
+            _hear_here = None
+
+
+class _Hand:
+    """Hands items to a cluster, a few more than it has threads, and takes the results."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        client: Any,
+        tend: Callable[[], None],
+        function: Any,
+        items: Sequence[Any],
+        hear: Any,
+        killed: Any,
+    ) -> None:
+        self.pool, self.client, self.tend = pool, client, tend
+        self.function, self.hear, self.killed = function, hear, killed
+        self.waiting = deque((index, item, 0) for index, item in enumerate(items))
+        self.running: dict[str, tuple[int, Any, int, Any]] = {}
+        self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.threads = 1
+        self.counted = self.seen = -_PATIENCE
+
+    def results(self) -> Iterator[tuple[int, Any]]:
+        self.client.subscribe_topic(_TOPIC, lambda event: self.news.put(("told", event[1])))
+        try:
+            while self.waiting or self.running:
+                self._look()
+                self._submit()
+                try:
+                    what, value = self.news.get(timeout=0.5)
+                except queue.Empty:
+                    self.hear({})
+                    continue
+                if what == "told":
+                    self.hear(value)
+                elif value in self.running:
+                    yield from self._take(value)
+        finally:
+            with suppress(Exception):
+                self.client.unsubscribe_topic(_TOPIC)
+
+    def _submit(self) -> None:
+        # One running and one waiting per thread: a worker that is done never waits for this process.
+        while self.waiting and len(self.running) < max(2, 2 * self.threads):
+            index, item, deaths = self.waiting.popleft()
+            # pure=False: equal arguments must not be answered from an earlier run's results.
+            future = self.client.submit(self.function, item, pure=False)
+            self.running[future.key] = (index, item, deaths, future)
+            future.add_done_callback(lambda done: self.news.put(("done", done.key)))
+
+    def _take(self, key: str) -> Iterator[tuple[int, Any]]:
+        from distributed import KilledWorker
+
+        index, item, deaths, future = self.running.pop(key)
+        if future.status in ("cancelled", "lost"):
+            raise self._lost()
+        try:
+            value = future.result()
+        except KilledWorker as error:
+            deaths += error.allowed_failures + 1
+            if self.killed is None:
+                raise StorageError(
+                    f"a worker died {deaths} times at one task ({error.last_worker.address}): killed, or out of "
+                    "memory; run the same command again, with fewer workers"
+                ) from error
+            self.waiting.append((index, self.killed(item, deaths), deaths))
             return
-        from distributed import as_completed
-
-        # pure=False: equal arguments must not be answered from an earlier run's results.
-        futures = self._client.map(function, items, pure=False)
-        places = {future.key: index for index, future in enumerate(futures)}
-        for future in as_completed(futures):
-            yield places[future.key], future.result()
+        except ImportError as error:
+            raise UsageError(
+                f"a worker cannot import what it needs ({error}); install tkbench there"
+            ) from error
+        finally:
             future.release()
+        yield index, value
 
+    def _look(self) -> None:
+        """Every two seconds: is the scheduler there, how many threads, are our own workers alive?"""
+        now = time.monotonic()
+        if now - self.counted < 2:
+            return
+        self.counted = now
+        self.tend()
+        try:
+            threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=5)
+            self.pool.workers, self.threads, self.seen = len(threads), sum(threads.values()), now
+        except Exception as error:  # a lost connection has many names
+            if self.seen < 0:
+                self.seen = now
+            if self.client.status == "closed" or now - self.seen > _PATIENCE:
+                raise self._lost() from error
 
-def _quiet() -> None:
-    """One thread per worker: many workers share the cores better than many threads do."""
-    import cv2
-
-    cv2.setNumThreads(0)
+    def _lost(self) -> StorageError:
+        return StorageError(
+            "the Dask scheduler is gone; what is finished is kept: start it and run the same command again"
+        )
 
 
 @contextmanager
-def pool(workers: int, *, items: int | None = None) -> Iterator[Pool]:
+def pool(workers: int, *, items: int | None = None, scheduler: str | None = None) -> Iterator[Pool]:
     """A pool of `workers` processes on this machine; 1 (or a single item) stays in this process.
 
-    The cluster listens on loopback only and opens no dashboard.
+    The cluster listens on loopback only and opens no dashboard. scheduler: the address of a Dask cluster to use
+    instead; `workers` is then its own affair. Left by an error or Ctrl-C, workers and their children are killed.
     """
     workers = max(1, workers if items is None else min(workers, items))
-    if workers == 1:
-        yield Pool(None)
-        return
-    import dask
-    from distributed import Client, LocalCluster
-
-    # Workers read these when they start. Their logs: a worker that is told to stop while it reports in calls
-    # that an error; what goes wrong in a task comes back with the task.
-    settings = {**dict.fromkeys(THREAD_VARIABLES, "1"), "DASK_LOGGING__DISTRIBUTED": "CRITICAL"}
-    kept = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    quiet = {"distributed.worker.memory.terminate": False, "distributed.admin.log-format": "%(message)s"}
-    try:
-        with (
-            dask.config.set(quiet),
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                silence_logs="ERROR",
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            client.run(_quiet)
+    if scheduler is not None:
+        with _connected(scheduler) as client:
             yield Pool(client)
+    elif workers == 1:
+        yield Pool(None)
+    else:
+        from tkbench.workers import cluster
+
+        with cluster(workers) as (client, tend):
+            yield Pool(client, tend=tend)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    import logging
+
+    from distributed import Client
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = Client(address, timeout=15, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UsageError(
+            f"--scheduler {address}: no Dask scheduler answers there ({type(error).__name__}); "
+            "start one with `dask scheduler` and give its address, like tcp://10.0.0.1:8786"
+        ) from error
+    try:
+        yield client
     finally:
-        for name, value in kept.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        with suppress(Exception):
+            client.close(timeout=1)

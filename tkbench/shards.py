@@ -17,18 +17,22 @@ import json
 import os
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from tkbench import media
+from tkbench import media, storage
 from tkbench.errors import BadInput, BadShards, UnknownName
 from tkbench.progress import Progress, silent
 from tkbench.registry import suggest
+from tkbench.storage import write_file as write_file
 from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Sample, Word
 
 if TYPE_CHECKING:
@@ -56,15 +60,16 @@ class ShardRecord:
 
 
 class ShardWriter:
-    """Writes one tar under a temporary name; `commit` pushes it to the disk and gives it its name.
+    """Writes one tar under a temporary name; `commit` pushes it to the disk (or uploads it) and gives it its name.
 
     Tar headers hold no time, owner or mode of this machine, so equal members make equal bytes.
-    Used as a context manager: leaving it without `commit` removes what was written.
+    Used as a context manager: leaving it without `commit` removes what was written. folder: where it is written
+    meanwhile, on the same disk as `path` if that is a local one; by default beside it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, folder: Path | None = None) -> None:
         self.path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.partial"
         self._file = _Hashed(self._temporary.open("wb"))
         raw: Any = self._file  # tarfile asks of a file to be written only for write() and tell()
         self._tar = tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT)
@@ -76,7 +81,8 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # a full disk says so a second time when the last bytes are flushed
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
 
     def add(self, key: str, members: Mapping[str, bytes | Path]) -> int:
@@ -101,7 +107,7 @@ class ShardWriter:
         """Finish the tar; it has its name, and is on the disk, when this returns."""
         self._tar.close()
         self._file.sync()
-        self._temporary.replace(self.path)
+        storage.publish(self._temporary, self.path)
         return ShardRecord(self.path.name, split, self.count, self._file.tell(), self._file.hexdigest())
 
 
@@ -144,28 +150,18 @@ def pack_json(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write under a temporary name, push to the disk, rename: a reader sees all of it or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-
-
 def write_index(
     folder: Path,
     records: Sequence[ShardRecord],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     *,
     dataset: str,
     protocol: str,
     signature: str,
     settings: Mapping[str, Any],
 ) -> None:
-    """The manifest, then index.json: from here on the folder is complete."""
-    write_file(folder / MANIFEST, _manifest_bytes(rows))
+    """The manifest, then index.json: from here on the folder is complete. rows: sorted by (clip, key)."""
+    count, digest = _write_manifest(folder / MANIFEST, rows)
     index = {
         "format_version": FORMAT_VERSION,
         "dataset": dataset,
@@ -173,9 +169,9 @@ def write_index(
         "protocol": protocol,
         "signature": signature,
         "settings": dict(settings),
-        "n_clips": len(rows),
+        "n_clips": count,
         "n_samples": sum(record.count for record in records),
-        "manifest_sha256": hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+        "manifest_sha256": digest,
         "shards": [
             {"name": r.name, "split": r.split, "count": r.count, "bytes": r.bytes, "sha256": r.sha256}
             for r in sorted(records, key=lambda record: record.name)
@@ -183,12 +179,6 @@ def write_index(
     }
     text = json.dumps(index, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_file(folder / INDEX, text.encode())
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)  # the renames themselves
-        finally:
-            os.close(handle)
 
 
 # name -> parquet type; the order is the order of columns.
@@ -233,7 +223,12 @@ COLUMNS: dict[str, str] = {
 """The manifest's columns. `clip` is the reader's key; `key` differs from it where a clip was split."""
 
 
-def _manifest_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+ROWS_AT_ONCE = 50_000
+"""Rows of the manifest that are in memory together: one row group."""
+
+
+def _write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
+    """Write the manifest group by group; (number of rows, sha256 of the file)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -244,26 +239,59 @@ def _manifest_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
         "bool": pa.bool_(),
     }
     schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
-    ordered = sorted(rows, key=lambda row: (row["clip"], row["key"]))
-    unknown = sorted({name for row in ordered for name in row} - set(COLUMNS))
-    if unknown:
-        raise BadInput(f"manifest rows hold unknown columns: {', '.join(unknown)}")
-    columns = {name: [row.get(name) for row in ordered] for name in COLUMNS}
-    out = io.BytesIO()
-    pq.write_table(pa.table(columns, schema=schema), out, compression="zstd")
-    return out.getvalue()
+    count, last, rest = 0, ("", ""), iter(rows)
+    with tempfile.TemporaryDirectory(prefix="tkbench-") as elsewhere:
+        beside = path.parent if storage.as_remote(path) is None else Path(elsewhere)
+        temporary = beside / f".{path.name}.{os.getpid()}.partial"
+        try:
+            with temporary.open("wb") as file:
+                with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+                    while group := list(islice(rest, ROWS_AT_ONCE)):
+                        last = _check_rows(group, last)
+                        columns = {name: [row.get(name) for row in group] for name in COLUMNS}
+                        writer.write_table(pa.table(columns, schema=schema))
+                        count += len(group)
+                file.flush()
+                os.fsync(file.fileno())
+            digest = hash_file(temporary)
+            storage.publish(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return count, digest
+
+
+def _check_rows(rows: Sequence[Mapping[str, Any]], last: tuple[str, str]) -> tuple[str, str]:
+    """Raises BadInput for a column that is not one of `COLUMNS`, or an order that is not the manifest's."""
+    for row in rows:
+        unknown = sorted(set(row) - set(COLUMNS))
+        if unknown:
+            raise BadInput(f"manifest rows hold unknown columns: {', '.join(unknown)}")
+        mine = (str(row["clip"]), str(row["key"]))
+        if mine < last:
+            raise BadInput(f"manifest rows are not sorted by clip and key: {mine} comes after {last}")
+        last = mine
+    return last
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file, local or remote."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 # -- reading -------------------------------------------------------------------------------------------------
 
 
 def open_shards(path: str | Path, *, split: str | None = None) -> Shards:
-    """The shards in a folder, all of them or those of one split.
+    """The shards in a folder, or below a URL (`s3://bucket/shards`): all of them or those of one split.
 
     Raises BadShards with one line where the folder is unfinished, damaged or of another version. File sizes
     are checked here, contents by `Shards.verify`.
     """
-    folder = Path(path)
+    folder = storage.place(path) if storage.is_remote(path) else Path(path)
     return Shards(folder, _read_index(folder), split)
 
 
@@ -442,11 +470,7 @@ class Shards:
         shards = [shard for shard in self.index["shards"] if shard["split"] in self.splits]
         for done, shard in enumerate(shards):
             progress(done, len(shards), shard["name"])
-            digest = hashlib.sha256()
-            with (self.folder / shard["name"]).open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-            if digest.hexdigest() != shard["sha256"]:
+            if hash_file(self.folder / shard["name"]) != shard["sha256"]:
                 raise BadShards(
                     f"{self.folder / shard['name']}: its content is not what the index says; prepare again"
                 )

@@ -59,6 +59,7 @@ class Reason(str, Enum):
     NOT_FINITE = "not-finite"
     MODEL_ERROR = "model-error"
     INTERNAL_ERROR = "internal-error"
+    PROCESS_DIED = "process-died"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tkbench import align, media
+from tkbench import align, media, storage
 from tkbench.errors import UsageError
 from tkbench.prep import backends
 from tkbench.recipes import STORED
@@ -79,6 +82,14 @@ class ShardPlan:
     """sha256 of all that decides the shard's content: clips, their files' sizes and times, settings."""
     weight: int
     """Bytes of its source files: the large ones are started first."""
+    attempt: int = 0
+    """Processes that died while they made this shard. From the third on, clips get a process of their own."""
+    given_up: bool = False
+    """Make rows of failure for all of its clips, and touch none of them."""
+    run: str = ""
+    """The run that this belongs to: messages of another one are not for it."""
+    signature: str = ""
+    """Of the settings, where the plan was made: a worker with other software refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,22 +132,44 @@ def make_plan(
     size = shard_clips or default_shard_clips(len(clips))
     signature = settings.signature()
     shards = []
-    for split in sorted({clip.split for clip in clips}):
-        mine = [clip for clip in clips if clip.split == split]
+    by_split: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_split.setdefault(clip.split, []).append(clip)
+    states = _states(clips)
+    for split, mine in sorted(by_split.items()):
         for number, start in enumerate(range(0, len(mine), size)):
             part = tuple(mine[start : start + size])
-            states = [_state(clip) for clip in part]
-            weight = sum(bytes_ for bytes_, _ in states)
-            digest = _digest(part, states, root, signature)
+            seen = [states[clip.path] for clip in part]
+            weight = sum(bytes_ for bytes_, _ in seen)
+            digest = _digest(part, seen, root, signature)
             name = f"{split}-{number:06d}.tar"
-            shards.append(ShardPlan(name, split, part, str(root), str(out), settings, digest, weight))
+            shards.append(
+                ShardPlan(
+                    name, split, part, str(root), str(out), settings, digest, weight, signature=signature
+                )
+            )
     return Plan(tuple(shards), skipped)
 
 
-def _state(clip: Clip) -> tuple[int, int]:
+def _states(clips: Sequence[Clip]) -> dict[str, tuple[int, int]]:
+    """Path -> `_state`. On a slow disk or over a network many at once; on a fast one threads only cost."""
+    paths = list(dict.fromkeys(clip.path for clip in clips))
+    few, rest = paths[:200], paths[200:]
+    began = time.perf_counter()
+    found = {path: _state(path) for path in few}
+    each = (time.perf_counter() - began) / max(len(few), 1)
+    if not rest:
+        return found
+    if each < 50e-6:
+        return found | {path: _state(path) for path in rest}
+    with ThreadPoolExecutor(32) as crew:
+        return found | dict(zip(rest, crew.map(_state, rest, chunksize=64), strict=True))
+
+
+def _state(path: str) -> tuple[int, int]:
     """(bytes, modification time) of a clip's file; zeros if it went away since it was listed."""
     try:
-        stat = Path(clip.path).stat()
+        stat = storage.place(path).stat() if storage.is_remote(path) else os.stat(path)  # noqa: PTH116
     except OSError:
         return 0, 0
     return stat.st_size, stat.st_mtime_ns
@@ -144,14 +177,23 @@ def _state(clip: Clip) -> tuple[int, int]:
 
 def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path, signature: str) -> str:
     record: list[Any] = [signature]
+    names = [item.name for item in fields(Clip)]
     for clip, state in zip(clips, states, strict=True):
-        record.append([{**asdict(clip), "path": relative(clip.path, root)}, *state])
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+        facts = {name: getattr(clip, name) for name in names}
+        facts["path"] = relative(clip.path, root)
+        if clip.sidecar is not None:
+            facts["sidecar"] = relative(clip.sidecar, root)
+        record.append([facts, *state])
+    return hashlib.sha256(json.dumps(record, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else asdict(value)
 
 
 def relative(path: str, root: str | Path) -> str:
     """A path as the manifest keeps it: below the root, so that no shard tells where a disk was mounted."""
-    file = Path(path)
-    shown = file.relative_to(root) if file.is_relative_to(root) else Path(file.name)
+    base = str(root).rstrip("/") + "/"
+    shown = path[len(base) :] if path.startswith(base) else PurePosixPath(path).name
     # A name that is no valid UTF-8 could not be written to JSON or parquet.
-    return shown.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return shown.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

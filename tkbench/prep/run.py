@@ -6,23 +6,34 @@ again, goes on at the next shard, and the bytes are the same for any number of w
 
 from __future__ import annotations
 
+import heapq
 import json
+import platform
 import shutil
 import time
-from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tkbench import shards
-from tkbench.errors import UsageError
+from tkbench import __version__, media, shards, storage
+from tkbench.errors import StorageError, UsageError
 from tkbench.parallel import pool
 from tkbench.prep import readers
-from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan, relative
+from tkbench.prep.live import Live
+from tkbench.prep.lock import RunLock
+from tkbench.prep.make import SCRATCH, deaths_of, discard, make_shard, scratch_of, skipped_row, stats_file
+from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan
 from tkbench.progress import Progress, silent
-from tkbench.shards import ShardRecord, ShardWriter
-from tkbench.types import FPS, Clip, Reason, Skipped
+from tkbench.shards import ShardRecord
+from tkbench.types import FPS, Clip, Skipped
+
+_HOPELESS = 10
+"""Deaths at one shard after which its clips are given up, also where they had processes of their own."""
+_FRESH = 300
+"""Seconds before the last sign of a killed run: shards of that time are read in full when it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,61 +95,143 @@ def prepare(
     dataset: str = "auto",
     split: str | None = None,
     workers: int = 1,
+    scheduler: str | None = None,
     shard_clips: int | None = None,
     settings: Settings | None = None,
     overwrite: bool = False,
+    retry_failed: bool = False,
     reader_options: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Summary:
     """Prepare every clip below `root` and write shards, manifest and index to `out`.
 
-    dataset: a reader's name, or "auto". split: only clips of this split. workers: processes; the bytes do not
-    depend on it. shard_clips: clips per shard, by default from the size of the corpus. overwrite: replace
-    shards in `out` that another folder or other settings made, which is refused otherwise. reader_options: what
-    the reader takes besides the root (hdtf: annotations, a folder).
+    root, out: folders, or URLs that fsspec knows (`s3://bucket/lrs2`). dataset: a reader's name, or "auto".
+    split: only clips of this split. workers: processes; the bytes do not depend on it. scheduler: the address of
+    a Dask cluster to use instead, whose workers see `root` and `out` under the same names. shard_clips: clips per
+    shard, by default from the size of the corpus. overwrite: replace shards in `out` that another folder or other
+    settings made, which is refused otherwise. retry_failed: also remake finished shards in which clips were
+    skipped; what was ok in them keeps its bytes. reader_options: what the reader takes besides the root (hdtf:
+    annotations, a folder).
 
     A clip that cannot be used gets a row with its reason. Raises UsageError for a root without a clip,
-    UnknownName for a data set that no reader knows.
+    UnknownName for a data set that no reader knows, StorageError where `out` is full, closed or in use.
     """
     began = time.perf_counter()
-    source, target = Path(root).absolute(), Path(out).absolute()
+    rules = settings or Settings()
+    source, target = storage.place(root), storage.place(out)
+    if (workers > 1 or scheduler) and not (
+        storage.in_other_processes(source) and storage.in_other_processes(target)
+    ):
+        raise UsageError("memory:// is seen by one process alone: use one worker, or another place")
+    name, plan = plan_run(
+        source, target, dataset, rules, split=split, shard_clips=shard_clips, options=reader_options
+    )
+    try:
+        _check_target(target, name, rules, overwrite)
+        target.mkdir(parents=True, exist_ok=True)
+        with RunLock(target) as lock:
+            return _locked(plan, target, name, rules, lock, workers, scheduler, retry_failed, progress, began)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage.explain(error, target) from error
+
+
+def plan_run(
+    source: Path,
+    target: Path,
+    dataset: str,
+    settings: Settings,
+    *,
+    split: str | None = None,
+    shard_clips: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> tuple[str, Plan]:
+    """The data set's name and the plan, from `place`d folders. Raises UsageError for a root without a clip."""
     if not source.is_dir():
-        raise UsageError(f"{root}: not a folder; give the folder that holds the videos")
+        raise UsageError(f"{source}: not a folder; give the folder that holds the videos")
     name = readers.detect(source) if dataset == "auto" else dataset
-    found = [
-        item for item in readers.registry.get(name)(source, **(reader_options or {})) if _wanted(item, split)
-    ]
+    found = [item for item in readers.registry.get(name)(source, **(options or {})) if _wanted(item, split)]
     if not found:
         which = f" in split {split!r}" if split else ""
         raise UsageError(
-            f"{root}: no video file found{which}; looked for the data set {name!r} in it and below"
+            f"{source}: no video file found{which}; looked for the data set {name!r} in it and below"
         )
-    rules = settings or Settings()
-    plan = make_plan(found, source, target, rules, shard_clips=shard_clips)
-    _make_room(target, name, rules, overwrite)
-    done, decoded, stages = _run(plan, target, workers, progress)
-    rows = [row for part in done.values() for row in part["rows"]]
-    rows += [_skipped_row(item, source, name) for item in plan.skipped]
-    records = [ShardRecord(**part["record"]) for part in done.values() if part["record"] is not None]
+    return name, make_plan(found, source, target, settings, shard_clips=shard_clips)
+
+
+def _locked(
+    plan: Plan,
+    target: Path,
+    name: str,
+    rules: Settings,
+    lock: RunLock,
+    workers: int,
+    scheduler: str | None,
+    retry_failed: bool,
+    progress: Progress,
+    began: float,
+) -> Summary:
+    """The run itself, alone in its folder."""
+    started = time.time()
+    deaths = _clear(target)
+    done = _kept_shards(plan, target, lock.unclean, retry_failed)
+    todo = [
+        replace(shard, run=lock.run, attempt=deaths.get(Path(shard.name).stem, 0))
+        for shard in plan.shards
+        if shard.name not in done
+    ]
+    # The large ones first, so that no worker is left alone with one at the end.
+    todo.sort(key=lambda shard: (-shard.weight, shard.name))
+    live = Live(progress, total=sum(len(shard.clips) for shard in plan.shards), run=lock.run)
+    for made in done.values():
+        live.kept(made)
+    n_kept = len(done)
+    try:
+        if todo:
+            _run(todo, done, live, workers, scheduler)
+    finally:
+        if storage.as_remote(target) is None:
+            discard(target / SCRATCH)  # and with it whatever an abandoned worker still makes there
+    records = [
+        ShardRecord(**made["record"]) for _, made in sorted(done.items()) if made["record"] is not None
+    ]
+    tally = _Tally()
     shards.write_index(
         target,
         records,
-        rows,
+        tally.watch(_rows(plan, target, name)),
         dataset=name,
         protocol=PROTOCOL,
         signature=rules.signature(),
         settings=_plain(asdict(rules)),
     )
-    summary = _summarise(rows, target, name, time.perf_counter() - began, decoded, stages)
+    summary = tally.summary(
+        str(target),
+        name,
+        time.perf_counter() - began,
+        live.frames,
+        {k: round(v, 3) for k, v in live.stages.items()},
+    )
     stats: dict[str, Any] = {
-        "seconds": summary.seconds,
-        "workers": workers,
-        "decoded": decoded,
-        "fps": summary.fps,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(summary.seconds, 3),
+        "workers": live.workers if scheduler else workers,
+        "cluster": scheduler is not None,
+        "decoded": summary.decoded,
+        "fps": round(summary.fps, 1),
+        "stages": dict(sorted(summary.stages.items())),
+        "shards": len(plan.shards),
+        "shards_kept": n_kept,
+        "worker_deaths": live.deaths,
+        "clips": summary.n_clips,
+        "ok": summary.n_ok,
+        "samples": summary.n_samples,
+        "frames": summary.n_frames,
+        "skipped": {why: len(keys) for why, keys in sorted(summary.skipped.items())},
+        "versions": {"tkbench": __version__, "python": platform.python_version(), **media.stack()},
     }
-    stats |= {"stages": stages, "ok": summary.n_ok, "samples": summary.n_samples}
-    stats["skipped"] = {why: len(keys) for why, keys in summary.skipped.items()}
-    shards.write_file(target / shards.STATS, json.dumps(stats, indent=1).encode() + b"\n")
+    storage.write_file(target / shards.STATS, json.dumps(stats, indent=1).encode() + b"\n")
     return summary
 
 
@@ -150,9 +243,8 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _make_room(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:
-    """Take the old index away, so that nobody reads while shards change; refuse what another run made."""
-    target.mkdir(parents=True, exist_ok=True)
+def _check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but an unfinished or equal run."""
     index = target / shards.INDEX
     if index.is_file():
         try:
@@ -164,178 +256,175 @@ def _make_room(target: Path, dataset: str, rules: Settings, overwrite: bool) -> 
             raise UsageError(
                 f"{target}: holds shards of another data set or other settings; choose another folder"
             )
-        index.unlink()
-    elif not (target / "stats").is_dir() and any(target.iterdir()):
+    elif target.exists() and not target.is_dir():
+        raise UsageError(f"{target}: is a file; give a folder for the shards")
+    elif (
+        target.is_dir()
+        and not (target / "stats").is_dir()
+        and any(not entry.name.startswith(".lock") for entry in target.iterdir())
+    ):
         raise UsageError(f"{target}: is not empty and holds no shards; choose a new folder")
-    for left in target.glob(".*.partial"):
-        left.unlink()
-    shutil.rmtree(target / ".scratch", ignore_errors=True)
+
+
+def _clear(target: Path) -> dict[str, int]:
+    """Take away the old index, so that nobody reads while shards change, and what killed runs left.
+
+    Returns, for each shard that a process died at, how often that has happened.
+    """
+    (target / shards.INDEX).unlink(missing_ok=True)
+    (target / shards.STATS).unlink(missing_ok=True)
     (target / "stats").mkdir(exist_ok=True)
+    deaths: dict[str, int] = {}
+    if storage.as_remote(target) is not None:
+        _clear_scratch_of_the_dead(scratch_of(target))
+        return deaths
+    for left in [*target.glob(".*.partial"), *(target / "stats").glob(".*.partial")]:
+        left.unlink()
+    for left in (target / SCRATCH).glob("*.*.*"):
+        stem = left.name.split(".")[0]
+        deaths[stem] = max(deaths.get(stem, 0), deaths_of(left) + 1)
+    discard(target / SCRATCH)
+    for left in target.glob(".gone-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return deaths
 
 
-def _run(
-    plan: Plan, target: Path, workers: int, progress: Progress
-) -> tuple[dict[str, dict[str, Any]], int, dict[str, float]]:
-    """Make the shards that are not there yet: {name: record and rows}, frames decoded, seconds per stage."""
-    wanted = {shard.name for shard in plan.shards}
-    for old in sorted((target / "stats").glob("*.json")):
-        if f"{old.stem}.tar" not in wanted:
+def _clear_scratch_of_the_dead(parent: Path) -> None:
+    """Below TMPDIR other runs may be at work: only what belongs to no process goes."""
+    from tkbench.prep.lock import is_running
+
+    for left in parent.glob("*.*.*-*"):
+        pid = left.name.split(".")[-1].partition("-")[0]
+        if pid.isdigit() and not is_running(int(pid)):
+            discard(left)
+
+
+def _kept_shards(plan: Plan, target: Path, unclean: bool, retry_failed: bool) -> dict[str, dict[str, Any]]:
+    """The shards that an earlier run finished for the same clips and settings; the files of others go.
+
+    A name and a record appear only after their content is on the disk, so sizes are enough to know a shard. Where
+    a machine went down, that rests on the disk's word: the shards of the last minutes are read in full then.
+    """
+    wanted = {Path(shard.name).stem for shard in plan.shards}
+    there = [file for file in (target / "stats").iterdir() if file.suffix == ".json"]
+    for old in there:
+        if old.stem not in wanted:
             old.unlink()
             (target / f"{old.stem}.tar").unlink(missing_ok=True)
-    done = {shard.name: kept for shard in plan.shards if (kept := _kept(shard, target)) is not None}
-    # The large ones first, so that no worker is left alone with one at the end.
-    todo = sorted(
-        (shard for shard in plan.shards if shard.name not in done), key=lambda s: (-s.weight, s.name)
-    )
-    total = sum(len(shard.clips) for shard in plan.shards)
-    clips, decoded, skipped, began = (
-        total - sum(len(shard.clips) for shard in todo),
-        0,
-        0,
-        time.perf_counter(),
-    )
-    stages: dict[str, float] = defaultdict(float)
-    progress(clips, total, f"{len(done)} shards were there" if done else "clips")
-    with pool(workers, items=len(todo)) as crew:
-        for index, made in crew.run(make_shard, todo):
-            shard = todo[index]
-            done[shard.name] = made
-            clips += len(shard.clips)
-            decoded += made["decoded"]
-            for stage, value in made["seconds"].items():
-                stages[stage] += value
-            skipped += len({row["clip"] for row in made["rows"] if row["status"] != "ok"})
-            speed = decoded / max(time.perf_counter() - began, 1e-6)
-            progress(clips, total, f"{speed:.0f} frames/s" + (f", {skipped} skipped" if skipped else ""))
-    shutil.rmtree(target / ".scratch", ignore_errors=True)
-    return (
-        {name: done[name] for name in sorted(done)},
-        decoded,
-        {k: round(v, 3) for k, v in sorted(stages.items())},
-    )
+    names = {file.stem for file in there}
+    candidates = [shard for shard in plan.shards if Path(shard.name).stem in names]
+    with ThreadPoolExecutor(16) as crew:
+        found = zip(candidates, crew.map(lambda shard: _kept(shard, target), candidates), strict=True)
+        kept = {shard.name: made for shard, made in found if made is not None}
+    if unclean:
+        for name in _damaged(kept, target):
+            del kept[name]
+    if retry_failed:
+        kept = {name: made for name, made in kept.items() if not made["skipped"]}
+    return kept
 
 
 def _kept(shard: ShardPlan, target: Path) -> dict[str, Any] | None:
-    """The record of a shard that an earlier run finished for the same clips and settings."""
     try:
-        kept = json.loads(_stats_file(shard, target).read_text(encoding="utf-8"))
+        kept = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
         if kept["digest"] != shard.digest:
             return None
         if kept["record"] is not None and (target / shard.name).stat().st_size != kept["record"]["bytes"]:
             return None
+        return {name: kept[name] for name in ("name", "digest", "record", "clips", "skipped")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return dict(kept)
 
 
-def _stats_file(shard: ShardPlan, target: Path) -> Path:
-    return target / "stats" / f"{Path(shard.name).stem}.json"
-
-
-def make_shard(plan: ShardPlan) -> dict[str, Any]:
-    """One unit of work: prepare the clips of a shard and write it. Returns its record, rows and times.
-
-    A clip that cannot be used, for whatever reason, becomes a row; only a full disk or the like ends the run.
-    """
-    from tkbench.prep.pipeline import Outcome, prepare_clip
-
-    target = Path(plan.out)
-    (target / shards.STATS).unlink(missing_ok=True)
-    scratch = target / ".scratch" / Path(plan.name).stem
-    rows: list[dict[str, Any]] = []
-    seconds: dict[str, float] = defaultdict(float)
-    decoded = 0
-    record: ShardRecord | None = None
-    with ShardWriter(target / plan.name) as writer:
-        for clip in plan.clips:
-            shutil.rmtree(scratch, ignore_errors=True)
-            scratch.mkdir(parents=True)
-            try:
-                outcome = prepare_clip(clip, plan.settings, scratch)
-            except OSError:
-                raise  # disk full, permissions: true for every clip that follows
-            except Exception as error:  # one clip must not end a run of days; the row says what happened
-                detail = f"{type(error).__name__}: {error}"
-                outcome = Outcome(rows=[_failed_row(clip, Reason.INTERNAL_ERROR, detail)])
-            offsets = {key: writer.add(key, members) for key, members in outcome.samples}
-            for row in outcome.rows:
-                row["path"] = relative(clip.path, plan.root)
-                if row["status"] == "ok":
-                    row |= {"shard": plan.name, "offset": offsets[row["key"]]}
-                rows.append(row)
-            for stage, value in outcome.seconds.items():
-                seconds[stage] += value
-            decoded += outcome.frames
-        if writer.count:
-            record = writer.commit(plan.split)
-    shutil.rmtree(scratch, ignore_errors=True)
-    made = {
-        "digest": plan.digest,
-        "record": asdict(record) if record is not None else None,
-        "rows": rows,
-        "decoded": decoded,
-        "seconds": {stage: round(value, 3) for stage, value in sorted(seconds.items())},
+def _damaged(kept: Mapping[str, Mapping[str, Any]], target: Path) -> list[str]:
+    """Of the shards that were finished last, those whose content is not what their record says."""
+    if storage.as_remote(target) is not None:
+        return []  # an upload is whole or not there
+    times = {
+        name: (target / name).stat().st_mtime for name, made in kept.items() if made["record"] is not None
     }
-    shards.write_file(
-        _stats_file(plan, target), json.dumps(made, ensure_ascii=False, indent=1).encode() + b"\n"
-    )
-    return made
+    last = max(times.values(), default=0.0)
+    return [
+        name
+        for name, when in times.items()
+        if when >= last - _FRESH and shards.hash_file(target / name) != kept[name]["record"]["sha256"]
+    ]
 
 
-def _failed_row(clip: Clip, reason: Reason, detail: str) -> dict[str, Any]:
-    return {
-        "key": clip.key,
-        "clip": clip.key,
-        "dataset": clip.dataset,
-        "split": clip.split,
-        "speaker": clip.speaker,
-        "text": clip.text,
-        "status": "skipped",
-        "reason": reason.value,
-        "detail": detail,
-    }
+def _run(
+    todo: list[ShardPlan],
+    done: dict[str, dict[str, Any]],
+    live: Live,
+    workers: int,
+    scheduler: str | None,
+) -> None:
+    """Make the shards that are not there yet; each goes to `done` as it is finished."""
+
+    def again(shard: ShardPlan, deaths: int) -> ShardPlan:
+        live.deaths += 1
+        return replace(shard, attempt=max(deaths, shard.attempt), given_up=deaths >= _HOPELESS)
+
+    live.show()
+    with pool(workers, items=len(todo), scheduler=scheduler) as crew:
+
+        def hear(message: Mapping[str, Any]) -> None:
+            live.workers = crew.workers
+            live.hear(message)
+
+        for _, made in crew.run(make_shard, todo, hear=hear, killed=again):
+            done[made["name"]] = made
+            live.finished(made)
 
 
-def _skipped_row(item: Skipped, root: Path, dataset: str) -> dict[str, Any]:
-    return {
-        "key": item.key,
-        "clip": item.key,
-        "path": relative(item.path, root),
-        "dataset": dataset,
-        "split": None,
-        "status": "skipped",
-        "reason": item.reason.value,
-        "detail": item.detail,
-    }
+def _rows(plan: Plan, target: Path, dataset: str) -> Iterator[dict[str, Any]]:
+    """Every row of the manifest in its order, one shard of each split in memory at a time."""
+
+    def of_split(split: str) -> Iterator[dict[str, Any]]:
+        for shard in plan.shards:
+            if shard.split == split:
+                yield from json.loads(stats_file(shard, target).read_text(encoding="utf-8"))["rows"]
+
+    streams: list[Iterable[dict[str, Any]]] = [
+        of_split(split) for split in sorted({s.split for s in plan.shards})
+    ]
+    root = Path(plan.shards[0].root) if plan.shards else Path()
+    streams.append(skipped_row(item, root, dataset) for item in plan.skipped)
+    return iter(heapq.merge(*streams, key=lambda row: (row["clip"], row["key"])))
 
 
-def _summarise(
-    rows: list[dict[str, Any]],
-    out: Path,
-    dataset: str,
-    seconds: float,
-    decoded: int,
-    stages: Mapping[str, float],
-) -> Summary:
-    ok = [row for row in rows if row["status"] == "ok"]
-    good = Counter(row["clip"] for row in ok)
-    skipped: dict[str, list[str]] = {}
-    for row in sorted(rows, key=lambda row: row["key"]):
-        if (
-            row["status"] != "ok"
-            and row["clip"] not in good
-            and row["clip"] not in skipped.get(row["reason"], [])
-        ):
-            skipped.setdefault(row["reason"], []).append(row["clip"])
-    return Summary(
-        out=str(out),
-        dataset=dataset,
-        n_clips=len({row["clip"] for row in rows}),
-        n_samples=len(ok),
-        n_frames=sum(row["n_frames"] for row in ok),
-        skipped={why: tuple(keys) for why, keys in skipped.items()},
-        split_clips=tuple(sorted(clip for clip, count in good.items() if count > 1)),
-        seconds=seconds,
-        decoded=decoded,
-        stages=stages,
-    )
+class _Tally:
+    """Counts rows as they pass; the rows themselves are not kept."""
+
+    def __init__(self) -> None:
+        self.good: Counter[str] = Counter()
+        self.bad: dict[str, str] = {}
+        self.frames = 0
+
+    def watch(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            if row["status"] == "ok":
+                self.good[row["clip"]] += 1
+                self.frames += row["n_frames"]
+            else:
+                self.bad.setdefault(row["clip"], row["reason"])
+            yield row
+
+    def summary(
+        self, out: str, dataset: str, seconds: float, decoded: int, stages: Mapping[str, float]
+    ) -> Summary:
+        skipped: dict[str, list[str]] = {}
+        for clip, reason in sorted(self.bad.items()):
+            if clip not in self.good:
+                skipped.setdefault(reason, []).append(clip)
+        return Summary(
+            out=out,
+            dataset=dataset,
+            n_clips=len(self.good.keys() | self.bad.keys()),
+            n_samples=self.good.total(),
+            n_frames=self.frames,
+            skipped={why: tuple(keys) for why, keys in skipped.items()},
+            split_clips=tuple(sorted(clip for clip, count in self.good.items() if count > 1)),
+            seconds=seconds,
+            decoded=decoded,
+            stages=stages,
+        )

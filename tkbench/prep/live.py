@@ -1,0 +1,72 @@
+"""What a run has done so far, told clip by clip: for the progress line, and for stats.json."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from tkbench.progress import Progress
+
+
+class Live:
+    """Counts of a run while it goes on. Workers tell of each clip; a finished shard replaces what they told."""
+
+    def __init__(self, progress: Progress, *, total: int, run: str) -> None:
+        self._progress, self._run = progress, run
+        self.total = total
+        self.clips = 0
+        """Clips of finished shards, those of earlier runs included."""
+        self.frames = 0
+        """Frames that this run decoded in finished shards."""
+        self.skipped: Counter[str] = Counter()
+        self.stages: Counter[str] = Counter()
+        self.deaths = 0
+        self._open: dict[str, dict[str, Any]] = {}
+        self._began = self._shown = time.perf_counter()
+        self.workers = 1
+
+    def kept(self, made: Mapping[str, Any]) -> None:
+        """A shard that an earlier run finished."""
+        self.clips += made["clips"]
+        self.skipped.update(made["skipped"])
+
+    def finished(self, made: Mapping[str, Any]) -> None:
+        """A shard that this run finished."""
+        self._open.pop(made["name"], None)
+        self.kept(made)
+        self.frames += made["decoded"]
+        self.stages.update(made["seconds"])
+        self.show()
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """A message of a worker: {run, shard, clip (None: begins anew), frames, reason}; empty: time goes on."""
+        if message and message.get("run") == self._run:
+            mine = self._open.setdefault(message["shard"], {"clips": 0, "frames": 0, "skipped": Counter()})
+            if message["clip"] is None:
+                mine.update(clips=0, frames=0, skipped=Counter())
+                return
+            mine["clips"] += 1
+            mine["frames"] += message["frames"]
+            if message["reason"]:
+                mine["skipped"][message["reason"]] += 1
+        # Redrawn a few times a second at most, however small the clips are.
+        if time.perf_counter() - self._shown > 0.2:
+            self.show()
+
+    def show(self) -> None:
+        """Redraw the line."""
+        self._shown = time.perf_counter()
+        # A shard may have been finished before its last messages came in.
+        clips = self.clips + sum(part["clips"] for part in self._open.values())
+        frames = self.frames + sum(part["frames"] for part in self._open.values())
+        skipped = self.skipped + sum((part["skipped"] for part in self._open.values()), Counter())
+        speed = frames / max(self._shown - self._began, 1e-6)
+        parts = [f"{speed:.0f} frames/s"] if self.workers else ["no worker is there, waiting for one"]
+        if skipped:
+            which = ", ".join(f"{why} {count}" for why, count in skipped.most_common(3))
+            parts.append(f"{skipped.total()} skipped ({which}{', ...' if len(skipped) > 3 else ''})")
+        if self.deaths:
+            parts.append(f"{self.deaths} workers died and were replaced")
+        self._progress(min(clips, self.total), self.total, ", ".join(parts))

@@ -1,0 +1,154 @@
+"""Worker processes on this machine: `python -m tkbench.workers tcp://127.0.0.1:PORT` is one.
+
+Each is a process group of its own, so that Ctrl-C in a terminal reaches the main process alone, which then kills
+every group: worker and ffmpeg together. A worker whose main process is gone kills its group itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+from tkbench.errors import StorageError
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_STARTS = 5
+"""Deaths of a worker in a row, each within seconds of its start, that end the run."""
+
+
+class _Crew:
+    """The workers of one cluster: started, replaced when they die, killed at the end."""
+
+    def __init__(self, address: str, count: int) -> None:
+        self.address = address
+        self.places: list[tuple[subprocess.Popen[bytes], IO[bytes], float] | None] = [None] * count
+        self.early = 0
+
+    def tend(self) -> None:
+        """Start what is missing. Raises StorageError where workers die as soon as they start."""
+        for index, place in enumerate(self.places):
+            if place is not None:
+                process, said, since = place
+                if process.poll() is None:
+                    continue
+                _kill(process)  # what it left in its group: ffmpeg
+                said.seek(0)
+                lines = said.read().decode("utf-8", "replace").split("\n")
+                said.close()
+                self.early = self.early + 1 if time.monotonic() - since < 5 else 0
+                if self.early >= _STARTS:
+                    last = next(
+                        (line for line in reversed(lines) if line.strip()), f"code {process.returncode}"
+                    )
+                    raise StorageError(f"workers die as soon as they start: {last.strip()}")
+            self.places[index] = self._start()
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes], float]:
+        said = tempfile.TemporaryFile()
+        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
+        # What this process can import (a script's own modules, a model beside it) a worker must find, too.
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tkbench.workers", self.address],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=environment,
+            start_new_session=True,
+        )
+        return process, said, time.monotonic()
+
+    def kill(self) -> None:
+        """At once, with their children."""
+        for place in self.places:
+            if place is not None:
+                _kill(place[0])
+        for place in self.places:
+            if place is not None:
+                place[0].wait()
+                place[1].close()
+        self.places = []
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    # The group outlives its leader as long as a child is in it.
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+@contextmanager
+def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A Dask scheduler in this process and `count` workers: (client, function that replaces dead workers)."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        # One death comes back to us at once: what to do then is decided by the caller, not by the scheduler.
+        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.worker-ttl": None,
+        "distributed.admin.log-format": "%(message)s",
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=0, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=60
+        ) as local,
+    ):
+        crew = _Crew(local.scheduler_address, count)
+        try:
+            with Client(local, set_as_default=False) as client:
+                crew.tend()
+                yield client, crew.tend
+                crew.kill()
+        finally:
+            crew.kill()
+
+
+def _die_with(parent: int) -> None:
+    """Kill this process group when the process that started it is gone."""
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os.killpg(0, signal.SIGKILL)
+
+
+async def _work(address: str) -> None:
+    import dask
+    from distributed import Worker
+
+    # No limit of memory: a task that needs more than expected is slow, a paused worker would be stuck.
+    quiet = {"distributed.worker.memory.terminate": False, "distributed.admin.log-format": "%(message)s"}
+    with dask.config.set(quiet):
+        async with Worker(
+            address, nthreads=1, memory_limit=0, host="127.0.0.1", dashboard=False, death_timeout=30
+        ) as worker:
+            await worker.finished()
+
+
+def main() -> None:
+    """One worker until its scheduler or its parent goes away."""
+    import logging
+
+    if hasattr(os, "killpg"):
+        threading.Thread(target=_die_with, args=(os.getppid(),), daemon=True).start()
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Many workers share the cores better than many threads do.
+    import cv2
+
+    cv2.setNumThreads(0)
+    asyncio.run(_work(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()
