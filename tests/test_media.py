@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -202,7 +203,7 @@ def test_files_that_are_no_clips_say_why(tmp_path: Path) -> None:
     assert broken(tmp_path, b"ffconcat version 1.0\nfile '/etc/passwd'\n").reason is Reason.NOT_A_VIDEO
     with pytest.raises(BadMedia) as caught:
         media.probe(tmp_path / "is not there.mp4")
-    assert caught.value.reason is Reason.UNREADABLE
+    assert caught.value.reason is Reason.MISSING_FILE
 
 
 def test_cut_files_say_so(tmp_path: Path) -> None:
@@ -255,3 +256,80 @@ def test_the_stack_names_what_decides_pixels(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("TKBENCH_FFMPEG", str(tmp_path / "none"))
     with pytest.raises(UsageError, match="TKBENCH_FFMPEG"):
         media.ffmpeg_exe()
+
+
+@pytest.mark.parametrize("kind", ["25.mp4", "30.mkv", "29.97.mp4", "vfr.mp4", "25.avi"])
+def test_an_interval_is_that_part_of_the_whole_file(tmp_path: Path, kind: str) -> None:
+    """Sought or read from the start, at any rate: the frames are those of the whole, and so is the sound."""
+    rate, _, suffix = kind.rpartition(".")
+    file = tmp_path / f"v.{suffix}"
+    rng = np.random.default_rng(0)
+    fps = 25.0 if rate == "vfr" else 30000 / 1001 if rate == "29.97" else float(rate)
+    count = int(9 * fps)
+    frames = [
+        np.kron(rng.integers(20, 230, (3, 4, 3), np.uint8), np.ones((16, 16, 1), np.uint8))
+        for _ in range(count)
+    ]
+    times = None
+    if rate == "vfr":
+        # One picture is held for three seconds: the interval begins in the middle of it.
+        steps = np.where(np.arange(count) == 75, 3.0, rng.uniform(0.02, 0.05, count))
+        times = (np.cumsum(steps) - steps[0]).tolist()
+    sound = (0.3 * rng.normal(size=9 * 16000)).astype(np.float32)
+    codec: Literal["aac", "pcm"] = "pcm" if suffix == "avi" else "aac"
+    media.write_video(file, frames, fps=fps, audio=sound, frame_times=times, audio_codec=codec)
+    facts = media.probe(file)
+    whole, heard = media.read_video(file), media.read_audio(file)
+    for interval in [(0.0, 0.48), (4.0, 5.0), (4.98, 6.5), (6.0, 60.0)]:
+        first, last = media.frames_of(interval)
+        sound_file = tmp_path / "sound"
+        stream = media.stream_frames(file, facts=facts, interval=interval, sound=sound_file)
+        part = np.stack([frame.copy() for frame in stream])
+        np.testing.assert_array_equal(part, whole[first:last])
+        voice = np.frombuffer(sound_file.read_bytes(), "<i2") / 32768.0
+        np.testing.assert_array_equal(voice, media.read_audio(file, interval=interval))
+        wanted = heard[first * 640 : last * 640]
+        assert abs(len(voice) - len(wanted)) <= 1
+        # At most half a sample beside the whole file's, where its decoding began elsewhere.
+        n = min(len(voice), len(wanted)) - 64
+        errors = [float(np.abs(voice[64:n] - np.roll(wanted, lag)[64:n]).mean()) for lag in (-1, 0, 1)]
+        assert errors[1] == min(errors)
+        if codec == "pcm":
+            assert errors[1] == 0.0
+
+
+def test_an_interval_is_never_copied_or_empty(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "v.mp4", clip(30))
+    facts = media.probe(tmp_path / "v.mp4")
+    stream = media.stream_frames(
+        tmp_path / "v.mp4",
+        facts=facts,
+        interval=(0.0, 1.0),
+        canvas=tmp_path / "c.mp4",
+        canvas_quality="copy",
+    )
+    with pytest.raises(BadInput, match="never copied"):
+        next(stream)
+    for interval in [(2.0, 2.0), (3.0, 1.0), (-1.0, 1.0)]:
+        with pytest.raises(BadInput, match="does not hold one frame"):
+            media.frames_of(interval)
+
+
+def test_looks_of_an_interval_come_from_it(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "v.mp4", clip(50))
+    facts = media.probe(tmp_path / "v.mp4")
+    for dense in (False, True):  # one keyframe, at the start: all of the interval is decoded
+        pictures = media.look(tmp_path / "v.mp4", facts=facts, limit=4, dense=dense, interval=(0.8, 1.6))
+        assert 2 <= len(pictures) <= 4
+        assert all(20 <= number < 40 for number in which(np.stack(pictures)))
+
+
+def test_a_small_window_is_brought_up(tmp_path: Path) -> None:
+    ramp = np.repeat(np.linspace(20, 230, W).astype(np.uint8)[None, :, None], H, 0).repeat(3, 2)
+    media.write_video(tmp_path / "v.mp4", [ramp] * 2)
+    facts = media.probe(tmp_path / "v.mp4")
+    cut = media.Cut(8, 4, 32, 32, 128, 128)
+    frame = next(media.stream_frames(tmp_path / "v.mp4", facts=facts, cut=cut)).astype(int)
+    assert frame.shape == (128, 128, 3)
+    # Smooth, as the ramp is: an enlargement by repeated pixels would have steps of four.
+    assert np.abs(np.diff(frame[64, 8:-8, 1], 2)).max() <= 3

@@ -99,8 +99,8 @@ def resample_indices(times: Array, fps: float = FPS, *, end: float | None = None
 def probe(path: str | Path) -> MediaFacts:
     """The facts of a media file, from its headers, its packet times and the flags of its first picture.
 
-    Raises BadMedia with a Reason: EMPTY_FILE, UNREADABLE, NOT_A_VIDEO, NO_VIDEO, TRUNCATED or DECODE_ERROR. A
-    file without sound is no error here: `sample_rate` is None.
+    Raises BadMedia with a Reason: MISSING_FILE, EMPTY_FILE, UNREADABLE, NOT_A_VIDEO, NO_VIDEO, TRUNCATED or
+    DECODE_ERROR. A file without sound is no error here: `sample_rate` is None.
     """
     import av
 
@@ -122,6 +122,8 @@ def _check_file(file: Path) -> None:
         size = file.stat().st_size
         with file.open("rb"):
             pass
+    except FileNotFoundError as error:
+        raise BadMedia(Reason.MISSING_FILE, "the file is not there") from error
     except OSError as error:
         raise BadMedia(Reason.UNREADABLE, f"cannot be opened: {error.strerror or error}") from error
     if size == 0:
@@ -298,15 +300,19 @@ def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
     return whole[:count]
 
 
-def read_audio(source: str | Path | bytes, *, rate: int = SAMPLE_RATE) -> Float32:
+def read_audio(
+    source: str | Path | bytes, *, rate: int = SAMPLE_RATE, interval: tuple[float, float] | None = None
+) -> Float32:
     """The sound as (S,) float32 mono in [-1, 1), with sample 0 at the first video frame (if there is video).
 
-    Gaps in the sound's time stamps are filled with silence. Raises BadMedia (NO_AUDIO where there is none).
+    interval: only this part, see `stream_frames`. Gaps in the sound's time stamps are filled with silence.
+    Raises BadMedia (NO_AUDIO where there is none).
     """
     with _as_file(source, ".bin") as path:
         offset = _sound_origin(path)
-        sound = _ffmpeg().input(_url(path), **_INPUT)
-        out = _sound_filter(sound, offset, rate).output("pipe:", format="s16le", **_BITEXACT)
+        part = None if interval is None else _part_of(path, interval)
+        sound = _ffmpeg().input(_url(path), **_INPUT, **_seeking(part))
+        out = _sound_filter(sound, offset, rate, part).output("pipe:", format="s16le", **_BITEXACT)
         done = _finish(out.compile(cmd=ffmpeg_exe()), Path(path))
     return np.frombuffer(done, "<i2").astype(np.float32) / 32768.0
 
@@ -352,6 +358,7 @@ def stream_frames(
     pixels: Literal["rgb24", "yuv420p"] = "rgb24",
     keyframes: bool = False,
     seconds: float | None = None,
+    interval: tuple[float, float] | None = None,
     canvas: Path | None = None,
     canvas_quality: Quality | Literal["copy"] = "lossless",
     sound: Path | None = None,
@@ -362,21 +369,33 @@ def stream_frames(
     Yields (H, W, 3) RGB, or (H * 3 // 2, W) planar YUV 4:2:0, valid until the next one is asked for.
     fps: None keeps the source's pictures as they come. cut: the canvas. picture: (width, height) of what is
     yielded, if that is not the canvas. keyframes, seconds: only pictures that stand alone, only the first
-    seconds. canvas: a file that gets the canvas on the way, by `canvas_quality` ("copy" moves the packets
-    unchanged). sound: a file that gets raw 16-bit little-endian mono at 16 kHz, from the first frame on.
+    seconds. interval: (start, stop) in seconds after the first picture, each taken to the nearest frame of the
+    25 fps grid: the pictures are those that the whole file has from `round(start * 25)` on, found by a seek
+    where that is safe; not with fps None or canvas_quality "copy". canvas: a file that gets the canvas on the
+    way, by `canvas_quality` ("copy" moves the packets unchanged). sound: a file that gets raw 16-bit
+    little-endian mono at 16 kHz, from the first frame on; after a seek, its samples may lie up to half a sample
+    beside those of the whole file.
     said: gets the lines that ffmpeg wrote about damage.
 
     Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded.
     """
     file = Path(path)
+    part = None if interval is None else _part_of(file, interval)
+    if part is not None and (fps != FPS or canvas_quality == "copy"):
+        raise BadInput(f"{file.name}: an interval is cut at {FPS} fps and never copied")
     source = {
         **_INPUT,
         **({"skip_frame": "nokey"} if keyframes else {}),
         **({"t": seconds} if seconds else {}),
+        **_seeking(part),
     }
     fed = _ffmpeg().input(_url(file), **source)
     video = fed["v:0"]
-    if fps is not None:
+    if part is not None:
+        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
+        video = video.filter("setpts", f"round(PTS-{part.origin:.9f}/TB)").filter("fps", FPS, round="near")
+        video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
+    elif fps is not None:
         video = video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
     video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
     shape = (facts.width, facts.height)
@@ -385,7 +404,9 @@ def stream_frames(
         if (cut.x, cut.y, cut.width, cut.height) != (0, 0, facts.width, facts.height):
             video = video.filter("crop", cut.width, cut.height, cut.x, cut.y, exact=1)
         if (cut.width, cut.height) != shape:
-            video = video.filter("scale", *shape, flags=SWS_FLAGS.replace("bilinear", "area"))
+            # The mean of an area is no way to enlarge.
+            kind = "area" if shape[0] <= cut.width else "bicubic"
+            video = video.filter("scale", *shape, flags=SWS_FLAGS.replace("bilinear", kind))
     outputs = []
     if canvas is not None and canvas_quality != "copy":
         branches = video.filter("format", "yuv420p").filter_multi_output("split")
@@ -402,7 +423,7 @@ def stream_frames(
     outputs.insert(0, video.output("pipe:", **raw))
     if sound is not None:
         outputs.append(
-            _sound_filter(fed, _first_stamp(file), SAMPLE_RATE).output(
+            _sound_filter(fed, _first_stamp(file), SAMPLE_RATE, part).output(
                 _url(sound), format="s16le", **_BITEXACT
             )
         )
@@ -412,13 +433,99 @@ def stream_frames(
     yield from _pictures(command, size, file, said)
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """An interval of a file on the 25 fps grid, and where ffmpeg may begin to read for it."""
+
+    origin: float
+    """Time stamp of the file's first picture, seconds."""
+    first: int
+    last: int
+    """Frames [first, last) counted from the file's first picture."""
+    seek: float
+    """Seconds for ffmpeg's -ss; 0 reads from the beginning."""
+
+
+def frames_of(interval: tuple[float, float]) -> tuple[int, int]:
+    """Frames [first, last) of the 25 fps grid that an interval in seconds means.
+
+    >>> frames_of((30.0, 60.0)), frames_of((0.05, 0.5))
+    ((750, 1500), (1, 13))
+    """
+    first, last = (int(np.floor(second * FPS + 0.5 + 1e-6)) for second in interval)
+    if not 0 <= first < last:
+        raise BadInput(f"interval {interval[0]:g}-{interval[1]:g} s does not hold one frame")
+    return first, last
+
+
+# Containers whose index makes a seek exact; others are read from the beginning.
+_SEEKABLE = frozenset({"mov", "matroska"})
+_PREROLL = 0.5
+"""Seconds of sound that are read before an interval: decoder and resampler are then in full swing."""
+
+
+def _part_of(path: Path, interval: tuple[float, float]) -> _Part:
+    """Where an interval lies in a file, and a place before it from which decoding gives the same pictures.
+
+    The picture on the screen at `first` may have appeared long before (a held picture of variable rate): its
+    time is found among the packets, so that decoding begins no later.
+    """
+    import av
+
+    first, last = frames_of(interval)
+    _check_file(path)
+    try:
+        with av.open(
+            str(path.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+        ) as box:
+            if not box.streams.video:
+                stream = box.streams.audio[0]
+                return _Part(_first_time(box, stream), first, last, 0.0)
+            stream = box.streams.video[0]
+            origin = _first_time(box, stream)
+            target = origin + first / FPS
+            if box.format.name.split(",")[0] not in _SEEKABLE or first < 2 * FPS:
+                return _Part(origin, first, last, 0.0)
+            box.seek(int(target / stream.time_base), stream=stream)
+            shown: float | None = None
+            for packet in box.demux(stream):
+                if packet.pts is None or packet.dts is None:
+                    if packet.size:
+                        return _Part(origin, first, last, 0.0)
+                    continue
+                time = float(packet.pts * stream.time_base)
+                if np.floor((time - origin) * FPS + 0.5) <= first and not packet.is_discard:
+                    shown = time if shown is None else max(shown, time)
+                # No packet is decoded after it is shown: later ones cannot come before the target.
+                if float(packet.dts * stream.time_base) > target + 1 / FPS:
+                    break
+            start = (box.start_time or 0) / 1_000_000
+    except (av.FFmpegError, IndexError) as error:
+        raise _unopenable(path) from error
+    if shown is None:
+        return _Part(origin, first, last, 0.0)
+    # 20 ms earlier, so that rounding to microseconds never drops the picture itself.
+    return _Part(origin, first, last, max(0.0, min(shown, target - _PREROLL) - 0.02 - start))
+
+
+def _seeking(part: _Part | None) -> dict[str, str]:
+    return {"ss": f"{part.seek:.6f}"} if part is not None and part.seek > 0 else {}
+
+
 def look(
-    path: str | Path, *, facts: MediaFacts, limit: int, side: int = 480, dense: bool = False
+    path: str | Path,
+    *,
+    facts: MediaFacts,
+    limit: int,
+    side: int = 480,
+    dense: bool = False,
+    interval: tuple[float, float] | None = None,
 ) -> list[UInt8]:
     """A few pictures from all over a clip, (h, w, 3) RGB, at most `side` pixels long: to see who is in it.
 
     Decodes at most `limit` of the pictures that stand alone (keyframes), evenly chosen: cheap, but a clip may
-    have only one. dense: decodes everything and keeps `limit` evenly spaced pictures. Raises
+    have only one. dense: decodes everything and keeps `limit` evenly spaced pictures. interval: only from this
+    part of the file (start, stop in seconds); one that holds less than two keyframes is decoded. Raises
     BadMedia(DECODE_ERROR).
     """
     import av
@@ -432,13 +539,20 @@ def look(
         with av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}) as box:
             stream = box.streams.video[0]
             stream.codec_context.thread_count = 1
+            begin, end = _bounds(box, stream, interval)
             total = facts.n_frames
+            if interval is not None:
+                total = min(total, max(1, round((interval[1] - interval[0]) * facts.fps)))
             if not dense:
-                total = sum(1 for packet in box.demux(stream) if packet.is_keyframe and packet.size)
+                total = sum(
+                    1 for packet in _between(box, stream, begin, end) if packet.is_keyframe and packet.size
+                )
+                if interval is not None and total < 2:
+                    return look(path, facts=facts, limit=limit, side=side, dense=True, interval=interval)
                 box.seek(0)
                 stream.codec_context.skip_frame = "NONKEY"
             step, seen = max(1, -(-total // limit)), 0
-            for packet in box.demux(stream):
+            for packet in _between(box, stream, begin, end, whole_groups=dense):
                 if not dense and packet.size:
                     if not packet.is_keyframe:
                         continue
@@ -446,6 +560,8 @@ def look(
                     if (seen - 1) % step:
                         continue
                 for frame in packet.decode():
+                    if interval is not None and not (frame.time is None or begin <= frame.time < end):
+                        continue
                     seen += dense
                     if dense and (seen - 1) % step:
                         continue
@@ -455,6 +571,33 @@ def look(
         if not pictures:
             raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error}") from error
     return pictures
+
+
+def _bounds(box: Any, stream: Any, interval: tuple[float, float] | None) -> tuple[float, float]:
+    """Time stamps [begin, end) of an interval; all of time without one."""
+    if interval is None:
+        return -np.inf, np.inf
+    origin = _first_time(box, stream)
+    return origin + interval[0], origin + interval[1]
+
+
+def _between(box: Any, stream: Any, begin: float, end: float, *, whole_groups: bool = False) -> Iterator[Any]:
+    """The stream's packets with time stamps in [begin, end); the packet that flushes the decoder comes last.
+
+    whole_groups: also those before, back to a keyframe, as a decoder needs.
+    """
+    if begin > -np.inf:
+        box.seek(max(0, int(begin / stream.time_base)), stream=stream)
+    for packet in box.demux(stream):
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is None:
+            yield packet
+            continue
+        time = float(stamp * stream.time_base)
+        if packet.dts is not None and float(packet.dts * stream.time_base) >= end:
+            break
+        if whole_groups or begin <= time < end:
+            yield packet
 
 
 # What PyAV's numbers are called on ffmpeg's command line (ISO/IEC 23091-2).
@@ -722,16 +865,38 @@ def _url(path: str | Path) -> str:
     return f"file:{Path(path).absolute()}"
 
 
-def _sound_filter(fed: Any, origin: float, rate: int) -> Any:
-    """The first audio stream as mono at `rate`, from `origin` (a time stamp in seconds) on."""
+def _sound_filter(fed: Any, origin: float, rate: int, part: _Part | None = None) -> Any:
+    """The first audio stream as mono at `rate`, from `origin` (a time stamp in seconds) on, or the part of it."""
+    if part is not None:
+        origin += part.first / FPS
     sound = fed["a:0"].filter("asetpts", f"PTS-({origin:.9f})/TB")
     # async=1 with first_pts: silence where the sound starts late or has a gap, a cut where it starts early.
     sound = sound.filter("aresample", rate, **{"async": 1}, first_pts=0)
-    return sound.filter("aformat", sample_fmts="s16", sample_rates=rate, channel_layouts="mono")
+    sound = sound.filter("aformat", sample_fmts="s16", sample_rates=rate, channel_layouts="mono")
+    if part is not None:
+        sound = sound.filter("atrim", end_sample=(part.last - part.first) * rate // FPS)
+    return sound
 
 
 def _compile(graph: Any) -> list[str]:
     return list(graph.global_args(*_GLOBAL).compile(cmd=ffmpeg_exe(), overwrite_output=True))
+
+
+def run(arguments: Sequence[str], name: str, *, stdin: Array | None = None) -> bytes:
+    """Run ffmpeg with these arguments, `stdin` (any array's bytes) going in; its stdout.
+
+    For what the rest of this file has no word for, such as the encoders that a published script happens to use.
+    Raises BadMedia with the last line that ffmpeg wrote; `name` is how the file is called there.
+    """
+    command = [ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
+    data = b"" if stdin is None else np.ascontiguousarray(stdin).data.cast("B")
+    done = subprocess.run(command, input=data, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = _clean(done.stderr, Path(name))
+        raise BadMedia(
+            Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {done.returncode}"
+        )
+    return done.stdout
 
 
 def _finish(command: Sequence[str], file: Path) -> bytes:

@@ -18,6 +18,7 @@ Array = npt.NDArray[Any]
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Bool = npt.NDArray[np.bool_]
 
 FPS = 25
 """Video frames per second after decoding."""
@@ -57,6 +58,7 @@ class Reason(str, Enum):
     NOT_GENERATED = "not-generated"
     TOO_FEW_CLIPS = "too-few-clips"
     NOT_FINITE = "not-finite"
+    UNCLEAR = "unclear"
     MODEL_ERROR = "model-error"
     INTERNAL_ERROR = "internal-error"
     PROCESS_DIED = "process-died"
@@ -110,6 +112,8 @@ class Clip:
     """Where the clip ends, not included; set exactly when `start` is."""
     crop: Crop | None = None
     """The data set's own canvas, where it has one."""
+    target: int | None = None
+    """Side in pixels that a square canvas is brought to, up or down; None: `Settings.max_side`, never up."""
     sidecar: str | None = None
     """A text file about this clip, read by the worker (`readers.annotate`): half a million of them are too many to
     open while planning."""
@@ -117,16 +121,14 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A window of the picture in pixels of an annotated resolution, and the size that it is brought to."""
+    """A window of the picture in pixels of the resolution that it was measured on."""
 
     x: int
     y: int
     width: int
     height: int
     of_height: int
-    """Height in pixels of the picture that the window was measured on; the file may have another."""
-    target: int
-    """Side of the canvas in pixels."""
+    """Height in pixels of the picture that it was measured on, 0 where nobody knows; the file may have another."""
 
 
 @dataclass(frozen=True, slots=True)

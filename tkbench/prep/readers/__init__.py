@@ -1,7 +1,10 @@
-"""Readers: a folder of one data set -> its clips, sorted, from names and headers alone.
+"""Readers: a folder of one data set -> its clips, sorted, from names and lists alone.
 
 A reader is a function `read(root: Path) -> Iterator[Clip | Skipped]`. `Clip.path` is the file; the manifest
-keeps it relative to the root. Other packages add readers through the entry point group `tkbench.readers`.
+keeps it relative to the root. It opens no video, and no file per clip: half a million of them are planned in
+seconds. What lies in a text file beside each clip is read later, by the worker that prepares it: the reader
+names it as `Clip.sidecar`, and `annotators` holds a function `annotate(clip) -> (clip, notes)` for the data
+set. Other packages add both through the entry point groups `tkbench.readers` and `tkbench.annotators`.
 """
 
 from __future__ import annotations
@@ -9,12 +12,33 @@ from __future__ import annotations
 from pathlib import Path
 
 from tkbench.registry import Registry
+from tkbench.types import Clip
 
 registry = Registry("data set", "tkbench.readers")
 registry.add("folder", "tkbench.prep.readers.folder:read")
 registry.add("synth", "tkbench.prep.readers.synth:read")
+registry.add("lrw", "tkbench.prep.readers.lrw:read")
+registry.add("lrs2", "tkbench.prep.readers.lrs2:read")
+registry.add("lrs3", "tkbench.prep.readers.lrs3:read")
+registry.add("hdtf", "tkbench.prep.readers.hdtf:read")
+
+annotators = Registry("annotator", "tkbench.annotators")
+annotators.add("lrw", "tkbench.prep.readers.lrw:annotate")
+annotators.add("lrs2", "tkbench.prep.readers.lrs:annotate")
+annotators.add("lrs3", "tkbench.prep.readers.lrs:annotate")
 
 
 def detect(root: Path) -> str:
     """The reader that fits a folder: `synth` where a corpus.json lies in it, otherwise `folder`."""
     return "synth" if (root / "corpus.json").is_file() else "folder"
+
+
+def annotate(clip: Clip) -> tuple[Clip, list[str]]:
+    """The clip with what its sidecar says, and notes about what was wrong with it; no sidecar, no change.
+
+    A sidecar that is missing or damaged costs its text and words, never the clip.
+    """
+    if clip.sidecar is None or clip.dataset not in annotators:
+        return clip, []
+    annotated: tuple[Clip, list[str]] = annotators.get(clip.dataset)(clip)
+    return annotated

@@ -1,0 +1,94 @@
+"""The data set's own interval and crop, brought to the file that is really there. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tkbench.errors import BadMedia
+from tkbench.media import Cut, frames_of
+from tkbench.types import FPS, Array, Clip, MediaFacts, Reason
+
+
+def interval_of(clip: Clip) -> tuple[float, float] | None:
+    """(start, stop) in seconds, or None where the clip is the whole file."""
+    return None if clip.start is None or clip.stop is None else (clip.start, clip.stop)
+
+
+def part_of(facts: MediaFacts, interval: tuple[float, float] | None) -> tuple[MediaFacts, list[str]]:
+    """The facts of an interval of a file, and what is to be noted about it.
+
+    Raises BadMedia(TOO_SHORT) for an interval that begins after the file's end.
+    """
+    if interval is None:
+        return facts, []
+    first, last = frames_of(interval)
+    there = min(last, int(facts.duration * FPS + 0.5))
+    told = f"the interval {interval[0]:g}-{interval[1]:g} s"
+    if there <= first:
+        raise BadMedia(Reason.TOO_SHORT, f"{told} lies after the end of the file, {facts.duration:.2f} s")
+    seconds = (there - first) / FPS
+    part = replace(facts, duration=seconds, n_frames=max(1, round(seconds * facts.fps)))
+    lacking = last - there
+    return part, [f"{told} ends {lacking / FPS:.2f} s after the file"] if lacking else []
+
+
+def crop_of(clip: Clip | None, facts: MediaFacts) -> tuple[Cut | None, dict[str, Any]]:
+    """The official crop in pixels of this file, and the record of it for the receipt.
+
+    (None, {}) for a clip of a set without crops, (None, {"used": False, "why": ...}) where one is expected and
+    there is none that can be used. Sides and corner are brought to even numbers, which video in 4:2:0 needs.
+
+    >>> from tkbench.types import Crop
+    """
+    if clip is None or clip.target is None:
+        return None, {}
+    if clip.crop is None:
+        return None, {"used": False, "why": "none is published for this clip"}
+    crop = clip.crop
+    record: dict[str, Any] = {
+        "used": False,
+        "why": "",
+        "x": crop.x,
+        "y": crop.y,
+        "width": crop.width,
+        "height": crop.height,
+        "of_height": crop.of_height,
+    }
+    if crop.of_height <= 0:
+        return None, record | {"why": "the resolution that it was measured on is not published"}
+    scale = facts.height / crop.of_height
+    box = [length * scale for length in (crop.x, crop.y, crop.width, crop.height)]
+    # One pixel beyond the rim is a matter of counting; more is another picture than the one annotated.
+    over = max(box[0] + box[2] - facts.width, box[1] + box[3] - facts.height, -box[0], -box[1])
+    if over > max(1.0, scale) + 1e-6:
+        why = f"it reaches {over:.0f} pixels beyond the picture of {facts.width}x{facts.height}"
+        return None, record | {"why": why}
+    side_x, side_y = (
+        _even(length, limit) for length, limit in ((box[2], facts.width), (box[3], facts.height))
+    )
+    if clip.crop.width == clip.crop.height:
+        side_x = side_y = min(side_x, side_y)
+    x = min(int(box[0] / 2 + 0.5) * 2, (facts.width - side_x) // 2 * 2)
+    y = min(int(box[1] / 2 + 0.5) * 2, (facts.height - side_y) // 2 * 2)
+    cut = Cut(max(0, x), max(0, y), side_x, side_y, clip.target, clip.target)
+    why = f"annotated at height {crop.of_height}, the file has {facts.height}"
+    return cut, record | {"used": True, "why": why, "scale": round(scale, 6)}
+
+
+def _even(length: float, limit: int) -> int:
+    return max(16, min(int(length / 2 + 0.5) * 2, limit // 2 * 2))
+
+
+def inside(looks: Sequence[Array], cut: Cut) -> list[Array]:
+    """Of boxes (N, 4+) per picture, those whose centre lies in the window."""
+    low = np.array([cut.x, cut.y])
+    high = low + np.array([cut.width, cut.height])
+    kept = []
+    for boxes in looks:
+        centres = (np.asarray(boxes)[:, :2] + np.asarray(boxes)[:, 2:4]) / 2
+        kept.append(np.asarray(boxes)[((centres >= low) & (centres < high)).all(axis=1)])
+    return kept

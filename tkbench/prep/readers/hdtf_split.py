@@ -1,0 +1,69 @@
+"""The identity-disjoint split of HDTF, `hdtf-identity-1`: HDTF has no official one, so this project states one.
+
+The rule: the identity of a video is its name without the digits at its end (EdMarkey0 and EdMarkey1 are one
+person), and names whose videos are the same YouTube video are one identity. sha256 of `hdtf-identity-1:IDENTITY`,
+its first 8 hex digits read as a fraction of 2^32: below 0.15 is test, below 0.20 val, the rest train. The
+RD videos are called Radio1, Radio2, ...: their names say nothing of who speaks, so all of them are train.
+
+`hdtf-identity-1.toml` holds what the rule gives for the published files, clip by clip, with a hash for each split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAME = "hdtf-identity-1"
+SPLITS = ("train", "val", "test")
+TEST, VAL = 0.15, 0.20
+
+
+@lru_cache(maxsize=1)
+def protocol() -> dict[str, Any]:
+    """The content of hdtf-identity-1.toml."""
+    return dict(tomllib.loads(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
+
+
+def identity_of(subset: str, name: str) -> tuple[str, bool]:
+    """Who speaks in a video, and whether that is a person's name.
+
+    Where it is not (RD), it is the video itself.
+
+    >>> identity_of("WDA", "EdMarkey0"), identity_of("RD", "Radio11")
+    (('EdMarkey', True), ('RD_Radio11', False))
+    """
+    if subset == "RD":
+        return f"RD_{name}", False
+    person = name.rstrip("0123456789") or name
+    return str(protocol()["same"].get(person, person)), True
+
+
+def split_of(subset: str, name: str) -> str:
+    """train, val or test of a video.
+
+    >>> split_of("RD", "Radio11")
+    'train'
+    """
+    identity, known = identity_of(subset, name)
+    if not known:
+        return "train"
+    share = int(hashlib.sha256(f"{NAME}:{identity}".encode()).hexdigest()[:8], 16) / 2**32
+    return "test" if share < TEST else "val" if share < VAL else "train"
+
+
+def list_hash(keys: Iterable[str]) -> str:
+    r"""sha256 of a split: its sorted keys, one to a line, each line ended.
+
+    >>> list_hash(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
+    True
+    """
+    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
