@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from tkbench.errors import BadInput, BadMedia, UsageError
+from tkbench.errors import BadInput, BadMedia, Stopped, UsageError
 from tkbench.types import FPS, SAMPLE_RATE, Array, Float32, MediaFacts, Reason, UInt8
 
 Quality = Literal["lossless"] | int
@@ -647,6 +648,7 @@ def _pictures(
         lines = _said(errors, file)
         if said is not None:
             said += lines
+        _check_stopped(code, file)
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
 
@@ -904,6 +906,7 @@ def _finish(command: Sequence[str], file: Path) -> bytes:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if done.returncode != 0:
         lines = _clean(done.stderr, file)
+        _check_stopped(done.returncode, file)
         raise BadMedia(
             Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {done.returncode}"
         )
@@ -932,10 +935,21 @@ def _feed(command: Sequence[str], chunks: Iterable[Any], file: Path) -> None:
             with suppress(BrokenPipeError):
                 process.stdin.close()
         lines = _said(errors, file)
+    _check_stopped(code, file)
     if code != 0 or broken:
         raise UsageError(
             f"{file.name}: could not be written: {lines[-1] if lines else f'ffmpeg code {code}'}"
         )
+
+
+def _check_stopped(code: int, file: Path) -> None:
+    """Raises Stopped where somebody ended ffmpeg: a batch system, Ctrl-C, the kernel out of memory. No word about
+    the file then; a crash of its own (SIGSEGV, SIGABRT) is one.
+    """
+    # ffmpeg catches SIGINT and SIGTERM, closes its files and ends with 255.
+    if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) or code == 255:
+        how = f"signal {-code}" if code < 0 else "a signal"
+        raise Stopped(f"{file.name}: ffmpeg was ended by {how} from outside; run it again")
 
 
 def _said(errors: IO[bytes], file: Path) -> list[str]:
