@@ -21,8 +21,8 @@ import numpy as np
 from tkbench import align, media, shards
 from tkbench.errors import BadMedia
 from tkbench.media import Cut
-from tkbench.prep import gates, official, readers, track
-from tkbench.prep.detect import N_LANDMARKS, shared_detector, shared_mesh
+from tkbench.prep import backends, gates, official, readers, track
+from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.plan import Settings
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
 
@@ -58,21 +58,6 @@ class _Scene:
     """The part of the file that the clip is, in seconds; None: all of it."""
     official: Mapping[str, Any] = field(default_factory=dict)
     """What became of the data set's own crop: used or not, and why."""
-
-
-@dataclass(slots=True)
-class _Tracked:
-    """The main pass over a clip."""
-
-    found: Array
-    starts: Array
-    frames: int
-    heights: float
-    """Median height of the landmarks' box, canvas pixels; 0 without a face."""
-    n_faces: int
-    left: bool
-    """The face touched the rim of a canvas that could lie elsewhere."""
-    said: list[str]
 
 
 def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
@@ -162,7 +147,8 @@ def _prepare(
     fixes = [*notes, *_fixes(facts, scene, sound_fix, tracked)]
     with _timed(outcome, "write"):
         files, how = _canvases(clip, facts, scene, settings, canvas, how, spans, tracked.frames, scratch)
-        landmarks = np.memmap(points, np.float32, "r", shape=(tracked.frames, N_LANDMARKS, 2))
+        n_points = backends.info(settings.backend).n_points
+        landmarks = np.memmap(points, np.float32, "r", shape=(tracked.frames, n_points, 2))
         for index, ((start, stop), file) in enumerate(zip(spans, files, strict=True)):
             key = clip.key if len(spans) == 1 else f"{clip.key}__s{index}"
             track_arrays = _track(landmarks[start:stop], tracked.found[start:stop], settings)
@@ -178,7 +164,7 @@ def _prepare(
                     | {"key": key, "status": "skipped", "reason": Reason.SILENT_AUDIO.value, "detail": found}
                 )
                 continue
-            meta = _meta(clip, facts, scene, row, key, start, stop, tracked, notes, how)
+            meta = _meta(clip, facts, scene, settings, row, key, start, stop, tracked, notes, how)
             meta["length"] = _length(samples, start, stop)
             parts = {
                 "flac": media.write_flac(voice),
@@ -219,7 +205,7 @@ def look_at(
     crop, told = official.crop_of(clip, facts)
     duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
     few = min(LOOKS, max(2, round(duration / 2) + 1))
-    looks = _detect_all(path, facts, limit=48 if dense else few, dense=dense, interval=interval)
+    looks = _detect_all(path, facts, settings, limit=48 if dense else few, dense=dense, interval=interval)
     if crop is not None:
         face = track.choose_face(official.inside(looks, crop), facts.width, facts.height)
         return _Scene("official", crop, face, dense, interval, told)
@@ -237,14 +223,20 @@ def look_at(
 
 
 def _detect_all(
-    path: str, facts: MediaFacts, *, limit: int, dense: bool, interval: tuple[float, float] | None
+    path: str,
+    facts: MediaFacts,
+    settings: Settings,
+    *,
+    limit: int,
+    dense: bool,
+    interval: tuple[float, float] | None,
 ) -> list[Array]:
     """Boxes (N, 5) of every face in a few pictures, in pixels of the shown size."""
-    looks = []
+    looks, detect = [], backends.shared(settings.backend).detect
     for picture in media.look(path, facts=facts, limit=limit, dense=dense, interval=interval):
-        boxes = shared_detector(False).detect(picture)
+        boxes = detect(picture)
         if not len(boxes):
-            boxes = shared_detector(True).detect(picture)
+            boxes = detect(picture, far=True)
         scale = np.array([facts.width / picture.shape[1], facts.height / picture.shape[0]] * 2 + [1.0])
         looks.append(boxes * scale)
     return looks
@@ -277,7 +269,7 @@ def _pass(
     sound: Path,
     points: Path,
     outcome: Outcome,
-) -> _Tracked:
+) -> Tracked:
     """Decode once: canvas and sound to their files, every picture to the tracker, landmarks to theirs."""
     said: list[str] = []
     stream = media.stream_frames(
@@ -291,21 +283,27 @@ def _pass(
         sound=sound,
         said=said,
     )
-    follower = Follower(scene, settings)
-    blank = np.zeros((N_LANDMARKS, 2), np.float32).tobytes()
+    follower = Follower(scene.face, scene.cut, settings)
+    blank = np.zeros((backends.info(settings.backend).n_points, 2), np.float32)
     clock = time.perf_counter
     with points.open("wb") as file, _rare_collections():
         begin = clock()
         for planes in stream:
             decoded = clock()
             outcome.seconds["decode"] += decoded - begin
-            landmarks = follower.step(planes)
-            file.write(blank if landmarks is None else landmarks.tobytes())
+            for landmarks in follower.step(planes):
+                file.write((blank if landmarks is None else landmarks).data)
             begin = clock()
             outcome.seconds["track"] += begin - decoded
-        outcome.seconds["decode"] += clock() - begin
+        decoded = clock()
+        outcome.seconds["decode"] += decoded - begin
+        for landmarks in follower.drain():
+            file.write((blank if landmarks is None else landmarks).data)
+        outcome.seconds["track"] += clock() - decoded
     outcome.frames += len(follower.found)
-    return follower.finish(facts, said)
+    cut = scene.cut
+    smaller = cut.width < facts.width or cut.height < facts.height
+    return follower.finish(movable=scene.kind == "head" and smaller and not scene.dense, said=said)
 
 
 @contextmanager
@@ -319,128 +317,6 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*kept)
-
-
-class Follower:
-    """Follows the chosen face through the pictures of a canvas, one by one."""
-
-    def __init__(self, scene: _Scene, settings: Settings) -> None:
-        import cv2
-
-        self._cv2 = cv2
-        self._scene, self._settings = scene, settings
-        self._window = track.window_of(scene.face, scene.cut)
-        self._half = track.halvings(scene.face, scene.cut)
-        self._mesh = shared_mesh()
-        self._mesh.restart()
-        self._cuts, self._jumps = track.CutDetector(), track.JumpDetector()
-        self._counts: list[int] = []
-        self._heights: list[float] = []
-        self._left = 0
-        width, height = scene.cut.out_width >> self._half, scene.cut.out_height >> self._half
-        self._thin = max(1, min(width, height) // 64)
-        self._small = np.empty((height * 3 // 2, width), np.uint8)
-        self._picture = np.empty((height, width, 3), np.uint8)
-        self._rim = np.array([scene.cut.out_width, scene.cut.out_height], np.float32) - np.float32(0.5)
-        self.found: list[bool] = []
-        self.starts: list[bool] = []
-
-    def step(self, planes: UInt8) -> Array | None:
-        """The next picture, (H * 3 // 2, W) YUV 4:2:0 -> landmarks (478, 2) float32 in canvas pixels, or
-        None.
-        """
-        cv2, index = self._cv2, len(self.found)
-        if self._half:
-            planes = self._halve(planes)
-        # Every fourth pixel or so is enough to tell a cut, at a tenth of the cost.
-        thin = np.ascontiguousarray(planes[: len(planes) * 2 // 3 : self._thin, :: self._thin])
-        cells = cv2.resize(thin, (32, 32), interpolation=cv2.INTER_AREA)
-        start = self._cuts.is_cut(cells)
-        if start:
-            self._mesh.restart()
-            self._jumps.forget()
-        # Tracking only: the colours that scores see are made by `media.read_video`.
-        picture = cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420, dst=self._picture)
-        landmarks = self._track(picture)
-        if index % self._settings.check_every == 0:
-            landmarks = self._check(picture, landmarks)
-        box = None
-        if landmarks is not None:
-            box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
-            if self._is_outside(landmarks, box):
-                landmarks = None
-        if landmarks is not None and box is not None:
-            start = self._jumps.is_jump(box) or start
-            self._heights.append(float(box[3] - box[1]))
-        self.found.append(landmarks is not None)
-        self.starts.append(start)
-        return landmarks
-
-    def _halve(self, planes: UInt8) -> UInt8:
-        """Brightness and both colour planes by 2 x 2 means."""
-        cv2 = self._cv2
-        h, w = self._picture.shape[:2]
-        cv2.resize(planes[: 2 * h], (w, h), dst=self._small[:h], interpolation=cv2.INTER_AREA)
-        colour = planes[2 * h :].reshape(2, h, w)
-        for source, target in zip(colour, self._small[h:].reshape(2, h // 2, w // 2), strict=True):
-            cv2.resize(source, (w // 2, h // 2), dst=target, interpolation=cv2.INTER_AREA)
-        return self._small
-
-    def _track(self, picture: UInt8) -> Array | None:
-        """Landmarks on the canvas; the picture may be half of it."""
-        scale = 1 << self._half
-        if self._window is None:
-            landmarks = self._mesh.track(picture)
-            origin = (0, 0)
-        else:
-            x0, y0, x1, y1 = (side // scale for side in self._window)
-            landmarks = self._mesh.track(np.ascontiguousarray(picture[y0:y1, x0:x1]))
-            origin = (x0, y0)
-        if landmarks is None or (scale == 1 and origin == (0, 0)):
-            return landmarks
-        # Pixel x of the half picture has its centre at 2 x + 0.5.
-        return (landmarks + np.array(origin, np.float32)) * np.float32(scale) + np.float32((scale - 1) / 2)
-
-    def _is_outside(self, landmarks: Array, box: Array) -> bool:
-        """True for a face of which a quarter lies outside the canvas, or that has no size."""
-        if min(box[2] - box[0], box[3] - box[1]) < 4:
-            return True
-        if box[0] >= -0.5 and box[1] >= -0.5 and box[2] <= self._rim[0] and box[3] <= self._rim[1]:
-            return False
-        share = float(((landmarks < -0.5) | (landmarks > self._rim)).any(axis=1).mean())
-        if share > 0.02:
-            self._left += 1
-        return share > 0.25
-
-    def _check(self, picture: UInt8, landmarks: Array | None) -> Array | None:
-        """Count the faces, and let go of a track that lies on none of them."""
-        boxes = shared_detector(False).detect(picture)[:, :4] * np.float32(1 << self._half)
-        self._counts.append(len(boxes))
-        if landmarks is None or not len(boxes):
-            return landmarks
-        centre = (landmarks.min(axis=0) + landmarks.max(axis=0)) / 2
-        sides = (boxes[:, 2:4] - boxes[:, :2]).max(axis=1)
-        off = np.linalg.norm((boxes[:, :2] + boxes[:, 2:4]) / 2 - centre, axis=1)
-        if (off < 0.75 * sides).any():
-            return landmarks
-        self._mesh.restart()
-        return None
-
-    def finish(self, facts: MediaFacts, said: list[str]) -> _Tracked:
-        """The clip as a whole."""
-        scene = self._scene
-        cut = scene.cut
-        movable = scene.kind == "head" and (cut.width < facts.width or cut.height < facts.height)
-        seen = scene.face.n_faces if scene.face is not None else 0
-        return _Tracked(
-            found=np.array(self.found, bool),
-            starts=np.array(self.starts, bool),
-            frames=len(self.found),
-            heights=float(np.median(self._heights)) if self._heights else 0.0,
-            n_faces=max(seen, track.count_faces(self._counts)),
-            left=movable and not scene.dense and self._left > 0,
-            said=said,
-        )
 
 
 # -- what goes into the shard --------------------------------------------------------------------------------
@@ -538,7 +414,7 @@ def _source_part(interval: tuple[float, float] | None) -> dict[str, Any]:
     return {"interval": list(interval), "first_frame": first, "last_frame": last}
 
 
-def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: _Tracked) -> list[str]:
+def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: Tracked) -> list[str]:
     """What had to be changed, in words."""
     out = []
     if facts.vfr:
@@ -577,11 +453,12 @@ def _meta(
     clip: Clip,
     facts: MediaFacts,
     scene: _Scene,
+    settings: Settings,
     row: Mapping[str, Any],
     key: str,
     start: int,
     stop: int,
-    tracked: _Tracked,
+    tracked: Tracked,
     notes: list[str],
     how: Any,
 ) -> dict[str, Any]:
@@ -615,6 +492,7 @@ def _meta(
             "facts": asdict(facts),
             **_source_part(scene.interval),
         },
+        "track": {"backend": settings.backend, "points": backends.info(settings.backend).points},
         "n_faces": tracked.n_faces,
         "fixes": notes,
         "extra": dict(clip.extra),
