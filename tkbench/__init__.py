@@ -5,6 +5,7 @@
     tkbench.make_corpus("corpus", clips=12, speakers=4, seed=0)
     tkbench.prepare("corpus", "shards")
     tkbench.score("shards", "real")
+    tkbench.data.load("shards", split="train")
 
 The names below are imported when they are first used, so `import tkbench` itself is instant.
 """
@@ -35,6 +36,8 @@ __all__ = ["__version__", "make_corpus", "open_shards", "prepare", "score", "wri
 
 
 def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("tkbench.data")
     target = _LAZY.get(name)
     if target is None:
         raise AttributeError(f"module 'tkbench' has no attribute {name!r}")

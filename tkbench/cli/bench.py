@@ -26,3 +26,39 @@ def bench_prep_command(
         report = bench_prep(root, repeat=repeat, progress=progress)
     show(report.table())
     say(report.verdict())
+
+
+@bench.command("load")
+def bench_load_command(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+    recipe: Annotated[str, typer.Option(help="Crop recipe.")] = "face-128",
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a window.")] = 5,
+    batch: Annotated[int, typer.Option(min=1, help="Windows in a batch.")] = 16,
+    workers: Annotated[int, typer.Option(min=0, help="Processes of the second run; 0 leaves it out.")] = 2,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each run, an epoch at most.")] = 10.0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Also measure with crops kept in this folder.", show_default=False)
+    ] = None,
+) -> None:
+    """Training windows per second out of shards, and the share of decoding, cropping and mel.
+
+    Example: `tkbench bench load shards --batch 16`
+    """
+    from tkbench.data.speed import bench_load
+    from tkbench.progress import bar
+
+    with bar("bench") as progress:
+        report = bench_load(
+            shards,
+            split=split,
+            recipe=recipe,
+            frames=frames,
+            batch=batch,
+            workers=workers,
+            seconds=seconds,
+            cache=cache,
+            progress=progress,
+        )
+    show(report.table())
+    say(report.verdict())

@@ -1,0 +1,328 @@
+"""Loading for training: every window once, the same batch whoever makes it, pictures and sound that belong together."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tkbench import align, audio, data, media, shards
+from tkbench.data.cache import CropCache
+from tkbench.data.speed import bench_load
+from tkbench.errors import BadShards, UnknownName, UsageError
+
+LENGTHS = {"a/0": 25, "a/1": 40, "b/0": 33, "b/1": 60, "c/0": 6}
+SIZE = 64
+
+
+def face(frames: int) -> np.ndarray:
+    points = np.random.default_rng(0).uniform(16, 48, (478, 2))
+    drift = np.linspace(0, 4, frames)[:, None, None]
+    return (points + drift).astype(np.float32)
+
+
+def grey(t: int, clip: int) -> int:
+    """The brightness of a frame tells which it is."""
+    return 20 + 3 * t + clip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards whose frame t is a flat grey, and whose sound in frame t is a tone as loud as t."""
+    root = tmp_path_factory.mktemp("data")
+    target = root / "shards"
+    target.mkdir()
+    rows, records = [], []
+    for number, part in enumerate((["a/0", "a/1", "c/0"], ["b/0", "b/1"])):
+        with shards.ShardWriter(target / f"train-{number:06d}.tar") as writer:
+            for key in part:
+                n, clip = LENGTHS[key], list(LENGTHS).index(key)
+                frames = [np.full((SIZE, SIZE, 3), grey(t, clip), np.uint8) for t in range(n)]
+                media.write_video(root / "one.mp4", frames, quality="lossless")
+                tone = np.sin(2 * np.pi * 500 * np.arange(n * 640) / 16000)
+                sound = tone * np.repeat(0.01 * (1 + np.arange(n)), 640) * 0.9
+                landmarks = face(n)
+                arrays = {"landmarks": landmarks, "score": np.ones(n, np.float32)}
+                arrays |= {name: align.matrices(landmarks, name) for name in ("face-128", "syncnet-224")}
+                meta = {"dataset": "x", "split": "train", "speaker": key[0], "text": None, "words": []}
+                members: dict[str, bytes | Path] = {
+                    "mp4": root / "one.mp4",
+                    "flac": media.write_flac(sound),
+                    "npz": shards.pack_arrays(arrays),
+                    "json": shards.pack_json({**meta, "canvas": {"kind": "whole"}, "key": key}),
+                }
+                row = {"key": key, "clip": key, "dataset": "x", "split": "train", "speaker": key[0]}
+                row |= {"status": "ok", "shard": f"train-{number:06d}.tar", "n_frames": n}
+                rows.append(row | {"offset": writer.add(key, members)})
+            records.append(writer.commit("train"))
+    bad = {"key": "z", "clip": "z", "split": "train", "status": "skipped", "reason": "no-face"}
+    signature = "|".join(align.RECIPES[name].signature() for name in ("face-128", "syncnet-224"))
+    shards.write_index(
+        target,
+        records,
+        [*sorted(rows, key=lambda row: row["key"]), bad],
+        dataset="x",
+        protocol="p",
+        signature=signature,
+        settings={},
+    )
+    return target
+
+
+def load(folder: Path, **settings: Any) -> data.Windows:
+    return data.load(
+        folder, **({"batch": 2, "every": 10, "size": (16, 16), "rank": 0, "world": 1} | settings)
+    )
+
+
+def windows_of(batches: Any) -> list[tuple[str, int]]:
+    return [
+        pair for batch in batches for pair in zip(batch["key"], (int(f) for f in batch["frame"]), strict=True)
+    ]
+
+
+def same(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    return one.keys() == two.keys() and all(
+        list(one[name]) == list(two[name])
+        if isinstance(one[name], list)
+        else np.array_equal(np.asarray(one[name]), np.asarray(two[name]))
+        for name in one
+    )
+
+
+def test_a_window_is_what_its_frames_say(folder: Path) -> None:
+    windows = load(folder, margin=2, frames=5)
+    assert windows.too_short == ("c/0",)
+    seen = 0
+    for batch in windows:
+        assert batch["video"].shape == (2, 9, 16, 16, 3)
+        assert batch["reference"].shape == (2, 5, 16, 16, 3)
+        assert batch["mel"].shape == batch["reference_mel"].shape == (2, 80, 16)
+        assert batch["mels"].shape == (2, 5, 80, 16)
+        assert batch["video"].dtype == batch["reference"].dtype == np.uint8
+        for i, key in enumerate(batch["key"]):
+            clip, f, r = list(LENGTHS).index(key), int(batch["frame"][i]), int(batch["reference_frame"][i])
+            # Lossless, but by way of YUV: a grey may be off by one.
+            shown = batch["video"][i].reshape(9, -1).astype(int)
+            wanted = np.array([grey(t, clip) for t in range(f - 2, f + 7)])
+            assert np.abs(shown - wanted[:, None]).max() <= 1
+            other = batch["reference"][i].reshape(5, -1).astype(int).mean(axis=1)
+            assert np.abs(other - [grey(t, clip) for t in range(r, r + 5)]).max() <= 1
+            assert r != f
+            assert batch["speaker"][i] == key[0]
+            spectrum = audio.mel(windows.shards.get_audio(key))
+            first = 80 * f // 25
+            assert np.array_equal(batch["mel"][i], spectrum[:, first : first + 16])
+            for k in range(5):
+                own = 80 * (f + k - 1) // 25
+                assert np.array_equal(batch["mels"][i, k], spectrum[:, own : own + 16])
+            seen += 1
+    assert seen == windows.n_windows - windows.n_windows % 2
+
+
+def test_crops_are_those_of_the_stored_receipts(folder: Path) -> None:
+    windows = load(folder, size=None)
+    sample, arrays = windows.shards.get("a/1"), windows.shards.get_arrays("a/1")
+    crops, voice = windows.clip("a/1")
+    assert np.array_equal(crops, align.warp(sample.video, arrays["face-128"], (128, 128)))
+    assert np.array_equal(voice, sample.audio)
+    # A recipe that was not stored is cut by the landmarks.
+    wav2lip, _ = load(folder, size=None, recipe="wav2lip-96").clip("a/1")
+    assert np.array_equal(wav2lip, align.crop(sample.video, sample.landmarks, "wav2lip-96"))
+
+
+def test_an_epoch_takes_each_clip_by_its_length_and_no_window_twice(folder: Path) -> None:
+    windows = load(folder, batch=1)
+    found = windows_of(windows)
+    assert len(found) == len(set(found)) == windows.n_windows
+    assert Counter(key for key, _ in found) == {"a/0": 2, "a/1": 4, "b/0": 3, "b/1": 6}
+    windows.epoch = 1
+    assert set(windows_of(windows)) != set(found)
+    assert [key for key, _ in windows_of(windows)] != [key for key, _ in found]
+    assert Counter(key for key, _ in windows_of(load(folder, batch=1, every=0))) == dict.fromkeys(
+        ("a/0", "a/1", "b/0", "b/1"), 1
+    )
+
+
+def test_batches_repeat_whatever_was_asked_for_before(folder: Path) -> None:
+    one, two = load(folder, batch=3), load(folder, batch=3)
+    assert same(one[2], two[2])
+    _ = two[(5, 0)], two[0]
+    assert same(one[2], two[2])
+    assert same(one[(7, 1)], two[(7, 1)])
+    assert not same(one[(7, 1)], load(folder, batch=3, seed=1)[(7, 1)])
+    with pytest.raises(IndexError):
+        one[len(one)]
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_an_epoch_evenly(folder: Path, world: int) -> None:
+    alone = load(folder, batch=2)
+    ranks = [load(folder, batch=2, rank=rank, world=world) for rank in range(world)]
+    assert {len(rank) for rank in ranks} == {len(alone) // world}
+    together = [window for rank in ranks for window in windows_of(rank)]
+    assert len(set(together)) == len(together)
+    everything = windows_of(alone[b] for b in range(len(alone) // world * world))
+    assert sorted(together) == sorted(everything)
+
+
+def test_workers_change_nothing(folder: Path) -> None:
+    torch = pytest.importorskip("torch")
+    windows = load(folder, batch=3, every=25)
+    alone = [windows[(epoch, b)] for epoch in range(2) for b in range(len(windows))]
+    loader = windows.loader(workers=2)
+    shared = [batch for _ in range(2) for batch in loader]
+    assert loader.state() == {"epoch": 2, "number": 0}
+    assert shared[0]["video"].dtype == torch.uint8
+    assert len(alone) == len(shared)
+    assert all(same(one, two) for one, two in zip(alone, shared, strict=True))
+
+
+def test_a_loader_goes_on_in_the_middle_of_an_epoch(folder: Path) -> None:
+    loader = load(folder, batch=3).loader()
+    source = iter(loader)
+    for _ in range(2):
+        next(source)
+    state = json.loads(json.dumps(loader.state()))
+    rest = [batch for batch in source]
+    again = load(folder, batch=3).loader()
+    again.seek(**state)
+    found = list(again)
+    assert len(rest) == len(found) == len(loader) - 2
+    assert all(same(one, two) for one, two in zip(rest, found, strict=True))
+    assert again.state() == {"epoch": 1, "number": 0}
+
+
+def test_without_shuffling_windows_lie_evenly(folder: Path) -> None:
+    windows = load(folder, batch=1, shuffle=False)
+    found = windows_of(windows)
+    assert [key for key, _ in found] == sorted(key for key, _ in found)
+    assert [frame for key, frame in found if key == "a/1"] == [1, 11, 22, 32]
+    windows.epoch = 9
+    assert windows_of(windows) == found
+
+
+@given(st.integers(10, 90), st.integers(1, 9), st.integers(0, 3), st.integers(1, 6), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_every_draw_is_a_whole_window(
+    folder: Path, n: int, frames: int, margin: int, apart: int, edges: bool
+) -> None:
+    windows = load(folder, batch=1, every=7)
+    windows.frames, windows.margin, windows.apart, windows.edges = frames, margin, apart, edges
+    if not windows._usable(n):
+        return
+    windows.lengths = {"a/0": n}
+    picked, others = windows.draw("a/0", 3)
+    assert len(picked) == len(others) >= 1
+    assert picked.min() >= margin
+    assert picked.max() + frames + margin <= n
+    assert others.min() >= 0
+    assert others.max() + frames <= n
+    assert (np.abs(picked - others) >= apart).all()
+    if not edges:
+        assert picked.min() >= 1
+        assert set(range(picked.min(), picked.max() + frames)) <= set(audio.whole_windows(n, lead=1))
+
+
+def test_a_window_as_long_as_its_clip_needs_silence_at_its_edges(folder: Path) -> None:
+    with pytest.raises(BadShards, match="none of its 5 clips has a window of 59 frames"):
+        load(folder, frames=59)
+    batch = load(folder, frames=59, edges=True, batch=1)[0]
+    assert batch["key"] == ["b/1"]
+    assert batch["mels"].shape == (1, 59, 80, 16)
+    assert batch["mel"].shape == (1, 80, 188)
+    late = load(folder, frames=59, edges=True, batch=1, shuffle=False)[0]
+    assert late["frame"].tolist() == [0]
+    assert (late["mels"][0, 0, :, :4] == audio.SILENCE).all()
+
+
+def test_a_cache_gives_the_same_crops_and_decodes_once(folder: Path, tmp_path: Path) -> None:
+    plain = load(folder, batch=3)
+    cached = load(folder, batch=3, cache=tmp_path)
+    assert all(same(plain[b], cached[b]) for b in range(len(plain)))
+    files = sorted(tmp_path.rglob("*.npy"))
+    assert len(files) == 4
+    again = load(folder, batch=3, cache=tmp_path)
+    assert all(same(plain[b], again[b]) for b in range(len(plain)))
+    assert again.seconds["decode"] == 0
+    # A damaged file is cut anew; another recipe or size has its own folder.
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    assert all(same(plain[b], again[b]) for b in range(len(plain)))
+    _ = load(folder, batch=3, cache=tmp_path, recipe="syncnet-224")[0]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_full_cache_keeps_what_it_has(tmp_path: Path) -> None:
+    cache = CropCache(tmp_path, "x", limit=2500)
+    crops = np.zeros((10, 10, 10, 1), np.uint8)
+    assert cache.put("a/0", crops)
+    assert cache.put("b", crops + 1)
+    assert not cache.put("c", crops)
+    assert cache.get("c") is None
+    kept = cache.get("b")
+    assert kept is not None
+    assert (kept == 1).all()
+    assert not CropCache(tmp_path, "x", limit=2500).put("c", crops)
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_what_cannot_be_loaded_is_said(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="did you mean face-128"):
+        load(folder, recipe="face-182")
+    with pytest.raises(UnknownName, match="no split"):
+        load(folder, split="tests")
+    with pytest.raises(UsageError, match="15 windows make no batch of 16"):
+        load(folder, batch=16)
+    with pytest.raises(UsageError, match="rank 2 of 2"):
+        load(folder, rank=2, world=2)
+    with pytest.raises(UsageError, match="at least 1"):
+        load(folder, frames=0)
+    with pytest.raises(BadShards, match="no such folder"):
+        load(tmp_path / "none")
+
+
+def test_the_last_batch_may_be_smaller(folder: Path) -> None:
+    windows = load(folder, batch=4, drop_last=False)
+    assert [len(batch["key"]) for batch in windows] == [4, 4, 4, 3]
+    assert len(load(folder, batch=4)) == 3
+
+
+def test_speed_is_measured(folder: Path, tmp_path: Path) -> None:
+    report = bench_load(folder, batch=1, workers=0, seconds=0.2, cache=tmp_path)
+    assert [run.name for run in report.runs] == ["1 process", "1 process, cached"]
+    assert all(run.samples >= 1 and run.rate > 0 for run in report.runs)
+    assert set(report.runs[0].stages) == {"read", "decode", "warp", "mel", "collect"}
+    assert report.runs[1].stages.get("decode", 0) == 0
+    assert "windows an epoch" in report.verdict()
+    assert report.table().row_count == 2
+    with pytest.raises(UsageError, match="one batch"):
+        bench_load(folder, batch=6)
+
+
+# webdataset leaves the tar open until it is collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_plain_webdataset_gives_the_same_windows(folder: Path) -> None:
+    """No tkbench loader: a pipeline over the tars, with a receipt to crop and the mel to hear."""
+    webdataset = pytest.importorskip("webdataset")
+
+    def window(item: dict[str, Any]) -> dict[str, Any]:
+        members = {name: value for name, value in item.items() if not name.startswith("_")}
+        sample = shards.unpack(item["__key__"], members)
+        with np.load(io.BytesIO(item["npz"]), allow_pickle=False) as arrays:
+            crops = align.warp(sample.video, arrays["face-128"], (128, 128))
+        return {"key": sample.key, "video": crops[3:8], "mel": audio.mel(sample.audio)[:, 9:25]}
+
+    tars = [str(path) for path in sorted(folder.glob("*.tar"))]
+    found = {w["key"]: w for w in map(window, webdataset.WebDataset(tars, shardshuffle=False))}
+    assert set(found) == set(LENGTHS)
+    windows = load(folder, size=None)
+    crops, voice = windows.clip("b/0")
+    assert np.array_equal(found["b/0"]["video"], crops[3:8])
+    assert np.array_equal(found["b/0"]["mel"], audio.windows(audio.mel(voice), np.array([3]))[0])

@@ -1,0 +1,79 @@
+"""Batches through PyTorch's worker processes: the same batches in the same order for any number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from tkbench.data.windows import Windows
+
+
+class Loader:
+    """Iterates over one epoch, then stands at the next; tensors instead of arrays, pixels still uint8.
+
+    `state()` says where it stands and `seek(**state)` goes on there, with the very batch that was next.
+    """
+
+    def __init__(self, windows: Windows, *, workers: int = 0, prefetch: int = 2, pin: bool = False) -> None:
+        self.windows = windows
+        self.epoch = self.number = 0
+        self._workers, self._prefetch, self._pin = workers, prefetch, pin
+        self._made: DataLoader[Any] | None = None
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return len(self.windows)
+
+    def state(self) -> dict[str, int]:
+        """Epoch, and the number of the next batch in it."""
+        return {"epoch": self.epoch, "number": self.number}
+
+    def seek(self, epoch: int, number: int = 0) -> None:
+        """Go on with batch `number` of `epoch`."""
+        self.epoch, self.number = epoch + number // len(self), number % len(self)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self._loader():
+            # Moved on before the batch is used: a state that is saved after its step points at the next one.
+            self.seek(self.epoch, self.number + 1)
+            yield batch
+
+    def _loader(self) -> DataLoader[Any]:
+        if self._made is None:
+            from torch.utils.data import DataLoader
+
+            self._made = DataLoader(
+                self.windows,  # type: ignore[arg-type,unused-ignore]
+                batch_size=None,
+                sampler=_Rest(self),
+                num_workers=self._workers,
+                prefetch_factor=self._prefetch if self._workers else None,
+                persistent_workers=self._workers > 0,
+                pin_memory=self._pin,
+                worker_init_fn=_one_thread,
+            )
+        return self._made
+
+
+class _Rest:
+    """(epoch, number) of the batches from where a loader stands to the end of its epoch."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch = self._loader.epoch
+        return iter([(epoch, number) for number in range(self._loader.number, len(self._loader))])
+
+    def __len__(self) -> int:
+        return len(self._loader) - self._loader.number
+
+
+def _one_thread(worker: int) -> None:
+    """Many workers share the cores better than many threads do."""
+    import cv2
+
+    cv2.setNumThreads(0)
