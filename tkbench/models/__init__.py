@@ -20,6 +20,10 @@ registry.add("noise", "tkbench.models.degraded:Noise")
 registry.add("resize", "tkbench.models.degraded:Resize")
 registry.add("fps", "tkbench.models.degraded:Fps")
 registry.add("files", "tkbench.models.files:Files")
+registry.add("cmd", "tkbench.models.command:Command")
+registry.add("synctalkface", "tkbench.models.talker:synctalkface")
+registry.add("cals", "tkbench.models.talker:cals")
+registry.add("wav2lip", "tkbench.models.talker:wav2lip")
 
 ANCHORS = ("real", "still", "shift:5", "shuffled-audio", "blur")
 """The rows that bracket every table; `--model anchors` means all of them."""

@@ -1,0 +1,134 @@
+"""CALS keeps to its context window, hides what it says it hides, and learns units from context."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tkbench.models.cals.audio_to_lip import (
+    AudioToLip,
+    AudioToLipSpec,
+    band,
+    draw_mask,
+    shares,
+    sines,
+    unit_loss,
+)
+from tkbench.models.cals.model import CALS, CALSSpec
+
+TINY = AudioToLipSpec(width=0.0625, layers=3, heads=4, units=10)
+
+
+def small(window: int, layers: int = 3) -> AudioToLip:
+    torch.manual_seed(0)
+    return AudioToLip(AudioToLipSpec(width=0.0625, layers=layers, heads=4, units=10, window=window)).eval()
+
+
+@pytest.mark.parametrize("window", [0, 1, 2, 4, 8, 13, 15])
+def test_no_frame_outside_the_window_moves_a_unit(window: int) -> None:
+    net = small(window)
+    frames, middle = 40, 20
+    mel = torch.randn(1, frames, 80, 16)
+    with torch.no_grad():
+        units = net(mel)[0]
+        for place in range(frames):
+            other = mel.clone()
+            other[0, place] = 3 * torch.randn(80, 16)
+            moved = (net(other)[0, middle] - units[middle]).abs().max().item()
+            if abs(place - middle) > window:
+                assert moved == 0, f"frame {place} reaches unit {middle} through a window of {window}"
+            elif abs(place - middle) in (0, window):
+                assert moved > 0, (
+                    f"frame {place} does not reach unit {middle}, a window of {window} should let it"
+                )
+
+
+def test_whole_clip_is_seen_without_a_window() -> None:
+    net = small(-1)
+    mel = torch.randn(1, 30, 80, 16)
+    other = mel.clone()
+    other[0, 0] += 1
+    with torch.no_grad():
+        assert (net(mel)[0, -1] != net(other)[0, -1]).any()
+
+
+def test_windows_are_given_out_whole() -> None:
+    for window in range(20):
+        for layers in (1, 2, 4):
+            assert sum(shares(window, layers)) == window
+    assert band(3, 1).tolist() == [[True, True, False], [True, True, True], [False, True, True]]
+    assert band(3, -1).all()
+    assert sines(5, 7).shape == (5, 7)
+
+
+def test_a_hidden_frame_is_hidden() -> None:
+    net = small(-1)
+    mel, masked = torch.randn(1, 8, 80, 16), torch.zeros(1, 8, dtype=torch.bool)
+    masked[0, 3] = True
+    other = mel.clone()
+    other[0, 3] += 5
+    with torch.no_grad():
+        assert torch.equal(net(mel, masked), net(other, masked))
+        assert not torch.equal(net(mel), net(other))
+
+
+def test_masks_hide_their_share_in_runs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    masked = draw_mask(50, 29, 0.3, 5, generator)
+    assert (masked.sum(dim=1) == 9).all()
+    assert draw_mask(4, 5, 0.99, 5, generator).sum(dim=1).tolist() == [4] * 4
+    again = draw_mask(50, 29, 0.3, 5, torch.Generator().manual_seed(0))
+    assert torch.equal(masked, again)
+
+
+def test_unit_loss_on_known_values() -> None:
+    units = torch.randn(2, 3, 4)
+    assert unit_loss(units, units).item() == pytest.approx(0, abs=1e-6)
+    assert unit_loss(-units, units).item() == pytest.approx(2 + 2 * units.abs().mean().item(), rel=1e-5)
+    where = torch.tensor([[True, False, False], [False, False, False]])
+    expected = (units[0, 0] - 0).abs().mean() + 1
+    assert unit_loss(torch.zeros_like(units), units, where).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_masked_prediction_beats_the_mean() -> None:
+    """Tones glide, lips follow the tone: what a hidden frame held can be told from its neighbours."""
+    torch.manual_seed(1)
+    generator = torch.Generator().manual_seed(1)
+
+    def clips(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        frames = 12
+        start = torch.rand(count, 1, generator=generator)
+        pace = 0.03 * (2 * torch.rand(count, 1, generator=generator) - 1)
+        pitch = start + pace * torch.arange(frames)
+        angle = 6.3 * pitch[:, :, None] + torch.arange(10) * 0.6
+        bands = torch.linspace(0, 1, 80)
+        mel = torch.exp(-(((bands - pitch[:, :, None]) / 0.2) ** 2))[..., None].expand(-1, -1, -1, 16)
+        return 4 * mel - 2, torch.sin(angle)
+
+    net = AudioToLip(TINY)
+    optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
+    for _ in range(60):
+        mel, target = clips(4)
+        masked = draw_mask(4, 12, 0.3, 3, generator)
+        loss = unit_loss(net(mel, masked), target)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    net.eval()
+    mel, target = clips(16)
+    masked = draw_mask(16, 12, 0.3, 3, generator)
+    with torch.no_grad():
+        made = net(mel, masked)
+        error = (made - target)[masked].square().mean().item()
+    mean = (target - target.mean(dim=(0, 1)))[masked].square().mean().item()
+    assert error < 0.5 * mean
+
+
+def test_units_alone_decide_the_mouth_of_a_face() -> None:
+    spec = CALSSpec(size=64, width=0.05, voice=TINY)
+    net = CALS(spec).eval()
+    mel, faces = torch.randn(2, 6, 80, 16), torch.rand(2, 6, 6, 64, 64)
+    made = net(mel, faces)
+    assert made.shape == (2, 6, 3, 64, 64)
+    units = net.audio_to_lip(mel)
+    torch.testing.assert_close(net.lip_to_face(units[1], faces[1]), made[1], rtol=1e-4, atol=1e-5)

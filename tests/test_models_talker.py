@@ -1,0 +1,222 @@
+"""Generators behind the Model protocol: what they may see, how the face is put back, what is refused."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tkbench import models
+from tkbench.errors import BadInput, UnknownName, UsageError
+from tkbench.models import checkpoint
+from tkbench.models.face import Cut, cut_faces, feather, hidden, put_back, scaled, seen_by_generator
+from tkbench.models.settings import build
+from tkbench.recipes import IBUG_OF_MESH, RECIPES
+from tkbench.types import Batch, Reason, Sample
+
+CUT = Cut("atvg-128", 64, zoom=0.75, rise=0.03)
+SPECS = {
+    "synctalkface": {"size": 64, "width": 0.05, "slots": 6},
+    "cals": {"size": 64, "width": 0.05, "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 8}},
+    "wav2lip": {"size": 64, "width": 0.05},
+}
+
+
+def make_sample(frames: int = 7, size: int = 160) -> Sample:
+    """A face whose eyes and nose lie as the template has them."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(46, 110, (478, 2))
+    points[list(IBUG_OF_MESH[27:45])] = np.array(RECIPES["atvg-128"].template) * 0.6 + (36, 30)
+    return Sample(
+        key="a/b",
+        video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
+        audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
+        landmarks=np.repeat(points[None], frames, axis=0).astype(np.float32),
+        score=np.ones(frames, np.float32),
+        dataset="test",
+        split="test",
+    )
+
+
+def make_checkpoint(kind: str, folder: Path) -> Path:
+    torch.manual_seed(0)
+    path = folder / f"{kind}-tiny.safetensors"
+    facts = checkpoint.Facts(kind, SPECS[kind], CUT, training={"dataset": "toys"})
+    net = checkpoint.network(kind, SPECS[kind])
+    # Norms that know their inputs: without that, a fresh network's answer is the same for every voice.
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    lead = (2, 4) if kind == "cals" else (8,)
+    with torch.no_grad():
+        net(torch.randn(*lead, 80, 16), torch.rand(*lead, 6, 64, 64))
+    checkpoint.save(path, net.state_dict(), facts)
+    return path
+
+
+@pytest.mark.parametrize("kind", sorted(SPECS))
+def test_generators_never_see_the_lower_half_of_a_target(kind: str, tmp_path: Path) -> None:
+    """Whatever lies below the middle of the cut, in all frames but the first, moves no generated pixel."""
+    model = models.create(f"{kind}:{make_checkpoint(kind, tmp_path)}")
+    assert model.card.name == f"{kind}:{kind}-tiny"
+    assert model.card.trained_on == ("toys",)
+    sample = make_sample()
+    (made,) = model.generate(Batch((sample,)), seed=0)
+    assert made.video is not None
+    assert made.video.shape == sample.video.shape
+    assert (made.video != sample.video).any()
+    # The inner part of the lower half: all of it is generated.
+    matrices = CUT.matrices(sample.landmarks)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[36:58, 6:58] = 255
+    inner = put_mask(mask, matrices[0], sample.video.shape[1])
+    other = sample.video.copy()
+    other[1:, inner] = 255 - other[1:, inner]
+    (again,) = model.generate(Batch((replace(sample, video=other),)), seed=1)
+    np.testing.assert_array_equal(again.video, made.video)
+    # The voice does move pixels, and only within the cut.
+    loud = replace(sample, audio=np.clip(sample.audio * 4 + 0.1, -1, 1).astype(np.float32))
+    (heard,) = model.generate(Batch((loud,)), seed=0)
+    moved = (heard.video != made.video).any(axis=(0, 3))
+    assert moved.any()
+    whole = put_mask(np.full((64, 64), 255, np.uint8), matrices[0], sample.video.shape[1], grow=2)
+    assert not moved[~whole].any()
+
+
+def put_mask(mask: np.ndarray, matrix: np.ndarray, size: int, grow: int = -2) -> np.ndarray:
+    """(size, size) bool: canvas pixels whose place in the cut lies in `mask`, shrunk or grown a little."""
+    import cv2
+
+    back = cv2.invertAffineTransform(matrix)
+    found = cv2.warpAffine(mask, back, (size, size), flags=cv2.INTER_NEAREST)
+    kernel = np.ones((2 * abs(grow) + 1,) * 2, np.uint8)
+    return (cv2.dilate if grow > 0 else cv2.erode)(found, kernel) > 0
+
+
+def test_pose_prior_has_no_lower_half() -> None:
+    target, reference = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
+    shown = seen_by_generator(target, reference)
+    assert shown.shape == (2, 6, 8, 8)
+    assert (shown[:, :3, 4:] == 0).all()
+    torch.testing.assert_close(shown[:, :3, :4], target[:, :, :4])
+    torch.testing.assert_close(shown[:, 3:], reference)
+    assert (hidden(target)[:, :, :4] == target[:, :, :4]).all()
+    assert target[:, :, 4:].abs().sum() > 0  # its argument stays as it was
+
+
+def test_scales_of_pixels() -> None:
+    pixels = torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8)
+    torch.testing.assert_close(scaled(pixels, 0.0).flatten(), torch.tensor([0, 128 / 255, 1]))
+    torch.testing.assert_close(scaled(pixels, -1.0).flatten(), torch.tensor([-1, 256 / 255 - 1, 1]))
+
+
+def test_cut_by_eyes_and_nose_does_not_follow_the_jaw() -> None:
+    sample = make_sample(1)
+    points = sample.landmarks.copy()
+    below = points[0, :, 1] > 85
+    points[0, below, 1] += 12
+    np.testing.assert_array_equal(CUT.matrices(points), CUT.matrices(sample.landmarks))
+    box = Cut("face-128", 64)
+    assert np.abs(box.matrices(points) - box.matrices(sample.landmarks)).max() > 0.01
+
+
+def test_zoom_keeps_the_middle() -> None:
+    sample = make_sample(1)
+    plain, far = (
+        Cut("atvg-128", 64).matrices(sample.landmarks)[0],
+        Cut("atvg-128", 64, 0.5).matrices(sample.landmarks)[0],
+    )
+    middle = np.linalg.inv(plain[:, :2]) @ (31.5 - plain[:, 2])
+    np.testing.assert_allclose(far[:, :2] @ middle + far[:, 2], 31.5, atol=1e-9)
+    np.testing.assert_allclose(far[:, :2], plain[:, :2] / 2)
+    with pytest.raises(BadInput, match="zoom"):
+        Cut("face-128", 64, 0.0)
+    with pytest.raises(UnknownName, match="face-128"):
+        Cut("face-129", 64)
+
+
+def test_a_cut_face_goes_back_where_it_was() -> None:
+    import cv2
+
+    sample = make_sample(2)
+    smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), 4) for frame in sample.video])
+    matrices = CUT.matrices(sample.landmarks)
+    back = put_back(smooth, cut_faces(smooth, matrices, 64), matrices)
+    assert np.abs(back.astype(int) - smooth).max() <= 4
+    soft = feather(64)
+    assert (soft[:28] == 0).all()
+    assert (soft[32:60, 4:60] == 1).all()
+    assert (np.diff(soft[26:34, 32]) >= 0).all()
+    assert soft[:, 0].max() < 0.2
+
+
+def test_a_model_without_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        models.create("cals:nowhere.safetensors")
+    path = make_checkpoint("cals", tmp_path)
+    with pytest.raises(Exception, match="holds a cals, expected a wav2lip"):
+        models.create(f"wav2lip:{path}")
+
+
+def test_settings_are_read_strictly() -> None:
+    with pytest.raises(UsageError, match="spec: voice: layres is not a setting: did you mean layers"):
+        build(type(checkpoint.network("cals", SPECS["cals"]).spec), {"voice": {"layres": 2}}, "spec")
+    with pytest.raises(UsageError, match="expected int"):
+        build(Cut, {"size": "64"}, "cut")
+    assert build(Cut, {"zoom": 1, "size": 64}, "cut").zoom == 1.0
+
+
+COPY = """
+import json, os, shutil, sys
+if sys.argv[1] == "list":
+    for line in open(sys.argv[2]):
+        job = json.loads(line)
+        shutil.copy(job["video"], job["out"])
+elif sys.argv[1] == "fail":
+    print("no weights here")
+    sys.exit(3)
+else:
+    assert os.path.exists(sys.argv[2]) and os.environ["TKBENCH_SEED"] == "7"
+    shutil.copy(sys.argv[1], sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("form", ["{video} {audio} {out}", "list {list}"])
+def test_a_command_makes_videos(form: str, tmp_path: Path) -> None:
+    script = tmp_path / "copy it.py"
+    script.write_text(COPY, encoding="utf-8")
+    model = models.create(f"cmd:{sys.executable} '{script}' {form}")
+    assert model.card.name == "cmd:copy it.py"
+    sample = make_sample()
+    (made,) = model.generate(Batch((sample,)), seed=7)
+    assert made.video is not None, made.detail
+    assert made.video.shape == sample.video.shape
+
+
+def test_a_command_that_fails_is_this_clips_result(tmp_path: Path) -> None:
+    script = tmp_path / "fail.py"
+    script.write_text(COPY, encoding="utf-8")
+    model = models.create(f"cmd:{sys.executable} {script} fail {{video}} {{out}}")
+    (made,) = model.generate(Batch((make_sample(),)), seed=7)
+    assert made.reason is Reason.MODEL_ERROR
+    assert made.detail == "exit code 3: no weights here"
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("python x.py", "expected {video}"),
+        ("python x.py {vidoe} {out}", "found {vidoe}"),
+        ("python 'x.py {out}", "split"),
+        ("no-such-program {out}", "no program"),
+        ("python {list} {out}", "{list} alone"),
+    ],
+)
+def test_commands_that_cannot_be_run_are_refused(command: str, said: str) -> None:
+    with pytest.raises(UsageError) as error:
+        models.create(f"cmd:{command}")
+    assert said in str(error.value)

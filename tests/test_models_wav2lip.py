@@ -1,0 +1,149 @@
+"""Wav2Lip's networks have the published shapes, and its files load, or are refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tkbench.errors import BadInput, UsageError, WeightsRefused
+from tkbench.models import checkpoint
+from tkbench.models.face import Cut
+from tkbench.models.wav2lip.expert import (
+    Expert,
+    ExpertSpec,
+    agreement_loss,
+    contrast_loss,
+    windows_of,
+)
+from tkbench.models.wav2lip.generator import Wav2Lip, Wav2LipSpec
+from tkbench.models.wav2lip.quality import Quality, fool_loss, tell_loss
+
+
+def count(net: torch.nn.Module) -> int:
+    return sum(value.numel() for value in net.parameters())
+
+
+def test_published_shapes() -> None:
+    """Names and shapes of Rudrabha/Wav2Lip models/; the count pins every layer at once."""
+    with torch.device("meta"):
+        generator, expert, quality = Wav2Lip(), Expert(), Quality()
+    assert count(generator) == 36_298_035
+    shapes = {name: tuple(value.shape) for name, value in generator.state_dict().items()}
+    assert shapes["face_encoder_blocks.0.0.conv_block.0.weight"] == (16, 6, 7, 7)
+    assert shapes["face_encoder_blocks.6.0.conv_block.0.weight"] == (512, 512, 3, 3)
+    assert shapes["audio_encoder.12.conv_block.1.running_mean"] == (512,)
+    assert shapes["face_decoder_blocks.1.0.conv_block.0.weight"] == (1024, 512, 3, 3)
+    assert shapes["face_decoder_blocks.6.2.conv_block.0.weight"] == (64, 64, 3, 3)
+    assert shapes["output_block.0.conv_block.0.weight"] == (32, 80, 3, 3)
+    assert shapes["output_block.1.weight"] == (3, 32, 1, 1)
+    shapes = {name: tuple(value.shape) for name, value in expert.state_dict().items()}
+    assert shapes["face_encoder.0.conv_block.0.weight"] == (32, 15, 7, 7)
+    assert shapes["face_encoder.16.conv_block.0.weight"] == (512, 512, 1, 1)
+    assert shapes["audio_encoder.13.conv_block.0.weight"] == (512, 512, 1, 1)
+    shapes = {name: tuple(value.shape) for name, value in quality.state_dict().items()}
+    assert shapes["face_encoder_blocks.6.1.conv_block.0.weight"] == (512, 512, 1, 1)
+    assert shapes["binary_pred.0.weight"] == (1, 512, 1, 1)
+
+
+def test_a_file_of_the_published_form_loads(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    own = Expert()
+    # Saved from several devices, with an optimiser beside it, as the authors' script does.
+    table = {
+        "state_dict": {f"module.{k}": v for k, v in own.state_dict().items()},
+        "optimizer": {},
+        "global_step": 3,
+    }
+    torch.save(table, tmp_path / "lipsync_expert.pth")
+    net, facts = checkpoint.load(tmp_path / "lipsync_expert.pth", "expert")
+    assert (facts.cut.recipe, facts.lead) == ("wav2lip-96", 0)
+    for name, value in own.state_dict().items():
+        assert torch.equal(net.state_dict()[name], value)
+    with pytest.raises(WeightsRefused, match="does not fit Wav2Lip"):
+        checkpoint.load(tmp_path / "lipsync_expert.pth", "wav2lip")
+
+
+def test_foreign_and_broken_files_are_refused(tmp_path: Path) -> None:
+    from tkbench import weights
+
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x10\0\0\0\0\0\0\0not a header")
+    with pytest.raises(WeightsRefused, match="not a checkpoint of tkbench"):
+        checkpoint.load(broken, "cals")
+    with pytest.raises(WeightsRefused, match="a judge never trains"):
+        checkpoint.load(weights.find("syncnet-synth"), "expert")
+    with pytest.raises(UsageError, match="no such file"):
+        checkpoint.load(tmp_path / "none.safetensors", "cals")
+    (tmp_path / "broken.pth").write_bytes(b"nothing")
+    with pytest.raises(WeightsRefused, match="cannot be read"):
+        checkpoint.load(tmp_path / "broken.pth", "wav2lip")
+    torch.save({"epoch": 3}, tmp_path / "other.pth")
+    with pytest.raises(WeightsRefused, match="state_dict"):
+        checkpoint.load(tmp_path / "other.pth", "wav2lip")
+    spec = {"size": 64, "width": 0.125}
+    facts = checkpoint.Facts("expert", spec, Cut("face-128", 64))
+    own = checkpoint.network("expert", spec)
+    checkpoint.save(tmp_path / "e.safetensors", own.state_dict(), facts)
+    assert checkpoint.read_facts(tmp_path / "e.safetensors") == facts
+    with pytest.raises(WeightsRefused, match="holds an expert"):
+        checkpoint.load(tmp_path / "e.safetensors", "wav2lip")
+    state = own.state_dict()
+    state.pop("face_encoder.0.conv_block.0.weight")
+    checkpoint.save(tmp_path / "e.safetensors", state, facts)
+    with pytest.raises(WeightsRefused, match="missing"):
+        checkpoint.load(tmp_path / "e.safetensors", "expert")
+
+
+@pytest.mark.parametrize("size", [64, 96, 128])
+def test_every_size_comes_out_as_it_went_in(size: int) -> None:
+    net = Wav2Lip(Wav2LipSpec(size, 0.05)).eval()
+    with torch.no_grad():
+        made = net(torch.zeros(2, 80, 16), torch.zeros(2, 6, size, size))
+    assert made.shape == (2, 3, size, size)
+    assert 0 <= float(made.min()) <= float(made.max()) <= 1
+    expert = Expert(ExpertSpec(size, 0.05)).eval()
+    with torch.no_grad():
+        look, hear = expert(windows_of(torch.rand(1, 6, 3, size, size)), torch.rand(2, 80, 16))
+    assert look.shape == hear.shape
+    assert float(look.min()) >= 0
+    torch.testing.assert_close(look.norm(dim=1), torch.ones(2))
+    assert Quality(size, 0.05)(torch.rand(2, 3, size, size)).shape == (2,)
+
+
+def test_other_sizes_are_refused() -> None:
+    with pytest.raises(BadInput, match="64, 96, 128"):
+        Wav2LipSpec(size=112)
+
+
+def test_windows_are_lower_halves_in_order() -> None:
+    frames = torch.arange(2 * 7 * 3 * 4 * 2).reshape(2, 7, 3, 4, 2).float()
+    found = windows_of(frames)
+    assert found.shape == (6, 5, 3, 2, 2)
+    torch.testing.assert_close(found[4], frames[1, 1:6, :, 2:])
+
+
+def test_the_expert_and_the_discriminator_see_lower_halves_only() -> None:
+    torch.manual_seed(0)
+    quality = Quality(64, 0.1).eval()
+    faces = torch.rand(2, 3, 64, 64)
+    other = faces.clone()
+    other[:, :, :32] = 0
+    torch.testing.assert_close(quality(faces), quality(other))
+
+
+def test_losses_on_known_values() -> None:
+    one = torch.eye(4)
+    assert agreement_loss(one, one).item() == pytest.approx(0, abs=1e-5)
+    half = torch.full((2, 2), 0.5**0.5)
+    assert agreement_loss(half, torch.eye(2)).item() == pytest.approx(-np.log(0.5**0.5), rel=1e-5)
+    same = torch.tensor([1.0, 0.0])
+    expected = -0.5 * (np.log(0.5**0.5) + np.log(1 - 0.5**0.5))
+    assert agreement_loss(half, torch.eye(2), same).item() == pytest.approx(expected, rel=1e-5)
+    assert contrast_loss(one, one).item() < 1e-4 < contrast_loss(one, one.roll(1, 0)).item()
+    logits = torch.tensor([200.0])
+    # On logits, a certain discriminator still tells the generator where to go: nothing saturates.
+    assert fool_loss(-logits).item() == pytest.approx(200)
+    assert tell_loss(logits, -logits).item() == pytest.approx(0)

@@ -1,0 +1,142 @@
+"""Audio-to-Lip: the sound of each frame, seen with its neighbours, becomes a lip motion unit.
+
+Ours, where the paper is silent: the voice encoder of SyncTalkFace on 0.2 s of mel per frame, sine positions, a
+pre-norm Transformer of 4 layers (512 wide, 8 heads, 2048 inside, dropout 0.1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tkbench.models.layers import wide
+from tkbench.models.wav2lip.generator import voice_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class AudioToLipSpec:
+    """All of it ours, but for the window."""
+
+    width: float = 1.0
+    """Every channel count is multiplied by this, the Transformer's among them."""
+    layers: int = 4
+    heads: int = 8
+    dropout: float = 0.1
+    units: int = 512
+    """Numbers in a lip motion unit: those of the lip encoder that gives the targets."""
+    window: int = -1
+    """Frames of context on either side of a unit; -1: the whole clip."""
+
+
+def shares(window: int, layers: int) -> tuple[int, ...]:
+    """`window` frames given out to `layers` layers, so that what reaches a unit through all of them is no more.
+
+    A band of n in each of 4 layers would reach 4 n frames: the second layer attends to units that have
+    attended already.
+
+    >>> shares(13, 4), shares(1, 4)
+    ((4, 3, 3, 3), (1, 0, 0, 0))
+    """
+    return tuple(window // layers + (i < window % layers) for i in range(layers))
+
+
+def band(frames: int, reach: int, device: torch.device | None = None) -> torch.Tensor:
+    """(T, T) bool: True where frame i may attend to frame j, |i - j| <= reach; any j for a reach of -1."""
+    place = torch.arange(frames, device=device)
+    if reach < 0:
+        return torch.ones(frames, frames, dtype=torch.bool, device=device)
+    return (place[:, None] - place[None]).abs() <= reach
+
+
+def sines(frames: int, dim: int, device: torch.device | None = None) -> torch.Tensor:
+    """(T, D) positions as Vaswani et al. 2017 give them."""
+    place = torch.arange(frames, device=device)[:, None]
+    speed = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10_000.0) / dim))
+    both = torch.stack([torch.sin(place * speed), torch.cos(place * speed)], dim=2)
+    return both.flatten(1)[:, :dim]
+
+
+class Attention(nn.Module):
+    """A pre-norm Transformer layer whose attention keeps to a mask; (B, T, D) -> (B, T, D)."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.norm = nn.LayerNorm(dim)
+        self.project = nn.Linear(dim, 3 * dim)
+        self.join = nn.Linear(dim, dim)
+        self.drop = nn.Dropout(dropout)
+        self.think = nn.Sequential(
+            nn.LayerNorm(dim),
+            nn.Linear(dim, 4 * dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(4 * dim, dim),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        size, frames, dim = x.shape
+        parts = self.project(self.norm(x)).reshape(size, frames, 3, self.heads, dim // self.heads)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        seen = nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
+        x = x + self.drop(self.join(seen.transpose(1, 2).flatten(2)))
+        made: torch.Tensor = x + self.think(x)
+        return made
+
+
+class AudioToLip(nn.Module):
+    """(B, T, 80, 16) mel, one piece per frame -> (B, T, units)."""
+
+    def __init__(self, spec: AudioToLipSpec | None = None) -> None:
+        super().__init__()
+        self.spec = spec = spec or AudioToLipSpec()
+        dim = wide(512, spec.width)
+        self.audio_encoder = voice_encoder(spec.width)
+        self.hidden = nn.Parameter(0.02 * torch.randn(dim))
+        """What stands in the place of a masked frame."""
+        self.layers = nn.ModuleList(Attention(dim, spec.heads, spec.dropout) for _ in range(spec.layers))
+        self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, spec.units))
+
+    def forward(self, mel: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
+        """masked: (B, T) bool, True where the frame's own sound is hidden; None hides nothing."""
+        size, frames = mel.shape[:2]
+        x = self.audio_encoder(mel.flatten(0, 1)[:, None]).reshape(size, frames, -1)
+        if masked is not None:
+            x = torch.where(masked[:, :, None], self.hidden.to(x.dtype), x)
+        x = x + sines(frames, x.shape[2], x.device).to(x.dtype)
+        window = self.spec.window
+        reach = shares(window, len(self.layers)) if window >= 0 else (-1,) * len(self.layers)
+        for layer, own in zip(self.layers, reach, strict=True):
+            x = layer(x, band(frames, own, x.device))
+        units: torch.Tensor = self.head(x)
+        return units
+
+
+def draw_mask(
+    size: int, frames: int, share: float, longest: int, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """(B, T) bool: runs of 1 to `longest` frames, until `share` of each clip is hidden (ours: 0.3 and 5).
+
+    At least one frame is hidden and at least one stays.
+    """
+    masked = torch.zeros(size, frames, dtype=torch.bool)
+    want = min(max(1, round(share * frames)), frames - 1)
+    for row in masked:
+        while int(row.sum()) < want:
+            length = min(int(torch.randint(1, longest + 1, (), generator=generator)), want - int(row.sum()))
+            start = int(torch.randint(0, frames - length + 1, (), generator=generator))
+            row[start : start + length] = True
+    return masked
+
+
+def unit_loss(made: torch.Tensor, target: torch.Tensor, where: torch.Tensor | None = None) -> torch.Tensor:
+    """L1 + (1 - cosine) between units (B, T, U), over the frames `where` (B, T) or all of them (ours)."""
+    made, target = made.float(), target.float()
+    error = (made - target).abs().mean(dim=2) + 1 - nn.functional.cosine_similarity(made, target, dim=2)
+    return error.mean() if where is None else error[where].mean()

@@ -1,0 +1,67 @@
+"""Lip-to-Face, and the two modules together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from tkbench.models.cals.audio_to_lip import AudioToLip, AudioToLipSpec
+from tkbench.models.layers import wide
+from tkbench.models.wav2lip.generator import (
+    check_size,
+    decode,
+    encode,
+    face_decoder,
+    face_encoder,
+    picture_head,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CALSSpec:
+    """Sizes: 128 is likely the paper's; the rest is ours."""
+
+    size: int = 128
+    width: float = 1.0
+    voice: AudioToLipSpec = field(default_factory=AudioToLipSpec)
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+
+class LipToFace(nn.Module):
+    """The face that makes a lip motion unit: SyncTalkFace's identity encoder and decoder (ours).
+
+    Pictures are BGR in [-1, 1]; the missing half is 0.
+    """
+
+    def __init__(self, size: int, width: float, units: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(units, wide(512, width))
+        self.identity_encoder = face_encoder(size, width)
+        self.decoder = face_decoder(size, width)
+        self.output = picture_head(width, nn.Tanh())
+
+    def forward(self, units: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
+        scales = encode(self.identity_encoder, faces)
+        made: torch.Tensor = self.output(decode(self.decoder, self.enter(units)[:, :, None, None], scales))
+        return made
+
+
+class CALS(nn.Module):
+    """Voice to lip motion units in context, units to faces."""
+
+    def __init__(self, spec: CALSSpec | None = None) -> None:
+        super().__init__()
+        self.spec = spec = spec or CALSSpec()
+        self.audio_to_lip = AudioToLip(spec.voice)
+        self.lip_to_face = LipToFace(spec.size, spec.width, spec.voice.units)
+
+    def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        """(B, T, 80, 16) and (B, T, 6, size, size) -> (B, T, 3, size, size)."""
+        units = self.audio_to_lip(mel)
+        made: torch.Tensor = self.lip_to_face(units.flatten(0, 1), faces.flatten(0, 1))
+        return made.unflatten(0, faces.shape[:2])

@@ -1,0 +1,110 @@
+"""The face that the generators draw: how it is cut, what of it they may see, how it is put back.
+
+The pose prior is the target frame with its lower half gone; whatever stood there never reaches a network. The
+cut must not tell either: a detector's box grows with the jaw, so the small configurations cut by eyes and nose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tkbench import align
+from tkbench.errors import BadInput
+from tkbench.recipes import recipe_of
+from tkbench.types import Array, Float32, Float64, UInt8
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which part of the canvas is the face; stored in every checkpoint."""
+
+    recipe: str = "face-128"
+    size: int = 128
+    zoom: float = 1.0
+    """The recipe's crop, smaller by this about its centre: 0.8 shows a quarter more on each side."""
+    rise: float = 0.0
+    """Then moved up by this share of its side."""
+
+    def __post_init__(self) -> None:
+        recipe_of(self.recipe)
+        if self.size % 2 or not 0.1 <= self.zoom <= 10:
+            raise BadInput(
+                f"a cut of size {self.size} and zoom {self.zoom}: the size is even, the zoom 0.1 to 10"
+            )
+
+    def matrices(self, landmarks: Array) -> Float64:
+        """(T, N, 2) canvas pixels -> (T, 2, 3), canvas -> crop."""
+        out = align.matrices(landmarks, self.recipe, size=(self.size, self.size))
+        middle = (self.size - 1) / 2
+        out *= self.zoom
+        out[:, :, 2] += middle * (1 - self.zoom)
+        out[:, 1, 2] -= self.rise * self.size
+        return out
+
+    def signature(self) -> str:
+        """Every number of the cut in one line."""
+        return f"{recipe_of(self.recipe).signature()},size={self.size},zoom={self.zoom},rise={self.rise}"
+
+
+def cut_faces(video: UInt8, matrices: Float64, size: int) -> UInt8:
+    """(T, H, W, 3) RGB -> (T, size, size, 3) BGR, the order in which these networks were published."""
+    crops = align.warp(video, matrices, (size, size))
+    return np.ascontiguousarray(crops[..., ::-1])
+
+
+def scaled(faces: torch.Tensor, low: float) -> torch.Tensor:
+    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32 in [low, 1]; low is 0 or -1."""
+    return faces.movedim(-1, -3).float() * ((1 - low) / 255) + low
+
+
+def hidden(faces: torch.Tensor) -> torch.Tensor:
+    """The pose prior: (..., 3, H, W) with its lower half 0, which is black in [0, 1] and mid-grey in [-1, 1]."""
+    out = faces.clone()
+    out[..., faces.shape[-2] // 2 :, :] = 0
+    return out
+
+
+def seen_by_generator(target: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """What a generator sees of a face: (..., 6, H, W), the masked target over a reference of the same range."""
+    import torch
+
+    return torch.cat([hidden(target), reference], dim=-3)
+
+
+def feather(size: int) -> Float32:
+    """(size, size) in [0, 1]: how much of each pixel is taken from the generated face.
+
+    1 in the lower half, falling to 0 towards the crop's sides and bottom, and above the middle, where the
+    generator was shown the true picture. All of the lower half's inner part is generated: nothing of the
+    target shines through there.
+    """
+    band = max(2, size // 16)
+    place = np.arange(size, dtype=np.float32)
+    from_top = np.clip((place - (size // 2 - band)) / band, 0, 1)
+    from_edge = np.clip((np.minimum(place, size - 1 - place) + 0.5) / band, 0, 1)
+    bottom = np.clip((size - 1 - place + 0.5) / band, 0, 1)
+    return (from_top * bottom)[:, None] * from_edge[None]
+
+
+def put_back(video: UInt8, faces: UInt8, matrices: Float64) -> UInt8:
+    """Lay generated lower halves (T, h, h, 3) BGR into the canvas (T, H, W, 3) RGB, with soft edges."""
+    import cv2
+
+    if not len(video) == len(faces) == len(matrices):
+        raise BadInput(f"{len(faces)} faces and {len(matrices)} matrices for {len(video)} frames")
+    out = video.copy()
+    size = (video.shape[2], video.shape[1])
+    soft = feather(faces.shape[1])
+    for canvas, face, back in zip(out, faces, align.invert(matrices), strict=True):
+        laid = cv2.warpAffine(
+            face[..., ::-1], back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        share = cv2.warpAffine(soft, back, size, flags=cv2.INTER_LINEAR)[:, :, None]
+        canvas[:] = np.rint(canvas + share * (laid.astype(np.float32) - canvas)).astype(np.uint8)
+    return out

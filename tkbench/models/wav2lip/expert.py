@@ -1,0 +1,89 @@
+"""The sync expert that trains generators: `SyncNet_color` of Wav2Lip, at 96 as published, at 128 as SyncTalkFace.
+
+It looks at the lower halves of five frames and hears 0.2 s of mel. Do not mistake it for a judge: the network
+that trains a model must never be the one that scores it, and `tkbench train` refuses the judges' files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tkbench.models.layers import Conv, stage, wide
+from tkbench.models.wav2lip.generator import check_size, voice_encoder
+
+FRAMES = 5
+"""Frames that one embedding sees: 0.2 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertSpec:
+    """What differs between experts; the defaults are the published one."""
+
+    size: int = 96
+    """Side of the whole face; the expert sees its lower half."""
+    width: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+
+class Expert(nn.Module):
+    """Embeddings of mouth and sound, non-negative and of length 1: their cosine lies in [0, 1]."""
+
+    def __init__(self, spec: ExpertSpec | None = None) -> None:
+        super().__init__()
+        self.spec = spec = spec or ExpertSpec()
+        c = [wide(n, spec.width) for n in (32, 64, 128, 256, 512)]
+        self.face_encoder = nn.Sequential(
+            Conv(3 * FRAMES, c[0], 7, 1, 3),
+            *stage(Conv(c[0], c[1], 5, (1, 2), 1), c[1], 2),
+            *stage(Conv(c[1], c[2], 3, 2, 1), c[2], 3),
+            *stage(Conv(c[2], c[3], 3, 2, 1), c[3], 2),
+            *stage(Conv(c[3], c[4], 3, 2, 1), c[4], 2),
+            # SyncTalkFace widened it for 128 pixels by two residuals at 4 x 4.
+            *stage(Conv(c[4], c[4], 3, 2, 1), c[4], 2 if spec.size == 128 else 0),
+            Conv(c[4], c[4], spec.size // 32, 1, 0),
+            Conv(c[4], c[4], 1, 1, 0),
+        )
+        self.audio_encoder = voice_encoder(spec.width, (2, 2, 2, 2))
+
+    def look(self, mouths: torch.Tensor) -> torch.Tensor:
+        """(N, 5, 3, size / 2, size) BGR in [0, 1] -> (N, D)."""
+        return nn.functional.normalize(self.face_encoder(mouths.flatten(1, 2)).flatten(1), dim=1)
+
+    def hear(self, mel: torch.Tensor) -> torch.Tensor:
+        """(N, 80, 16) -> (N, D)."""
+        return nn.functional.normalize(self.audio_encoder(mel[:, None]).flatten(1), dim=1)
+
+    def forward(self, mouths: torch.Tensor, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Both embeddings."""
+        return self.look(mouths), self.hear(mel)
+
+
+def windows_of(frames: torch.Tensor) -> torch.Tensor:
+    """Every run of five frames of each clip, lower halves: (B, T, 3, H, W) -> (B * (T - 4), 5, 3, H / 2, W)."""
+    lower = frames[..., frames.shape[-2] // 2 :, :]
+    runs = lower.unfold(1, FRAMES, 1)  # (B, T - 4, 3, H / 2, W, 5)
+    return runs.movedim(-1, 2).flatten(0, 1)
+
+
+def agreement_loss(look: torch.Tensor, hear: torch.Tensor, same: torch.Tensor | None = None) -> torch.Tensor:
+    """Binary cross-entropy of the cosine as a probability; `same` (N,) is 1 for pairs that belong together.
+
+    Without `same`, all pairs should: the sync loss of the generators. float32 throughout, as logs need it.
+    """
+    p = (look.float() * hear.float()).sum(dim=1).clamp(1e-6, 1 - 1e-6)
+    if same is None:
+        return -p.log().mean()
+    return -(same * p.log() + (1 - same) * (1 - p).log()).mean()
+
+
+def contrast_loss(look: torch.Tensor, hear: torch.Tensor, temperature: float = 0.07) -> torch.Tensor:
+    """InfoNCE both ways: row i of each belongs to row i of the other, and to no other row."""
+    logits = look.float() @ hear.float().T / temperature
+    target = torch.arange(len(logits), device=logits.device)
+    entropy = nn.functional.cross_entropy
+    return 0.5 * (entropy(logits, target) + entropy(logits.T, target))
