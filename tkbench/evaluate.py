@@ -10,17 +10,17 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tkbench
-from tkbench import bundle, media, models, shards
+from tkbench import bundle, lossy, media, models, shards
 from tkbench import metrics as metrics_package
 from tkbench.errors import TkbenchError, UsageError
-from tkbench.metrics.base import picture_fault
+from tkbench.metrics.base import Seen, once, picture_fault
 from tkbench.models.base import Model
 from tkbench.parallel import Pool, pool
 from tkbench.progress import Progress, silent
@@ -42,6 +42,8 @@ from tkbench.types import (
 
 CHUNK = 4
 """Clips per task. Fixed: sums are merged per chunk, so a changing chunk would change their last digits."""
+SEEN = 0.8
+"""Share of the generated frames in which the face must be found for metrics on landmarks."""
 PREVIEWS = 4
 """Clips per model that the report shows as players."""
 
@@ -72,7 +74,7 @@ def evaluate(
     data: Path,
     model: str,
     *,
-    protocol: str | Path | None = None,
+    protocol: str | Path | Protocol | None = None,
     out: Path = Path("runs"),
     workers: int = 1,
     limit: int | None = None,
@@ -82,15 +84,16 @@ def evaluate(
 ) -> Path:
     """Score `model` on the shards in `data` and write the result bundle; returns its folder.
 
-    `protocol`: a name or a TOML file, by default the one that fits the data set. `limit`: only the first clips in key
-    order (the number is part of the signature). `name`: what tables call the model. `workforce`: a running pool to
-    use instead of a new one of `workers` processes.
+    `protocol`: a name, a TOML file or a Protocol, by default the one that fits the data set. `limit`: only the
+    first clips in key order (the number is part of the signature). `name`: what tables call the model.
+    `workforce`: a running pool to use instead of a new one of `workers` processes.
 
     Raises UnknownName, UsageError, BadShards or WeightsRefused before any work; clips that fail become rows with a
     reason.
     """
     source = shards.open_shards(data)
-    rules = load_protocol(protocol if protocol is not None else default_for(source.dataset))
+    chosen = protocol if protocol is not None else default_for(source.dataset)
+    rules = chosen if isinstance(chosen, Protocol) else load_protocol(chosen)
     card = models.create(model).card  # a wrong name fails here, not in a worker
     per_clip, whole_set = build_metrics(rules)  # and so does a wrong protocol
     if name is not None:
@@ -208,6 +211,8 @@ def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
             raise UsageError(
                 f"protocol {rules.name}: metric {spec.name!r} does not take {spec.settings} ({error})"
             ) from error
+        if hasattr(metric, "attach"):
+            metric.attach(lossy)
         (per_clip if hasattr(metric, "score") else whole_set).append(metric)
     names = [column.name for metric in (*per_clip, *whole_set) for column in metric.columns]
     if rules.rank_by not in names:
@@ -256,8 +261,10 @@ def _score_chunk(chunk: Chunk) -> Scores:
             reason = made.reason or Reason.NOT_GENERATED
             result.rows += [Row("", key, c.name, float("nan"), reason, made.detail) for c in columns]
             continue
+        look = once(partial(see, sample, made.video))
         for metric in per_clip:
-            scored = metric.score(sample, made.video, sample.audio)
+            seeing = (look,) if getattr(metric, "sees", False) else ()
+            scored = metric.score(sample, made.video, sample.audio, *seeing)
             for column in metric.columns:
                 value = scored.values[column.name]
                 detail = "; ".join(filter(None, (value.detail, made.detail)))
@@ -293,6 +300,22 @@ def _make(
             key, None, Reason.NOT_GENERATED, f"the model answered {len(made)} videos for 1 clip"
         )
     return match(sample, made[0], rules.length_slack)
+
+
+def see(sample: Sample, video: UInt8) -> Seen:
+    """The face in `video`, found by the tracker that prepared `sample`; the same pictures have the same landmarks."""
+    from tkbench.prep import backends
+    from tkbench.prep.retrack import gaps_filled, retrack
+
+    if np.array_equal(video, sample.video):
+        return Seen(sample.landmarks, sample.score > 0)
+    backend = sample.meta.get("track", {}).get("backend", backends.DEFAULT)
+    crowded = sample.meta.get("n_faces", 1) > 1
+    landmarks, found = retrack(video, sample.landmarks, backend=backend, crowded=crowded)
+    if found.mean() < SEEN:
+        detail = f"the face was found in {found.sum()} of {len(found)} generated frames; {SEEN:.0%} are needed"
+        return Seen(landmarks[:0], found, Reason.NO_FACE, detail)
+    return Seen(gaps_filled(landmarks, found), found)
 
 
 def fit_audio(audio: Float32, frames: int) -> Float32:

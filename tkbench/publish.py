@@ -45,14 +45,22 @@ def rich_table(folder: Path) -> Any:
     )
     table.add_column("", justify="right")
     table.add_column("model", no_wrap=True)
-    for column in result.columns:
+    columns = [column for column in result.columns if not _has_table_of_its_own(column)]
+    for column in columns:
         heading = f"{column.label} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
         table.add_column(heading, justify="right", overflow="fold")
     for entry in entries:
         # The reason stands beneath the table, once for all columns that share it.
-        shown = [_short(cell) for cell in leaderboard.cells(entry, result.columns)]
+        shown = [_short(cell) for cell in leaderboard.cells(entry, columns)]
         table.add_row(str(entry.rank or "-"), escape(entry.result.model), *map(escape, shown))
     return table
+
+
+def _has_table_of_its_own(column: bundle.Column) -> bool:
+    """LSE by the field's recipes would make 24 columns; `lse_table` gives each recipe a row instead."""
+    from tkbench.metrics.lse_recipes import RECIPES
+
+    return column.signature.removeprefix("lse[").partition(",")[0] in RECIPES
 
 
 def _short(cell: str) -> str:
@@ -66,6 +74,8 @@ def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
         if entry.note:
             notes.setdefault(f"not ranked: {entry.note}", []).append(entry.result.model)
     for column in entries[0].result.columns:
+        if _has_table_of_its_own(column):
+            continue
         for entry in entries:
             cell = entry.result.summary[column.name]
             if cell.n_unscored:
@@ -74,3 +84,33 @@ def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
                 notes.setdefault(f"unscored{count}: {reasons}; {cell.detail}", []).append(column.label)
                 break
     return [f"{', '.join(names)} {note}" for note, names in notes.items()]
+
+
+def lse_table(folders: Sequence[Path]) -> Any:
+    """LSE-C, LSE-D and AVOffset of each model by every recipe in its bundle: a row per recipe."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="LSE by recipe; numbers of different rows are not comparable", title_justify="left")
+    for name in ("model", "recipe", "LSE-C ↑", "LSE-D ↓", "AVOffset →0", "clips", ""):
+        table.add_column(name, justify="left" if name in ("model", "recipe", "") else "right")
+    for folder in folders:
+        result = bundle.read(folder).result
+        summary = result.summary
+        for column in result.columns:
+            if not column.name.startswith("lse_c"):
+                continue
+            end = column.name.removeprefix("lse_c")
+            trio = [summary[f"{start}{end}"] for start in ("lse_c", "lse_d", "av_offset")]
+            shown = ["-" if not cell.n else f"{cell.mean:.3f}" for cell in trio]
+            scored = f"{trio[0].n}/{trio[0].n + trio[0].n_unscored}"
+            recipe = column.label.removeprefix("LSE-C").strip(" ()")
+            # The protocol's own judge has a label of its own; its recipe is the one that has no lossy step.
+            recipe = (
+                recipe
+                if ",ends:valid" not in column.signature or "tkbench" in recipe
+                else (f"tkbench-v1, {recipe}" if recipe else "tkbench-v1")
+            )
+            why = "" if not trio[0].reasons else f"{', '.join(trio[0].reasons)}: {trio[0].detail}"
+            table.add_row(escape(result.model), escape(recipe), *shown, scored, escape(why))
+    return table

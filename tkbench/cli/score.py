@@ -34,6 +34,13 @@ def evaluate_command(
         str | None,
         typer.Option(help="A bundled protocol or a TOML file; by default the one that fits the data."),
     ] = None,
+    lse: Annotated[
+        str | None,
+        typer.Option(
+            help="More LSE recipes beside the protocol's own: all, or names with commas (wav2lip-lrs, syncnet-real, "
+            "latentsync, mocha; with -mediapipe behind the last three, no detector weight is needed)."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for result bundles and the report.")] = Path("runs"),
     leaderboards: Annotated[Path, typer.Option(help="Folder for the CSV tables.")] = Path("leaderboards"),
     limit: Annotated[
@@ -48,6 +55,8 @@ def evaluate_command(
     Example: `tkbench eval --data shards --model anchors`
 
     Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
+
+    Every LSE of the field side by side: `tkbench eval --data shards --model real --lse all`
     """
     names = [part for item in model or [] for part in _expand(item)]
     if videos is not None:
@@ -58,14 +67,19 @@ def evaluate_command(
         raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
     from tkbench import models
     from tkbench.evaluate import evaluate
+    from tkbench.metrics.lse_recipes import extend
     from tkbench.parallel import pool
     from tkbench.progress import bar
+    from tkbench.protocol import default_for, load
     from tkbench.shards import open_shards
 
     # Before any process is started: what is wrong with the command is said at once.
-    open_shards(data_folder)
+    source = open_shards(data_folder)
     for item in names:
         models.create(item)
+    rules = load(protocol or default_for(source.dataset))
+    if lse is not None:
+        rules = extend(rules, lse)
     bundles = []
     with pool(count_workers(workers)) as workforce:
         for item in names:
@@ -74,7 +88,7 @@ def evaluate_command(
                     evaluate(
                         data_folder,
                         item,
-                        protocol=protocol,
+                        protocol=rules,
                         out=out,
                         limit=limit,
                         name=name,
@@ -83,6 +97,10 @@ def evaluate_command(
                     )
                 )
     _publish(bundles, leaderboards)
+    if lse is not None:
+        from tkbench.publish import lse_table
+
+        show(lse_table(bundles))
 
 
 def _expand(item: str) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ from tkbench.registry import Registry
 
 registry = Registry("metric", "tkbench.metrics")
 registry.add("sync", "tkbench.metrics.sync:Sync")
+registry.add("lse", "tkbench.metrics.lse:Lse")
 registry.add("psnr", "tkbench.metrics.image:Psnr")
 registry.add("ssim", "tkbench.metrics.image:Ssim")
 registry.add("lpips", "tkbench.metrics.perceptual:Lpips")
 registry.add("fid", "tkbench.metrics.fid:Fid")
+registry.add("voice", "tkbench.metrics.voice:Voice")

@@ -112,11 +112,11 @@ def embed(judge: Judge, video: UInt8, landmarks: Float32, audio: Float32) -> tup
 
 
 @lru_cache(maxsize=4)
-def load_judge(path: Path, device: str = "cpu") -> Judge:
+def load_judge(path: Path, device: str = "cpu", precision: str = "exact") -> Judge:
     """The judge in a checked weight file, built once per process."""
     from tkbench.metrics.nets import Judge, load_syncnet
 
-    return Judge(load_syncnet(path), device=device)
+    return Judge(load_syncnet(path), device=device, precision=precision)
 
 
 class Sync:

@@ -1,0 +1,182 @@
+"""S3FD, the face detector of syncnet_python, with its weight `sfd_face.pth` from the registry.
+
+Zhang et al., "S3FD: Single Shot Scale-invariant Face Detector", ICCV 2017; layers, names and numbers are those
+of joonson/syncnet_python cdd20ba, detectors/s3fd (nets.py, box_utils.py, __init__.py). Its fc6 has padding and
+dilation 6; the network of the `face-alignment` package, otherwise the same, has padding 3 there, so the two do
+not give the same boxes.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from tkbench.errors import BadInput, WeightsRefused
+from tkbench.types import Array, Float64, UInt8
+from tkbench.weights import load_state
+
+WEIGHT = "s3fd-syncnet"
+SCALE = 0.25
+"""Pictures are shrunk to a quarter before they are searched: faces under about 60 pixels get lost."""
+CONFIDENCE = 0.9
+MEAN = (104.0, 117.0, 123.0)
+STEPS = (4, 8, 16, 32, 64, 128)
+SIZES = (16, 32, 64, 128, 256, 512)
+VARIANCES = (0.1, 0.2)
+_VGG: tuple[int | str, ...] = (
+    64,
+    64,
+    "M",
+    128,
+    128,
+    "M",
+    256,
+    256,
+    256,
+    "C",
+    512,
+    512,
+    512,
+    "M",
+    512,
+    512,
+    512,
+    "M",
+)
+
+
+class _L2Norm(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        norm = x.pow(2).sum(dim=1, keepdim=True).sqrt() + 1e-10
+        return x / norm * self.weight.view(1, -1, 1, 1)
+
+
+class S3FD(nn.Module):
+    """(1, 3, H, W) RGB minus the mean -> (n, 5) x0, y0, x1, y1 as shares of the sides, and the score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for item in _VGG:
+            if isinstance(item, int):
+                layers += [nn.Conv2d(before, item, 3, padding=1), nn.ReLU(inplace=True)]
+                before = item
+            else:
+                layers.append(nn.MaxPool2d(2, 2, ceil_mode=item == "C"))
+        layers += [nn.Conv2d(512, 1024, 3, padding=6, dilation=6), nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(1024, 1024, 1), nn.ReLU(inplace=True)]
+        self.vgg = nn.ModuleList(layers)
+        self.L2Norm3_3, self.L2Norm4_3, self.L2Norm5_3 = _L2Norm(256), _L2Norm(512), _L2Norm(512)
+        self.extras = nn.ModuleList(
+            [
+                nn.Conv2d(1024, 256, 1),
+                nn.Conv2d(256, 512, 3, stride=2, padding=1),
+                nn.Conv2d(512, 128, 1),
+                nn.Conv2d(128, 256, 3, stride=2, padding=1),
+            ]
+        )
+        widths = (256, 512, 512, 1024, 512, 256)
+        self.loc = nn.ModuleList(nn.Conv2d(width, 4, 3, padding=1) for width in widths)
+        self.conf = nn.ModuleList(
+            nn.Conv2d(width, 4 if place == 0 else 2, 3, padding=1) for place, width in enumerate(widths)
+        )
+
+    def heads(self, x: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """(score logits (1, 2, h, w), offsets (1, 4, h, w)) of the six levels."""
+        norms = {15: self.L2Norm3_3, 22: self.L2Norm4_3, 29: self.L2Norm5_3}
+        levels = []
+        for place, layer in enumerate(self.vgg):
+            x = layer(x)
+            if place in norms:
+                levels.append(norms[place](x))
+        levels.append(x)
+        for place, layer in enumerate(self.extras):
+            x = torch.relu(layer(x))
+            if place % 2:
+                levels.append(x)
+        out = []
+        for place, (level, loc, conf) in enumerate(zip(levels, self.loc, self.conf, strict=True)):
+            scores = conf(level)
+            if place == 0:  # three kinds of background; the strongest counts
+                scores = torch.cat([scores[:, :3].amax(dim=1, keepdim=True), scores[:, 3:]], dim=1)
+            out.append((scores, loc(level)))
+        return out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        height, width = x.shape[2:]
+        rows = []
+        for (scores, offsets), step, size in zip(self.heads(x), STEPS, SIZES, strict=True):
+            share = scores.softmax(dim=1)[0, 1].flatten()
+            y, x_ = torch.meshgrid(
+                *(torch.arange(n, device=scores.device) for n in scores.shape[2:]), indexing="ij"
+            )
+            centre = torch.stack(
+                [(x_.flatten() + 0.5) * step / width, (y.flatten() + 0.5) * step / height], dim=1
+            )
+            side = torch.tensor([size / width, size / height], device=scores.device)
+            offset = offsets[0].flatten(1).T
+            middle = centre + offset[:, :2] * VARIANCES[0] * side
+            spans = side * torch.exp(offset[:, 2:] * VARIANCES[1])
+            rows.append(torch.cat([middle - spans / 2, middle + spans / 2, share[:, None]], dim=1))
+        return torch.cat(rows)
+
+
+def suppress(boxes: Array, threshold: float) -> list[int]:
+    """Indices of the boxes (n, 5) that stay when weaker ones over `threshold` overlap are dropped, best first."""
+    order = np.argsort(boxes[:, 4], kind="stable")[::-1]
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept: list[int] = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        width = np.minimum(boxes[best, 2], boxes[rest, 2]) - np.maximum(boxes[best, 0], boxes[rest, 0])
+        height = np.minimum(boxes[best, 3], boxes[rest, 3]) - np.maximum(boxes[best, 1], boxes[rest, 1])
+        both = np.maximum(0, width) * np.maximum(0, height)
+        order = rest[both / (area[best] + area[rest] - both) <= threshold]
+    return kept
+
+
+def detect(network: Any, frame: UInt8) -> Float64:
+    """Faces of one picture (H, W, 3) RGB: (n, 4) x0, y0, x1, y1 in its pixels, the surest first."""
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise BadInput(f"picture is {frame.dtype} {frame.shape}; expected uint8 (H, W, 3)")
+    height, width = frame.shape[:2]
+    small = cv2.resize(frame, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    # The means are those of blue, green, red, and the channels go in as red, green, blue: each is met by its own.
+    small -= np.array(MEAN[::-1], np.float32)
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        found = (
+            network(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device)).double().cpu().numpy()
+        )
+    found = found[found[:, 4] > 0.05]
+    found = found[np.argsort(found[:, 4], kind="stable")[::-1][:5000]]
+    found = found[suppress(found, 0.3)][:750]
+    found = found[found[:, 4] > CONFIDENCE]
+    found[:, :4] *= (width, height, width, height)
+    boxes: Float64 = found[suppress(found, 0.1)][:, :4]
+    return boxes
+
+
+@lru_cache(maxsize=1)
+def load_s3fd(path: Path, device: str = "cpu") -> S3FD:
+    """The detector with the weights in the checked file `path`; WeightsRefused where they are of another net."""
+    network = S3FD()
+    try:
+        network.load_state_dict(load_state(path))
+    except RuntimeError as error:
+        raise WeightsRefused(
+            f"{path}: not the S3FD of syncnet_python: {str(error).splitlines()[0]}"
+        ) from error
+    return network.eval().requires_grad_(False).to(device)
