@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from tkbench import models
-from tkbench.errors import BadInput, UnknownName, UsageError
+from tkbench.errors import UnknownName, UsageError
 from tkbench.models import checkpoint
-from tkbench.models.face import Cut, cut_faces, feather, hidden, put_back, scaled, seen_by_generator
+from tkbench.models.face import Cut, feather, hidden, pixels, put_back, scaled, seen_by_generator
 from tkbench.models.settings import build
 from tkbench.recipes import IBUG_OF_MESH, RECIPES
 from tkbench.types import Batch, Reason, Sample
 
-CUT = Cut("atvg-128", 64, zoom=0.75, rise=0.03)
+CUT = Cut("steady-172", 64)
 SPECS = {
     "synctalkface": {"size": 64, "width": 0.05, "slots": 6},
     "cals": {"size": 64, "width": 0.05, "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 8}},
@@ -109,9 +109,12 @@ def test_pose_prior_has_no_lower_half() -> None:
 
 
 def test_scales_of_pixels() -> None:
-    pixels = torch.tensor([[[[0, 128, 255]]]], dtype=torch.uint8)
-    torch.testing.assert_close(scaled(pixels, 0.0).flatten(), torch.tensor([0, 128 / 255, 1]))
-    torch.testing.assert_close(scaled(pixels, -1.0).flatten(), torch.tensor([-1, 256 / 255 - 1, 1]))
+    """Red 255, green 128, blue 0 become blue first."""
+    rgb = torch.tensor([[[[255, 128, 0]]]], dtype=torch.uint8)
+    torch.testing.assert_close(scaled(rgb, 0.0).flatten(), torch.tensor([0, 128 / 255, 1]))
+    torch.testing.assert_close(scaled(rgb, -1.0).flatten(), torch.tensor([-1, 256 / 255 - 1, 1]))
+    for low in (0.0, -1.0):
+        assert torch.equal(pixels(scaled(rgb, low), low), rgb)
 
 
 def test_cut_by_eyes_and_nose_does_not_follow_the_jaw() -> None:
@@ -124,17 +127,13 @@ def test_cut_by_eyes_and_nose_does_not_follow_the_jaw() -> None:
     assert np.abs(box.matrices(points) - box.matrices(sample.landmarks)).max() > 0.01
 
 
-def test_zoom_keeps_the_middle() -> None:
-    sample = make_sample(1)
-    plain, far = (
-        Cut("atvg-128", 64).matrices(sample.landmarks)[0],
-        Cut("atvg-128", 64, 0.5).matrices(sample.landmarks)[0],
-    )
-    middle = np.linalg.inv(plain[:, :2]) @ (31.5 - plain[:, 2])
-    np.testing.assert_allclose(far[:, :2] @ middle + far[:, 2], 31.5, atol=1e-9)
-    np.testing.assert_allclose(far[:, :2], plain[:, :2] / 2)
-    with pytest.raises(BadInput, match="zoom"):
-        Cut("face-128", 64, 0.0)
+def test_the_steady_cut_has_the_mouth_in_its_lower_half() -> None:
+    """On a face of common proportions: nose tip above the middle, chin inside."""
+    template = np.array(RECIPES["steady-172"].template) / 172
+    eyes, tip, base = template[9:, 1].mean(), template[3, 1], template[4:9, 1].mean()
+    assert tip < 0.5 < base
+    chin = base + 1.45 * (base - eyes)
+    assert 0.8 < chin < 0.95
     with pytest.raises(UnknownName, match="face-128"):
         Cut("face-129", 64)
 
@@ -145,7 +144,7 @@ def test_a_cut_face_goes_back_where_it_was() -> None:
     sample = make_sample(2)
     smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), 4) for frame in sample.video])
     matrices = CUT.matrices(sample.landmarks)
-    back = put_back(smooth, cut_faces(smooth, matrices, 64), matrices)
+    back = put_back(smooth, CUT.faces(smooth, matrices), matrices)
     assert np.abs(back.astype(int) - smooth).max() <= 4
     soft = feather(64)
     assert (soft[:28] == 0).all()
@@ -167,7 +166,7 @@ def test_settings_are_read_strictly() -> None:
         build(type(checkpoint.network("cals", SPECS["cals"]).spec), {"voice": {"layres": 2}}, "spec")
     with pytest.raises(UsageError, match="expected int"):
         build(Cut, {"size": "64"}, "cut")
-    assert build(Cut, {"zoom": 1, "size": 64}, "cut").zoom == 1.0
+    assert build(Cut, {"size": 64}, "cut") == Cut("face-128", 64)
 
 
 COPY = """

@@ -123,6 +123,14 @@ RECIPES: dict[str, Recipe] = {
             source="Chen et al. (ATVGnet), CVPR 2019; lelechen63/ATVGnet@02d8f8f code/demo.py, the same in "
             "yuangan/evaluation_eat@e39b004 code/utils_crop_psnr.py. Here: one resampling from the canvas, not two.",
         ),
+        Recipe(
+            "steady-172", 1, (172, 172), "similarity", "none", 1, 0,
+            # The template's picture, 22 pixels wider to the left and 16 taller above: the chin fits, and the tip of
+            # the nose lies just above the middle.
+            template=tuple((x + 22, y + 16) for x, y in _ATVG_TEMPLATE),
+            source="tkbench. A face for generators to be trained on: the template of atvg-128 in a larger picture. "
+            "Eyes and nose hold it, so it tells nothing of the jaw; a detector's box, or that of all landmarks, does.",
+        ),
     )
 }  # fmt: skip
 """Every recipe by name."""

@@ -22,45 +22,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Which part of the canvas is the face; stored in every checkpoint."""
+    """Which part of the canvas is the face: a crop recipe and the side of the square; stored in every checkpoint."""
 
     recipe: str = "face-128"
     size: int = 128
-    zoom: float = 1.0
-    """The recipe's crop, smaller by this about its centre: 0.8 shows a quarter more on each side."""
-    rise: float = 0.0
-    """Then moved up by this share of its side."""
 
     def __post_init__(self) -> None:
         recipe_of(self.recipe)
-        if self.size % 2 or not 0.1 <= self.zoom <= 10:
-            raise BadInput(
-                f"a cut of size {self.size} and zoom {self.zoom}: the size is even, the zoom 0.1 to 10"
-            )
 
     def matrices(self, landmarks: Array) -> Float64:
         """(T, N, 2) canvas pixels -> (T, 2, 3), canvas -> crop."""
-        out = align.matrices(landmarks, self.recipe, size=(self.size, self.size))
-        middle = (self.size - 1) / 2
-        out *= self.zoom
-        out[:, :, 2] += middle * (1 - self.zoom)
-        out[:, 1, 2] -= self.rise * self.size
-        return out
+        return align.matrices(landmarks, self.recipe, size=(self.size, self.size))
 
-    def signature(self) -> str:
-        """Every number of the cut in one line."""
-        return f"{recipe_of(self.recipe).signature()},size={self.size},zoom={self.zoom},rise={self.rise}"
-
-
-def cut_faces(video: UInt8, matrices: Float64, size: int) -> UInt8:
-    """(T, H, W, 3) RGB -> (T, size, size, 3) BGR, the order in which these networks were published."""
-    crops = align.warp(video, matrices, (size, size))
-    return np.ascontiguousarray(crops[..., ::-1])
+    def faces(self, video: UInt8, matrices: Float64) -> UInt8:
+        """(T, H, W, 3) RGB -> (T, size, size, 3) RGB, as training windows are cut."""
+        return align.warp(video, matrices, (self.size, self.size), border=recipe_of(self.recipe).border)
 
 
 def scaled(faces: torch.Tensor, low: float) -> torch.Tensor:
-    """(..., H, W, 3) uint8 -> (..., 3, H, W) float32 in [low, 1]; low is 0 or -1."""
-    return faces.movedim(-1, -3).float() * ((1 - low) / 255) + low
+    """(..., H, W, 3) uint8 RGB -> (..., 3, H, W) float32 BGR in [low, 1]; low is 0 or -1.
+
+    Blue first: the order in which these networks were published.
+    """
+    return faces.flip(-1).movedim(-1, -3).float() * ((1 - low) / 255) + low
+
+
+def pixels(faces: torch.Tensor, low: float) -> torch.Tensor:
+    """The way back: (..., 3, H, W) BGR in [low, 1] -> (..., H, W, 3) uint8 RGB."""
+    grey = ((faces.float() - low) * (255 / (1 - low))).round().clamp(0, 255).byte()
+    return grey.movedim(-3, -1).flip(-1)
 
 
 def hidden(faces: torch.Tensor) -> torch.Tensor:
@@ -93,7 +83,7 @@ def feather(size: int) -> Float32:
 
 
 def put_back(video: UInt8, faces: UInt8, matrices: Float64) -> UInt8:
-    """Lay generated lower halves (T, h, h, 3) BGR into the canvas (T, H, W, 3) RGB, with soft edges."""
+    """Lay generated lower halves (T, h, h, 3) into the canvas (T, H, W, 3) RGB, with soft edges."""
     import cv2
 
     if not len(video) == len(faces) == len(matrices):
@@ -102,9 +92,7 @@ def put_back(video: UInt8, faces: UInt8, matrices: Float64) -> UInt8:
     size = (video.shape[2], video.shape[1])
     soft = feather(faces.shape[1])
     for canvas, face, back in zip(out, faces, align.invert(matrices), strict=True):
-        laid = cv2.warpAffine(
-            face[..., ::-1], back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        laid = cv2.warpAffine(face, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         share = cv2.warpAffine(soft, back, size, flags=cv2.INTER_LINEAR)[:, :, None]
         canvas[:] = np.rint(canvas + share * (laid.astype(np.float32) - canvas)).astype(np.uint8)
     return out

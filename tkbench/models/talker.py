@@ -15,11 +15,10 @@ from tkbench import audio, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.base import ModelCard
-from tkbench.models.face import cut_faces, put_back, scaled, seen_by_generator
+from tkbench.models.face import pixels, put_back, scaled, seen_by_generator
 from tkbench.types import Batch, Float32, Generated, Sample, UInt8
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 CHUNK = 32
@@ -60,13 +59,13 @@ class Talker:
         """The clip with a mouth that says `sample.audio`: (T, H, W, 3)."""
         cut = self.facts.cut
         matrices = cut.matrices(sample.landmarks)
-        faces = cut_faces(sample.video, matrices, cut.size)
+        faces = cut.faces(sample.video, matrices)
         mel = audio.windows(audio.mel(sample.audio), np.arange(len(sample)), lead=self.facts.lead)
         return put_back(sample.video, draw(self.kind, self.net, faces, faces[0], mel), matrices)
 
 
 def draw(kind: str, net: nn.Module, faces: UInt8, looks: UInt8, mel: Float32) -> UInt8:
-    """Faces for a voice: (T, h, h, 3) BGR poses, (h, h, 3) BGR looks, (T, 80, 16) -> (T, h, h, 3) BGR."""
+    """Faces for a voice: (T, h, h, 3) poses, (h, h, 3) looks, (T, 80, 16) mel -> (T, h, h, 3)."""
     import torch
 
     from tkbench.models.cals.model import CALS
@@ -84,15 +83,8 @@ def draw(kind: str, net: nn.Module, faces: UInt8, looks: UInt8, mel: Float32) ->
             part = scaled(torch.from_numpy(faces[start : start + CHUNK]).to(device), low)
             shown = seen_by_generator(part, reference.expand_as(part))
             made = face(heard[start : start + CHUNK], shown)
-            out[start : start + CHUNK] = _pixels(made, low)
+            out[start : start + CHUNK] = pixels(made, low).cpu().numpy()
     return out
-
-
-def _pixels(made: torch.Tensor, low: float) -> UInt8:
-    """(N, 3, H, W) in [low, 1] -> (N, H, W, 3) uint8."""
-    scaled_up = ((made.float() - low) * (255 / (1 - low))).round().clamp(0, 255)
-    pixels: UInt8 = scaled_up.byte().movedim(1, -1).cpu().numpy()
-    return pixels
 
 
 def _open(kind: str, path: str | None) -> Talker:
