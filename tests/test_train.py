@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from tkbench import shards, train, weights
+from tkbench import shards, weights
 from tkbench.errors import BadShards, UnknownName, UsageError
 from tkbench.metrics import augment
 from tkbench.metrics.judge_check import JudgeReport, check_judge, late
 from tkbench.metrics.nets import Judge, SyncNet, SyncNetSpec, load_syncnet, read_facts
 from tkbench.metrics.sync import judge_crops, lse, sync_curve
+from tkbench.train import judge as train
 from tkbench.types import Sample
 
 TINY = SyncNetSpec(
