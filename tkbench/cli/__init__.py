@@ -5,6 +5,8 @@ Exit codes: 0 done, 2 input that cannot be used (one line says what to do), 130 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from typing import Annotated
 
@@ -34,13 +36,38 @@ def _root(
 
 
 def main() -> None:
-    """Entry point: one clear line for what a user can mend, a traceback for what only we can."""
+    """Entry point: one clear line for what a user can mend, a traceback for what only we can.
+
+    Ctrl-C and SIGTERM end a command in order; a second one ends it at once.
+    """
+    stopped = False
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal stopped
+        if stopped:
+            os._exit(130)
+        stopped = True
+        raise KeyboardInterrupt
+
+    # A shell starts background jobs with Ctrl-C ignored: that stays so.
+    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in old.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
     try:
         app()
     except TkbenchError as error:
         text = " ".join(str(error).split())
         talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("tkbench: stopped; run the same command again to go on")
-        sys.exit(130)
+    except BaseException:
+        if not stopped:
+            raise
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+    say("tkbench: stopped; what is finished is kept, run the same command again to go on")
+    # At once: the threads of Dask would wait for workers that are gone, and log it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(130)

@@ -25,7 +25,7 @@ from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.parallel import tell
 from tkbench.prep.isolate import Child, ProcessDied
 from tkbench.prep.pipeline import Outcome, prepare_clip
-from tkbench.prep.plan import ShardPlan, relative
+from tkbench.prep.plan import Settings, ShardPlan, relative
 from tkbench.shards import ShardRecord, ShardWriter
 from tkbench.types import Clip, Reason, Skipped
 
@@ -156,6 +156,15 @@ def _prepare(clip: Clip, plan: ShardPlan, folder: Path, source: _Source, child: 
             outcome.seconds["fetch"] += fetched
         return outcome
     return _failed(clip, Reason.PROCESS_DIED, died)
+
+
+def prepare_one(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
+    """One clip alone, for a look at what it costs; its files stay in `scratch` until the next one."""
+    folder = scratch / "clip"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    plan = ShardPlan("", clip.split, (clip,), "", "", settings, "", 0)
+    return _prepare(clip, plan, folder, _Source(scratch), None)
 
 
 def _refuse_full_disk(outcome: Outcome, folder: Path) -> None:

@@ -166,6 +166,17 @@ def _states(clips: Sequence[Clip]) -> dict[str, tuple[int, int]]:
         return found | dict(zip(rest, crew.map(_state, rest, chunksize=64), strict=True))
 
 
+def sizes_of(clips: Sequence[Clip]) -> list[float]:
+    """What the cost of a clip goes with: seconds of an interval, otherwise bytes of its file."""
+    states = _states(clips)
+    return [
+        clip.stop - clip.start
+        if clip.start is not None and clip.stop is not None
+        else float(states[clip.path][0])
+        for clip in clips
+    ]
+
+
 def _state(path: str) -> tuple[int, int]:
     """(bytes, modification time) of a clip's file; zeros if it went away since it was listed."""
     try:

@@ -88,7 +88,7 @@ class _Graph:
         self._parts = _parts()
         self._text, self._side = text, dict(side)
         self._graph: Any = None
-        self._answer: Any = None
+        self._answers: dict[str, Any] = {}
         self._start()
 
     def _start(self) -> None:
@@ -99,12 +99,10 @@ class _Graph:
         }
         with quiet():
             self._graph = self._parts["graph"](graph_config=self._text)
-            self._graph.observe_output_stream("found", self._keep, True)
+            # A method of C, not of Python: Ctrl-C would raise its exception inside the graph, which aborts.
+            self._graph.observe_output_stream("found", self._answers.__setitem__, True)
             self._graph.start_run(packets)
         self._clock, self._fresh = 0, True
-
-    def _keep(self, _: str, packet: Any) -> None:
-        self._answer = packet
 
     def _run(self, picture: UInt8) -> list[bytes]:
         if self._fresh:
@@ -112,12 +110,12 @@ class _Graph:
             self._fresh = False
             with quiet():
                 return self._run(picture)
-        self._answer = None
+        self._answers.clear()
         self._clock += 40_000
         packet = self._parts["make"].create_image_frame(data=picture, image_format=self._parts["srgb"])
         self._graph.add_packet_to_input_stream(stream="image", packet=packet.at(self._clock))
         self._graph.wait_until_idle()
-        answer = self._answer
+        answer = self._answers.get("found")
         return [] if answer is None or answer.is_empty() else self._parts["raw_list"](answer)
 
     def close(self) -> None:
