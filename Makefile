@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
 
-.PHONY: help demo test test-slow check format judge clean
+.PHONY: help demo test test-slow check format judge voice clean
 help:
 	@echo "make demo       a corpus, its preparation, five models scored and ranked, a report ($(OUT)/report.html)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  every test; those with real clips use TKBENCH_CLIPS or ../shared/clips"
 	@echo "make check      ruff and mypy"
 	@echo "make judge      train the bundled judge again from its recipe"
+	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
 	@echo "make clean      remove .venv and $(OUT)"
 
 $(VENV)/.installed: pyproject.toml
@@ -46,6 +47,11 @@ judge: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out judge/corpus --clips 300 --speakers 60 --seed 100
 	$(BIN)/tkbench prep folder --root judge/corpus --out judge/shards
 	$(BIN)/tkbench train --model syncnet --data judge/shards --out judge/syncnet_synth.safetensors
+
+voice: $(VENV)/.installed
+	$(BIN)/tkbench prep synth --out voice/corpus --clips 200 --speakers 100 --seed 500
+	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
+	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
 clean:
 	rm -rf $(VENV) $(OUT)

@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"shards", "stats"},
     {"prep", "metrics", "models"},
-    {"evaluate", "train", "bundle", "bench", "doctor", "data", "sensitivity"},
+    {"evaluate", "train", "fit", "bundle", "bench", "doctor", "data", "sensitivity"},
     {"leaderboard", "report", "sheet"},
     {"publish"},
     {"demo"},

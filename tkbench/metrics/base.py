@@ -6,12 +6,14 @@ A metric never drops a clip and never raises because of one: what cannot be scor
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 
-from tkbench.types import SAMPLES_PER_FRAME, Float32, Float64, Metric, Reason, Sample, UInt8
+from tkbench.types import SAMPLES_PER_FRAME, Bool, Float32, Float64, Metric, Reason, Sample, UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,33 @@ class ClipScores:
     """Sync metrics: (31,) mean distance where the video is taken to lag by -15 to 15 frames."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The face in a generated video, as the tracker that prepared the true one sees it."""
+
+    landmarks: Float32
+    """(T, N, 2) pixels of the canvas, the same set of points as the sample's; gaps are filled."""
+    found: Bool
+    """(T,) False where there was no face and the landmarks are filled."""
+    reason: Reason | None = None
+    """Why there are no landmarks to speak of; they are then empty."""
+    detail: str = ""
+
+
+Look = Callable[[], Seen]
+"""Tracks the generated video when it is first called; `once` makes the second call cost nothing."""
+
+
+def once(look: Look) -> Look:
+    """The same answer, worked out at the first call."""
+    return lru_cache(maxsize=1)(look)
+
+
 class PerClipMetric(Protocol):
-    """One value per clip and column."""
+    """One value per clip and column.
+
+    A metric with an attribute `sees = True` gets a fourth argument, `look`: see `Look`.
+    """
 
     columns: tuple[Metric, ...]
     weights: dict[str, str]

@@ -1,0 +1,112 @@
+"""The shape of a mouth without the pose of its head: a few lengths per frame, in units of the face.
+
+Turn and size of the head are taken from points that speech does not move (corners of the eyes, bridge of the
+nose), by the similarity that lays them best on their mean over the clip. Everything is measured on the 68
+iBUG points; those of Face Mesh are brought to them first (`recipes.IBUG_OF_MESH`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tkbench.errors import BadInput
+from tkbench.recipes import ibug68, point_set
+from tkbench.types import Array, Float64, Reason
+
+RIGID = (36, 39, 42, 45, 27, 28, 29, 30)
+"""Outer and inner corners of the eyes, bridge of the nose."""
+NOSE, CHIN = 33, 8
+INNER = ((61, 67), (62, 66), (63, 65))
+"""Upper and lower rim of the opening, left to right."""
+OUTER = ((50, 58), (51, 57), (52, 56))
+CORNERS, INNER_CORNERS = (48, 54), (60, 64)
+NAMES = ("opening", "height", "width", "lower lip", "upper lip", "chin", "corners", "inner width")
+"""The lengths of `lengths`, in order; the last but three to one are heights below the nose."""
+
+
+def points68(landmarks: Array) -> Float64:
+    """(T, N, 2) of either set, pixels -> (T, 68, 2) float64; raises BadInput for anything else, nan included."""
+    points = np.asarray(landmarks, np.float64)
+    if points.ndim != 3 or points.shape[2] != 2 or len(points) == 0:
+        raise BadInput(f"landmarks are {points.shape}; expected (T, 478, 2) or (T, 68, 2) with T >= 1")
+    if not np.isfinite(points).all():
+        raise BadInput("landmarks hold nan or infinite values; a track has none")
+    return np.asarray(ibug68(points))
+
+
+def upright(points: Float64) -> Float64:
+    """(T, 68, 2) pixels -> the same points seen from a head that neither turns in the picture nor changes in size.
+
+    The unit is the distance between the outer corners of the eyes, the origin the tip of the nose's bridge.
+    Yaw and pitch foreshorten; they stay, and slow ones go with `voice.without_drift`.
+    """
+    z = points[..., 0] + 1j * points[..., 1]
+    rigid = z[:, RIGID]
+    mean = rigid.mean(axis=0)
+    span = mean[3] - mean[0]
+    if abs(span) < 1e-6:
+        raise BadInput("the corners of the eyes fall together; these landmarks are no face")
+    rigid = rigid - rigid.mean(axis=1, keepdims=True)
+    target = (mean - mean.mean()) / span
+    # The complex number that, multiplied, turns and scales each frame's points onto the target (least squares).
+    size = (np.abs(rigid) ** 2).sum(axis=1)
+    if (size < 1e-12).any():
+        raise BadInput("the eyes and the nose fall on one point; these landmarks are no face")
+    onto = (np.conj(rigid) * target).sum(axis=1) / size
+    laid = (z - z[:, [27]]) * onto[:, None]
+    return np.stack([laid.real, laid.imag], axis=-1)
+
+
+def lengths(landmarks: Array) -> Float64:
+    """The shape of the mouth in each frame: (T, N, 2) pixels -> (T, 8) float64 in eye distances; see NAMES."""
+    p = upright(points68(landmarks))
+    y = p[..., 1]
+    nose = y[:, NOSE]
+    columns = (
+        _gap(y, INNER),
+        _gap(y, OUTER),
+        _between(p, *CORNERS),
+        y[:, 57] - nose,
+        y[:, 51] - nose,
+        y[:, CHIN] - nose,
+        y[:, CORNERS].mean(axis=1) - nose,
+        _between(p, *INNER_CORNERS),
+    )
+    return np.stack(columns, axis=1)
+
+
+def aperture(landmarks: Array) -> Float64:
+    """How far the lips are apart in each frame, (T,) float64: mean height of the opening in eye distances.
+
+    About 0 for closed lips (the points of a tracker rarely meet exactly), 0.1 to 0.3 in open vowels.
+    """
+    return lengths(landmarks)[:, 0]
+
+
+def landmark_fault(landmarks: Array, frames: int, kind: str | None = None) -> tuple[Reason, str] | None:
+    """Why landmarks cannot be those of a face in `frames` pictures, or None. kind: the only set that will do."""
+    if landmarks.ndim != 3 or landmarks.shape[2] != 2 or not np.issubdtype(landmarks.dtype, np.floating):
+        found = f"landmarks are {landmarks.dtype} {landmarks.shape}, expected float (T, 478, 2) or (T, 68, 2)"
+        return Reason.WRONG_SHAPE, found
+    try:
+        found = point_set(landmarks)
+    except BadInput as error:
+        return Reason.WRONG_SHAPE, str(error)
+    if kind is not None and found != kind:
+        return Reason.WRONG_SHAPE, f"landmarks are {found}, expected {kind}"
+    if len(landmarks) != frames:
+        return Reason.WRONG_LENGTH, f"landmarks of {len(landmarks)} frames, expected {frames}"
+    if not np.isfinite(landmarks).all():
+        return Reason.NOT_FINITE, "landmarks hold nan or inf"
+    eyes = ibug68(landmarks)[:, [36, 45]]
+    if (np.abs(eyes[:, 0] - eyes[:, 1]).max(axis=1) < 1.0).any():
+        return Reason.NO_FACE, "the corners of the eyes are less than a pixel apart"
+    return None
+
+
+def _gap(y: Float64, pairs: tuple[tuple[int, int], ...]) -> Float64:
+    return np.mean([y[:, below] - y[:, above] for above, below in pairs], axis=0)
+
+
+def _between(p: Float64, a: int, b: int) -> Float64:
+    return np.asarray(np.linalg.norm(p[:, a] - p[:, b], axis=1))
