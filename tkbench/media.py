@@ -118,6 +118,41 @@ def probe(path: str | Path) -> MediaFacts:
         raise _unopenable(file) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a container says; nothing is counted and no picture decoded."""
+
+    width: int
+    """Pixels as stored: a rotation flag is not looked at."""
+    height: int
+    seconds: float | None
+    sound: bool
+
+
+def peek(path: str | Path) -> Header:
+    """The header of a media file, in milliseconds whatever its length. Raises BadMedia as `probe` does."""
+    import av
+
+    file = Path(path)
+    _check_file(file)
+    try:
+        with av.open(
+            str(file.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+        ) as box:
+            if not box.streams.video:
+                raise BadMedia(Reason.NO_VIDEO, "the file has no video stream")
+            video = box.streams.video[0]
+            seconds = float(video.duration * video.time_base) if video.duration else None
+            if seconds is None and box.duration:
+                seconds = box.duration / 1_000_000
+            context = video.codec_context
+            return Header(context.width, context.height, seconds, bool(box.streams.audio))
+    except (av.FFmpegError, ValueError, UnicodeError) as error:
+        if isinstance(error, BadMedia):
+            raise
+        raise _unopenable(file) from error
+
+
 def _check_file(file: Path) -> None:
     try:
         size = file.stat().st_size

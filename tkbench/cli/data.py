@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import data, say
+from tkbench.cli.common import data, say, show
 
 
 @data.command("export")
@@ -27,3 +27,109 @@ def data_export(
     with bar("export") as progress:
         count = export(shards, out, progress=progress)
     say(f"{count} clips: {out}")
+
+
+Annotations = Annotated[
+    Path | None,
+    typer.Option(help="hdtf: folder of RD_annotion_time.txt and the others; by default in ROOT."),
+]
+
+
+@data.command("check")
+def data_check(
+    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
+    annotations: Annotations = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write every finding to this file.", show_default=False)
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Names and sizes only: no .txt or video is opened.")
+    ] = False,
+) -> None:
+    """What is there of a data set: counts per split beside the published ones, and what is missing or damaged.
+
+    Exit code 0 for a copy with holes, too; 2 for a folder that is not the data set or has none of its clips.
+
+    Example: `tkbench data check lrs2 --root mvlrs_v1 --csv findings.csv`
+    """
+    from rich.table import Table
+
+    from tkbench.prep.ledger import check
+    from tkbench.progress import bar
+
+    with bar("check") as progress:
+        ledger = check(
+            dataset,
+            root,
+            annotations=None if annotations is None else str(annotations),
+            fast=fast,
+            progress=progress,
+        )
+    table = Table(title=f"{dataset}: {root}", title_justify="left")
+    for heading in ("split", "published", "listed", "there"):
+        table.add_column(heading, justify="left" if heading == "split" else "right")
+    table.add_column("findings", overflow="fold")
+    for row in ledger.table():
+        table.add_row(*row)
+    show(table)
+    for note in ledger.notes:
+        say(note)
+    if csv is not None:
+        ledger.write_csv(csv)
+        say(f"{len(ledger.findings)} findings: {csv}")
+    elif ledger.problems:
+        say(f"{ledger.problems} problems; --csv FILE writes each of them")
+
+
+@data.command("fake")
+def data_fake(
+    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    out: Annotated[Path, typer.Option(help="Folder for the tree; must be new or empty.")],
+    clips: Annotated[int | None, typer.Option(min=1, help="Number of clips.", show_default="6 to 8")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
+) -> None:
+    """Make a synthetic tree in the exact layout of a data set: to try everything before you have it.
+
+    What is prepared from it is called `lrs2-fake`, and never mixes with the real one.
+
+    Example: `tkbench data fake lrs2 --out fake/lrs2`
+    """
+    from tkbench.prep.fake import make_fake
+    from tkbench.progress import bar
+
+    with bar("fake") as progress:
+        root = make_fake(dataset, out, clips=clips, seed=seed, progress=progress)
+    say(f"{dataset}: {root}\nnext:   tkbench prep {dataset} --root {root} --out shards")
+
+
+@data.command("splits")
+def data_splits(
+    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for one list per split and splits.json.", show_default=False)
+    ] = None,
+    annotations: Annotations = None,
+) -> None:
+    """The splits of a data set: number of clips and sha256 of the sorted list of keys; --out writes the lists.
+
+    Two copies with the same hash are scored on the same clips. HDTF has no official split: hdtf-identity-1 is ours.
+
+    Example: `tkbench data splits lrs2 --root mvlrs_v1 --out splits`
+    """
+    from rich.table import Table
+
+    from tkbench.prep.splits import splits_of, write
+
+    found = splits_of(dataset, root, None if annotations is None else {"annotations": str(annotations)})
+    table = Table(title=f"{dataset}: {root}", title_justify="left")
+    for heading in ("split", "clips", "missing", "sha256 of the list", "note"):
+        table.add_column(
+            heading, overflow="fold", justify="right" if heading in ("clips", "missing") else "left"
+        )
+    for split in found:
+        table.add_row(split.name, str(len(split.keys)), str(len(split.missing)), split.sha256, split.note)
+    show(table)
+    if out is not None:
+        say(f"lists: {write(found, dataset, out)}")

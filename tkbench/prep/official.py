@@ -36,13 +36,16 @@ def part_of(facts: MediaFacts, interval: tuple[float, float] | None) -> tuple[Me
     return part, [f"{told} ends {lacking / FPS:.2f} s after the file"] if lacking else []
 
 
-def crop_of(clip: Clip | None, facts: MediaFacts) -> tuple[Cut | None, dict[str, Any]]:
-    """The official crop in pixels of this file, and the record of it for the receipt.
+def crop_of(clip: Clip | None, width: int, height: int) -> tuple[Cut | None, dict[str, Any]]:
+    """The official crop in pixels of a picture of this size, and the record of it for the receipt.
 
     (None, {}) for a clip of a set without crops, (None, {"used": False, "why": ...}) where one is expected and
     there is none that can be used. Sides and corner are brought to even numbers, which video in 4:2:0 needs.
 
     >>> from tkbench.types import Crop
+    >>> clip = Clip("k", "v.mp4", "hdtf", crop=Crop(412, 0, 599, 599, of_height=720), target=512)
+    >>> crop_of(clip, 1920, 1080)[0]
+    Cut(x=618, y=0, width=898, height=898, out_width=512, out_height=512)
     """
     if clip is None or clip.target is None:
         return None, {}
@@ -60,22 +63,20 @@ def crop_of(clip: Clip | None, facts: MediaFacts) -> tuple[Cut | None, dict[str,
     }
     if crop.of_height <= 0:
         return None, record | {"why": "the resolution that it was measured on is not published"}
-    scale = facts.height / crop.of_height
+    scale = height / crop.of_height
     box = [length * scale for length in (crop.x, crop.y, crop.width, crop.height)]
     # One pixel beyond the rim is a matter of counting; more is another picture than the one annotated.
-    over = max(box[0] + box[2] - facts.width, box[1] + box[3] - facts.height, -box[0], -box[1])
+    over = max(box[0] + box[2] - width, box[1] + box[3] - height, -box[0], -box[1])
     if over > max(1.0, scale) + 1e-6:
-        why = f"it reaches {over:.0f} pixels beyond the picture of {facts.width}x{facts.height}"
+        why = f"it reaches {over:.0f} pixels beyond the picture of {width}x{height}"
         return None, record | {"why": why}
-    side_x, side_y = (
-        _even(length, limit) for length, limit in ((box[2], facts.width), (box[3], facts.height))
-    )
+    side_x, side_y = (_even(length, limit) for length, limit in ((box[2], width), (box[3], height)))
     if clip.crop.width == clip.crop.height:
         side_x = side_y = min(side_x, side_y)
-    x = min(int(box[0] / 2 + 0.5) * 2, (facts.width - side_x) // 2 * 2)
-    y = min(int(box[1] / 2 + 0.5) * 2, (facts.height - side_y) // 2 * 2)
+    x = min(int(box[0] / 2 + 0.5) * 2, (width - side_x) // 2 * 2)
+    y = min(int(box[1] / 2 + 0.5) * 2, (height - side_y) // 2 * 2)
     cut = Cut(max(0, x), max(0, y), side_x, side_y, clip.target, clip.target)
-    why = f"annotated at height {crop.of_height}, the file has {facts.height}"
+    why = f"annotated at height {crop.of_height}, the file has {height}"
     return cut, record | {"used": True, "why": why, "scale": round(scale, 6)}
 
 

@@ -202,7 +202,7 @@ def look_at(
     interval, official crop and target size count, where it has them.
     """
     interval = None if clip is None else official.interval_of(clip)
-    crop, told = official.crop_of(clip, facts)
+    crop, told = official.crop_of(clip, facts.width, facts.height)
     duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
     few = min(LOOKS, max(2, round(duration / 2) + 1))
     looks = _detect_all(path, facts, settings, limit=48 if dense else few, dense=dense, interval=interval)

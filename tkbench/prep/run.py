@@ -157,6 +157,7 @@ def plan_run(
         raise UsageError(
             f"{source}: no video file found{which}; looked for the data set {name!r} in it and below"
         )
+    name = readers.name_of(source, name)
     return name, make_plan(found, source, target, settings, shard_clips=shard_clips)
 
 

@@ -33,12 +33,20 @@ def detect(root: Path) -> str:
     return "synth" if (root / "corpus.json").is_file() else "folder"
 
 
+def name_of(root: Path, name: str) -> str:
+    """What an index calls the data set: a tree of `tkbench data fake` never passes for the real one."""
+    from tkbench.prep.readers.tree import dataset_of
+
+    return dataset_of(root, name) if name in annotators or name == "hdtf" else name
+
+
 def annotate(clip: Clip) -> tuple[Clip, list[str]]:
     """The clip with what its sidecar says, and notes about what was wrong with it; no sidecar, no change.
 
     A sidecar that is missing or damaged costs its text and words, never the clip.
     """
-    if clip.sidecar is None or clip.dataset not in annotators:
+    name = clip.dataset.removesuffix("-fake")
+    if clip.sidecar is None or name not in annotators:
         return clip, []
-    annotated: tuple[Clip, list[str]] = annotators.get(clip.dataset)(clip)
+    annotated: tuple[Clip, list[str]] = annotators.get(name)(clip)
     return annotated

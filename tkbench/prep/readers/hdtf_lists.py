@@ -61,6 +61,8 @@ class BadLine:
     file: str
     line: int
     detail: str
+    kind: str = "bad-line"
+    """no-interval for a URL without an annotated interval, which the published files have as well (Radio24)."""
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ def _load_subset(folder: Path, subset: str, found: Annotations) -> None:
             videos[name].youtube = youtube_id(url)
         else:
             why = f"{name}: has a URL and no annotated interval"
-            found.bad.append(BadLine(tables["video_url"].name, line, why))
+            found.bad.append(BadLine(tables["video_url"].name, line, why, "no-interval"))
     for clip, (line, box) in _rows(tables["crop_wh"], found, _box).items():
         name, _, index = clip.rpartition("_")
         video = videos.get(name)

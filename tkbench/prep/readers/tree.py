@@ -16,13 +16,16 @@ from tkbench.errors import UsageError
 
 SAFE = re.compile(r"[A-Za-z0-9_-]+")
 """What a part of a key may be. Names in lists come from strangers: nothing else is put into a path."""
+FAKE = "TKBENCH_FAKE.json"
+"""Marks a tree of `tkbench data fake`."""
 MOST = 4 << 20
 """Bytes of a list or text file that are read."""
 
 
 def listing(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the folders and of the files in a folder, both sorted, hidden ones left out; empty without it."""
-    folders, files = [], []
+    folders: list[str] = []
+    files: list[str] = []
     try:
         for name, is_folder in _entries(folder):
             if not name.startswith("."):
@@ -73,6 +76,11 @@ def text_of(file: Path) -> str:
     if len(data) > MOST:
         raise ValueError(f"{len(data)} bytes and more are no annotation of one clip")
     return data.decode("utf-8-sig", "replace")
+
+
+def dataset_of(root: Path, name: str) -> str:
+    """The name that clips carry: `lrs2-fake` for a tree that `tkbench data fake` made, `lrs2` for the others."""
+    return f"{name}-fake" if any((place / FAKE).is_file() for place in (root, root.parent)) else name
 
 
 def base_of(root: Path, inner: str, needed: tuple[str, ...], what: str) -> Path:
