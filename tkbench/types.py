@@ -59,6 +59,7 @@ class Reason(str, Enum):
     TOO_FEW_CLIPS = "too-few-clips"
     NOT_FINITE = "not-finite"
     UNCLEAR = "unclear"
+    NO_TRUTH = "no-truth"
     MODEL_ERROR = "model-error"
     INTERNAL_ERROR = "internal-error"
     PROCESS_DIED = "process-died"

@@ -1,0 +1,243 @@
+"""Landmark distances (LMD) in the variants that papers call by one name, and how lips open and close.
+
+All compare the 68 iBUG points of the generated video, found by the tracker that prepared the true one, with those
+of the true one. Points of Face Mesh are brought to iBUG's by `recipes.IBUG_OF_MESH`, so a column says which
+points it is made of: `_mesh` never compares with `_fan`, nor either with published numbers on dlib's points.
+
+    lmd_atvg   mouth, about its centre, SUM over 20 points       Chen et al. 2019; lelechen63/ATVGnet
+    lmd_mouth  mouth, about its centre, mean over 20 points      "M-LMD" of yuangan/evaluation_eat@0fd6e2e test_lmd.py
+    lmd_face   face, about its centre, mean over 68 points       "F-LMD" of the same
+    lvd_mouth  first differences of the mouth as it lies, mean   "LVD" of the same (frames: T, not T - 1, as there)
+    lvd_face   first differences of the face as it lies, mean    the same; the script adds the mouth's value by mistake
+    lmd_nerf   mouth, about its centre, mean over 20 points      ER-NeRF's utils.py (Li et al. 2023)
+    lmd_vico   mouth as it lies, mean |dx| and |dy|              ViCo challenge (IP_LAP)
+
+The first five are measured in pixels of the 128 x 128 ATVGnet crop of each video (recipe atvg-128), the last two in
+pixels of the canvas. The published `lmd_atvg` formula divides by the number of points; its code does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from tkbench import align
+from tkbench.errors import BadInput, UnknownName, UsageError
+from tkbench.metrics.base import ClipScores, Look, Scored, Seen, unscored, video_fault
+from tkbench.metrics.mouth import aperture, landmark_fault
+from tkbench.recipes import ibug68
+from tkbench.registry import suggest
+from tkbench.types import Array, Bool, Float32, Float64, Metric, Reason, Sample, UInt8
+
+MOUTH, FACE = slice(48, 68), slice(0, 68)
+Points = Literal["mesh", "fan"]
+KINDS = {"mesh": "mesh", "fan": "ibug68"}
+"""What a column's name ends in -> the set of landmarks that it needs."""
+STILL = 0.004
+"""Spread of the opening, in eye distances, below which true lips are taken not to move: tracking alone gives half."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to turn two tracks into a number."""
+
+    label: str
+    part: slice
+    crop: str | None
+    """Recipe whose pixels are the unit; None: pixels of the canvas."""
+    centred: bool
+    """Each frame about its own mean point."""
+    moving: bool
+    """First differences instead of places."""
+    norm: Literal["sum", "mean", "l1"]
+    """Over points: sum of L2 norms, mean of L2 norms, mean of absolute coordinates."""
+
+    def signature(self) -> str:
+        """Every choice in one line."""
+        points = f"{self.part.start}:{self.part.stop}"
+        what = "velocity" if self.moving else "place"
+        centre = "centred" if self.centred else "as-it-lies"
+        return f"{points},{what},{centre},{self.norm},px:{self.crop or 'canvas'}"
+
+
+VARIANTS: dict[str, Variant] = {
+    "lmd_atvg": Variant("LMD (ATVGnet)", MOUTH, "atvg-128", True, False, "sum"),
+    "lmd_mouth": Variant("M-LMD", MOUTH, "atvg-128", True, False, "mean"),
+    "lmd_face": Variant("F-LMD", FACE, "atvg-128", True, False, "mean"),
+    "lvd_mouth": Variant("M-LVD", MOUTH, "atvg-128", False, True, "mean"),
+    "lvd_face": Variant("F-LVD", FACE, "atvg-128", False, True, "mean"),
+    "lmd_nerf": Variant("LMD (ER-NeRF)", MOUTH, None, True, False, "mean"),
+    "lmd_vico": Variant("LipLMD (ViCo)", MOUTH, None, False, False, "l1"),
+}
+"""By the name that its column starts with."""
+
+
+def distance(real: Array, made: Array, variant: Variant) -> float:
+    """The number of one clip: (T, 68, 2) points of the true and the generated video, in the variant's pixels.
+
+    >>> real = np.zeros((2, 68, 2))
+    ... made = real.copy()
+    ... made[:, 50] = 3.0, 4.0
+    >>> distance(real, made, VARIANTS["lmd_vico"])
+    0.175
+    """
+    if real.shape != made.shape or real.ndim != 3 or real.shape[1:] != (68, 2) or len(real) == 0:
+        raise BadInput(f"points are {real.shape} and {made.shape}; expected two equal (T, 68, 2), T >= 1")
+    total = len(real)
+    a, b = (np.asarray(points[:, variant.part], np.float64) for points in (real, made))
+    if variant.centred:
+        a, b = (points - points.mean(axis=1, keepdims=True) for points in (a, b))
+    if variant.moving:
+        a, b = np.diff(a, axis=0), np.diff(b, axis=0)
+    gap = a - b
+    if variant.norm == "l1":
+        return float(np.abs(gap).mean())
+    each = np.linalg.norm(gap, axis=2).sum(axis=1)
+    if variant.norm == "mean":
+        each = each / a.shape[1]
+    return float(each.sum() / total)
+
+
+def in_crop(landmarks: Array, recipe: str | None) -> Float64:
+    """(T, N, 2) canvas pixels -> (T, 68, 2) pixels of each frame's own crop, or of the canvas."""
+    points = np.asarray(ibug68(landmarks), np.float64)
+    if recipe is None:
+        return points
+    matrices = align.matrices(landmarks, recipe)
+    return np.einsum("tij,tnj->tni", matrices[:, :, :2], points) + matrices[:, None, :, 2]
+
+
+class _OnLandmarks:
+    """What metrics on landmarks share: checks, and the frames in which both videos show the face."""
+
+    sees = True
+    columns: tuple[Metric, ...]
+    weights: dict[str, str]
+
+    def __init__(self, points: Points) -> None:
+        if points not in KINDS:
+            raise UnknownName(f"no points are called {points!r}: {suggest(points, list(KINDS))}")
+        self.points = points
+        self.weights = {}
+
+    def score(self, sample: Sample, video: UInt8, audio: Float32, look: Look) -> ClipScores:
+        """Every column of one clip."""
+        fault = video_fault(sample, video) or landmark_fault(
+            sample.landmarks, len(sample), KINDS[self.points]
+        )
+        if fault is not None:
+            return unscored(self.columns, *fault)
+        seen = look()
+        if seen.reason is not None:
+            return unscored(self.columns, seen.reason, seen.detail)
+        fault = landmark_fault(seen.landmarks, len(sample), KINDS[self.points])
+        if fault is not None:
+            return unscored(self.columns, *fault)
+        both = np.asarray((sample.score > 0) & seen.found, bool)
+        if not both.any():
+            return unscored(self.columns, Reason.NO_FACE, "no frame shows the face in both videos")
+        return ClipScores(self.values(sample, seen, both))
+
+    def values(self, sample: Sample, seen: Seen, both: Bool) -> dict[str, Scored]:
+        """By column; `both`: (T,) the frames to compare, at least one."""
+        raise NotImplementedError
+
+
+class Lmd(_OnLandmarks):
+    """Landmark distances by name, 0 for identical videos; the columns are called VARIANT_POINTS."""
+
+    def __init__(
+        self, *, variants: Sequence[str] = ("lmd_mouth", "lmd_face"), points: Points = "mesh"
+    ) -> None:
+        super().__init__(points)
+        for name in variants:
+            if name not in VARIANTS:
+                raise UnknownName(f"no landmark distance is called {name!r}: {suggest(name, list(VARIANTS))}")
+        if not variants:
+            raise UsageError(f"lmd: no variants are asked for; known: {', '.join(VARIANTS)}")
+        self.variants = tuple(variants)
+        self.columns = tuple(self._column(name) for name in self.variants)
+
+    def _column(self, name: str) -> Metric:
+        rule = VARIANTS[name]
+        facts = f"{name}[{self.points},{rule.signature()}]"
+        label = f"{rule.label}, {self.points}"
+        return Metric(f"{name}_{self.points}", label, "px", "lower", 3, signature=facts)
+
+    def values(self, sample: Sample, seen: Seen, both: Bool) -> dict[str, Scored]:
+        out = {}
+        for name, column in zip(self.variants, self.columns, strict=True):
+            rule = VARIANTS[name]
+            real, made = (in_crop(track[both], rule.crop) for track in (sample.landmarks, seen.landmarks))
+            if rule.moving and len(real) < 2:
+                found = Scored(math.nan, Reason.TOO_SHORT, "one frame; a velocity needs two")
+            else:
+                found = Scored(distance(real, made, rule))
+            out[column.name] = found
+        return out
+
+
+class Lip(_OnLandmarks):
+    """How the opening of the lips follows the true one: correlation, and mean error in hundredths of the eye
+    distance.
+
+    truth: compare with the exact opening that the synthetic corpus keeps beside each clip; its error is a share of the
+    widest opening, after the line that best maps the true video's landmarks to the truth.
+    """
+
+    def __init__(self, *, points: Points = "mesh", truth: bool = False) -> None:
+        super().__init__(points)
+        self.truth = truth
+        against = "truth" if truth else "real"
+        facts = f"lip[{points},opening,against:{against},still:{STILL:g}]"
+        middle, word = ("_truth", " to truth") if truth else ("", "")
+        unit = "% of widest" if truth else "% of eye distance"
+        self.columns = (
+            Metric(f"lip_corr{middle}_{points}", f"Lip corr.{word}, {points}", "correlation", "higher", 3,
+                   signature=facts),
+            Metric(f"lip_error{middle}_{points}", f"Lip error{word}, {points}", unit, "lower", 2, signature=facts),
+        )  # fmt: skip
+
+    def values(self, sample: Sample, seen: Seen, both: Bool) -> dict[str, Scored]:
+        real, made = aperture(sample.landmarks)[both], aperture(seen.landmarks)[both]
+        wanted = real
+        if self.truth:
+            exact = true_aperture(sample.meta, len(sample))
+            if exact is None:
+                why = "this data set has no exact opening of the lips; only the synthetic corpus does"
+                return unscored(self.columns, Reason.NO_TRUTH, why).values
+            wanted = exact[both]
+            if real.std() > 0:
+                slope, shift = np.polyfit(real, wanted, 1)
+                made = slope * made + shift
+        follows, off = self.columns
+        error = Scored(float(100 * np.abs(made - wanted).mean()))
+        if real.std() < STILL or len(real) < 3:
+            detail = f"the true lips move by {real.std():.4f} eye distances; {STILL} are needed"
+            return {follows.name: Scored(math.nan, Reason.UNCLEAR, detail), off.name: error}
+        return {follows.name: Scored(correlation(made, wanted)), off.name: error}
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Pearson's, in [-1, 1]; 0 where one of them does not change: lips that stand still follow nothing.
+
+    >>> correlation(np.array([0.0, 1, 2]), np.array([0.0, 2, 4])), correlation(np.zeros(3), np.arange(3.0))
+    (1.0, 0.0)
+    """
+    x, y = (np.asarray(v, np.float64) - np.mean(v, dtype=np.float64) for v in (a, b))
+    spread = math.sqrt(float(x @ x) * float(y @ y))
+    return float(np.clip(x @ y / spread, -1.0, 1.0)) if spread > 1e-12 else 0.0
+
+
+def true_aperture(meta: Any, frames: int) -> Float64 | None:
+    """(frames,) exact opening in [0, 1] from a sample's meta, or None where it keeps none."""
+    kept = meta.get("extra", {}).get("aperture")
+    if not isinstance(kept, Sequence) or isinstance(kept, str):
+        return None
+    first = int(meta.get("start_frame", 0))
+    part = np.asarray(kept[first : first + frames], np.float64)
+    return part if len(part) == frames and np.isfinite(part).all() else None
