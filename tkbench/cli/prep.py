@@ -29,6 +29,7 @@ class How:
     shard_clips: int | None
     retry_failed: bool
     dry_run: bool
+    backend: str
 
 
 def _how(
@@ -60,8 +61,15 @@ def _how(
             "--dry-run", help="Prepare a few clips aside, and estimate time and disk; writes nothing to OUT."
         ),
     ] = False,
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="Face tracker: mediapipe, mediapipe-plain (faster, lips less exact), mediapipe-tasks, "
+            "face-alignment or face-alignment-cuda."
+        ),
+    ] = "mediapipe",
 ) -> How:
-    return How(workers, scheduler, shard_clips, retry_failed, dry_run)
+    return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend)
 
 
 def takes_how(command: Callable[..., None]) -> Callable[..., None]:
@@ -200,12 +208,13 @@ def _prepare(
     options: dict[str, str] | None = None,
 ) -> None:
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
+    from tkbench.prep.plan import Settings
     from tkbench.prep.run import prepare
     from tkbench.progress import bar
 
     workers = count_workers(how.workers)
     what: dict[str, Any] = {"dataset": dataset, "split": split, "shard_clips": how.shard_clips}
-    what |= {"reader_options": options, "workers": workers}
+    what |= {"reader_options": options, "workers": workers, "settings": Settings(backend=how.backend)}
     if how.dry_run:
         from tkbench.prep.estimate import estimate
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tkbench import storage
+from tkbench.prep import backends
 from tkbench.prep.make import prepare_one
 from tkbench.prep.plan import Plan, Settings, sizes_of
 from tkbench.prep.run import plan_run
@@ -150,6 +151,7 @@ def estimate(
     budget: seconds after which no further clip is begun, once each class had one. Nothing is written to `out`.
     """
     rules = settings or Settings()
+    backends.check(rules.backend)
     target = storage.place(out)
     _, plan = plan_run(
         storage.place(root),

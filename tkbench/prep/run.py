@@ -21,7 +21,7 @@ from typing import Any
 from tkbench import __version__, media, shards, storage
 from tkbench.errors import StorageError, UsageError
 from tkbench.parallel import pool
-from tkbench.prep import readers
+from tkbench.prep import backends, readers
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.make import SCRATCH, deaths_of, discard, make_shard, scratch_of, skipped_row, stats_file
@@ -118,6 +118,7 @@ def prepare(
     """
     began = time.perf_counter()
     rules = settings or Settings()
+    backends.check(rules.backend)
     source, target = storage.place(root), storage.place(out)
     if (workers > 1 or scheduler) and not (
         storage.in_other_processes(source) and storage.in_other_processes(target)

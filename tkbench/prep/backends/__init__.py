@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from tkbench import weights
-from tkbench.errors import UnknownName
+from tkbench.errors import UnknownName, WeightsMissing
 from tkbench.registry import suggest
 from tkbench.types import POINT_SETS, Float32, UInt8
 
@@ -142,15 +142,25 @@ def info(name: str) -> Info:
 def check(name: str) -> None:
     """Raise what opening the backend would raise for want of weights, before any work is done.
 
-    WeightsMissing says the command that brings them here; nothing is ever downloaded on the way.
+    WeightsMissing says the one command that brings them all here; nothing is ever downloaded on the way.
     """
+    missing = []
     for weight in info(name).weights:
-        weights.find(weight)
+        try:
+            weights.find(weight)
+        except WeightsMissing:
+            missing.append(weight)
+    if missing:
+        raise WeightsMissing(
+            f"the face tracker {name} needs weights that are not in {weights.folder()}: run "
+            f"`tkbench weights fetch {' '.join(missing)}` (or `tkbench weights add {missing[0]} FILE`)"
+        )
 
 
 def open_backend(name: str) -> Backend:
     """A new tracker. Raises UnknownName, WeightsMissing, WeightsRefused, or UsageError without its device."""
     facts = info(name)
+    check(name)
     module, _, attribute = facts.target.partition(":")
     tracker: Backend = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)(**facts.options)
     return tracker
