@@ -10,6 +10,7 @@ faces by the boxes of a detector (S3FD, dlib); tkbench stores landmarks, so the 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,7 +79,7 @@ class Recipe:
     """Crop pixels of the points that `eyes_and_nose` gives."""
 
     def signature(self) -> str:
-        """Every number of the recipe in one line."""
+        """Every number of the recipe in one line; those of a template as their hash."""
         h, w = self.size
         parts = [f"{h}x{w}", self.kind]
         if self.kind == "square":
@@ -86,7 +87,8 @@ class Recipe:
         if self.kind == "box":
             parts.append(f"pads={'/'.join(map(str, self.pads))}")
         if self.kind == "similarity":
-            parts.append(f"template={'/'.join(f'{x}.{y}' for x, y in self.template)}")
+            digest = hashlib.sha256(repr(self.template).encode()).hexdigest()[:8]
+            parts.append(f"template={len(self.template)}:{digest}")
         else:
             parts.append(f"box={_DETECTOR_SIZE}/{_DETECTOR_RISE}")
         parts.append(self.smooth if self.smooth == "none" else f"{self.smooth}{self.window}")

@@ -29,6 +29,28 @@ def data_export(
     say(f"{count} clips: {out}")
 
 
+@data.command("show")
+def data_show(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("sheet.html"),
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Clips that are shown.")] = 48,
+    measured: Annotated[
+        int, typer.Option(min=1, help="Clips whose landmarks are read for the histograms.")
+    ] = 400,
+) -> None:
+    """Write a contact sheet: faces with landmarks, sound, histograms, what was left out and why, where time went.
+
+    Example: `tkbench data show shards --out sheet.html`
+    """
+    from tkbench.progress import bar
+    from tkbench.sheet import write
+
+    with bar("sheet") as progress:
+        file = write(shards, out, split=split, limit=limit, measured=measured, progress=progress)
+    say(f"sheet: {file}")
+
+
 Annotations = Annotated[
     Path | None,
     typer.Option(help="hdtf: folder of RD_annotion_time.txt and the others; by default in ROOT."),

@@ -1,0 +1,55 @@
+"""The size of a face and where it looks, from its landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tkbench.recipes import ibug68
+from tkbench.types import Array, Float64
+
+# MediaPipe's canonical face model, centimetres: the outer corners of the eyes lie 4.446 to either side, and the
+# tip of the nose (mesh point 4) 4.413 in front of the line between them.
+_HALF_EYES, _NOSE = 4.4459, 4.4132
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What the landmarks of a clip say; medians over its frames."""
+
+    height: float
+    """Of the landmarks' box, canvas pixels."""
+    yaw: float
+    """Degrees; positive where the nose points to the right of the picture."""
+    widest: float
+    """The largest yaw without its sign, 95th percentile over the frames."""
+
+
+def yaw_of(landmarks: Array) -> Float64:
+    """(T, N, 2) points of either set -> (T,) degrees of yaw, positive to the right of the picture.
+
+    A turned head moves the tip of its nose along the line of the eyes, and brings the eyes together: with the
+    canonical face, offset over half distance is tan(yaw) * 4.413 / 4.446. A tilt of the head does not matter, a
+    nod hardly. An estimate: faces differ from the canonical one, and near lenses exaggerate.
+
+    >>> yaw_of(np.zeros((1, 68, 2))).tolist()
+    [0.0]
+    """
+    points = np.asarray(ibug68(landmarks), np.float64)
+    left, right, nose = points[:, 36], points[:, 45], points[:, 30]
+    line = right - left
+    length = np.maximum(np.linalg.norm(line, axis=1), 1e-9)
+    along = ((nose - (left + right) / 2) * line).sum(axis=1) / length
+    return np.degrees(np.arctan(along / (length / 2) * _HALF_EYES / _NOSE))
+
+
+def measure(landmarks: Array) -> Measure:
+    """(T, N, 2) -> what they say."""
+    tall = landmarks[:, :, 1].max(axis=1) - landmarks[:, :, 1].min(axis=1)
+    yaw = yaw_of(landmarks)
+    return Measure(
+        height=float(np.median(tall)),
+        yaw=float(np.median(yaw)),
+        widest=float(np.percentile(np.abs(yaw), 95)),
+    )

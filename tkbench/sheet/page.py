@@ -1,0 +1,258 @@
+"""From shards to one HTML file: what the page shows is gathered here; tkbench/templates say how it looks."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from tkbench import __version__, shards
+from tkbench.progress import Progress, silent
+from tkbench.report.page import asset, templates
+from tkbench.shards import STATS, Shards
+from tkbench.sheet import card, choose, drawing, reasons
+from tkbench.sheet.measure import Measure, measure
+from tkbench.storage import write_file
+from tkbench.types import FPS
+
+DETAILS = 200
+"""Skipped clips whose details are on the page; the manifest has all."""
+STAGES = {
+    "probe": "headers and hashes",
+    "look": "the first look at the faces",
+    "fetch": "bringing remote files here",
+    "decode": "decoding, scaling and writing the canvas",
+    "track": "following the face",
+    "write": "landmarks, receipts and sound",
+    "commit": "pushing the shard to the disk",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A reason, how many clips it left out, and some of them."""
+
+    reason: str
+    about: str
+    means: str
+    todo: str
+    count: int
+    share: float
+    """Of the most frequent reason."""
+    clips: tuple[tuple[str, str], ...]
+    """(clip, detail)."""
+
+
+def write(
+    path: str | Path,
+    out: Path,
+    *,
+    split: str | None = None,
+    limit: int = 48,
+    measured: int = 400,
+    progress: Progress = silent,
+) -> Path:
+    """Write the sheet of the shards at `path` to the file `out`, in one step, and return it.
+
+    split: only this one. limit: clips that are shown. measured: clips whose landmarks are read for the
+    histograms of face size and yaw; those of length and sound are of all clips. Raises BadShards.
+    """
+    text = render(shards.open_shards(path, split=split), limit=limit, measured=measured, progress=progress)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_file(out, text.encode())
+    return out
+
+
+def render(source: Shards, *, limit: int = 48, measured: int = 400, progress: Progress = silent) -> str:
+    """The page as text."""
+    table = source.manifest().sort_values(["clip", "key"]).astype(object)
+    records = table.where(table.notna(), None).to_dict("records")
+    rows = {row["key"]: row for row in records if row["status"] == "ok"}
+    keys = choose.spread(rows, max(measured, limit))
+    total = len(keys) + min(limit, len(rows))
+    measures: dict[str, Measure] = {}
+    for done, key in enumerate(keys):
+        progress(done, total, key)
+        measures[key] = measure(source.get_arrays(key)["landmarks"])
+    first = choose.worst(rows, measures, limit // 3)
+    rest = [key for key in keys if key not in first][: max(0, limit - len(first))]
+    cards = []
+    for done, key in enumerate([*first, *sorted(rest, key=lambda k: (str(rows[k]["split"]), k))]):
+        progress(len(keys) + done, total, key)
+        if key not in measures:  # many frames filled, say: found in the manifest alone
+            measures[key] = measure(source.get_arrays(key)["landmarks"])
+        cards.append(card.make(source, key, rows[key], measures[key], first.get(key, ())))
+    progress(total, total, "drawn")
+    stats = _stats(source)
+    skipped = _skipped(records)
+    page = templates().get_template("sheet.html.j2")
+    return page.render(
+        version=__version__,
+        dataset=source.dataset,
+        split=source.split,
+        head=_head(records, rows, skipped),
+        histograms=_histograms(rows, measures, keys),
+        skipped=skipped,
+        n_details=DETAILS,
+        first=cards[: len(first)],
+        cards=cards[len(first) :],
+        n_samples=len(rows),
+        splits=_splits(records),
+        stats=stats,
+        stages=_stages(stats),
+        signature=source.signature.split("|"),
+        data_hash=source.data_hash,
+        pictures=card.PICTURES,
+        side=card.SIDE,
+        wave=card.WAVE,
+        style=Markup(asset("report.css") + asset("sheet.css")),
+    )
+
+
+def _head(
+    records: list[dict[str, Any]], rows: Mapping[str, Mapping[str, Any]], skipped: list[Skip]
+) -> dict[str, Any]:
+    frames = sum(int(row["n_frames"]) for row in rows.values())
+    clips = {row["clip"] for row in records}
+    several = Counter(row["clip"] for row in rows.values())
+    return {
+        "clips": len(clips),
+        "ok": len(several),
+        "samples": len(rows),
+        "split_clips": sum(count > 1 for count in several.values()),
+        "frames": frames,
+        "length": duration(frames / FPS),
+        "speakers": len({row["speaker"] for row in rows.values() if row["speaker"]}),
+        "named": sum(bool(row["speaker"]) for row in rows.values()),
+        "lost": sum(skip.count for skip in skipped),
+        "fixed": sum(bool(row["fixes"]) for row in rows.values()),
+    }
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(39.1), duration(217), duration(61200)
+    ('39 s', '3.6 minutes', '17.0 hours')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} minutes" if seconds < 6000 else f"{seconds / 3600:,.1f} hours"
+
+
+def _histograms(
+    rows: Mapping[str, Mapping[str, Any]], measures: Mapping[str, Measure], keys: list[str]
+) -> list[drawing.Histogram]:
+    part = "" if len(keys) == len(rows) else f" {len(keys):,} of {len(rows):,} clips, drawn evenly."
+    offsets = [
+        float(row["source_start_offset"]) * 1000
+        for row in rows.values()
+        if row["source_start_offset"] is not None
+    ]
+    return [
+        drawing.histogram(
+            "Face height",
+            [measures[key].height for key in keys],
+            "px",
+            note=f"Box of the landmarks on the canvas, median of each clip.{part}",
+        ),
+        drawing.histogram(
+            "Yaw of the face",
+            [measures[key].yaw for key in keys],
+            "°",
+            signed=True,
+            note="Estimated from the eyes' outer corners and the tip of the nose; positive: towards the right of "
+            f"the picture. Median of each clip.{part}",
+        ),
+        drawing.histogram(
+            "Length",
+            [int(row["n_frames"]) / FPS for row in rows.values()],
+            "s",
+            note="Of each sample.",
+            digits=1,
+        ),
+        drawing.histogram(
+            "Sound against picture",
+            offsets,
+            "ms",
+            signed=True,
+            note="When the first sound comes after the first picture, by the file's time stamps; kept as it is. A "
+            "lag of the lips in what was recorded is not in it.",
+        ),
+    ]
+
+
+def _skipped(records: list[dict[str, Any]]) -> list[Skip]:
+    good = {row["clip"] for row in records if row["status"] == "ok"}
+    found: dict[str, dict[str, str]] = {}
+    for row in records:
+        if row["status"] != "ok" and row["clip"] not in good:
+            found.setdefault(row["reason"], {}).setdefault(row["clip"], row["detail"] or "")
+    most = max((len(clips) for clips in found.values()), default=1)
+    room = DETAILS
+    out = []
+    for reason, clips in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        shown = tuple(sorted(clips.items()))[: max(0, room)]
+        room -= len(shown)
+        out.append(Skip(reason, *reasons.explain(reason), len(clips), len(clips) / most, shown))
+    return out
+
+
+def _splits(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row per split: clips, samples, speakers, length, typical canvas."""
+    out = []
+    for name in sorted({str(row["split"] or "") for row in records}):
+        mine = [row for row in records if str(row["split"] or "") == name]
+        ok = [row for row in mine if row["status"] == "ok"]
+        sizes = Counter(f"{int(row['width'])}×{int(row['height'])}" for row in ok)
+        out.append(
+            {
+                "name": name or "no split",
+                "clips": len({row["clip"] for row in mine}),
+                "samples": len(ok),
+                "skipped": len({row["clip"] for row in mine} - {row["clip"] for row in ok}),
+                "speakers": len({row["speaker"] for row in ok if row["speaker"]}),
+                "length": duration(sum(int(row["n_frames"]) for row in ok) / FPS),
+                "canvas": sizes.most_common(1)[0][0]
+                + (f" and {len(sizes) - 1} more" if len(sizes) > 1 else "")
+                if sizes
+                else "–",
+            }
+        )
+    return out
+
+
+def _stats(source: Shards) -> dict[str, Any]:
+    """stats.json of the run; {} where it is not there: it belongs to the run, not to the data."""
+    try:
+        found = json.loads((source.folder / STATS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {"seconds": 0.0, "fps": 0.0, "workers": 1, "decoded": 0} | found
+
+
+def _stages(stats: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Stages that took time, in the order of work: seconds, share, frames/s if the stage were alone."""
+    spent = {name: float(value) for name, value in dict(stats.get("stages") or {}).items()}
+    total = sum(spent.values())
+    if total <= 0:
+        return []
+    order = [name for name in STAGES if name in spent] + sorted(set(spent) - set(STAGES))
+    frames = int(stats.get("decoded") or 0)
+    return [
+        {
+            "name": name,
+            "does": STAGES.get(name, ""),
+            "seconds": spent[name],
+            "share": spent[name] / total,
+            "rate": frames / spent[name] if frames and spent[name] >= 0.001 else None,
+        }
+        for name in order
+    ]
