@@ -119,11 +119,13 @@ class _Hand:
                 self.client.unsubscribe_topic(_TOPIC)
 
     def _submit(self) -> None:
+        from distributed.protocol.pickle import dumps
+
         # One running and one waiting per thread: a worker that is done never waits for this process.
         while self.waiting and len(self.running) < max(2, 2 * self.threads):
             index, item, deaths = self.waiting.popleft()
             # pure=False: equal arguments must not be answered from an earlier run's results.
-            future = self.client.submit(self.function, item, pure=False)
+            future = self.client.submit(_unpack_and_call(), dumps((self.function, item)), pure=False)
             self.running[future.key] = (index, item, deaths, future)
             future.add_done_callback(lambda done: self.news.put(("done", done.key)))
 
@@ -172,6 +174,21 @@ class _Hand:
         return StorageError(
             "the Dask scheduler is gone; what is finished is kept: start it and run the same command again"
         )
+
+
+def _unpack_and_call() -> Callable[[bytes], Any]:
+    """What is submitted: a function that dask pickles by value, for the scheduler unpacks it, too.
+
+    So the scheduler needs no tkbench, and holds each task as a string of bytes.
+    """
+
+    def call(task: bytes) -> Any:
+        import pickle
+
+        function, item = pickle.loads(task)
+        return function(item)
+
+    return call
 
 
 @contextmanager

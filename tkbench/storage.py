@@ -253,7 +253,7 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
         here = waiting.pop()
         inside, names = tree[here]
         folders = sorted(inside)
-        yield root / here.relative_to(inner), folders, names
+        yield root / here.relative_to(inner), folders, sorted(names)
         waiting += [here / name for name in reversed(folders)]
 
 

@@ -23,6 +23,7 @@ class Live:
         self.skipped: Counter[str] = Counter()
         self.stages: Counter[str] = Counter()
         self.deaths = 0
+        """Shards that were in the hands of a worker that died."""
         self._open: dict[str, dict[str, Any]] = {}
         self._began = self._shown = time.perf_counter()
         self.workers = 1
@@ -68,5 +69,5 @@ class Live:
             which = ", ".join(f"{why} {count}" for why, count in skipped.most_common(3))
             parts.append(f"{skipped.total()} skipped ({which}{', ...' if len(skipped) > 3 else ''})")
         if self.deaths:
-            parts.append(f"{self.deaths} workers died and were replaced")
+            parts.append(f"{self.deaths} shards begun again as their worker died")
         self._progress(min(clips, self.total), self.total, ", ".join(parts))

@@ -225,7 +225,7 @@ def _locked(
         "stages": dict(sorted(summary.stages.items())),
         "shards": len(plan.shards),
         "shards_kept": n_kept,
-        "worker_deaths": live.deaths,
+        "begun_again": live.deaths,
         "clips": summary.n_clips,
         "ok": summary.n_ok,
         "samples": summary.n_samples,

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from tkbench import storage
 from tkbench.types import Clip, Reason, Skipped
 
 SUFFIXES = frozenset(
@@ -47,8 +48,7 @@ def find_videos(root: Path) -> Iterator[Path]:
     Folders of shards (with an index.json, or an unfinished run) are left out, so that an output inside the
     input is never read.
     """
-    for folder, folders, names in os.walk(root, followlinks=False):
-        here = Path(folder)
+    for here, folders, names in storage.walk(root):
         if here != root and ((here / "index.json").is_file() or (here / "stats").is_dir()):
             folders.clear()
             continue
