@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"shards", "stats"},
     {"prep", "metrics", "models"},
-    {"evaluate", "train", "fit", "bundle", "bench", "doctor", "data", "sensitivity"},
+    {"evaluate", "train", "fit", "bundle", "bench", "bench_lse", "doctor", "data", "sensitivity"},
     {"leaderboard", "report", "sheet"},
     {"publish"},
     {"demo"},

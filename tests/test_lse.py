@@ -288,9 +288,9 @@ def test_wav2lip_lrs_equals_the_published_script(clip_file: Path) -> None:
         voice = net.forward_aud(torch.from_numpy(windows)).numpy()
     curve = torch.from_numpy(published_distances(lips, voice, 15))
     expected = (float(curve.median() - curve.min()), float(curve.min()), 15 - int(curve.argmin()))
-    from tkbench.metrics.lse import _shrunk
+    from tkbench.metrics.lse import shrunk
 
-    piece = Piece(0, _shrunk(frames, net.spec), audio)
+    piece = Piece(0, shrunk(frames, net.spec), audio)
     found = score_pieces(Judge(net), [[piece]], "zeros")[0][0].values
     assert found[2] == expected[2]
     np.testing.assert_allclose(found[:2], expected[:2], rtol=0, atol=1e-4)

@@ -7,24 +7,47 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import bench, say, show
+from tkbench.cli.common import Workers, bench, count_workers, say, show
 
 
 @bench.command("prep")
 def bench_prep_command(
     root: Annotated[Path, typer.Option(help="Folder of videos to prepare.")],
     repeat: Annotated[int, typer.Option(min=1, help="Runs per clip; the fastest counts.")] = 3,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Face tracker, as in `tkbench prep`; give it again to compare several.",
+            show_default="mediapipe",
+        ),
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, help="Clips of each picture size that are measured.")] = 3,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            help="Also run the loop that people write today on the same clips, and print the ratio."
+        ),
+    ] = True,
 ) -> None:
     """Frames/s of each preparation stage on one core, per picture size, and what the limit is.
 
-    Example: `tkbench bench prep --root videos`
+    Example: `tkbench bench prep --root videos --backend mediapipe --backend mediapipe-plain`
     """
     from tkbench.bench import bench_prep
     from tkbench.progress import bar
 
     with bar("bench") as progress:
-        report = bench_prep(root, repeat=repeat, progress=progress)
+        report = bench_prep(
+            root,
+            repeat=repeat,
+            per_group=clips,
+            plain=plain,
+            progress=progress,
+            **({"trackers": backend} if backend else {}),
+        )
     show(report.table())
+    if plain and report.timings:
+        show(report.comparison())
     say(report.verdict())
 
 
@@ -62,3 +85,27 @@ def bench_load_command(
         )
     show(report.table())
     say(report.verdict())
+
+
+@bench.command("lse")
+def bench_lse_command(
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of videos with sound; by default clips are made up.", show_default=False),
+    ] = None,
+    workers: Workers = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of a made-up clip.")] = 6.0,
+    repeat: Annotated[int, typer.Option(min=1, help="Runs per form; the fastest counts.")] = 1,
+) -> None:
+    """LSE beside the published script's form on the same files and cores: seconds, ratio, difference of the scores.
+
+    Example: `tkbench bench lse --seconds 4`
+    """
+    from tkbench.bench_lse import bench_lse
+    from tkbench.progress import bar
+
+    with bar("bench") as progress:
+        report = bench_lse(
+            root, workers=count_workers(workers), seconds=seconds, repeat=repeat, progress=progress
+        )
+    show(report.table())

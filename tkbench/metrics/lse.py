@@ -101,7 +101,7 @@ def pieces(
     if rule.cut == "real-track":
         return [Piece(0, judge_crops(video, sample.landmarks, spec), audio)]
     if rule.cut == "whole":
-        return [Piece(0, _shrunk(lossy.jpegs(video), spec), audio)]
+        return [Piece(0, shrunk(lossy.jpegs(video), spec), audio)]
     seen, heard = lossy.first_generation(video, audio, rule.container)
     heard = heard if rule.coded_voice else audio
     found, rejected = tracks.link(
@@ -118,7 +118,7 @@ def pieces(
         sound = heard[track.start * SAMPLES_PER_FRAME : track.end * SAMPLES_PER_FRAME]
         crops, sound = lossy.second_generation(crops, sound, rule.container)
         if min(len(crops), len(sound) // SAMPLES_PER_FRAME) > WINDOW:
-            out.append(Piece(track.start, _shrunk(crops, spec), sound))
+            out.append(Piece(track.start, shrunk(crops, spec), sound))
     if not out:
         raise Unusable(Reason.AUDIO_TOO_SHORT, "the sound ends before the first track does")
     return out
@@ -153,7 +153,7 @@ def boxes(rule: LseRecipe, sample: Sample, seen: UInt8, device: str) -> list[Flo
     return [all_boxes[t : t + 1] for t in order]
 
 
-def _shrunk(frames: UInt8, spec: SyncNetSpec) -> UInt8:
+def shrunk(frames: UInt8, spec: SyncNetSpec) -> UInt8:
     """Whole pictures as the network's input: resized as the scripts do, then the part that the judge looks at."""
     left, top, right, _ = spec.region
     whole = round(spec.size / (right - left))
