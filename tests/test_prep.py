@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from tkbench import media, shards
-from tkbench.bench import bench_prep
 from tkbench.errors import UsageError
 from tkbench.prep import pipeline, run
 from tkbench.prep.plan import Settings
@@ -296,17 +295,6 @@ def test_a_large_picture_is_cut_to_the_head(face: Callable[..., list[UInt8]], tm
     source = media.read_video(tmp_path / "in" / "wide.mp4")[:, y : y + side, x : x + side]
     # The colours of a crop are interpolated from its own samples: its rim may differ.
     assert np.abs(source.astype(int) - sample.video)[:, 2:-2, 2:-2].max() <= 1
-
-
-def test_bench_names_the_limit(hard: Path, tmp_path: Path) -> None:
-    for name in ("s1/plain.mp4", "mute.mp4"):
-        (tmp_path / Path(name).name).write_bytes((hard / name).read_bytes())
-    report = bench_prep(tmp_path, repeat=1, settings=SHORT)
-    assert list(report.groups()) == ["128x128 h264"]
-    assert "the limit is" in report.verdict()
-    assert "left out: mute: no-audio-stream" in report.verdict()
-    assert report.fps("128x128 h264") > 0
-    assert report.table().row_count == 1
 
 
 @pytest.mark.slow

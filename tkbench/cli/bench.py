@@ -43,7 +43,7 @@ def bench_prep_command(
             per_group=clips,
             plain=plain,
             progress=progress,
-            **({"trackers": backend} if backend else {}),
+            trackers=backend or ["mediapipe"],
         )
     show(report.table())
     if plain and report.timings:

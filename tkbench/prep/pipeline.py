@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import resource
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,8 @@ class Outcome:
     """(key, {suffix: content}), in the order of the rows that are ok."""
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Wall time per stage."""
+    cpu: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Time of the processor per stage, of this process and of ffmpeg; "decode" is all that ffmpeg does."""
     frames: int = 0
     """Frames that were decoded at 25 fps."""
 
@@ -86,11 +89,18 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
 
 @contextmanager
 def _timed(outcome: Outcome, stage: str) -> Iterator[None]:
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), cpu_seconds()
     try:
         yield
     finally:
         outcome.seconds[stage] += time.perf_counter() - start
+        outcome.cpu[stage] += cpu_seconds() - worked
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of every child that has ended."""
+    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in parts)
 
 
 def hash_file(path: Path) -> tuple[str, int]:
@@ -285,21 +295,26 @@ def _pass(
     )
     follower = Follower(scene.face, scene.cut, settings)
     blank = np.zeros((backends.info(settings.backend).n_points, 2), np.float32)
-    clock = time.perf_counter
+    clock, worked = time.perf_counter, time.process_time
+    before, tracking = cpu_seconds(), 0.0
     with points.open("wb") as file, _rare_collections():
         begin = clock()
         for planes in stream:
-            decoded = clock()
+            decoded, start = clock(), worked()
             outcome.seconds["decode"] += decoded - begin
             for landmarks in follower.step(planes):
                 file.write((blank if landmarks is None else landmarks).data)
             begin = clock()
             outcome.seconds["track"] += begin - decoded
-        decoded = clock()
+            tracking += worked() - start
+        decoded, start = clock(), worked()
         outcome.seconds["decode"] += decoded - begin
         for landmarks in follower.drain():
             file.write((blank if landmarks is None else landmarks).data)
         outcome.seconds["track"] += clock() - decoded
+        tracking += worked() - start
+    outcome.cpu["track"] += tracking
+    outcome.cpu["decode"] += cpu_seconds() - before - tracking
     outcome.frames += len(follower.found)
     cut = scene.cut
     smaller = cut.width < facts.width or cut.height < facts.height
