@@ -3,6 +3,7 @@
     config.py       what a run is, read from TOML
     objectives/     one file per model: what a step computes, term by term
     loop.py         the trainer: devices, precision, resume, logs; knows no model
+    steps.py        the parts of a step
     state.py        files of a run: exact resume, averaged weights
     board.py        scalars and sample grids
     card.py         the model card

@@ -1,0 +1,343 @@
+"""The trainer: it learns, resumes exactly, refuses what is not its own, and says which clips broke it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toy_shards import make_shards
+
+from tkbench import models, shards, weights
+from tkbench.errors import UnknownName, UsageError, WeightsRefused
+from tkbench.models import checkpoint
+from tkbench.models.face import Cut
+from tkbench.train import board, state
+from tkbench.train.card import thinned
+from tkbench.train.config import Config, Data, Optim, Run, load_config
+from tkbench.train.loop import LAST, Trained, Trainer, train
+from tkbench.train.objectives import objective
+from tkbench.train.objectives.base import sync_mels
+from tkbench.train.objectives.synctalkface import seen
+from tkbench.train.steps import NotFinite, check_finite, mirrored
+from tkbench.types import Batch
+
+CUT = Cut("steady-172", 64)
+NETS: dict[str, dict[str, Any]] = {
+    "expert": {"width": 0.05},
+    "wav2lip": {"width": 0.05},
+    "synctalkface": {"width": 0.05, "slots": 8},
+    "cals": {"width": 0.05, "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24}},
+}
+LOSSES: dict[str, dict[str, Any]] = {
+    "expert": {"contrast": 1.0},
+    "cals": {"pretrain": 2},
+}
+
+
+def config(model: str, **more: Any) -> Config:
+    settings: dict[str, Any] = {
+        "steps": 4,
+        "cut": CUT,
+        "net": NETS[model],
+        "loss": LOSSES.get(model, {}),
+        "data": Data(frames=6, batch=2, every=12, flip=0.5),
+        "optim": Optim(lr=1e-3, lr_quality=1e-4, clip=5.0, ema=0.9, warmup=2, cosine=True),
+        "run": Run(log_every=1, val_every=2, val_batches=1, save_every=1, sample_every=4),
+    }
+    return Config(model=model, **(settings | more))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clips = {f"{name}/0": ("train", 30) for name in "abcd"} | {"v/0": ("val", 30), "t/0": ("test", 30)}
+    return make_shards(tmp_path_factory.mktemp("toys"), clips)
+
+
+@pytest.fixture(scope="module")
+def expert(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An expert of two steps: frozen, it can teach nothing, but all that needs one runs."""
+    out = tmp_path_factory.mktemp("expert") / "expert.safetensors"
+    train(folder, out, config("expert", steps=2), accelerator="cpu")
+    return out
+
+
+@pytest.fixture
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.getbasetemp() / "crops"
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return weights.load_state(path)
+
+
+SLOW = pytest.mark.slow
+"""The same for models whose steps have nothing that the others' lack."""
+
+
+@pytest.mark.parametrize(
+    "model", ["expert", "cals", pytest.param("wav2lip", marks=SLOW), pytest.param("synctalkface", marks=SLOW)]
+)
+def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
+    model: str, folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """Stopped in the middle of an epoch, and (CALS) between its phases; equal to the last bit."""
+    rules, teacher = config(model), None if model == "expert" else expert
+    whole = train(
+        folder, tmp_path / "whole.safetensors", rules, expert=teacher, accelerator="cpu", cache=crops
+    )
+    assert isinstance(whole, Trained)
+    parted = tmp_path / "parted.safetensors"
+    for stop in (1, 2, None):
+        again = train(folder, parted, rules, expert=teacher, accelerator="cpu", cache=crops, stop_after=stop)
+        assert (again is None) == (stop is not None)
+        assert parted.exists() == (stop is None)
+    one, other = tensors(whole.out), tensors(parted)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+    steps = [report["step"] for report in board.read(whole.folder) if "train/total" in report]
+    assert steps == [1, 2, 3, 4]
+    assert [r["step"] for r in board.read(parted.with_suffix(".run")) if "train/total" in r] == steps
+    assert any("val/" in name for report in board.read(whole.folder) for name in report)
+    facts = checkpoint.read_facts(parted)
+    assert facts.kind == model
+    assert facts.training["n_train"] == 4
+    assert facts.training["expert"] == (weights.sha256(expert) if teacher else None)
+    card = parted.with_suffix(".md").read_text(encoding="utf-8")
+    assert "toys, 4 training clips" in card
+    assert "train/total" in card
+    assert (whole.folder / "faces-0000004.png").exists() == (model != "expert")
+    if model != "expert":
+        sample = shards.open_shards(folder).get("t/0")
+        (made,) = models.create(f"{model}:{parted}").generate(Batch((sample,)), seed=0)
+        assert made.video is not None
+        assert made.video.shape == sample.video.shape
+        assert (made.video != sample.video).any()
+
+
+def test_a_run_does_not_go_on_from_another_one(folder: Path, crops: Path, tmp_path: Path) -> None:
+    out = tmp_path / "e.safetensors"
+    train(folder, out, config("expert"), accelerator="cpu", cache=crops, stop_after=1)
+    with pytest.raises(UsageError, match=r"config\.seed \(0 there, 1 here\)"):
+        train(folder, out, config("expert", seed=1), accelerator="cpu", cache=crops)
+    # How it is carried out may change.
+    rules = config("expert", run=Run(log_every=2))
+    assert train(folder, out, rules, accelerator="cpu", cache=crops) is not None
+    kept = out.with_suffix(".run") / LAST
+    kept.write_bytes(kept.read_bytes()[:-200])
+    with pytest.raises(WeightsRefused, match="cannot be read as a training state"):
+        train(folder, out, config("expert"), accelerator="cpu", cache=crops)
+    torch.save({"state_dict": {}}, kept)
+    with pytest.raises(WeightsRefused, match="not a training state"):
+        train(folder, out, config("expert"), accelerator="cpu", cache=crops)
+
+
+def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.safetensors"
+    with pytest.raises(UsageError, match="give --expert FILE"):
+        train(folder, out, config("cals"), accelerator="cpu")
+    with pytest.raises(WeightsRefused, match="a judge never trains"):
+        train(folder, out, config("cals"), expert=weights.find("syncnet-synth"), accelerator="cpu")
+    other = config("cals", cut=Cut("face-128", 64))
+    with pytest.raises(UsageError, match="an expert for faces cut as"):
+        train(folder, out, other, expert=expert, accelerator="cpu")
+    with pytest.raises(UsageError, match=r"\.safetensors"):
+        train(folder, tmp_path / "m.pth", config("expert"), accelerator="cpu")
+    assert objective(config("synctalkface", loss={"av": 0.0}), None).expert is None
+
+
+def trainer(folder: Path, out: Path, rules: Config, expert: Path | None, cache: Path) -> Trainer:
+    return Trainer(folder, out, rules, expert, 1, "cpu", cache)
+
+
+@pytest.mark.parametrize("steps", [12, pytest.param(200, marks=SLOW)])
+@pytest.mark.parametrize("model", ["wav2lip", "synctalkface", "cals"])
+def test_losses_fall_on_one_batch(
+    model: str, steps: int, folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """By a third in 12 steps; near zero in 200 (faces of constant patches: nothing keeps them from it)."""
+    loss = {"gan": 0.0} | ({"pretrain": 0} if model == "cals" else {})
+    net = dict(NETS[model]) | ({"dropout": 0.0} if model == "synctalkface" else {})
+    rules = config(
+        model,
+        steps=steps,
+        loss=loss,
+        net=net,
+        data=Data(frames=6, batch=1, every=12),
+        optim=Optim(lr=3e-3, betas=(0.9, 0.99), cosine=True),
+    )
+    run = trainer(folder, tmp_path / "m.safetensors", rules, expert, crops)
+    batch = next(iter(run.loader))
+    run.wrapped.train()
+    history = [run._step(batch, step) for step in range(steps)]
+    pictures = 2 if model == "synctalkface" else 1
+    first, last = (float(parts["recon"]) / pictures for parts in (history[0], history[-1]))
+    assert last < (0.67 * first if steps < 100 else 0.02), f"L1 {first:.3f} -> {last:.3f}"
+    assert float(history[-1]["total"]) < float(history[0]["total"])
+
+
+def test_frozen_expert_and_copied_eye_do_not_move(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    run = trainer(folder, tmp_path / "m.safetensors", config("synctalkface"), expert, crops)
+    assert run.goal.expert is not None
+    before = {name: value.clone() for name, value in run.goal.expert.state_dict().items()}
+    run.wrapped.train()
+    assert not run.goal.expert.training
+    run._step(next(iter(run.loader)), 0)
+    for name, value in run.goal.expert.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    eye = run.goal.net.lip_encoder
+    norms = {name: value.clone() for name, value in eye.named_buffers()}
+    drawn = torch.rand(2, 3, 5, 64, 64, requires_grad=True)
+    eye.zero_grad()
+    seen(eye, drawn).sum().backward()
+    assert drawn.grad is not None
+    assert drawn.grad.abs().sum() > 0
+    assert all(value.grad is None for value in eye.parameters())
+    for name, value in eye.named_buffers():
+        assert torch.equal(value, norms[name])
+
+
+def test_a_loss_that_is_no_number_names_the_clips(
+    folder: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "e.safetensors"
+    run = trainer(folder, out, config("expert"), None, crops)
+    run.run(1, lambda *_: None)
+    with torch.no_grad():
+        next(run.goal.net.parameters()).fill_(float("nan"))
+    with pytest.raises(NotFinite, match=r"step 2: .*its clips: [a-d]/0"):
+        run.run(4, lambda *_: None)
+    assert state.load(out.with_suffix(".run") / LAST, run.identity)["step"] == 1
+    parts = {"a": torch.tensor(1.0), "b": torch.tensor(float("inf"))}
+    with pytest.raises(FloatingPointError, match="b = inf; its clips: x, y"):
+        check_finite(parts, ["x", "x", "y"], 0)
+
+
+def test_targets_of_the_generators_step_stay_unseen(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """In training, too, the lower half of the target moves no pixel of the picture drawn from the voice."""
+    for model in ("wav2lip", "synctalkface", "cals"):
+        loss = {"pretrain": 0} if model == "cals" else {}
+        rules = config(model, loss=loss)
+        run = trainer(folder, tmp_path / f"{model}.safetensors", rules, expert, crops)
+        run.goal.eval()
+        batch = dict(next(iter(run.loader)))
+        with torch.no_grad():
+            made = run.goal.step(batch, 3, None).made[0]
+            batch["video"] = batch["video"].clone()
+            batch["video"][..., 32:, :, :] = 255 - batch["video"][..., 32:, :, :]
+            again = run.goal.step(batch, 3, None).made[0]
+        assert torch.equal(made, again), model
+
+
+def test_mels_of_sync_windows_begin_with_their_first_frame(folder: Path, crops: Path) -> None:
+    from tkbench import audio, data
+
+    windows = data.load(
+        folder,
+        split="train",
+        frames=9,
+        batch=2,
+        every=12,
+        size=(64, 64),
+        recipe="steady-172",
+        rank=0,
+        world=1,
+    )
+    batch = windows[0]
+    spectrum = audio.mel(windows.clip(batch["key"][0])[1])
+    expected = audio.windows(spectrum, batch["frame"][0] + np.arange(5))
+    found = sync_mels(torch.from_numpy(batch["mels"]))
+    assert found.shape == (10, 80, 16)
+    np.testing.assert_array_equal(found[:5], expected)
+
+
+def test_mirrors_turn_whole_windows() -> None:
+    torch.manual_seed(0)
+    batch = {
+        name: torch.randint(0, 255, (16, 3, 4, 6, 3), dtype=torch.uint8) for name in ("video", "reference")
+    }
+    turned = mirrored(batch, 0.5)
+    flipped = [all(torch.equal(turned[n][i], batch[n][i].flip(-2)) for n in batch) for i in range(16)]
+    same = [all(torch.equal(turned[n][i], batch[n][i]) for n in batch) for i in range(16)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
+    assert 0 < sum(flipped) < 16
+    assert mirrored(batch, 0.0) is batch
+
+
+def test_averages_follow_the_weights() -> None:
+    net = torch.nn.BatchNorm1d(2)
+    average = state.Average(net, 0.5)
+    with torch.no_grad():
+        net.weight.fill_(3.0)
+    for step in range(40):
+        average.update(net, step)
+    torch.testing.assert_close(average.state["weight"], torch.full((2,), 3.0))
+
+
+def test_reports_behind_a_resumed_step_are_forgotten(tmp_path: Path) -> None:
+    pages = board.Board(tmp_path)
+    for step in (1, 2, 3):
+        pages.numbers(step, {"train/total": 1.0 / step})
+    pages.close()
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"step": 4, "tra')
+    board.Board(tmp_path, 2).close()
+    assert [report["step"] for report in board.read(tmp_path)] == [1, 2]
+    assert len(thinned([{"step": i} for i in range(100)])) == 20
+
+
+def test_every_bundled_configuration_builds_its_network() -> None:
+    from importlib import resources
+
+    names = sorted(p.name for p in resources.files("tkbench").joinpath("configs").iterdir())
+    wanted = [n for n in names if not n.startswith("syncnet")]
+    assert {n.split("-")[0] for n in wanted} == set(NETS)
+    for name in wanted:
+        model = name.split("-")[0]
+        rules = load_config(name.removesuffix(".toml"), model)
+        with torch.device("meta"):
+            goal = objective(rules, None) if model == "expert" else _objective_class(model)(rules)
+            assert goal.net.spec.size == rules.cut.size
+    assert load_config(None, "cals").model == "cals"
+
+
+def _objective_class(model: str) -> Any:
+    import importlib
+
+    module = importlib.import_module(f"tkbench.train.objectives.{model}")
+    return next(getattr(module, name) for name in dir(module) if name.lower() == f"{model}objective")
+
+
+def test_configurations_are_read_strictly(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+
+    def said(text: str, model: str = "cals") -> str:
+        own.write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError) as error:
+            objective(load_config(own, model), None)
+        return str(error.value)
+
+    assert "steps is missing" in said('model = "cals"\n')
+    assert "is for --model cals" in said('model = "cals"\nsteps = 1\n', "wav2lip")
+    assert "did you mean batch" in said('model = "cals"\nsteps = 1\n[data]\nbach = 2\n')
+    assert "did you mean recon" in said('model = "cals"\nsteps = 1\n[loss]\nrecno = 2\n')
+    assert "did you mean width" in said('model = "cals"\nsteps = 1\n[net]\nwitdh = 2.0\n')
+    assert "must be the same" in said('model = "cals"\nsteps = 1\n[net]\nsize = 96\n')
+    assert "not a TOML file" in said("model: cals")
+    with pytest.raises(UnknownName, match="cals-small"):
+        load_config("cals-smal", "cals")
+
+
+def test_identity_tells_what_differs() -> None:
+    one = json.loads(state.identity(config("cals"), "d", 1))
+    other = json.loads(state.identity(replace(config("cals"), steps=5), "e", 1))
+    assert list(state.differences(one, other)) == ["config.steps (4 there, 5 here)", "the data"]

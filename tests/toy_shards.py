@@ -1,0 +1,75 @@
+"""Shards of toy faces for tests of training: a face whose mouth is as bright as its voice is loud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tkbench import media, shards
+from tkbench.recipes import IBUG_OF_MESH, RECIPES
+
+SIZE = 64
+
+
+def landmarks(frames: int) -> np.ndarray:
+    """Eyes and nose where the steady cut wants them, at the canvas's own scale."""
+    points = np.random.default_rng(0).uniform(18, 46, (478, 2))
+    points[list(IBUG_OF_MESH[27:45])] = np.array(RECIPES["steady-172"].template) * SIZE / 172
+    return np.repeat(points[None], frames, axis=0).astype(np.float32)
+
+
+def face(key: str, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """(T, 64, 64, 3) and (T * 640,): a patch in the lower half shines with the voice."""
+    rng = np.random.default_rng(list(key.encode()))
+    level = np.clip(np.convolve(rng.uniform(-0.5, 1.5, frames + 4), np.ones(5) / 5, "valid"), 0, 1)
+    picture = np.full((SIZE, SIZE, 3), rng.integers(40, 90), np.uint8)
+    picture[:32] += rng.integers(20, 60, dtype=np.uint8)
+    video = np.repeat(picture[None], frames, axis=0)
+    video[:, 40:54, 22:42] = (50 + 180 * level).astype(np.uint8)[:, None, None, None]
+    loud = np.interp(np.arange(frames * 640), np.arange(frames) * 640 + 320, 10 ** (2 * level - 2))
+    return video, (rng.normal(0, 0.25, frames * 640) * loud).astype(np.float32)
+
+
+def make_shards(root: Path, clips: dict[str, tuple[str, int]]) -> Path:
+    """`clips`: key -> (split, frames). The folder of shards."""
+    target = root / "shards"
+    target.mkdir()
+    rows, records = [], []
+    for split in sorted({split for split, _ in clips.values()}):
+        name = f"{split}-000000.tar"
+        with shards.ShardWriter(target / name) as writer:
+            for key, (part, frames) in clips.items():
+                if part != split:
+                    continue
+                video, voice = face(key, frames)
+                media.write_video(root / "one.mp4", video, quality="lossless")
+                arrays = {"landmarks": landmarks(frames), "score": np.ones(frames, np.float32)}
+                meta = {"dataset": "toys", "split": split, "speaker": key[0], "text": None, "words": []}
+                members: dict[str, bytes | Path] = {
+                    "mp4": root / "one.mp4",
+                    "flac": media.write_flac(voice),
+                    "npz": shards.pack_arrays(arrays),
+                    "json": shards.pack_json({**meta, "canvas": {"kind": "whole"}, "key": key}),
+                }
+                row = {
+                    "key": key,
+                    "clip": key,
+                    "path": key,
+                    "dataset": "toys",
+                    "split": split,
+                    "speaker": key[0],
+                }
+                place = {
+                    "shard": name,
+                    "offset": writer.add(key, members),
+                    "n_frames": frames,
+                    "status": "ok",
+                }
+                rows.append(row | place)
+            records.append(writer.commit(split))
+    ordered = sorted(rows, key=lambda row: str(row["key"]))
+    shards.write_index(
+        target, records, ordered, dataset="toys", protocol="toys", signature="toys", settings={}
+    )
+    return target

@@ -1,0 +1,84 @@
+"""What a run shows: one line of numbers per report in metrics.jsonl, TensorBoard's files, grids of faces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+HINT = "TensorBoard is not installed: numbers go to metrics.jsonl alone (pip install 'tkbench[train]')"
+
+
+class Board:
+    """Writes into one folder; TensorBoard's part is left out where it is not installed."""
+
+    def __init__(self, folder: Path, step: int = 0) -> None:
+        """`step`: where the run stands; reports after it are forgotten, the run will make them again."""
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        trim(folder, step)
+        self.hint = ""
+        self._writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self.hint = HINT
+        else:
+            self._writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+        """A report after `step` steps."""
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"step": step, **values}) + "\n")
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+
+    def faces(self, step: int, rows: torch.Tensor) -> Path:
+        """(N, columns, H, W, 3) uint8 as one PNG: a row per window, its columns side by side."""
+        import cv2
+
+        cells = rows.cpu().numpy()
+        grid = np.concatenate([np.concatenate(list(row), axis=1) for row in cells], axis=0)
+        path = self.folder / f"faces-{step:07d}.png"
+        cv2.imwrite(str(path), grid[..., ::-1])
+        if self._writer is not None:
+            self._writer.add_image("reference, drawn, true", grid, step, dataformats="HWC")
+        return path
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def trim(folder: Path, step: int) -> None:
+    """Forget reports after `step`: a run that goes on from there will make them again."""
+    path = folder / "metrics.jsonl"
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if _step_of(line) <= step]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _step_of(line: str) -> float:
+    """The step of a report; a line that a kill cut short counts as one too many."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
+
+
+def read(folder: Path) -> list[dict[str, float]]:
+    """Every report of a run, in order."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,54 @@
+"""The model card that is written beside a checkpoint: what it was made from, how it went, what is not the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tkbench.models.checkpoint import Facts
+
+OURS = {
+    "synctalkface": "Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "
+    "(theirs saturates), its rate, the cut of the face where it is steady-172, the schedule.",
+    "cals": "The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "
+    "Lip-to-Face, a sync loss of d_av and d_vv. Everything else is ours: layers, targets, mask, InfoNCE, weights.",
+    "wav2lip": "Networks and weights follow the authors' code. Ours: the sync loss starts at a step.",
+    "expert": "The network follows the authors' code. Ours: the contrast term, where it has weight.",
+}
+
+
+def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str:
+    """Markdown; numbers are those of the run, and nothing else is claimed."""
+    run = facts.training
+    lines = [
+        f"# {file}",
+        "",
+        f"{facts.kind}, trained by tkbench {run['tkbench']}.",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| data | {run['dataset']}, {run['n_train']} training clips, sha256 {run['data'][:12]} |",
+        f"| steps | {run['steps']} of {run['batch']} windows, seed {run['seed']} |",
+        f"| time | {run['seconds']:.0f} s, {run['samples_per_second']:.1f} windows/s, "
+        f"{run['wait']:.0%} of it waiting for data |",
+        f"| device | {run['device']}, {run['precision']} |",
+        f"| face | {facts.cut.recipe} at {facts.cut.size} x {facts.cut.size} |",
+        f"| sizes | {dict(facts.spec)} |",
+    ]
+    if run.get("expert"):
+        lines.append(f"| expert | sha256 {run['expert'][:12]}, frozen; never a judge |")
+    lines += ["", f"What is ours: {OURS[facts.kind]}", ""]
+    names = [n for n in dict.fromkeys(n for r in reports for n in r) if n.startswith(("train/", "val/"))]
+    if names:
+        lines += ["| step | " + " | ".join(names) + " |", "|---:|" + "---:|" * len(names)]
+        for report in thinned(reports):
+            cells = (f"{report[name]:.4g}" if name in report else "" for name in names)
+            lines.append(f"| {report['step']:.0f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def thinned(reports: Sequence[Mapping[str, Any]], most: int = 20) -> list[Mapping[str, Any]]:
+    """At most `most` reports, evenly spaced, the first and the last among them."""
+    if len(reports) <= most:
+        return list(reports)
+    return [reports[round(i * (len(reports) - 1) / (most - 1))] for i in range(most)]

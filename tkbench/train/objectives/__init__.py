@@ -1,0 +1,57 @@
+"""What a training step of each model computes. An objective holds the network, the frozen expert, its weights.
+
+The loop asks three things of it: `forward` (a step's loss, term by term, and what was drawn), `check` (numbers on
+validation windows), and which network to save. It never looks inside.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tkbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from tkbench.models.wav2lip.expert import Expert
+    from tkbench.train.config import Config
+    from tkbench.train.objectives.base import Objective
+
+
+def objective(config: Config, expert: Path | None) -> Objective:
+    """The objective of a run, with fresh weights. `expert`: the checkpoint of the frozen sync expert.
+
+    Raises UsageError where an expert is needed and none is given, or the cut differs from the expert's.
+    """
+    from tkbench.train.objectives.cals import CALSObjective
+    from tkbench.train.objectives.expert import ExpertObjective
+    from tkbench.train.objectives.synctalkface import SyncTalkFaceObjective
+    from tkbench.train.objectives.wav2lip import Wav2LipObjective
+
+    kinds: dict[str, type[Objective]] = {
+        "synctalkface": SyncTalkFaceObjective,
+        "cals": CALSObjective,
+        "wav2lip": Wav2LipObjective,
+        "expert": ExpertObjective,
+    }
+    made = kinds[config.model](config)
+    if made.needs_expert() and expert is None:
+        raise UsageError(
+            f"--model {config.model} learns from a frozen sync expert: give --expert FILE, a checkpoint of "
+            f"`tkbench train --model expert` (the judge is not one)"
+        )
+    if expert is not None and config.model != "expert":
+        made.expert = _frozen(expert, config)
+    return made
+
+
+def _frozen(path: Path, config: Config) -> Expert:
+    from tkbench.models import checkpoint
+    from tkbench.models.wav2lip.expert import Expert
+
+    net, facts = checkpoint.load(path, "expert")
+    assert isinstance(net, Expert)
+    if facts.cut != config.cut:
+        raise UsageError(
+            f"{path}: an expert for faces cut as {facts.cut}, the configuration cuts {config.cut}"
+        )
+    return net.requires_grad_(False)

@@ -1,0 +1,115 @@
+"""What all objectives share: the batch as they see it, the frozen expert, the switch of the discriminator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from tkbench.models import checkpoint
+from tkbench.models.face import pixels, scaled
+from tkbench.models.settings import build
+from tkbench.models.wav2lip.expert import FRAMES, Expert
+from tkbench.models.wav2lip.quality import Quality, fool_loss
+from tkbench.train.config import Config
+
+Batch = Mapping[str, Any]
+Weights = TypeVar("Weights")
+
+
+@dataclass(slots=True)
+class Step:
+    """What came of one step."""
+
+    total: torch.Tensor
+    parts: dict[str, torch.Tensor]
+    """Each term before its weight, detached."""
+    real: torch.Tensor | None = None
+    """(N, 3, H, W): what the discriminator takes for real."""
+    made: tuple[torch.Tensor, ...] = ()
+    """The streams of drawn frames, (N, 3, H, W) each, detached."""
+
+
+class Objective(nn.Module):
+    """A network and its losses. `net` is what a checkpoint holds."""
+
+    margin = 2
+    """Frames before and behind a window that are loaded with it."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.low = checkpoint.LOW[config.model]
+        self.net = checkpoint.network(config.model, {"size": config.cut.size, **config.net})
+        self.expert: Expert | None = None
+
+    def needs_expert(self) -> bool:
+        """Whether a term of the loss asks for the frozen expert."""
+        return True
+
+    def quality(self) -> Quality | None:
+        """A fresh discriminator, where a term of the loss asks for one."""
+        return None
+
+    def train(self, mode: bool = True) -> Objective:
+        """The expert stays as it was trained: its norms do not move."""
+        super().train(mode)
+        if self.expert is not None:
+            self.expert.eval()
+        return self
+
+    def forward(self, batch: Batch, step: int, quality: Quality | None = None) -> dict[str, Any]:
+        """The step as a dict, the form that distributed training can look through; see `Step`."""
+        done = self.step(batch, step, quality)
+        return {"total": done.total, "parts": done.parts, "real": done.real, "made": done.made}
+
+    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        raise NotImplementedError
+
+    def sample(self, batch: Batch) -> torch.Tensor | None:
+        """Rows of pictures to look at, (N, 3 columns, H, W, 3) uint8: reference, drawn, true; None if none."""
+        return None
+
+    # -- for the objectives ----------------------------------------------------------------------------------
+
+    def weights(self, kind: type[Weights]) -> Weights:
+        """The `[loss]` table as `kind`."""
+        return build(kind, self.config.loss, "[loss]")
+
+    def scaled(self, faces: torch.Tensor) -> torch.Tensor:
+        """uint8 RGB -> the range and order of this network."""
+        return scaled(faces, self.low)
+
+    def lit(self, faces: torch.Tensor) -> torch.Tensor:
+        """From the range of this network to [0, 1], which the expert, the discriminator and L1 work in."""
+        return (faces - self.low) / (1 - self.low)
+
+    def rows(self, batch: Batch, drawn: torch.Tensor) -> torch.Tensor:
+        """Reference, drawn and true frame of the middle of each window, side by side."""
+        inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]
+        middle = inside.shape[1] // 2
+        shown = pixels(drawn.unflatten(0, inside.shape[:2])[:, middle], self.low)
+        return torch.stack([batch["reference"][:, middle], shown, inside[:, middle]], dim=1)
+
+
+def sync_mels(mels: torch.Tensor) -> torch.Tensor:
+    """The sound of every run of five frames: (B, T, 80, 16) windows with a lead of one -> (B * (T - 4), 80, 16).
+
+    What begins one frame before frame f + 1 begins with frame f.
+    """
+    return mels[:, 1 : mels.shape[1] - FRAMES + 2].flatten(0, 1)
+
+
+def fooled(quality: Quality | None, streams: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """The adversarial term over all streams of drawn frames; 0 without a discriminator."""
+    if quality is None:
+        return streams[0].new_zeros(())
+    return torch.stack([fool_loss(quality(frames)) for frames in streams]).sum()
+
+
+def plain(parts: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Terms for the log."""
+    return {name: value.detach() for name, value in parts.items()}

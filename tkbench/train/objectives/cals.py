@@ -1,0 +1,127 @@
+"""CALS's loss, in two phases: masked prediction of lip motion units, then faces from units.
+
+    phase 1   units     L1 + (1 - cosine) to the lip motion units of the true mouths, sounds masked
+    phase 2   recon     L1 of the face
+              units     as before, nothing masked, so that units stay units
+              av        d_av: a drawn mouth is closest to its own sound, among sounds of other times and clips
+              vv        d_vv: a drawn mouth is closest to its own true mouth, among mouths of other times and clips
+              gan       quality
+
+Of this the paper is known to have masked learning, the two sync terms, and their discriminative kind. Targets
+(what the frozen expert sees in the five frames around each one), InfoNCE with a temperature of 0.07, phase
+lengths and weights are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tkbench.errors import UsageError
+from tkbench.models.cals.audio_to_lip import draw_mask, unit_loss
+from tkbench.models.cals.model import CALS
+from tkbench.models.face import seen_by_generator
+from tkbench.models.wav2lip.expert import contrast_loss, windows_of
+from tkbench.models.wav2lip.quality import Quality
+from tkbench.train.config import Config
+from tkbench.train.objectives.base import Batch, Objective, Step, fooled, plain, sync_mels
+
+
+@dataclass(frozen=True, slots=True)
+class CALSLoss:
+    """Weights, 0 switches a term off; and the masked learning. All ours."""
+
+    pretrain: int = 0
+    """Steps of phase 1; 0 is the ablation without masked learning."""
+    masked: float = 0.3
+    """Share of frames whose sound is hidden in phase 1."""
+    longest: int = 5
+    """Frames of the longest hidden run."""
+    units: float = 0.2
+    recon: float = 10.0
+    av: float = 0.2
+    vv: float = 0.2
+    gan: float = 0.2
+    temperature: float = 0.07
+    stride: int = 3
+    """Frames between the windows that d_av and d_vv compare: neighbours share four of five frames."""
+
+
+class CALSObjective(Objective):
+    """Windows of T frames, with two more on either side for the mouths around each frame."""
+
+    net: CALS
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.weight = self.weights(CALSLoss)
+
+    def needs_expert(self) -> bool:
+        return max(self.weight.pretrain, self.weight.units, self.weight.av, self.weight.vv) > 0
+
+    def quality(self) -> Quality | None:
+        return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
+
+    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        if step < self.weight.pretrain:
+            return self.masked_step(batch)
+        return self.face_step(batch, quality)
+
+    def true_units(self, batch: Batch) -> torch.Tensor:
+        """(B, T, units): what the expert sees in the five frames around each frame, of unit variance or so."""
+        assert self.expert is not None
+        with torch.no_grad():
+            wide = self.lit(self.scaled(batch["video"]))
+            units = self.expert.look(windows_of(wide)).unflatten(0, (len(wide), -1))
+        if units.shape[2] != self.net.spec.voice.units:
+            raise UsageError(
+                f"[net.voice] units = {self.net.spec.voice.units}: the expert's embeddings have {units.shape[2]}"
+            )
+        return units * math.sqrt(units.shape[2])
+
+    def masked_step(self, batch: Batch) -> Step:
+        target, mels = self.true_units(batch), batch["mels"]
+        masked = draw_mask(len(mels), mels.shape[1], self.weight.masked, self.weight.longest).to(mels.device)
+        units = self.net.audio_to_lip(mels, masked)
+        loss = unit_loss(units, target)
+        parts = {
+            "units": loss,
+            "masked": unit_loss(units, target, masked),
+            # What a predictor without ears would get, to read the line above against.
+            "mean": unit_loss(target.mean(dim=(0, 1)).expand_as(target), target, masked),
+        }
+        return Step(loss, plain(parts))
+
+    def face_step(self, batch: Batch, quality: Quality | None) -> Step:
+        target = self.scaled(batch["video"])[:, self.margin : -self.margin]
+        size, frames = target.shape[:2]
+        units = self.net.audio_to_lip(batch["mels"])
+        faces = seen_by_generator(target, self.scaled(batch["reference"]))
+        made = self.lit(self.net.lip_to_face(units.flatten(0, 1), faces.flatten(0, 1)))
+        real = self.lit(target).flatten(0, 1)
+
+        parts = {"recon": nn.functional.l1_loss(made.float(), real), "gan": fooled(quality, (made,))}
+        if self.weight.units > 0:
+            parts["units"] = unit_loss(units, self.true_units(batch))
+        if self.weight.av > 0 or self.weight.vv > 0:
+            assert self.expert is not None
+            picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)
+            place = (torch.arange(size, device=made.device)[:, None] * (frames - 4) + picked).flatten()
+            looks = self.expert.look(windows_of(made.unflatten(0, (size, frames)))[place])
+            if self.weight.av > 0:
+                heard = self.expert.hear(sync_mels(batch["mels"])[place])
+                parts["av"] = contrast_loss(looks, heard, self.weight.temperature)
+            if self.weight.vv > 0:
+                with torch.no_grad():
+                    true = self.expert.look(windows_of(self.lit(target))[place])
+                parts["vv"] = contrast_loss(looks, true, self.weight.temperature)
+        total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
+        return Step(total, plain(parts), real.detach(), (made.detach(),))
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        target = self.scaled(batch["video"])[:, self.margin : -self.margin]
+        faces = seen_by_generator(target, self.scaled(batch["reference"]))
+        return self.rows(batch, self.net(batch["mels"], faces).flatten(0, 1))

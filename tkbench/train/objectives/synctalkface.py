@@ -1,0 +1,96 @@
+"""SyncTalkFace's loss: reconstruction, memory, sync by voice and by lips, quality.
+
+    10 L1 + 0.2 L_av + 0.2 L_vv + 0.2 L_gan + 0.2 (L_store + L_align)
+
+Each of L1, L_av, L_vv and L_gan is the sum over two pictures, one recalled by voice and one by lips. The weights,
+and L1 in [0, 1], are those of the authors' code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tkbench.models.face import seen_by_generator
+from tkbench.models.synctalkface.lips import FRAMES, LipEncoder, lip_windows
+from tkbench.models.synctalkface.model import SyncTalkFace
+from tkbench.models.wav2lip.expert import agreement_loss, windows_of
+from tkbench.models.wav2lip.quality import Quality
+from tkbench.train.config import Config
+from tkbench.train.objectives.base import Batch, Objective, Step, fooled, plain, sync_mels
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTalkFaceLoss:
+    """Weights; 0 switches a term off. `net.memory = false` leaves the memory out (the paper's ablation)."""
+
+    recon: float = 10.0
+    av: float = 0.2
+    vv: float = 0.2
+    gan: float = 0.2
+    store: float = 0.2
+    align: float = 0.2
+
+
+class SyncTalkFaceObjective(Objective):
+    """Windows of T frames, with two more on either side for the mouths around each frame."""
+
+    net: SyncTalkFace
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.weight = self.weights(SyncTalkFaceLoss)
+
+    def needs_expert(self) -> bool:
+        return self.weight.av > 0
+
+    def quality(self) -> Quality | None:
+        return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
+
+    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        wide = self.scaled(batch["video"])
+        target = wide[:, self.margin : wide.shape[1] - self.margin]
+        size, frames = target.shape[:2]
+        faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
+        made = self.net.both(batch["mels"].flatten(0, 1), faces, lip_windows(wide))
+        streams = tuple(s for s in (made.by_voice, made.by_lips) if s is not None)
+        lit = [self.lit(s) for s in streams]
+        real = self.lit(target).flatten(0, 1)
+
+        parts = {"store": made.store, "align": made.align, "gan": fooled(quality, tuple(lit))}
+        parts["recon"] = torch.stack([nn.functional.l1_loss(s.float(), real) for s in lit]).sum()
+        clips = [s.unflatten(0, (size, frames)) for s in lit]
+        if self.weight.av > 0:
+            assert self.expert is not None
+            heard = self.expert.hear(sync_mels(batch["mels"]))
+            looks = [self.expert.look(windows_of(clip)) for clip in clips]
+            parts["av"] = torch.stack([agreement_loss(look, heard) for look in looks]).sum()
+        if self.weight.vv > 0:
+            # The true mouths of those five frames are the windows around their middle ones.
+            wanted = made.lips.unflatten(0, (size, frames))[:, 2 : frames - 2].flatten(0, 1)
+            drawn = [s.unflatten(0, (size, frames)) for s in streams]
+            parts["vv"] = torch.stack(
+                [(seen(self.net.lip_encoder, lip_windows(clip)) - wanted).abs().mean() for clip in drawn]
+            ).sum()
+        total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
+        parts["l1"] = nn.functional.l1_loss(lit[0].float(), real)
+        return Step(total, plain(parts), real.detach(), tuple(s.detach() for s in lit))
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        target = self.scaled(batch["video"])[:, self.margin : -self.margin]
+        faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
+        return self.rows(batch, self.net(batch["mels"].flatten(0, 1), faces))
+
+
+def seen(encoder: LipEncoder, windows: torch.Tensor) -> torch.Tensor:
+    """Features of drawn lips through a copy of the encoder: L_vv moves the pictures, not the eye (as the code does).
+
+    The true lips' side of L_vv goes through the encoder itself and does move it.
+    """
+    assert windows.shape[2] == FRAMES
+    fixed = {name: value.detach() for name, value in encoder.named_parameters()}
+    norms = {name: value.clone() for name, value in encoder.named_buffers()}
+    features: torch.Tensor = torch.func.functional_call(encoder, {**fixed, **norms}, (windows,))
+    return features

@@ -1,0 +1,65 @@
+"""Wav2Lip's loss: (1 - s - g) L1 + s L_sync + g L_gan, with s = 0.03 once faces are worth judging, and g = 0.07.
+
+Rudrabha/Wav2Lip hq_wav2lip_train.py turns s on when the validation sync loss falls below 0.75; a step count here
+(ours), so that a run depends on its configuration alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tkbench.models.face import seen_by_generator
+from tkbench.models.wav2lip.expert import agreement_loss, windows_of
+from tkbench.models.wav2lip.generator import Wav2Lip
+from tkbench.models.wav2lip.quality import Quality
+from tkbench.train.config import Config
+from tkbench.train.objectives.base import Batch, Objective, Step, fooled, plain, sync_mels
+
+
+@dataclass(frozen=True, slots=True)
+class Wav2LipLoss:
+    """Shares of the loss; L1 has the rest."""
+
+    sync: float = 0.03
+    gan: float = 0.07
+    sync_from: int = 0
+    """The step from which the expert has its share."""
+
+
+class Wav2LipObjective(Objective):
+    """Windows of T frames."""
+
+    margin = 0
+    net: Wav2Lip
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.weight = self.weights(Wav2LipLoss)
+
+    def needs_expert(self) -> bool:
+        return self.weight.sync > 0
+
+    def quality(self) -> Quality | None:
+        return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
+
+    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        target = self.scaled(batch["video"])
+        faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
+        made = self.net(batch["mels"].flatten(0, 1), faces)
+        real = target.flatten(0, 1)
+        parts = {"recon": nn.functional.l1_loss(made.float(), real), "gan": fooled(quality, (made,))}
+        sync = self.weight.sync if step >= self.weight.sync_from else 0.0
+        gan = self.weight.gan if quality is not None else 0.0
+        total = (1 - sync - gan) * parts["recon"] + gan * parts["gan"]
+        if self.expert is not None:
+            looks = self.expert.look(windows_of(made.unflatten(0, target.shape[:2])))
+            parts["sync"] = agreement_loss(looks, self.expert.hear(sync_mels(batch["mels"])))
+            total = total + sync * parts["sync"]
+        return Step(total, plain(parts), real.detach(), (made.detach(),))
+
+    def sample(self, batch: Batch) -> torch.Tensor:
+        faces = seen_by_generator(self.scaled(batch["video"]), self.scaled(batch["reference"]))
+        return self.rows(batch, self.net(batch["mels"].flatten(0, 1), faces.flatten(0, 1)))

@@ -1,0 +1,87 @@
+"""Where a run stands, in one file: enough to go on as if it had never stopped.
+
+A step's chance (dropout, masks, mirrors) comes from (seed, step, rank), and its windows from the loader's place, so
+weights, moments, averages and two counters are all there is to keep.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tkbench.errors import UsageError, WeightsRefused
+from tkbench.train.config import Config
+
+FORMAT = 1
+
+
+class Average:
+    """Weights averaged over steps: decay `d` keeps d of the average, less in the first steps.
+
+    Norms' running numbers are averaged alike; counters are copied.
+    """
+
+    def __init__(self, net: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, net: nn.Module, step: int) -> None:
+        """After step `step` (from 0)."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in net.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+def identity(config: Config, data: str, world: int) -> str:
+    """What must not change between the parts of a run, in one line."""
+    settings = asdict(config)
+    settings["run"] = {"precision": config.run.precision}
+    settings["data"].pop("workers")
+    return json.dumps({"config": settings, "data": data, "world": world}, sort_keys=True)
+
+
+def save(path: Path, state: Mapping[str, Any]) -> None:
+    """Write under a temporary name, then give the file its own: a kill leaves the last whole one."""
+    fresh = path.with_name(path.name + ".new")
+    torch.save({"tkbench_train": FORMAT, **state}, fresh)
+    fresh.replace(path)
+
+
+def load(path: Path, wanted: str) -> dict[str, Any]:
+    """The state in `path`. WeightsRefused for another file, UsageError where it is of another run than `wanted`."""
+    advice = "remove it to start afresh, or give another --out"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+        raise WeightsRefused(
+            f"{path}: cannot be read as a training state ({type(error).__name__}); {advice}"
+        ) from error
+    if not isinstance(state, dict) or state.get("tkbench_train") != FORMAT:
+        raise WeightsRefused(f"{path}: not a training state of this tkbench; {advice}")
+    if state["identity"] != wanted:
+        differs = ", ".join(differences(json.loads(state["identity"]), json.loads(wanted)))
+        raise UsageError(f"{path}: is of another run (differs in {differs}); {advice}")
+    return state
+
+
+def differences(one: Any, other: Any, where: str = "") -> Iterable[str]:
+    """Dotted names of what differs between two tables."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in sorted({*one, *other}):
+            yield from differences(one.get(name), other.get(name), f"{where}.{name}" if where else name)
+    elif one != other:
+        yield f"{where} ({one} there, {other} here)" if where != "data" else "the data"

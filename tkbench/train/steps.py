@@ -1,0 +1,124 @@
+"""Small parts of a training step: batches on the device, rates, the discriminator's loss, checks, reports."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from tkbench.data import Loader
+from tkbench.errors import UsageError
+from tkbench.models.wav2lip.quality import tell_loss
+from tkbench.train.config import Config
+
+
+class NotFinite(UsageError, FloatingPointError):
+    """A loss that is no number: training stops."""
+
+
+def forever(loader: Loader) -> Iterator[Mapping[str, Any]]:
+    """Batches, epoch after epoch."""
+    while True:
+        yield from loader
+
+
+def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Arrays as tensors on the device; pixels stay uint8 until they are there."""
+    out: dict[str, Any] = {}
+    for name, value in batch.items():
+        tensor = torch.from_numpy(value) if hasattr(value, "__array_interface__") else value
+        out[name] = tensor.to(device, non_blocking=True) if isinstance(tensor, torch.Tensor) else tensor
+    return out
+
+
+def chance(seed: int, step: int, rank: int) -> int:
+    """One number for everything that a step draws."""
+    return (seed * 1_000_003 + step) * 1_009 + rank
+
+
+def mirrored(batch: Mapping[str, Any], share: float) -> Mapping[str, Any]:
+    """`share` of the windows with left and right exchanged, picture and reference alike."""
+    if share <= 0:
+        return batch
+    turn = torch.rand(len(batch["video"])) < share
+    turn = turn.to(batch["video"].device)[:, None, None, None, None]
+    both = {name: torch.where(turn, batch[name].flip(-2), batch[name]) for name in ("video", "reference")}
+    return {**batch, **both}
+
+
+def set_rates(adam: Any, adam_q: Any, config: Config, step: int) -> None:
+    """A linear rise over the warm-up, then half a cosine down to 0, or level."""
+    optim = config.optim
+    share = min(1.0, (step + 1) / max(1, optim.warmup))
+    if optim.cosine and step >= optim.warmup:
+        done = (step - optim.warmup) / max(1, config.steps - optim.warmup)
+        share = 0.5 * (1 + math.cos(math.pi * done))
+    for optimiser, rate in ((adam, optim.lr), (adam_q, optim.lr_quality)):
+        if optimiser is not None:
+            for part in optimiser.param_groups:
+                part["lr"] = rate * share
+
+
+def quality_loss(judged: Any, real: torch.Tensor, made: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """The discriminator's loss, all frames in one pass."""
+    logits = judged(torch.cat([real, *made])).split(len(real))
+    return tell_loss(logits[0], *logits[1:])
+
+
+def check_finite(parts: Mapping[str, torch.Tensor], keys: list[str], step: int) -> None:
+    """NotFinite, with the terms at fault and the clips of the batch, where a term is no number."""
+    values = torch.stack([value.float() for value in parts.values()])
+    if bool(torch.isfinite(values).all()):
+        return
+    bad = [f"{name} = {float(v):g}" for name, v in parts.items() if not bool(torch.isfinite(v))]
+    raise NotFinite(
+        f"step {step + 1}: not a number: {', '.join(bad)}; its clips: {', '.join(dict.fromkeys(keys))}. The last state "
+        f"is kept; lower optim.lr, set optim.clip, or look at the clips"
+    )
+
+
+class Report:
+    """Means of the terms since the last report, and how fast they came."""
+
+    def __init__(self, per_step: int) -> None:
+        self.per_step = per_step
+        self._open()
+
+    def _open(self) -> None:
+        self.sums: dict[str, torch.Tensor] = {}
+        self.counts: dict[str, int] = defaultdict(int)
+        self.steps, self.waited, self.begin = 0, 0.0, time.perf_counter()
+
+    def add(self, parts: Mapping[str, torch.Tensor]) -> None:
+        self.steps += 1
+        for name, value in parts.items():
+            self.sums[name] = self.sums[name] + value.float() if name in self.sums else value.float()
+            self.counts[name] += 1
+
+    def close(self) -> dict[str, float]:
+        """The report; the next one begins."""
+        seconds = max(time.perf_counter() - self.begin, 1e-9)
+        found = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        found["windows_per_second"] = self.steps * self.per_step / seconds
+        found["wait"] = self.waited / seconds
+        self._open()
+        return found
+
+
+def line_of(news: Mapping[str, float]) -> str:
+    """A report in one line, for the progress bar."""
+    if not news:
+        return ""
+    terms = " ".join(f"{k} {v:.3g}" for k, v in news.items() if k not in ("windows_per_second", "wait"))
+    return f"{terms} | {news['windows_per_second']:.1f} windows/s, {news['wait']:.0%} waiting"
+
+
+def device_name(device: torch.device) -> str:
+    """As a card says it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
