@@ -25,6 +25,7 @@ __all__ = [
     "paste",
     "recipe_of",
     "warp",
+    "warp_one",
 ]
 
 
@@ -144,8 +145,6 @@ def warp(frames: UInt8, transforms: Array, size: tuple[int, int], *, border: int
     Bilinear; where a crop is less than half its source region, the frame is first halved by 2 x 2 means (as
     often as needed), so that fine texture does not alias. Outside the picture: the grey level `border`.
     """
-    import cv2
-
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise BadInput(f"frames are {frames.dtype} {frames.shape}, expected uint8 (T, H, W, 3)")
     if len(transforms) != len(frames):
@@ -153,19 +152,29 @@ def warp(frames: UInt8, transforms: Array, size: tuple[int, int], *, border: int
     height, width = size
     out = np.empty((len(frames), height, width, 3), np.uint8)
     for frame, matrix, crop in zip(frames, np.asarray(transforms, np.float64), out, strict=True):
-        picture, affine = frame, matrix
-        while abs(np.linalg.det(affine[:, :2])) < 0.25 and min(picture.shape[:2]) > 2:
-            picture, affine = _halve(picture, affine)
-        cv2.warpAffine(
-            picture,
-            affine,
-            (width, height),
-            dst=crop,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(border, border, border),
-        )
+        warp_one(frame, matrix, size, (border, border, border), crop)
     return out
+
+
+def warp_one(
+    picture: UInt8, affine: Float64, size: tuple[int, int], border: tuple[int, ...], out: UInt8 | None = None
+) -> UInt8:
+    """One picture through one matrix, as `warp` does it: (H, W) or (H, W, C) uint8 -> (h, w) or (h, w, C)."""
+    import cv2
+
+    while (
+        abs(affine[0, 0] * affine[1, 1] - affine[0, 1] * affine[1, 0]) < 0.25 and min(picture.shape[:2]) > 2
+    ):
+        picture, affine = _halve(picture, affine)
+    return cv2.warpAffine(
+        picture,
+        affine,
+        (size[1], size[0]),
+        dst=out,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=border,
+    )
 
 
 def _halve(picture: UInt8, affine: Float64) -> tuple[UInt8, Float64]:

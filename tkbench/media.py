@@ -16,6 +16,7 @@ everyone has the same pixels; PyAV reads headers and packet times. What is fixed
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -334,6 +335,49 @@ def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
         whole[count] = frame
         count += 1
     return whole[:count]
+
+
+class Planes(NamedTuple):
+    """A picture as it is stored in a canvas."""
+
+    yuv: UInt8
+    """(H * 3 // 2, W) planar YUV 4:2:0, chroma in the middle of its four pixels."""
+    matrix: tuple[float, float]
+    """Shares of red and blue in the brightness: what tells BT.601 from BT.709."""
+    full: bool
+    """Brightness fills 0-255; otherwise 16-235."""
+
+
+_BRIGHTNESS = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+"""H.273 matrix coefficients; all others are BT.601's, as ffmpeg takes them."""
+
+
+def read_planes(canvas: bytes) -> Iterator[Planes]:
+    """The pictures of a canvas one by one, decoded in this process and not turned into RGB.
+
+    For loaders: it starts no ffmpeg and spares the colours of what a crop leaves out, and is several times as
+    fast as `read_video`. Only for the canvases of shards, which have 25 even frames a second from 0 on. Raises
+    BadMedia(DECODE_ERROR).
+    """
+    import av
+
+    try:
+        with av.open(io.BytesIO(canvas), format="mp4", metadata_errors="replace") as box:
+            stream = box.streams.video[0]
+            stream.thread_count = 1
+            for frame in box.decode(stream):
+                kept = frame.format.name in ("yuv420p", "yuvj420p")
+                yuv = frame.to_ndarray() if kept else frame.to_ndarray(format="yuv420p")
+                matrix = _BRIGHTNESS.get(int(frame.colorspace), (0.299, 0.114))
+                yield Planes(yuv, matrix, int(frame.color_range) == 2)
+    except (av.FFmpegError, IndexError) as error:
+        raise BadMedia(Reason.DECODE_ERROR, f"the canvas cannot be decoded ({error})") from error
 
 
 def read_audio(

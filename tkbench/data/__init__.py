@@ -7,6 +7,7 @@
         batch["video"], batch["mel"], batch["reference"]
 
     windows.py    which windows an epoch has, and what is in a batch
+    cut.py        canvas -> crops, decoded in this process
     cache.py      crops that were cut once, kept on disk
     loader.py     worker processes, epochs, going on in the middle of one
     speed.py      samples/s, and where the time goes

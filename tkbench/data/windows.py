@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import numpy as np
 
 from tkbench import align, audio, media, shards
 from tkbench.data.cache import CropCache
+from tkbench.data.cut import cut
 from tkbench.errors import BadShards, UsageError
 from tkbench.shards import Shards
 from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Float64, UInt8
@@ -154,6 +154,8 @@ class Windows:
         lengths = dict(zip(table["key"], (int(n) for n in table["n_frames"]), strict=True))
         self.lengths = {key: n for key, n in lengths.items() if self._usable(n)}
         """Frames of each clip that has a window, by key in order."""
+        sizes = zip(table["height"], table["width"], strict=True)
+        self._canvas = {key: (int(h), int(w)) for key, (h, w) in zip(table["key"], sizes, strict=True)}
         self.too_short = tuple(key for key in lengths if key not in self.lengths)
         if not self.lengths:
             need = frames + max(2 * margin, apart)
@@ -296,7 +298,14 @@ class Windows:
         voice = media.read_flac(members["flac"])
         self.seconds["read"] += time.perf_counter() - clock
         if crops is None:
-            crops = self._cut(members["mp4"], self._receipts(members["npz"]))
+            crops = cut(
+                members["mp4"],
+                self._receipts(members["npz"]),
+                self.size,
+                border=self._rule.border,
+                canvas=self._canvas[key],
+                seconds=self.seconds,
+            )
             if self.cache is not None:
                 self.cache.put(key, crops)
         if len(crops) != self.lengths[key] or len(voice) != len(crops) * SAMPLES_PER_FRAME:
@@ -311,26 +320,6 @@ class Windows:
             if self._stored and self.recipe in arrays.files:
                 return np.asarray(arrays[self.recipe], np.float64)
             return align.matrices(arrays["landmarks"], self.recipe, size=self.size)
-
-    def _cut(self, video: bytes, matrices: Float64) -> UInt8:
-        """Decode and crop frame by frame: a long clip is never in memory whole."""
-        crops = np.empty((len(matrices), *self.size, 3), np.uint8)
-        count, clock = 0, time.perf_counter
-        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-            begin = clock()
-            file.write(video)
-            file.flush()
-            for frame in media.stream_frames(file.name, facts=media.probe(file.name)):
-                decoded = clock()
-                self.seconds["decode"] += decoded - begin
-                if count < len(crops):
-                    part = matrices[count : count + 1]
-                    crops[count] = align.warp(frame[None], part, self.size, border=self._rule.border)[0]
-                count += 1
-                begin = clock()
-                self.seconds["warp"] += begin - decoded
-            self.seconds["decode"] += clock() - begin
-        return crops[:count]
 
     # -- many processes --------------------------------------------------------------------------------------
 
