@@ -142,7 +142,7 @@ def make_lrs2(root: Path, clips: int, seed: int, progress: Progress) -> None:
         said = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
         file = base / ("pretrain" if split == "pretrain" else "main") / source / number
         _write(file, said.frames(160), said.sound())
-        table = _word_table(said.script.words) if split == "pretrain" else []
+        table = _word_table(said.script) if split == "pretrain" else []
         text = [f"Text:  {_upper(said.script.text)}", f"Conf:  {3 + index % 3}", *table]
         file.with_suffix(".txt").write_text("\n".join(text) + "\n", encoding="utf-8")
         tag = f" {('NF', 'MV')[turn % 2]}" if split == "test" else ""
@@ -164,7 +164,7 @@ def make_lrs3(root: Path, clips: int, seed: int, progress: Progress) -> None:
         boxes = [f"{number:06d} 0.250 0.200 0.500 0.600" for number in range(len(frames))]
         text = [f"Text:  {_upper(said.script.text)}", f"Conf:  {3 + index % 3}", f"Ref:   {source}", ""]
         text += ["FRAME \tX \tY \tW \tH", *boxes, ""]
-        text += _word_table(said.script.words)[1:] if split == "pretrain" else []
+        text += _word_table(said.script)[1:] if split == "pretrain" else []
         file.with_suffix(".txt").write_text("\n".join(text) + "\n", encoding="utf-8")
         progress(index + 1, clips, "clips")
 
@@ -174,10 +174,25 @@ def _write(base: Path, frames: Sequence[UInt8], audio: Float32) -> None:
     media.write_video(base.with_name(f"{base.name}.mp4"), frames, audio=audio, quality=_CRF)
 
 
-def _word_table(words: Sequence[Word]) -> list[str]:
+def _word_table(script: Script) -> list[str]:
     """The blank line and table of a pretrain .txt. The score is of a face detector that was not run: 5.0."""
-    rows = [f"{_upper(word.text)} {word.start:.2f} {word.end:.2f} 5.0" for word in words]
+    rows = [f"{word.text} {word.start:.2f} {word.end:.2f} 5.0" for word in all_words(script)]
     return ["", "WORD START END ASDSCORE", *rows]
+
+
+def all_words(script: Script) -> list[Word]:
+    """Every word of the text with its time. espeak-ng says some pairs as one ("in the"): these share its time."""
+    out: list[Word] = []
+    timed = [Word(_upper(word.text), word.start, word.end) for word in script.words]
+    for text in _upper(script.text).split():
+        if timed and timed[0].text.split()[:1] == [text]:
+            said = timed.pop(0)
+            out.append(Word(text, said.start, said.end))
+        elif out:
+            last = out.pop()
+            middle = last.start + (last.end - last.start) * len(last.text) / (len(last.text) + len(text))
+            out += [Word(last.text, last.start, middle), Word(text, middle, last.end)]
+    return out
 
 
 def _upper(text: str) -> str:
