@@ -66,6 +66,7 @@ def make_shards(root: Path, clips: dict[str, tuple[str, int]]) -> Path:
                     "n_frames": frames,
                     "status": "ok",
                 }
+                place |= {"width": SIZE, "height": SIZE}
                 rows.append(row | place)
             records.append(writer.commit(split))
     ordered = sorted(rows, key=lambda row: str(row["key"]))
