@@ -138,6 +138,8 @@ class _Image:
     """What PSNR and SSIM share: regions, columns and the checks before them."""
 
     name = ""
+    smallest = 2 * RADIUS + 1
+    """Pixels a side below which a region is unscored."""
     weights: dict[str, str]
 
     def __init__(self, *, regions: Sequence[str] = ("full", "mouth")) -> None:
@@ -171,8 +173,8 @@ class _Image:
         else:
             where = boxes(sample.landmarks, region, *video.shape[1:3])
         smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in where)
-        if smallest < 2 * RADIUS + 1:
-            detail = f"{region} is {smallest} pixels at its smallest; at least 11 are needed"
+        if smallest < self.smallest:
+            detail = f"{region} is {smallest} pixels at its smallest; at least {self.smallest} are needed"
             return Scored(math.nan, Reason.FACE_TOO_SMALL, detail)
         real, made = (
             [frame[y0:y1, x0:x1] for frame, (x0, y0, x1, y1) in zip(source, where, strict=True)]

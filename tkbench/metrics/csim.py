@@ -1,0 +1,101 @@
+"""CSIM: does the generated face stay the same person? Cosine of ArcFace embeddings, frame by frame.
+
+    csim          the whole frame resized to 112 x 112, no alignment: as the ViCo challenge's compute_csim.py does
+    csim_aligned  both faces laid on insightface's five-point template by the TRUE video's landmarks first, which is
+                  what the network was trained on; the whole frame only resembles it where the face fills the frame
+
+Both are named by their weights, glint360k r100 (`arcface-r100`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from tkbench import align, weights
+from tkbench.errors import UnknownName, UsageError
+from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
+from tkbench.metrics.mouth import landmark_fault
+from tkbench.recipes import ibug68
+from tkbench.registry import suggest
+from tkbench.types import Array, Float32, Float64, Metric, Reason, Sample, UInt8
+
+WEIGHT = "arcface-r100"
+SIDE = 112
+Crop = Literal["whole", "aligned"]
+TEMPLATE = (
+    (38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041),
+)  # fmt: skip
+"""insightface's arcface_dst: eyes, tip of the nose, corners of the mouth, pixels of 112 x 112."""
+
+
+def five_points(landmarks: Array) -> Float64:
+    """(T, N, 2) of either set -> (T, 5, 2): centres of the eyes, tip of the nose, corners of the mouth."""
+    p = np.asarray(ibug68(landmarks), np.float64)
+    eyes = [p[:, 36:42].mean(axis=1), p[:, 42:48].mean(axis=1)]
+    return np.stack([*eyes, p[:, 30], p[:, 48], p[:, 54]], axis=1)
+
+
+def onto_template(points: Float64) -> Float64:
+    """(T, 5, 2) -> (T, 2, 3): the turn, scale and shift that lays each frame's points best on TEMPLATE."""
+    z = points[..., 0] + 1j * points[..., 1]
+    target = np.array([complex(x, y) for x, y in TEMPLATE])
+    middle = z.mean(axis=1, keepdims=True)
+    centred = z - middle
+    goal = target - target.mean()
+    turn = (np.conj(centred) * goal).sum(axis=1) / (np.abs(centred) ** 2).sum(axis=1)
+    shift = target.mean() - turn * middle[:, 0]
+    out = np.empty((len(z), 2, 3))
+    out[:, 0, 0], out[:, 0, 1], out[:, 0, 2] = turn.real, -turn.imag, shift.real
+    out[:, 1, 0], out[:, 1, 1], out[:, 1, 2] = turn.imag, turn.real, shift.imag
+    return out
+
+
+def whole(frames: UInt8) -> UInt8:
+    """(T, H, W, 3) -> (T, 112, 112, 3), bilinear, whatever the shape of the frame."""
+    return np.stack([cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for frame in frames])
+
+
+class Csim:
+    """Mean cosine over every `stride`-th frame; 1 for identical videos."""
+
+    def __init__(self, *, crop: Crop = "whole", stride: int = 1, device: str = "cpu") -> None:
+        if crop not in ("whole", "aligned"):
+            raise UnknownName(f"CSIM has no crop {crop!r}: {suggest(crop, ['whole', 'aligned'])}")
+        if stride < 1:
+            raise UsageError(f"CSIM stride {stride}: expected 1 or more frames")
+        self.crop, self.stride, self.device = crop, stride, device
+        self._path, self._hint = weights.find_or_hint(WEIGHT)
+        self.weights = {WEIGHT: weights.sha256(self._path)} if self._path else {}
+        digest = self.weights.get(WEIGHT, "missing")[:12]
+        facts = f"csim[{WEIGHT}@{digest},crop:{crop},side:{SIDE},stride:{stride}]"
+        suffix, label = ("", "CSIM") if crop == "whole" else ("_aligned", "CSIM (aligned)")
+        self.columns = (Metric("csim" + suffix, label, "cosine", "higher", 4, signature=facts),)
+
+    def score(self, sample: Sample, video: UInt8, audio: Float32) -> ClipScores:
+        """The mean over frames, in float64."""
+        fault = video_fault(sample, video)
+        if fault is None and self.crop == "aligned":
+            fault = landmark_fault(sample.landmarks, len(sample))
+        if fault is not None:
+            return unscored(self.columns, *fault)
+        if self._path is None:
+            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._hint)
+        from tkbench.metrics.arcface import embeddings, load_arcface
+
+        network = load_arcface(self._path, self.device)
+        real, made = (embeddings(network, self.faces(sample, frames)) for frames in (sample.video, video))
+        if not (np.isfinite(real).all() and np.isfinite(made).all()):
+            return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
+        cosine = (real.astype(np.float64) * made).sum(axis=1)
+        return ClipScores({self.columns[0].name: Scored(float(cosine.mean()))})
+
+    def faces(self, sample: Sample, frames: UInt8) -> UInt8:
+        """What the network sees of every `stride`-th frame: (n, 112, 112, 3)."""
+        picked = frames[:: self.stride]
+        if self.crop == "whole":
+            return whole(picked)
+        matrices = onto_template(five_points(sample.landmarks[:: self.stride]))
+        return align.warp(picked, matrices, (SIDE, SIDE))
