@@ -335,3 +335,27 @@ def test_gaps_are_filled_between_and_at_the_ends() -> None:
     np.testing.assert_allclose(gaps_filled(broken, found)[:, 0, 0], [1, 1, 2, 3, 3])
     with pytest.raises(BadInput, match="nothing to fill"):
         gaps_filled(points, np.zeros(5, bool))
+
+
+def test_every_column_is_explained_in_the_report() -> None:
+    from tkbench.metrics.cpbd import Cpbd
+    from tkbench.metrics.csim import Csim
+    from tkbench.metrics.msssim import MsSsim
+    from tkbench.metrics.voice import Voice
+    from tkbench.report.glossary import _TEXTS, split
+
+    made = [
+        Lmd(variants=ALL),
+        Lip(),
+        Lip(truth=True),
+        Lip(points="fan"),
+        Voice(),
+        Csim(),
+        Csim(crop="aligned"),
+    ]
+    regions = ("full", "face", "mouth")
+    for metric in (*made, MsSsim(regions=regions), Cpbd(regions=regions)):
+        for column in metric.columns:
+            assert split(column.name)[0] in _TEXTS, column.name
+            assert column.signature
+            assert column.label

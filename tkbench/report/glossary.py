@@ -19,6 +19,11 @@ _OFFSET = (
     "The shift at which lips and voice fit best, in frames of 40 ms. Positive: the mouth comes after the "
     "sound. Where no shift fits well its mean says nothing, so look at LSE-C first."
 )
+_LMD = (
+    "Distance between the lips of the generated and the true video, {what}, in pixels of {unit}. It sees wrong shapes "
+    "and wrong timing alike; also that two trackings of one face never agree fully."
+)
+_CROP = "each video's own 128 × 128 crop (ATVGnet's)"
 _TEXTS = {
     "lse_c": _LSE_C,
     "lse_d": _LSE_D,
@@ -29,6 +34,34 @@ _TEXTS = {
     "pictures frame by frame and hardly sees timing.",
     "lpips": "Distance to the true video in the features of an image network, 0 for identical videos. It "
     "sees blur and artefacts that PSNR forgives.",
+    "ms_ssim": "SSIM at five scales, 1 for identical videos: it forgives fine noise more than SSIM does.",
+    "cpbd": "How sharp the generated video is by itself: the share of edges so narrow that nobody would see blur. "
+    "It knows nothing of the true video, whose own value is the mark to compare with.",
+    "csim": "Likeness of the person, by the cosine of face-recognition embeddings of the same frame in both videos; 1 "
+    "for identical videos. A different mouth barely lowers it.",
+    "voice_corr": "A second opinion on sync: the correlation of mouth landmarks with the sound of the voice, at the "
+    "lag where it is highest. No network is involved that a model could be trained against. A still mouth or another "
+    "voice reaches about 2 / √frames by chance; real talkers 0.2 to 0.6.",
+    "voice_lag": "The lag at which mouth and voice fit best, in frames of 40 ms, positive where the mouth comes after "
+    "the sound. Only clips where the fit is sure have one; the others are unscored as unclear.",
+    "voice_sure": "The mean confidence that mouth and voice belong together, 0 to 1: how many wrong voices would fit "
+    "worse. A lag is given from 0.98 on.",
+    "lip_corr_truth": "How closely the opening of the lips follows the exact one that the synthetic face was drawn "
+    "with: 1 for a perfect copy, 0 for lips that stand still. The true video shows what tracking allows.",
+    "lip_error_truth": "Mean error of the opening of the lips against the exact one, in hundredths of the widest.",
+    "lip_corr": "How closely the opening of the lips follows the true one over time: 1 for a perfect copy, 0 for lips "
+    "that stand still.",
+    "lip_error": "Mean difference of the opening of the lips from the true one, in hundredths of the distance between "
+    "the outer corners of the eyes.",
+    "lmd_atvg": _LMD.format(
+        what="about their centre and summed over 20 points, as ATVGnet's code does", unit=_CROP
+    ),
+    "lmd_mouth": _LMD.format(what="about their centre and averaged over 20 points (M-LMD)", unit=_CROP),
+    "lmd_face": _LMD.format(what="taken with the whole face, averaged over 68 points (F-LMD)", unit=_CROP),
+    "lvd_mouth": _LMD.format(what="in how they move from frame to frame (M-LVD)", unit=_CROP),
+    "lvd_face": _LMD.format(what="in how the whole face moves from frame to frame (F-LVD)", unit=_CROP),
+    "lmd_nerf": _LMD.format(what="about their centre and averaged over 20 points", unit="the canvas"),
+    "lmd_vico": _LMD.format(what="as they lie, averaged over coordinates", unit="the canvas"),
     "fid": "Distance between the statistics of all true and all generated frames: one number for the whole "
     "set, so it has no interval. It depends on the number of frames and never compares across data sets.",
 }
@@ -36,6 +69,10 @@ _ENDINGS = {
     "_synth": "Judge: syncnet-synth, trained on synthetic faces alone. Its numbers never compare with those "
     "of syncnet-v2.",
     "_mouth": "In the mouth region alone.",
+    "_face": "In the face region alone.",
+    "_mesh": "On Face Mesh points; never compares with other landmarks.",
+    "_fan": "On FAN points; never compares with other landmarks.",
+    "_aligned": "On faces laid on the network's own template.",
 }
 _JUDGE = "Judge: syncnet-v2, the field's network. Its numbers never compare with those of syncnet-synth."
 _GENERIC = {
