@@ -246,8 +246,10 @@ def test_real_clips_arranged_as_lrs2_are_prepared(clips: Path, tmp_path: Path) -
     (base / "test.txt").write_text("".join(lines))
     prepare(tmp_path, tmp_path / "out", dataset="lrs2", workers=2)
     table = pd.read_parquet(tmp_path / "out" / "manifest.parquet")
-    assert set(table.clip) == set(expected)
-    reasons = {expected[row.clip]: row.reason for row in table.itertuples() if row.status != "ok"}
+    assert set(table["clip"]) == set(expected)
+    reasons = {
+        expected[row["clip"]]: row["reason"] for row in table.to_dict("records") if row["status"] != "ok"
+    }
     assert reasons == {
         "MuseTalk__sun.mp4": "no-audio-stream",
         "LivePortrait__driving_d3.mp4": "silent-audio",
@@ -255,8 +257,8 @@ def test_real_clips_arranged_as_lrs2_are_prepared(clips: Path, tmp_path: Path) -
     ok = table[table.status == "ok"]
     small = ok[(ok.source_width <= 512) & (ok.source_height <= 512)]
     assert set(small.canvas) == {"whole"}
-    assert ok.text[ok.clip == ok.key].str.startswith("CLIP").all()
-    assert (ok.speaker == ok.clip.str.split("/").str[0]).all()
+    assert ok.text[ok["clip"] == ok.key].str.startswith("CLIP").all()
+    assert (ok.speaker == ok["clip"].str.split("/").str[0]).all()
 
 
 @pytest.mark.slow
