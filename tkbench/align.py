@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from tkbench.errors import BadInput
-from tkbench.recipes import RECIPES, Recipe, eyes_and_nose, face_box, recipe_of
+from tkbench.recipes import RECIPES, Recipe, extent, eyes_and_nose, face_box, recipe_of
 from tkbench.types import Array, Float32, Float64, UInt8
 
 __all__ = [
@@ -31,7 +31,7 @@ __all__ = [
 
 def boxes_of(landmarks: Array) -> Float32:
     """The tight box of each frame's points: (T, N, 2) -> (T, 4) float32 x0, y0, x1, y1."""
-    return np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1).astype(np.float32)
+    return np.concatenate(extent(landmarks), axis=1).astype(np.float32)
 
 
 def matrices(landmarks: Array, recipe: str, *, size: tuple[int, int] | None = None) -> Float64:

@@ -205,27 +205,34 @@ def _facts(box: Any, file: Path) -> MediaFacts:
     audio = box.streams.audio[0] if box.streams.audio else None
     video.codec_context.thread_count = 1
     turn, times, packets, sound_start, sound_end = None, [], 0, None, 0.0
+    # As two whole numbers: the quotient is rounded as a Fraction's is, at a fifth of the cost per packet.
+    ticks = {
+        stream.index: (stream.time_base.numerator, stream.time_base.denominator)
+        for stream in (video, audio)
+        if stream is not None
+    }
     try:
         for packet in box.demux([stream for stream in (video, audio) if stream is not None]):
             stamp = packet.pts if packet.pts is not None else packet.dts
             if packet.size == 0:
                 continue
-            if packet.stream.type == "video":
+            up, down = ticks[packet.stream_index]
+            if packet.stream_index == video.index:
                 packets += 1
                 if turn is None:
                     for frame in packet.decode():
                         turn = -round(getattr(frame, "rotation", 0) / 90) * 90 % 360
                         break
                 if stamp is not None and not getattr(packet, "is_discard", False):
-                    times.append(float(stamp * packet.time_base))
+                    times.append(stamp * up / down)
             elif stamp is not None:
-                start = float(stamp * packet.time_base)
+                start = stamp * up / down
                 if sound_start is None:
                     # Decoded, because a packet's time still counts the encoder's priming samples.
                     sound_start = next(
                         (float(frame.time) for frame in packet.decode() if frame.time is not None), None
                     )
-                sound_end = max(sound_end, start + float((packet.duration or 0) * packet.time_base))
+                sound_end = max(sound_end, start + (packet.duration or 0) * up / down)
     except av.FFmpegError as error:
         raise BadMedia(Reason.DECODE_ERROR, f"packet {packets}: {error}") from error
     if not times:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tkbench import align
 from tkbench.media import Cut
 from tkbench.prep import backends, track
 from tkbench.prep.plan import Settings
@@ -92,7 +93,7 @@ class Follower:
         if index % self._settings.check_every == 0:
             landmarks = self._check(picture, landmarks)
         if landmarks is not None:
-            box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+            box = align.boxes_of(landmarks[None])[0]
             if self._is_outside(landmarks, box):
                 landmarks = None
             else:
