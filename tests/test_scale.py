@@ -29,21 +29,25 @@ from tkbench.types import Clip
 SHORT = Settings(min_frames=12)
 
 
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six clips of half a second; one has no sound."""
+def make_videos(root: Path, count: int, length: int) -> Path:
+    """Clips of a photographed face; the fourth has no sound."""
     import cv2
     from skimage import data
 
-    root = tmp_path_factory.mktemp("videos")
     photo = cv2.resize(data.astronaut()[0:288, 80:368], (128, 128), interpolation=cv2.INTER_AREA)
-    (root / "s1").mkdir()
-    for number in range(6):
-        frames = [np.roll(photo, (t + number) // 4 % 3, axis=1) for t in range(13)]
-        sound = (0.1 * np.random.default_rng(number).normal(size=13 * 640)).astype(np.float32)
+    (root / "s1").mkdir(parents=True)
+    for number in range(count):
+        frames = [np.roll(photo, (t + number) // 4 % 3, axis=1) for t in range(length)]
+        sound = (0.1 * np.random.default_rng(number).normal(size=length * 640)).astype(np.float32)
         media.write_video(root / "s1" / f"c{number}.mp4", frames, audio=None if number == 3 else sound)
     (root / "s1" / "c0.txt").write_text("a word")
     return root
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips of half a second."""
+    return make_videos(tmp_path_factory.mktemp("videos") / "in", 6, 13)
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,12 @@ class RemotePath(PurePosixPath):
         return SimpleNamespace(st_size=int(info.get("size") or 0), st_mtime_ns=_stamp(info))
 
     def iterdir(self) -> Iterator[RemotePath]:
-        for info in self.fs.ls(self._inner, detail=True):
+        """What is in it; nothing where it is not there, for an object store has no empty folders."""
+        try:
+            found = self.fs.ls(self._inner, detail=True)
+        except FileNotFoundError:
+            return
+        for info in found:
             child = _name(info)
             if child != PurePosixPath(self._inner).name or info["name"].rstrip("/") != self._inner.rstrip(
                 "/"

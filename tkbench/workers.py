@@ -91,9 +91,13 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
     """A Dask scheduler in this process and `count` workers: (client, function that replaces dead workers)."""
+    import logging
+
     import dask
     from distributed import Client, LocalCluster
 
+    # For good: what is left of the cluster logs that its workers are gone after it was closed.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     settings = {
         # One death comes back to us at once: what to do then is decided by the caller, not by the scheduler.
         "distributed.scheduler.allowed-failures": 0,
@@ -103,7 +107,12 @@ def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=0, processes=True, host="127.0.0.1", dashboard_address=None, silence_logs=60
+            n_workers=0,
+            processes=True,
+            host="127.0.0.1",
+            silence_logs=False,
+            # Without an address it takes a port of its own choice for HTTP, and warns where that is taken.
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         ) as local,
     ):
         crew = _Crew(local.scheduler_address, count)
