@@ -2,8 +2,7 @@
 features.
 
 Heusel et al., NeurIPS 2017; network and features (pool3, 2048) are those of mseitzer/pytorch-fid 0.3.0, fed
-with its weights from the registry; nothing is downloaded. The Frechet distance takes the square root of a
-symmetric matrix by its eigenvalues, so it has no complex part and needs no jitter.
+with its weights from the registry; nothing is downloaded. `tkbench.metrics.frechet` has the distance.
 
 Small sets measure their own size: identical distributions score well above 0 where frames are few. Below
 `min_frames` (2048: as many as features, under which the covariance cannot have full rank) the set is
@@ -23,7 +22,8 @@ import numpy as np
 from tkbench import weights
 from tkbench.errors import BadInput, UsageError, WeightsRefused
 from tkbench.metrics.base import Scored, video_fault
-from tkbench.types import Array, Float32, Float64, Metric, Reason, Sample, UInt8
+from tkbench.metrics.frechet import frechet, moments
+from tkbench.types import Float32, Metric, Reason, Sample, UInt8
 
 WEIGHT = "inception-fid"
 FEATURES = 2048
@@ -76,29 +76,6 @@ def features(network: Any, frames: UInt8, *, batch: int = BATCH) -> Float32:
             out = network(block.permute(0, 3, 1, 2).float() / 255)[0]
             rows.append(out.flatten(1).cpu().numpy())
     return np.concatenate(rows)
-
-
-def moments(rows: Array) -> tuple[Float64, Float64]:
-    """(mean (D,), covariance (D, D)) of (n, D) features in float64; divided by n - 1, as pytorch-fid does."""
-    if rows.ndim != 2 or len(rows) < 2:
-        raise BadInput(f"features are {rows.shape}; a covariance needs at least two rows (n, D)")
-    values = rows.astype(np.float64)
-    mean = values.mean(axis=0)
-    values -= mean
-    return mean, values.T @ values / (len(values) - 1)
-
-
-def frechet(mean_a: Float64, cov_a: Float64, mean_b: Float64, cov_b: Float64) -> float:
-    """Squared Frechet distance of two Gaussians: |m_a - m_b|^2 + Tr(A + B - 2 (A B)^(1/2)).
-
-    A B has the eigenvalues of the symmetric A^(1/2) B A^(1/2); those below 0 are rounding and count as 0.
-    """
-    values, vectors = np.linalg.eigh(cov_a)
-    root = vectors * np.sqrt(np.clip(values, 0, None))  # root @ root.T = A
-    shared = np.linalg.eigvalsh(root.T @ cov_b @ root)
-    gap = mean_a - mean_b
-    cross = float(np.sqrt(np.clip(shared, 0, None)).sum())
-    return float(gap @ gap) + float(np.trace(cov_a)) + float(np.trace(cov_b)) - 2 * cross
 
 
 class Fid:

@@ -1,0 +1,92 @@
+"""PSNR and SSIM as some published tables have them, under names of their own; no protocol uses them unasked.
+
+`ssim-uniform` is scikit-image's default (7x7 mean filter, sample covariance), which ATVGnet and all who took
+over its evaluation_matrix.py report. `psnr-wrapped-uint8` is the fault of that script and of TalkLip's
+visual_quality.py: differences and squares of uint8 wrap modulo 256, so noise of any strength comes out at 27.9
+dB or more. It is here to compare with tables that are known to have it, never to rank by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from tkbench.errors import BadInput
+from tkbench.metrics.image import C1, C2, _check, _Image, psnr
+from tkbench.types import Float64, Metric, UInt8
+
+SIDE = 7
+"""Pixels of the uniform window."""
+
+
+def mse_wrapped(real: UInt8, made: UInt8) -> Float64:
+    """What `np.mean((a - b) ** 2)` is on uint8 arrays, per frame, (T,) float64; real, made: (T, H, W, 3).
+
+    >>> black, grey = np.zeros((1, 2, 2, 3), np.uint8), np.full((1, 2, 2, 3), 16, np.uint8)
+    >>> float(mse_wrapped(black, grey)[0])
+    0.0
+    """
+    _check(real, made)
+    return np.array([np.mean((a - b) ** 2, dtype=np.float64) for a, b in zip(real, made, strict=True)])
+
+
+def ssim_uniform(real: UInt8, made: UInt8) -> Float64:
+    """SSIM per frame, (T,) float64, with a 7x7 mean window: mean over channels and all whole windows.
+
+    real, made: (T, H, W, 3) uint8, at least 7 pixels a side. Equal to skimage.metrics.structural_similarity with
+    channel_axis=2 and data_range=255, its other settings left alone; the largest gap seen is 3e-13.
+    """
+    _check(real, made)
+    if min(real.shape[1:3]) < SIDE:
+        raise BadInput(
+            f"pictures are {real.shape[2]}x{real.shape[1]}; this SSIM needs at least {SIDE} pixels a side"
+        )
+    return np.array([_ssim_frame(a, b) for a, b in zip(real, made, strict=True)])
+
+
+def _ssim_frame(real: UInt8, made: UInt8) -> float:
+    edge = SIDE // 2
+    inside = (slice(edge, real.shape[0] - edge), slice(edge, real.shape[1] - edge))
+
+    def mean(picture: Float64) -> Float64:
+        return np.asarray(cv2.boxFilter(picture, cv2.CV_64F, (SIDE, SIDE))[inside], np.float64)
+
+    a, b = real.astype(np.float64), made.astype(np.float64)
+    mean_a, mean_b = mean(a), mean(b)
+    sample = SIDE * SIDE / (SIDE * SIDE - 1)
+    var_a = sample * (mean(a * a) - mean_a * mean_a)
+    var_b = sample * (mean(b * b) - mean_b * mean_b)
+    both = sample * (mean(a * b) - mean_a * mean_b)
+    above = (2 * mean_a * mean_b + C1) * (2 * both + C2)
+    below = (mean_a**2 + mean_b**2 + C1) * (var_a + var_b + C2)
+    return float(np.mean(above / below))
+
+
+class PsnrWrapped(_Image):
+    """PSNR from squared differences that wrap modulo 256, pooled over the clip; not a measure of likeness."""
+
+    def column(self, region: str) -> Metric:
+        name = "psnr_wrapped_uint8" + ("" if region == "full" else f"_{region}")
+        label = "PSNR wrapped uint8" + ("" if region == "full" else f" ({region})")
+        facts = f"psnr-wrapped-uint8[rgb,peak:255,pool:clip,region:{region}]"
+        return Metric(name, label, "dB", "higher", 2, signature=facts)
+
+    def of_clip(self, real: Sequence[UInt8], made: Sequence[UInt8]) -> float:
+        errors = [mse_wrapped(a[None], b[None])[0] for a, b in zip(real, made, strict=True)]
+        return float(psnr(np.average(errors, weights=[a.size for a in real])))
+
+
+class SsimUniform(_Image):
+    """Mean SSIM over the frames of a clip with a 7x7 mean window: 1 for identical videos."""
+
+    def column(self, region: str) -> Metric:
+        name = "ssim_uniform" + ("" if region == "full" else f"_{region}")
+        label = "SSIM uniform" + ("" if region == "full" else f" ({region})")
+        facts = f"ssim[rgb,uniform:7,sample-covariance,range:255,region:{region}]"
+        return Metric(name, label, "", "higher", 4, signature=facts)
+
+    def of_clip(self, real: Sequence[UInt8], made: Sequence[UInt8]) -> float:
+        pairs = zip(real, made, strict=True)
+        return float(np.mean(np.concatenate([ssim_uniform(a[None], b[None]) for a, b in pairs])))
