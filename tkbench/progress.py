@@ -5,6 +5,7 @@ Long work reports through a plain callable, `Progress`; only the command line kn
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,7 +25,8 @@ def silent(done: int, total: int, message: str) -> None:
 def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
     """A live line with bar, count, elapsed time, time left and the latest message.
 
-    Where stderr is not a terminal (a log file, CI) it prints a plain line at every tenth instead of redrawing.
+    Where stderr is not a terminal (a log file, CI) it prints plain lines instead: at every tenth, and at least
+    once a minute, with the time that is left.
     """
     from rich.console import Console
     from rich.progress import (
@@ -38,15 +40,13 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
 
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        tenth = -1
+        pace = Pace()
 
         def plain(done: int, total: int, message: str) -> None:
-            nonlocal tenth
-            now = 10 * done // max(total, 1)
-            if now != tenth:
-                tenth = now
+            left = pace.step(done, total)
+            if left is not None:
                 console.print(
-                    f"{label}: {done}/{total} {message}".rstrip(),
+                    f"{label}: {done}/{total} {message}".rstrip() + left,
                     highlight=False,
                     soft_wrap=True,
                     markup=False,
@@ -54,21 +54,62 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
 
         yield plain
         return
+    from rich.table import Column
+
+    # In a narrow terminal the message is cut, and nothing else.
+    fixed, rest = Column(no_wrap=True, min_width=7), Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(table_column=fixed),
         TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("[dim]{task.fields[message]}", markup=True),
+        TimeRemainingColumn(table_column=fixed),
+        TextColumn("[dim]{task.fields[message]}", markup=True, table_column=rest),
     )
-    with RichProgress(*columns, console=console) as live:
+    with RichProgress(*columns, console=console, expand=True) as live:
         task = live.add_task(label, total=None, message="")
+        known = False
 
         def update(done: int, total: int, message: str) -> None:
             from rich.markup import escape
 
+            nonlocal known
+            if not known and total:
+                # What was done before is no speed: the time left is of what this run does.
+                known = True
+                live.reset(task, total=total, completed=done)
             live.update(task, completed=done, total=total, message=escape(message))
 
         yield update
+
+
+class Pace:
+    """When a plain line is due, and the time left by the speed since the first call.
+
+    >>> now = iter([0.0, 30.0, 61.0, 62.0, 90.0])
+    >>> pace = Pace(clock=lambda: next(now))
+    >>> [pace.step(done, 100) for done in (10, 12, 13, 14, 20)]
+    ['', None, ', 29 min left', None, ', 12 min left']
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+        self._shown = (-1, 0.0)
+
+    def step(self, done: int, total: int) -> str | None:
+        """The end of the line that is due now, or None where none is."""
+        now, tenth = self._clock(), 10 * done // max(total, 1)
+        if self._first is None:
+            self._first = (now, done)
+        elif tenth == self._shown[0] and now - self._shown[1] < 60:
+            return None
+        self._shown = (tenth, now)
+        since, at = self._first
+        if done <= at or done >= total:
+            return ""
+        seconds = (now - since) * (total - done) / (done - at)
+        if seconds < 90:
+            return f", {seconds:.0f} s left"
+        return f", {seconds / 60:.0f} min left" if seconds < 5400 else f", {seconds / 3600:.1f} h left"
