@@ -353,7 +353,7 @@ def test_the_last_batch_may_be_smaller(folder: Path) -> None:
 def test_speed_is_measured(folder: Path, tmp_path: Path) -> None:
     report = bench_load(folder, batch=1, workers=0, seconds=0.2, cache=tmp_path)
     assert [run.name for run in report.runs] == ["1 process", "1 process, cached"]
-    assert all(run.samples >= 1 and run.rate > 0 for run in report.runs)
+    assert all(run.samples >= 1 and run.rate > 0 and run.per_core for run in report.runs)
     assert set(report.runs[0].stages) == {"read", "decode", "warp", "mel", "collect"}
     assert report.runs[1].stages.get("decode", 0) == 0
     assert "windows an epoch" in report.verdict()

@@ -13,7 +13,7 @@ from collections.abc import MutableMapping
 import numpy as np
 
 from tkbench import align, media
-from tkbench.types import Float64, UInt8
+from tkbench.types import Array, Float64, UInt8
 
 
 def cut(
@@ -24,13 +24,17 @@ def cut(
     border: int,
     canvas: tuple[int, int],
     seconds: MutableMapping[str, float],
+    wanted: Array | None = None,
 ) -> UInt8:
     """Every frame of an mp4 through its matrix: (T, 2, 3) -> (T, h, w, 3) RGB; a clip is never in memory whole.
 
     canvas: (height, width) as the manifest says. A file that does not decode to that size, or to T pictures,
-    is read again as a player would show it. seconds: gets the time of the stages decode and warp.
+    is read again as a player would show it. seconds: gets the time of the stages decode and warp. wanted: (T,)
+    bool, frames that are needed; the others stay black, and nothing is decoded behind the last of them.
     """
-    crops = np.empty((len(matrices), *size, 3), np.uint8)
+    crops = np.zeros((len(matrices), *size, 3), np.uint8)
+    needed = np.ones(len(matrices), bool) if wanted is None else wanted
+    last = int(np.flatnonzero(needed)[-1]) if wanted is not None else len(matrices)
     count, clock = 0, time.perf_counter
     begin = clock()
     for planes in media.read_planes(video):
@@ -38,11 +42,13 @@ def cut(
         seconds["decode"] += decoded - begin
         if planes.yuv.shape != (canvas[0] * 3 // 2, canvas[1]):
             break
-        if count < len(crops):
+        if count < len(crops) and needed[count]:
             crops[count] = cut_one(planes, matrices[count], size, border)
         count += 1
         begin = clock()
         seconds["warp"] += begin - decoded
+        if count > last:
+            return crops
     seconds["decode"] += clock() - begin
     if count == len(crops):
         return crops

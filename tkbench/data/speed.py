@@ -22,6 +22,9 @@ class Run:
     name: str
     samples: int
     seconds: float
+    """Clock in hand."""
+    cpu: float | None = None
+    """Processor time, where one process did all: it hardly changes when something else runs on the machine."""
     stages: dict[str, float] = field(default_factory=dict)
     """Seconds per stage, where one process did all."""
 
@@ -29,6 +32,11 @@ class Run:
     def rate(self) -> float:
         """Windows per second."""
         return self.samples / self.seconds
+
+    @property
+    def per_core(self) -> float | None:
+        """Windows per second of processor time."""
+        return self.samples / self.cpu if self.cpu else None
 
 
 @dataclass(slots=True)
@@ -43,12 +51,13 @@ class LoadReport:
         from rich.table import Table
 
         out = Table(title="Loading, windows/s", title_justify="left")
-        for name in ("run", "windows", "seconds", "windows/s", *STAGES):
+        for name in ("run", "windows", "seconds", "windows/s", "per core", *STAGES):
             out.add_column(name, justify="left" if name == "run" else "right")
         for run in self.runs:
             spent = sum(run.stages.values())
             shares = [f"{run.stages.get(s, 0) / spent:.0%}" if spent else "-" for s in STAGES]
-            out.add_row(run.name, str(run.samples), f"{run.seconds:.2f}", f"{run.rate:.0f}", *shares)
+            core = f"{run.per_core:.0f}" if run.per_core else "-"
+            out.add_row(run.name, str(run.samples), f"{run.seconds:.2f}", f"{run.rate:.0f}", core, *shares)
         return out
 
     def verdict(self) -> str:
@@ -113,10 +122,12 @@ def _measure(name: str, windows: Windows, batches: Any, seconds: float) -> Run:
     source = iter(batches)
     next(source)
     windows.seconds.clear()
-    count, begin = 0, time.perf_counter()
+    count, begin, cpu = 0, time.perf_counter(), time.process_time()
     for batch in source:
         count += len(batch["key"])
         if time.perf_counter() - begin >= seconds:
             break
     spent = time.perf_counter() - begin
-    return Run(name, count, spent, {} if batches is not windows else dict(windows.seconds))
+    if batches is not windows:
+        return Run(name, count, spent)
+    return Run(name, count, spent, time.process_time() - cpu, dict(windows.seconds))

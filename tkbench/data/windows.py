@@ -267,10 +267,15 @@ class Windows:
     def _visit(self, key: str, epoch: int, first: int, stop: int) -> dict[str, Any]:
         """Windows first to stop - 1 of a clip."""
         picked, others = (drawn[first:stop] for drawn in self.draw(key, epoch))
-        crops, voice = self.clip(key)
+        inside = np.arange(self.frames)
+        wide = np.arange(-self.margin, self.frames + self.margin)
+        wanted = None
+        if self.cache is None:
+            wanted = np.zeros(self.lengths[key], bool)
+            wanted[picked[:, None] + wide] = wanted[others[:, None] + inside] = True
+        crops, voice = self.clip(key, wanted)
         clock = time.perf_counter()
         spectrum = audio.mel(voice)
-        inside = np.arange(self.frames)
         mels = audio.windows(spectrum, (picked[:, None] + inside).ravel(), lead=1)
         found = {
             "mel": audio.windows(spectrum, picked, steps=self._steps),
@@ -283,18 +288,20 @@ class Windows:
         }
         self.seconds["mel"] += time.perf_counter() - clock
         clock = time.perf_counter()
-        wide = np.arange(-self.margin, self.frames + self.margin)
         found["video"] = np.asarray(crops[picked[:, None] + wide])
         found["reference"] = np.asarray(crops[others[:, None] + inside])
         self.seconds["collect"] += time.perf_counter() - clock
         return found
 
-    def clip(self, key: str) -> tuple[UInt8, Float32]:
-        """Every crop of a clip, (T, h, w, 3) RGB, and its sound, (T * 640,); the crops from the cache if there."""
+    def clip(self, key: str, wanted: Array | None = None) -> tuple[UInt8, Float32]:
+        """Every crop of a clip, (T, h, w, 3) RGB, and its sound, (T * 640,); the crops from the cache if there.
+
+        wanted: (T,) bool, frames that are needed; the others may be black.
+        """
         clock = time.perf_counter()
         crops = self.cache.get(key) if self.cache is not None else None
-        wanted = ("flac",) if crops is not None else ("mp4", "flac", "npz")
-        members = self.shards.members(key, wanted)
+        parts = ("flac",) if crops is not None else ("mp4", "flac", "npz")
+        members = self.shards.members(key, parts)
         voice = media.read_flac(members["flac"])
         self.seconds["read"] += time.perf_counter() - clock
         if crops is None:
@@ -305,8 +312,9 @@ class Windows:
                 border=self._rule.border,
                 canvas=self._canvas[key],
                 seconds=self.seconds,
+                wanted=wanted,
             )
-            if self.cache is not None:
+            if self.cache is not None and wanted is None:
                 self.cache.put(key, crops)
         if len(crops) != self.lengths[key] or len(voice) != len(crops) * SAMPLES_PER_FRAME:
             raise BadShards(
