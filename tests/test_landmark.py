@@ -147,6 +147,8 @@ def test_lips_that_stand_still_follow_nothing() -> None:
     values = score(Lip(), sample, frozen).values
     assert values[LIP[0]].value == 0.0
     assert values[LIP[1]].value > 1.0
+    noise = np.random.default_rng(7).normal(size=frozen.shape).astype(np.float32) * 0.1
+    assert score(Lip(), sample, frozen + noise).values[LIP[0]].value == 0.0
 
 
 def test_true_lips_that_stand_still_leave_no_question() -> None:
