@@ -15,7 +15,7 @@ import typer
 from tkbench import __version__
 
 # Each module adds its commands to the app; help shows them in this order.
-from tkbench.cli import bench, data, demo, doctor, prep, score, train, weights  # noqa: F401
+from tkbench.cli import bench, data, demo, doctor, generate, prep, score, train, weights  # noqa: F401
 from tkbench.cli.common import app, say, talk
 from tkbench.errors import TkbenchError
 

@@ -10,36 +10,82 @@ import typer
 from tkbench.cli.common import app, say
 from tkbench.errors import UsageError
 
+MODELS = ("synctalkface", "cals", "wav2lip", "expert", "syncnet")
+
 
 @app.command("train")
 def train_command(
     data_folder: Annotated[
-        Path, typer.Option("--data", "-d", help="Folder of shards with a train and a val split.")
+        Path, typer.Option("--data", "-d", help="Folder of shards with a train split; val is watched.")
     ],
     out: Annotated[Path, typer.Option(help="Where the trained weights go (.safetensors).")],
-    model: Annotated[str, typer.Option("--model", "-m", help="What to train: syncnet, voice.")] = "syncnet",
-    config: Annotated[str, typer.Option(help="A bundled recipe or a TOML file.")] = "syncnet-synth",
-    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.", show_default=False)] = None,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help=f"What to train: {', '.join(MODELS)} (the judge).")
+    ] = "syncnet",
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="A bundled configuration or a TOML file; by default MODEL-small.", show_default=False
+        ),
+    ] = None,
+    expert: Annotated[
+        Path | None,
+        typer.Option(help="The frozen sync expert that generators learn from.", show_default=False),
+    ] = None,
+    devices: Annotated[int, typer.Option(min=1, help="Devices (GPUs, or processes on a CPU).")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Keeps crops between runs; by default beside the weights.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Overrides the configuration's seed.", show_default=False)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Overrides the configuration's steps.", show_default=False)
+    ] = None,
 ) -> None:
-    """Train a network on prepared shards, or fit the map of the second opinion on sync (voice).
+    """Train a network on prepared shards; the same command again goes on where a stopped run was.
 
-    Example: `tkbench train --model syncnet --data shards --out syncnet.safetensors`
+    Generators learn from a frozen expert, which is trained first:
 
-    Example: `tkbench train --model voice --data shards --out voice.safetensors`
+    Example: `tkbench train --model expert --data shards --out expert.safetensors`
+
+    Then: `tkbench train --model cals --data shards --expert expert.safetensors --out cals.safetensors`
     """
-    if model == "voice":
-        from tkbench.fit import fit_voice
-        from tkbench.progress import bar
+    from tkbench.registry import suggest
+
+    if model not in MODELS:
+        raise UsageError(f"--model {model!r}: {suggest(model, list(MODELS))}")
+    from tkbench.progress import bar
+
+    if model == "syncnet":
+        if expert is not None or devices > 1:
+            raise UsageError("--model syncnet: the judge is trained alone, without --expert, on one device")
+        from tkbench.train.judge import train_syncnet
 
         with bar("train") as progress:
-            said = fit_voice(data_folder, out, seed=seed or 0, progress=progress)
-        say(said)
+            judge = train_syncnet(
+                data_folder, out, config=config or "syncnet-synth", seed=seed, steps=steps, progress=progress
+            )
+        say(str(judge))
         return
-    if model != "syncnet":
-        raise UsageError(f"--model {model!r}: what can be trained here is syncnet and voice")
-    from tkbench.progress import bar
-    from tkbench.train.judge import train_syncnet
+    from dataclasses import replace
 
-    with bar("train") as progress:
-        summary = train_syncnet(data_folder, out, config=config, seed=seed, progress=progress)
-    say(str(summary))
+    from tkbench.train.config import load_config
+    from tkbench.train.loop import train
+
+    rules = load_config(config, model)
+    rules = replace(rules, seed=rules.seed if seed is None else seed, steps=steps or rules.steps)
+    with bar(f"train {model}") as progress:
+        made = train(
+            data_folder,
+            out,
+            rules,
+            expert=expert,
+            devices=devices,
+            accelerator=accelerator,
+            cache=cache,
+            progress=progress,
+        )
+    say(str(made))

@@ -1,0 +1,180 @@
+"""`tkbench generate`: one photo or video, one voice file, one video of the face that speaks it.
+
+The video is read three times (track, cut, paste) instead of being held in memory; only where the voice is longer
+than the video is it held, and played forwards and backwards in turn. Memory does not grow with length otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tkbench import audio, media, models
+from tkbench.errors import BadMedia, UsageError
+from tkbench.models.face import put_back
+from tkbench.models.talker import Talker, draw
+from tkbench.prep import backends
+from tkbench.prep.track import fill
+from tkbench.progress import Progress, silent
+from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Float32, Reason, UInt8
+
+PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+MOST_HELD = 2_000_000_000
+"""Bytes of pictures that may be held where the video has to be played back and forth."""
+LONGEST_SIDE = 1280
+"""Photos are scaled down to this."""
+
+
+def generate(
+    model: str, video: Path, voice: Path, out: Path, *, progress: Progress = silent
+) -> dict[str, int]:
+    """Write `out` (.mp4): the face of `video`, a photo or a video, saying `voice`; counts of what was done.
+
+    `model`: a generator's name with its checkpoint, as in `cals:cals.safetensors`. The looks come from the first
+    frame, the pose from each frame's upper half. Raises UsageError or BadMedia with one line for what cannot be used.
+    """
+    talker = models.create(model)
+    if not isinstance(talker, Talker):
+        raise UsageError(f"model {model!r} does not speak; known are synctalkface, cals and wav2lip")
+    if out.suffix.lower() != ".mp4":
+        raise UsageError(f"--out {out}: the file must end in .mp4")
+    for path, what in ((video, "photo or video"), (voice, "voice file")):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file; expected a {what}")
+    sound = media.read_audio(voice)
+    count = max(1, round(len(sound) / SAMPLES_PER_FRAME))
+    sound = np.pad(sound, (0, max(0, count * SAMPLES_PER_FRAME - len(sound))))[: count * SAMPLES_PER_FRAME]
+    pictures = open_pictures(video, count)
+    used = min(len(pictures), count)
+
+    progress(0, 3 * used, "looking for the face")
+    landmarks, lost = track(pictures, used, progress)
+    cut = talker.facts.cut
+    matrices = cut.matrices(landmarks)
+    faces = np.empty((used, cut.size, cut.size, 3), np.uint8)
+    for i, frame in enumerate(pictures.first(used)):
+        faces[i] = cut.faces(frame[None], matrices[i : i + 1])[0]
+        progress(used + i + 1, 3 * used, "cutting the face")
+    order = back_and_forth(used, count)
+    mel = audio.windows(audio.mel(sound), np.arange(count), lead=talker.facts.lead)
+    spoken = draw(talker.kind, talker.net, faces[order], faces[0], mel)
+
+    def pasted() -> Iterator[UInt8]:
+        for i, frame in enumerate(pictures.in_order(order)):
+            place = matrices[order[i]][None]
+            yield put_back(even(frame)[None], spoken[i : i + 1], place)[0]
+            progress(2 * used + min(used, i * used // count + 1), 3 * used, "pasting")
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    media.write_video(out, pasted(), audio=sound, quality=18)
+    progress(3 * used, 3 * used, "written")
+    return {"frames": count, "source_frames": used, "filled": lost}
+
+
+class Pictures:
+    """The frames of a photo or video at 25 frames/s, streamed where that will do."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self.held: list[UInt8] | None = None
+        self.path = path
+        if path.suffix.lower() in PHOTOS:
+            self.held = [read_photo(path)]
+            self.total = 1
+            return
+        self.facts = media.probe(path)
+        self.total = max(1, round(self.facts.duration * FPS))
+        if self.total < count:
+            size = self.total * self.facts.width * self.facts.height * 3
+            if size > MOST_HELD:
+                raise UsageError(
+                    f"{path}: {self.total / FPS:.1f} s of {self.facts.width}x{self.facts.height} for a voice of "
+                    f"{count / FPS:.1f} s; too large to be played back and forth: give a video as long as the voice"
+                )
+            self.held = [frame.copy() for frame in media.stream_frames(path, facts=self.facts)]
+            self.total = len(self.held)
+        if self.total == 0:
+            raise BadMedia(Reason.NO_VIDEO, f"{path}: no picture could be read")
+
+    def __len__(self) -> int:
+        return self.total
+
+    def first(self, count: int) -> Iterator[UInt8]:
+        """The first `count` frames; fewer would be an error of the file's header."""
+        if self.held is not None:
+            yield from self.held[:count]
+            return
+        given = 0
+        for given, frame in enumerate(media.stream_frames(self.path, facts=self.facts), start=1):
+            yield frame
+            if given == count:
+                return
+        raise BadMedia(Reason.TRUNCATED, f"{self.path}: {given} frames, its header says {self.total}")
+
+    def in_order(self, order: Sequence[int] | Array) -> Iterable[UInt8]:
+        """Frames by their numbers: any where they are held, rising by one from 0 where they are streamed."""
+        if self.held is not None:
+            return (self.held[i] for i in order)
+        return self.first(len(order))
+
+
+def open_pictures(path: Path, count: int) -> Pictures:
+    """The pictures of `path`, ready for a voice of `count` frames."""
+    return Pictures(path, count)
+
+
+def read_photo(path: Path) -> UInt8:
+    """(H, W, 3) RGB, at most LONGEST_SIDE pixels on its longest side."""
+    import cv2
+
+    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if found is None:
+        raise BadMedia(Reason.UNREADABLE, f"{path}: not a picture that can be read")
+    scale = LONGEST_SIDE / max(found.shape[:2])
+    if scale < 1:
+        found = cv2.resize(found, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(found[..., ::-1])
+
+
+def even(frame: UInt8) -> UInt8:
+    """Without the last row or column where their number is odd: H.264 in 4:2:0 has none.
+
+    >>> even(np.zeros((5, 8, 3), np.uint8)).shape
+    (4, 8, 3)
+    """
+    height, width = (side // 2 * 2 for side in frame.shape[:2])
+    return frame[:height, :width]
+
+
+def back_and_forth(frames: int, count: int) -> Array:
+    """`count` frame numbers: up to the last frame, back to the first, and so on, without a jump.
+
+    >>> back_and_forth(3, 8).tolist(), back_and_forth(1, 3).tolist()
+    ([0, 1, 2, 1, 0, 1, 2, 1], [0, 0, 0])
+    """
+    place = np.arange(count) % max(1, 2 * (frames - 1))
+    return np.minimum(place, 2 * (frames - 1) - place) if frames > 1 else np.zeros(count, int)
+
+
+def track(pictures: Pictures, count: int, progress: Progress) -> tuple[Float32, int]:
+    """(count, N, 2) landmarks of the face, and in how many frames they were filled from neighbours."""
+    tracker = backends.shared(backends.DEFAULT)
+    tracker.restart()
+    found: list[Float32 | None] = []
+    for frame in pictures.first(count):
+        found += tracker.track([np.ascontiguousarray(frame)])
+        progress(len(found), 3 * count, "tracking the face")
+    seen = np.array([points is not None for points in found])
+    if not seen.any():
+        raise BadMedia(
+            Reason.NO_FACE,
+            f"{pictures.path}: no face was found; crop it so that the face fills a third or more",
+        )
+    blank = next(points for points in found if points is not None)
+    stack = np.stack([blank if points is None else points for points in found])
+    # Before the first and after the last face that was seen, the nearest one is held.
+    first, last = int(seen.argmax()), len(seen) - 1 - int(seen[::-1].argmax())
+    stack[:first], stack[last + 1 :] = stack[first], stack[last]
+    stack[first : last + 1] = fill(stack[first : last + 1], seen[first : last + 1])
+    return stack, int((~seen).sum())
