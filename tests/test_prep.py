@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tkbench import media, shards
+from tkbench import align, media, shards
 from tkbench.errors import UsageError
 from tkbench.prep import pipeline, run
 from tkbench.prep.plan import Settings
@@ -133,7 +133,15 @@ def test_samples_obey_the_length_law_and_hold_their_receipts(prepared: Path) -> 
         assert 0 < sample.landmarks[..., 0].mean() < width
         assert 0 < sample.landmarks[..., 1].mean() < height
         arrays = opened.get_arrays(sample.key)
-        assert arrays["syncnet-224"].shape == arrays["face-128"].shape == (len(sample), 2, 3)
+        for recipe in ("syncnet-224", "face-128", "wav2lip-96", "atvg-128"):
+            assert np.array_equal(arrays[recipe], align.matrices(sample.landmarks, recipe)), recipe
+    # The law as decoded is kept as a fact: AAC leaves less than a frame more or less than 640 to each of ours.
+    off = (
+        opened.manifest(("key", "status", "sound_off")).query("status == 'ok'").set_index("key")["sound_off"]
+    )
+    assert off.notna().all()
+    assert abs(off["s1/plain"]) <= 2 * 1024
+    assert opened.get("s1/plain").meta["sound_off"] == off["s1/plain"]
     assert opened.get("s1/plain").text == "a short sentence"
     assert opened.speakers["s1/plain"] == "s1"
 

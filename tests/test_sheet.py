@@ -178,7 +178,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 rows.append(
                     meta
                     | {"clip": key, "status": "ok", "shard": f"{split}-000000.tar", "offset": offset}
-                    | {"n_frames": 12, "seconds": 0.48, "width": 96, "height": 96, "n_faces": 1}
+                    | {
+                        "n_frames": 12,
+                        "seconds": 0.48,
+                        "width": 96,
+                        "height": 96,
+                        "n_faces": 1,
+                        "sound_off": -160,
+                    }
                     | {"filled_frames": int((score == 0).sum()), "source_start_offset": 0.0}
                     | {"text": EVIL if key == "p/a" else None}
                     | {"fixes": "30.00 fps resampled to 25 by time stamps; 1 cut" if key == "p/b" else ""}
@@ -264,6 +271,7 @@ def test_every_clip_is_on_it_and_hostile_texts_stay_texts(folder: Path) -> None:
     assert "See the detail of each clip." in found.said
     assert "turned by 40°" in found.said
     assert "17% of its frames filled" in found.said
+    assert "all −10 ms" in found.said
     assert "30.00 fps resampled to 25 by time stamps" in found.said
     assert "60 frames in 2.0 s: 30 frames/s, with 3 workers" in found.said
     assert sum(tag == "img" and name == "src" for tag, name, _ in found.attributes) == 5

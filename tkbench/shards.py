@@ -203,6 +203,7 @@ COLUMNS: dict[str, str] = {
     "height": "int64",
     "n_faces": "int64",
     "filled_frames": "int64",
+    "sound_off": "int64",
     "fixes": "string",
     "source_width": "int64",
     "source_height": "int64",
@@ -220,7 +221,8 @@ COLUMNS: dict[str, str] = {
     "source_bytes": "int64",
     "source_sha256": "string",
 }
-"""The manifest's columns. `clip` is the reader's key; `key` differs from it where a clip was split."""
+"""The manifest's columns. `clip` is the reader's key; `key` differs from it where a clip was split. `sound_off`:
+samples of the decoded sound beyond 640 per frame (negative: too few), before the end was cut or padded."""
 
 
 ROWS_AT_ONCE = 50_000
@@ -360,17 +362,23 @@ class Shards:
         lines = [f"{s['name']} {s['sha256']}\n" for s in self.index["shards"] if s["split"] in self.splits]
         return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
-    def manifest(self) -> pd.DataFrame:
-        """One row per clip of the open splits, ok or skipped; the columns are `COLUMNS`."""
+    def manifest(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """One row per clip of the open splits, ok or skipped; the columns are `COLUMNS`, or those asked for."""
         import pandas as pd
 
+        if columns is not None and self._frame is None:
+            # Of half a million clips, all columns are half a gigabyte.
+            names = list(dict.fromkeys([*columns, "split"]))
+            table = pd.read_parquet(io.BytesIO(self._manifest_file()), columns=names)
+            return table[self._open(table)][list(columns)]
         if self._frame is None:
-            data = self._manifest_file()
-            table = pd.read_parquet(io.BytesIO(data))
-            self._frame = table[
-                table["split"].isin(self.splits) | (len(self.splits) == len(self.index["splits"]))
-            ]
-        return self._frame.copy()
+            table = pd.read_parquet(io.BytesIO(self._manifest_file()))
+            self._frame = table[self._open(table)]
+        return self._frame.copy() if columns is None else self._frame[list(columns)].copy()
+
+    def _open(self, table: pd.DataFrame) -> Any:
+        """Which rows belong to the open splits; those without a split do where all splits are open."""
+        return table["split"].isin(self.splits) | (len(self.splits) == len(self.index["splits"]))
 
     def _manifest_file(self) -> bytes:
         path = self.folder / MANIFEST

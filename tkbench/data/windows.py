@@ -149,7 +149,7 @@ class Windows:
         own = size == self._rule.size
         self._stored = own and self._rule.signature() in source.signature.split("|")
         self._speakers = source.speakers
-        table = source.manifest()
+        table = source.manifest(("key", "status", "n_frames", "height", "width"))
         table = table[table["status"] == "ok"].sort_values("key")
         lengths = dict(zip(table["key"], (int(n) for n in table["n_frames"]), strict=True))
         self.lengths = {key: n for key, n in lengths.items() if self._usable(n)}

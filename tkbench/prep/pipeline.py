@@ -79,7 +79,7 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
             digest, size = hash_file(Path(clip.path))
         row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
         part, short = official.part_of(facts, official.interval_of(clip))
-        gates.check_facts(part, min_frames=settings.min_frames)
+        gates.check_facts(part, min_frames=settings.least(clip.dataset))
         _prepare(clip, facts, part, settings, scratch, outcome, row, [*notes, *short])
     except BadMedia as error:
         outcome.samples.clear()
@@ -138,12 +138,13 @@ def _prepare(
     row["n_faces"] = tracked.n_faces
     gates.check_decoded(part, tracked.frames, tracked.said)
     samples = np.memmap(sound, "<i2", "r") if sound.stat().st_size else np.zeros(0, np.int16)
+    row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
     sound_fix = gates.check_sound(samples, tracked.frames, silence_db=settings.silence_db)
     spans = track.runs(
         tracked.found,
         tracked.starts,
         max_gap=settings.max_gap,
-        min_frames=settings.min_frames,
+        min_frames=settings.least(clip.dataset),
         max_frames=settings.max_frames,
     )
     gates.check_runs(
@@ -151,7 +152,7 @@ def _prepare(
         tracked.found,
         tracked.starts,
         tracked.heights,
-        min_frames=settings.min_frames,
+        min_frames=settings.least(clip.dataset),
         min_height=settings.min_face,
     )
     fixes = [*notes, *_fixes(facts, scene, sound_fix, tracked)]
@@ -491,6 +492,7 @@ def _meta(
         "n_frames": stop - start,
         "fps": FPS,
         "sample_rate": 16_000,
+        "sound_off": row["sound_off"],
         "start_frame": start,
         "canvas": {
             "kind": scene.kind,

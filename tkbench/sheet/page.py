@@ -18,7 +18,7 @@ from tkbench.shards import STATS, Shards
 from tkbench.sheet import card, choose, drawing, reasons
 from tkbench.sheet.measure import Measure, measure
 from tkbench.storage import write_file
-from tkbench.types import FPS
+from tkbench.types import FPS, SAMPLE_RATE
 
 DETAILS = 200
 """Skipped clips whose details are on the page; the manifest has all."""
@@ -154,6 +154,11 @@ def _histograms(
         for row in rows.values()
         if row["source_start_offset"] is not None
     ]
+    lengths = {
+        row["clip"]: float(row["sound_off"]) / SAMPLE_RATE * 1000
+        for row in rows.values()
+        if row.get("sound_off") is not None
+    }
     return [
         drawing.histogram(
             "Face height",
@@ -177,12 +182,19 @@ def _histograms(
             digits=1,
         ),
         drawing.histogram(
-            "Sound against picture",
+            "Start of the sound",
             offsets,
             "ms",
             signed=True,
-            note="When the first sound comes after the first picture, by the file's time stamps; kept as it is. A "
-            "lag of the lips in what was recorded is not in it.",
+            note="After the first picture, by the file's time stamps; kept as it is. A lag that was recorded is "
+            "not in it.",
+        ),
+        drawing.histogram(
+            "Length of the sound",
+            list(lengths.values()),
+            "ms",
+            signed=True,
+            note="Beyond 640 samples per frame, as decoded, of each clip; then its end was cut or padded to fit.",
         ),
     ]
 
