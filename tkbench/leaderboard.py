@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tkbench.bundle import Bundle, Column, Result, Summary, find
 from tkbench.errors import BadBundle, UsageError
+from tkbench.paired import rank_intervals
 from tkbench.shards import write_file
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
@@ -31,6 +34,8 @@ class Entry:
     bundle: Bundle
     anchor: bool
     note: str = ""
+    ranks: tuple[int, int] | None = None
+    """Between which ranks it lies when speakers are drawn again; None for one row, and where it is not ranked."""
 
     @property
     def result(self) -> Result:
@@ -53,14 +58,46 @@ def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
         better = next(column.better for column in first.columns if column.name == first.rank_by)
         scored.sort(key=lambda pair: (_sort_value(pair[0].result, better), pair[0].result.model))
     rest.sort(key=lambda pair: pair[0].result.model)
+    spans = _rank_spans([bundle for bundle, _ in scored])
     entries = [
-        Entry(place, bundle, bool(bundle.result.model_card.get("anchor")))
-        for place, (bundle, _) in enumerate(scored, start=1)
+        Entry(place, bundle, bool(bundle.result.model_card.get("anchor")), ranks=span)
+        for place, ((bundle, _), span) in enumerate(zip(scored, spans, strict=True), start=1)
     ]
     entries += [
         Entry(None, bundle, bool(bundle.result.model_card.get("anchor")), note) for bundle, note in rest
     ]
     return entries
+
+
+def _rank_spans(bundles: Sequence[Bundle]) -> list[tuple[int, int] | None]:
+    """The rank interval of each bundle among these, from the clips' values of the ranking metric."""
+    if len(bundles) < 2:
+        return [None] * len(bundles)
+    result = bundles[0].result
+    column = next(column for column in result.columns if column.name == result.rank_by)
+    if not column.per_clip:
+        return [None] * len(bundles)
+    scores: list[dict[str, float]] = []
+    speakers: dict[str, str] = {}
+    for bundle in bundles:
+        table = bundle.clips()
+        part = table[table["metric"] == column.name]
+        scores.append(dict(zip(part["key"], part["value"].astype(float), strict=True)))
+        speakers |= dict(zip(part["key"], part["speaker"], strict=True))
+    keys = sorted(speakers)
+    clusters = [speakers[key] or f"clip {key}" for key in keys]
+    if len(set(clusters)) < 2:
+        return [None] * len(bundles)
+    values = np.array([[row.get(key, math.nan) for key in keys] for row in scores])
+    spans = rank_intervals(
+        list(np.abs(values) if column.better == "zero" else values),
+        clusters,
+        higher_is_better=column.better == "higher",
+        n_boot=int(result.stats["n_boot"]),
+        seed=int(result.stats["seed"]),
+        level=result.stats["level"],
+    )
+    return list(spans)
 
 
 def _sort_value(result: Result, better: str) -> float:
@@ -155,7 +192,7 @@ def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
 def to_csv(entries: Sequence[Entry]) -> str:
     """Every mean with its interval, n and status, to six significant digits; empty where there is none."""
     columns = entries[0].result.columns
-    head = ["rank", "model", "anchor", "n_clips", "coverage"]
+    head = ["rank", "rank_low", "rank_high", "model", "anchor", "n_clips", "coverage"]
     for column in columns:
         head += [f"{column.name}{end}" for end in ("", "_low", "_high", "_n", "_status")]
     head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
@@ -164,7 +201,14 @@ def to_csv(entries: Sequence[Entry]) -> str:
     writer.writerow(head)
     for entry in entries:
         result = entry.result
-        row: list[Any] = [entry.rank or "", _safe(result.model), str(entry.anchor).lower(), result.n_clips]
+        span = entry.ranks or ("", "")
+        row: list[Any] = [
+            entry.rank or "",
+            *span,
+            _safe(result.model),
+            str(entry.anchor).lower(),
+            result.n_clips,
+        ]
         ranking = result.summary.get(result.rank_by)
         row.append(_plain(ranking.coverage if ranking else math.nan))
         for column in columns:
@@ -209,6 +253,14 @@ def export(runs: Path, form: str) -> str:
     return to_markdown(entries) if form == "markdown" else to_latex(entries)
 
 
+def standing(entry: Entry) -> str:
+    """A rank with its interval as printed tables have it: "2 [1-3]"."""
+    if entry.rank is None:
+        return ""
+    low, high = entry.ranks or (entry.rank, entry.rank)
+    return f"{entry.rank}" if low == high == entry.rank else f"{entry.rank} [{low}-{high}]"
+
+
 def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
     """What a printed table shows per metric: "mean [low, high]" and who lacks a score, or why all do."""
     shown = []
@@ -235,7 +287,7 @@ def to_markdown(entries: Sequence[Entry]) -> str:
         # Model names may come from strangers' bundles: no cell borders, no tags.
         name = entry.result.model.replace("|", "\\|").replace("<", "&lt;")
         name += " (anchor)" if entry.anchor else ""
-        lines.append("| " + " | ".join([str(entry.rank or ""), name, *cells(entry, result.columns)]) + " |")
+        lines.append("| " + " | ".join([standing(entry), name, *cells(entry, result.columns)]) + " |")
     return "\n".join([*lines, "", _caption(entries), ""])
 
 

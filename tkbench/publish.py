@@ -52,7 +52,9 @@ def rich_table(folder: Path) -> Any:
     for entry in entries:
         # The reason stands beneath the table, once for all columns that share it.
         shown = [_short(cell) for cell in leaderboard.cells(entry, columns)]
-        table.add_row(str(entry.rank or "-"), escape(entry.result.model), *map(escape, shown))
+        table.add_row(
+            escape(leaderboard.standing(entry) or "-"), escape(entry.result.model), *map(escape, shown)
+        )
     return table
 
 

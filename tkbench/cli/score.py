@@ -199,6 +199,27 @@ def sensitivity_command(
     say(f"page:  {out}\ntable: {table_file}")
 
 
+@app.command("compare")
+def compare_command(
+    bundles: Annotated[
+        list[Path], typer.Argument(help="Folders of result bundles of one table, two or more.")
+    ],
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Only this metric's column; repeatable.", show_default=False)
+    ] = None,
+) -> None:
+    """Say which models differ: paired by clip, clustered by speaker, p corrected by Holm over all pairs.
+
+    Example: `tkbench compare runs/synth-v1-1a2b3c4d/real runs/synth-v1-1a2b3c4d/still`
+    """
+    from tkbench.bundle import read
+    from tkbench.compare import compare, rich_table
+
+    rows = [read(folder) for folder in bundles]
+    found = compare(rows, metrics=metric or ())
+    show(rich_table(found, level=rows[0].result.stats["level"]))
+
+
 @app.command("verify")
 def verify_command(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of result bundles.")],
