@@ -71,7 +71,8 @@ def metric_of(recipe: str) -> Lse:
 def clip_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lossy") / "clip.mp4"
     sample = sample_of(30, 128)
-    media.write_video(path, sample.video, audio=sample.audio, quality=18)
+    # Noise, so that no way of shrinking it looks like another.
+    media.write_video(path, frames_of(30, 128), audio=sample.audio, quality=18)
     return path
 
 
@@ -265,6 +266,23 @@ def test_detections_are_decoded_and_suppressed() -> None:
     )
     with pytest.raises(BadInput, match="expected uint8"):
         s3fd.detect(OneFace(), frame.astype(np.float32))
+
+
+def test_detector_gets_red_green_blue_less_their_means() -> None:
+    """A picture of the mean colour, red 123, green 117, blue 104, is a picture of zeros to the network."""
+    from tkbench.metrics import s3fd
+
+    class Listener(s3fd.S3FD):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen = x.clone()
+            return torch.zeros(0, 5)
+
+    listener = Listener()
+    assert s3fd.detect(listener, np.full((80, 120, 3), (123, 117, 104), np.uint8)).shape == (0, 4)
+    assert listener.seen.shape == (1, 3, 20, 30)
+    assert not listener.seen.any()
+    s3fd.detect(listener, np.full((80, 120, 3), (133, 137, 134), np.uint8))
+    assert listener.seen[0, :, 0, 0].tolist() == [10, 20, 30]
 
 
 # -- the whole way -------------------------------------------------------------------------------------------
