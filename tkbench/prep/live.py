@@ -64,7 +64,7 @@ class Live:
         frames = self.frames + sum(part["frames"] for part in self._open.values())
         skipped = self.skipped + sum((part["skipped"] for part in self._open.values()), Counter())
         speed = frames / max(self._shown - self._began, 1e-6)
-        parts = [f"{speed:.0f} frames/s"] if self.workers else ["no worker is there, waiting for one"]
+        parts = [f"{speed:.0f} frames/s"] if self.workers else ["waiting for workers"]
         if skipped:
             which = ", ".join(f"{why} {count}" for why, count in skipped.most_common(3))
             parts.append(f"{skipped.total()} skipped ({which}{', ...' if len(skipped) > 3 else ''})")

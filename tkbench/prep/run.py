@@ -370,7 +370,7 @@ def _run(
     with pool(workers, items=len(todo), scheduler=scheduler) as crew:
 
         def hear(message: Mapping[str, Any]) -> None:
-            live.workers = crew.workers
+            live.workers = max(crew.workers, 1 if message else 0)
             live.hear(message)
 
         for _, made in crew.run(make_shard, todo, hear=hear, killed=again):
