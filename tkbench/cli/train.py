@@ -88,4 +88,5 @@ def train_command(
             cache=cache,
             progress=progress,
         )
-    say(str(made))
+    if made is not None:
+        say(str(made))

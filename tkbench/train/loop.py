@@ -76,7 +76,7 @@ def train(
 
     The folder `out` without its suffix, plus `.run`, holds the state, curves and faces; a run that finds its own
     state there goes on, and ends with the weights it would have had. `cache`: where crops are kept (by default in
-    that folder). `stop_after`: keep the state after that many steps in all, and return None.
+    that folder). `stop_after`: keep the state after that many steps in all, and return None; so do ranks but the first.
 
     Raises UsageError, BadShards or WeightsRefused before any work, NotFinite with the batch's keys where a loss is
     no number.
@@ -159,7 +159,8 @@ class Trainer:
                 self.waited += report.waited
                 self.news = report.close()
                 self._write(count, "train", self.news)
-            progress(count, self.config.steps, line_of(self.news))
+            if self.board is not None:
+                progress(count, self.config.steps, line_of(self.news))
             if count % how.val_every == 0 or count == self.config.steps:
                 self._write(count, "val", self.validate())
             if count % how.sample_every == 0 or count == self.config.steps:
@@ -290,8 +291,8 @@ class Trainer:
             self.average.state = {k: v.to(self.fabric.device) for k, v in kept["average"].items()}
         self.loader.seek(**kept["loader"])
 
-    def finish(self) -> Trained:
-        """The checkpoint and its card."""
+    def finish(self) -> Trained | None:
+        """The checkpoint and its card, from the first rank; the others answer None."""
         config, opened = self.config, self.windows.shards
         batch = config.data.batch * self.fabric.world_size
         spec: Any = self.goal.net.spec
@@ -317,10 +318,10 @@ class Trainer:
                 "config": asdict(config),
             },
         )
-        if self.fabric.is_global_zero:
+        if self.board is not None:
             kept = self.average.state if self.average is not None else self.goal.net.state_dict()
             checkpoint.save(self.out, kept, facts)
             text = card(facts, board.read(self.folder), self.out.name)
             self.out.with_suffix(".md").write_text(text, encoding="utf-8")
         self.fabric.barrier()
-        return Trained(self.out, self.folder, facts, self.news, self.board.hint if self.board else "")
+        return Trained(self.out, self.folder, facts, self.news, self.board.hint) if self.board else None
