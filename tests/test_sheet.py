@@ -16,10 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tkbench import media, recipes, shards, sheet
-from tkbench.errors import BadShards
+from tkbench.errors import BadShards, UnknownName, WeightsMissing
+from tkbench.metrics.base import ClipScores, Scored
+from tkbench.metrics.sync import Sync
 from tkbench.sheet import card, choose, drawing, page, reasons
+from tkbench.sheet.lag import Lag, lags
 from tkbench.sheet.measure import Measure, measure, yaw_of
-from tkbench.types import Reason
+from tkbench.types import Reason, Sample
 
 EVIL = "<script>alert(1)</script> & \"quotes\" 'too'"
 
@@ -172,7 +175,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "mp4": root / "one.mp4",
                     "flac": media.write_flac(rng.normal(0, 0.1, 12 * 640)),
                     "npz": shards.pack_arrays(arrays),
-                    "json": shards.pack_json(meta),
+                    "json": shards.pack_json({**meta, "text": None, "words": [], "canvas": {}}),
                 }
                 offset = writer.add(key, members)
                 rows.append(
@@ -298,6 +301,40 @@ def test_shards_without_a_sample_have_a_sheet(tmp_path: Path) -> None:
     with pytest.raises(BadShards, match="no such folder"):
         sheet.write(tmp_path / "none", tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()
+
+
+def test_a_judge_tells_the_lag(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = shards.open_shards(folder)
+    assert lags(source, ["p/a"], "syncnet-synth") == {}  # 12 frames are too few for it
+    assert "Lag of the lips" in check(page.render(source, judge="syncnet-synth")).said
+
+    def score(self: Sync, sample: Sample, *_: Any) -> ClipScores:
+        late = 3.0 if sample.key == "p/a" else 0.0
+        values = zip(self.columns, (4.0, 7.0, late), strict=True)
+        return ClipScores({column.name: Scored(value) for column, value in values})
+
+    monkeypatch.setattr(Sync, "score", score)
+    found = check(page.render(source, judge="syncnet-synth")).said
+    assert found.count("lips 3 frames late") == 1
+    assert found.count("lips on time") == 4
+    assert "median 0, 0 to 3 frames" in found
+    assert [str(Lag(n, 1.0)) for n in (-1, 2)] == ["lips 1 frame early", "lips 2 frames late"]
+
+
+def test_a_judge_that_is_not_there_is_said(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tkbench.sheet.lag.Sync.score", _missing)
+    with pytest.raises(WeightsMissing, match="syncnet-v2: fetch it"):
+        sheet.write(folder, tmp_path / "x.html", judge="syncnet-v2")
+    with pytest.raises(UnknownName, match="no judge is called"):
+        sheet.write(folder, tmp_path / "x.html", judge="syncnet-v3")
+    assert not (tmp_path / "x.html").exists()
+
+
+def _missing(self: Sync, *_: Any) -> ClipScores:
+    gone = Scored(float("nan"), Reason.WEIGHTS_MISSING, "fetch it")
+    return ClipScores({column.name: gone for column in self.columns})
 
 
 def test_reasons_are_ones_that_exist() -> None:

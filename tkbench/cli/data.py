@@ -38,6 +38,13 @@ def data_show(
     measured: Annotated[
         int, typer.Option(min=1, help="Clips whose landmarks are read for the histograms.")
     ] = 400,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A judge (syncnet-v2, syncnet-synth) for the lag of the lips in the clips that are shown.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write a contact sheet: faces with landmarks, sound, histograms, what was left out and why, where time went.
 
@@ -47,7 +54,7 @@ def data_show(
     from tkbench.sheet import write
 
     with bar("sheet") as progress:
-        file = write(shards, out, split=split, limit=limit, measured=measured, progress=progress)
+        file = write(shards, out, split=split, limit=limit, measured=measured, judge=judge, progress=progress)
     say(f"sheet: {file}")
 
 

@@ -3,6 +3,7 @@
     page.py       shards -> what the page shows, and the file
     choose.py     which clips are measured and shown, and which are worth a look first
     measure.py    landmarks -> size and yaw of the face
+    lag.py        a judge's word on lips and voice
     card.py       one clip: pictures, landmarks, waveform, facts
     drawing.py    numbers -> coordinates of histograms and bars
     reasons.py    what each reason for skipping means, and what to do

@@ -16,6 +16,7 @@ from tkbench import align, media
 from tkbench.recipes import ibug68
 from tkbench.shards import Shards
 from tkbench.sheet.drawing import envelope
+from tkbench.sheet.lag import Lag
 from tkbench.sheet.measure import Measure
 from tkbench.types import FPS, Array, Float64, UInt8
 
@@ -63,7 +64,14 @@ class Card:
     fixes: tuple[str, ...]
 
 
-def make(source: Shards, key: str, row: Mapping[str, Any], measured: Measure, why: Sequence[str]) -> Card:
+def make(
+    source: Shards,
+    key: str,
+    row: Mapping[str, Any],
+    measured: Measure,
+    why: Sequence[str],
+    lag: Lag | None = None,
+) -> Card:
     """Read a clip and draw it; its pictures are decoded up to the last one that is shown."""
     members = source.members(key)
     with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
@@ -95,7 +103,7 @@ def make(source: Shards, key: str, row: Mapping[str, Any], measured: Measure, wh
             Span(round(a / n * WAVE[0], 1), max(round((b - a) / n * WAVE[0], 1), 1.0))
             for a, b in runs(score == 0)
         ),
-        facts=_facts(row, measured, n, audio),
+        facts=(*_facts(row, measured, n, audio), *([str(lag)] if lag else [])),
         fixes=tuple(part for part in _text(row.get("fixes")).split("; ") if part),
     )
 

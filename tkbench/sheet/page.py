@@ -16,6 +16,7 @@ from tkbench.progress import Progress, silent
 from tkbench.report.page import asset, templates
 from tkbench.shards import STATS, Shards
 from tkbench.sheet import card, choose, drawing, reasons
+from tkbench.sheet.lag import Lag, lags
 from tkbench.sheet.measure import Measure, measure
 from tkbench.storage import write_file
 from tkbench.types import FPS, SAMPLE_RATE
@@ -55,20 +56,31 @@ def write(
     split: str | None = None,
     limit: int = 48,
     measured: int = 400,
+    judge: str | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Write the sheet of the shards at `path` to the file `out`, in one step, and return it.
 
     split: only this one. limit: clips that are shown. measured: clips whose landmarks are read for the
-    histograms of face size and yaw; those of length and sound are of all clips. Raises BadShards.
+    histograms of face size and yaw; those of length and sound are of all clips. judge: a SyncNet that tells
+    the lag of the lips in the clips that are shown; it takes about as long as scoring them. Raises BadShards,
+    and WeightsMissing or UnknownName for a judge that is not there.
     """
-    text = render(shards.open_shards(path, split=split), limit=limit, measured=measured, progress=progress)
+    source = shards.open_shards(path, split=split)
+    text = render(source, limit=limit, measured=measured, judge=judge, progress=progress)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_file(out, text.encode())
     return out
 
 
-def render(source: Shards, *, limit: int = 48, measured: int = 400, progress: Progress = silent) -> str:
+def render(
+    source: Shards,
+    *,
+    limit: int = 48,
+    measured: int = 400,
+    judge: str | None = None,
+    progress: Progress = silent,
+) -> str:
     """The page as text."""
     table = source.manifest().sort_values(["clip", "key"]).astype(object)
     records = table.where(table.notna(), None).to_dict("records")
@@ -81,12 +93,14 @@ def render(source: Shards, *, limit: int = 48, measured: int = 400, progress: Pr
         measures[key] = measure(source.get_arrays(key)["landmarks"])
     first = choose.worst(rows, measures, limit // 3)
     rest = [key for key in keys if key not in first][: max(0, limit - len(first))]
+    shown = [*first, *sorted(rest, key=lambda k: (str(rows[k]["split"]), k))]
+    heard: dict[str, Lag] = lags(source, shown, judge, progress) if judge else {}
     cards = []
-    for done, key in enumerate([*first, *sorted(rest, key=lambda k: (str(rows[k]["split"]), k))]):
+    for done, key in enumerate(shown):
         progress(len(keys) + done, total, key)
         if key not in measures:  # many frames filled, say: found in the manifest alone
             measures[key] = measure(source.get_arrays(key)["landmarks"])
-        cards.append(card.make(source, key, rows[key], measures[key], first.get(key, ())))
+        cards.append(card.make(source, key, rows[key], measures[key], first.get(key, ()), heard.get(key)))
     progress(total, total, "drawn")
     stats = _stats(source)
     skipped = _skipped(records)
@@ -96,7 +110,7 @@ def render(source: Shards, *, limit: int = 48, measured: int = 400, progress: Pr
         dataset=source.dataset,
         split=source.split,
         head=_head(records, rows, skipped),
-        histograms=_histograms(rows, measures, keys),
+        histograms=_histograms(rows, measures, keys, heard, judge),
         skipped=skipped,
         n_details=DETAILS,
         first=cards[: len(first)],
@@ -146,7 +160,11 @@ def duration(seconds: float) -> str:
 
 
 def _histograms(
-    rows: Mapping[str, Mapping[str, Any]], measures: Mapping[str, Measure], keys: list[str]
+    rows: Mapping[str, Mapping[str, Any]],
+    measures: Mapping[str, Measure],
+    keys: list[str],
+    heard: Mapping[str, Lag],
+    judge: str | None,
 ) -> list[drawing.Histogram]:
     part = "" if len(keys) == len(rows) else f" {len(keys):,} of {len(rows):,} clips, drawn evenly."
     offsets = [
@@ -159,7 +177,7 @@ def _histograms(
         for row in rows.values()
         if row.get("sound_off") is not None
     }
-    return [
+    out = [
         drawing.histogram(
             "Face height",
             [measures[key].height for key in keys],
@@ -197,6 +215,18 @@ def _histograms(
             note="Beyond 640 samples per frame, as decoded, of each clip; then its end was cut or padded to fit.",
         ),
     ]
+    if judge:
+        out.append(
+            drawing.histogram(
+                "Lag of the lips",
+                [lag.frames for lag in heard.values()],
+                "frames",
+                signed=True,
+                note=f"AVOffset by {judge} of the {len(heard):,} clips that are shown; positive: the picture is late. "
+                "Evidence, not truth: a judge is wrong where nothing fits.",
+            )
+        )
+    return out
 
 
 def _skipped(records: list[dict[str, Any]]) -> list[Skip]:

@@ -1,0 +1,44 @@
+"""How far lips and voice lie apart in what was recorded, as a judge hears and sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tkbench.errors import WeightsMissing
+from tkbench.metrics.sync import Sync
+from tkbench.progress import Progress, silent
+from tkbench.shards import Shards
+from tkbench.types import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """A judge's AVOffset of a clip."""
+
+    frames: int
+    """Positive where the picture is late."""
+    confidence: float
+    """Its LSE-C there: near 0, nothing fits and the lag means nothing. The scale is the judge's own."""
+
+    def __str__(self) -> str:
+        if not self.frames:
+            return "lips on time"
+        plural = "" if abs(self.frames) == 1 else "s"
+        return f"lips {abs(self.frames)} frame{plural} {'late' if self.frames > 0 else 'early'}"
+
+
+def lags(source: Shards, keys: Sequence[str], judge: str, progress: Progress = silent) -> dict[str, Lag]:
+    """Key -> lag, without the clips that the judge cannot score. Raises WeightsMissing, UnknownName."""
+    metric = Sync(judge=judge)
+    confidence, _, offset = (column.name for column in metric.columns)
+    found: dict[str, Lag] = {}
+    for done, key in enumerate(keys):
+        progress(done, len(keys), f"{judge}: {key}")
+        sample = source.get(key)
+        values = metric.score(sample, sample.video, sample.audio).values
+        if values[offset].reason is Reason.WEIGHTS_MISSING:
+            raise WeightsMissing(f"{judge}: {values[offset].detail}")
+        if values[offset].reason is None:
+            found[key] = Lag(round(values[offset].value), values[confidence].value)
+    return found
