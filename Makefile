@@ -31,7 +31,11 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 
-test-slow: $(VENV)/.installed
+$(VENV)/.slow: $(VENV)/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -q -e ".[synth,test,test-slow]"
+	@touch $@
+
+test-slow: $(VENV)/.slow
 	$(BIN)/python -m pytest --slow
 
 check: $(VENV)/.dev
