@@ -181,6 +181,22 @@ def test_a_damaged_tree_gives_rows_and_a_ledger(trees: Path, tmp_path: Path) -> 
     assert kinds == {"missing-file", "empty-file", "bad-text"}
 
 
+def test_no_released_clip_is_left_out_for_being_short(trees: Path, tmp_path: Path) -> None:
+    """LRS2 has test clips of less than a second: tables are over all of them."""
+    base = trees / "lrs2" / "mvlrs_v1"
+    source = base / "main" / f"{(base / 'val.txt').read_text().split()[0]}.mp4"
+    frames, sound = media.read_video(source)[20:], media.read_audio(source)[20 * 640 :]
+    for number, count in enumerate((4, 5, 12)):
+        file = tmp_path / "main" / f"{number:019d}" / "00001.mp4"
+        file.parent.mkdir(parents=True)
+        media.write_video(file, frames[:count], audio=sound[: count * 640])
+    (tmp_path / "test.txt").write_text("".join(f"{number:019d}/00001 NF\n" for number in range(3)))
+    prepare(tmp_path, tmp_path / "o", dataset="lrs2")
+    table = pd.read_parquet(tmp_path / "o" / "manifest.parquet").sort_values("key")
+    assert table.reason.fillna("ok").tolist() == ["too-short", "ok", "ok"]
+    assert table.n_frames.tolist()[1:] == [5, 12]
+
+
 def test_the_same_seed_gives_the_same_tree(tmp_path: Path) -> None:
     def hashes(root: Path) -> dict[str, str]:
         files = [path for path in sorted(root.rglob("*")) if path.is_file()]

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tkbench import storage
 from tkbench.errors import UsageError
 from tkbench.media import Cut
 from tkbench.prep import ledger, official, readers, splits
@@ -494,6 +495,23 @@ def test_splits_are_lists_with_a_hash_that_anyone_can_check(broadcasts: Path, tm
         data = (tmp_path / "out" / f"lrs2-{name}.txt").read_bytes()
         assert part["sha256"] == hashlib.sha256(data).hexdigest()
     assert (tmp_path / "out" / "lrs2-test.txt").read_text() == f"{ID}/00011\n{ID}/00012\n{ID}/00013\n"
+
+
+def test_a_remote_tree_reads_like_a_local_one(broadcasts: Path, words: Path, annotated: Path) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    try:
+        for dataset, root in (("lrs2", broadcasts), ("lrw", words), ("hdtf", annotated)):
+            for file in root.rglob("*"):
+                if file.is_file():
+                    memory.pipe(f"/readers/{dataset}/{file.relative_to(root).as_posix()}", file.read_bytes())
+            url = f"memory://readers/{dataset}"
+            here, there = read(dataset, root), read(dataset, storage.place(url))
+            assert [item.path for item in there] == [item.path.replace(str(root), url) for item in here]
+            assert [(item.key, item.split) for item in there] == [(item.key, item.split) for item in here]
+    finally:
+        memory.rm("/readers", recursive=True)
 
 
 @pytest.mark.parametrize("dataset", ["lrw", "lrs2", "lrs3", "hdtf"])

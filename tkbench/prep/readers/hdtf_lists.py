@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from tkbench import storage
 from tkbench.errors import UsageError
 from tkbench.prep.readers.tree import lines_of
 
@@ -106,7 +107,7 @@ def find_folder(root: Path, given: str | None) -> Path:
 
     Raises UsageError where no *_annotion_time.txt is there.
     """
-    places = [Path(given)] if given is not None else [root]
+    places = [storage.place(given)] if given is not None else [root]
     for place in (*places, *(place / "HDTF_dataset" for place in places)):
         if any((place / f"{subset}_annotion_time.txt").is_file() for subset in SUBSETS):
             return place
