@@ -13,11 +13,20 @@ import pytest
 from tkbench import align, media, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
 from tkbench.prep import backends, pipeline
-from tkbench.prep.backends import facemesh, fan
+from tkbench.prep.backends import facemesh, fan, lips
 from tkbench.prep.follow import Follower
 from tkbench.prep.plan import Settings
 from tkbench.types import POINT_SETS, Array, Clip, UInt8
 
+# fmt: off
+LIPS = [
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 95, 88, 178, 87,
+    14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415, 76, 77, 90, 180, 85, 16, 315, 404, 320,
+    307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408, 62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42,
+    41, 38, 12, 268, 271, 272, 407,
+]
+# fmt: on
+"""The 80 mesh points of the lips that Face Mesh refines."""
 BUNDLE = Path(__file__).parents[2] / "shared" / "weights"
 
 
@@ -101,6 +110,29 @@ def test_face_mesh_with_and_without_refinement(people: list[UInt8]) -> None:
     assert 0 < np.median(gap) < 3
     # Refinement is about lips, eyes and irises: the tip of the nose stays where it is.
     assert gap[:, 4].max() < 1.0
+
+
+def test_refined_lips_alone(people: list[UInt8]) -> None:
+    """Where both look at the same window, all but the eyes are those of the refined mesh, to the last bit."""
+    found = check_tracker("mediapipe-lips", people)
+    with facemesh.MeshTracker() as whole:
+        refined = np.array(whole.track(people))[:, :468]
+    other = np.flatnonzero((found[0] != refined[0]).any(axis=1))
+    # Each eye is refined in 71 points.
+    assert 100 < len(other) <= 2 * 71
+    assert not set(other) & {*LIPS, 4, 152, 234, 454}
+    # Later the window hangs on the eyes' corners, which only the refined mesh refines.
+    assert np.abs(found[:, LIPS] - refined[:, LIPS]).max() < 1.5
+
+
+def test_another_graph_or_network_is_refused() -> None:
+    with pytest.raises(
+        UsageError, match="a graph of which 0 of 8 nodes are known: mediapipe-lips was made for"
+    ):
+        lips.lips_graph('node {\n  name: "other"\n}\n')
+    plain = Path(facemesh.mediapipe().__file__).parent / "modules/face_landmark/face_landmark.tflite"
+    with pytest.raises(UsageError, match="a network of 2 outputs"):
+        lips.lips_network(plain.read_bytes())
 
 
 def test_tasks_agrees_with_face_mesh(people: list[UInt8], tasks: None) -> None:

@@ -104,6 +104,12 @@ BACKENDS: dict[str, Info] = {
             options={"refined": True},
         ),
         Info(
+            "mediapipe-lips",
+            "lips:LipsTracker",
+            "mesh468",
+            "MediaPipe Face Mesh with refined lips alone: the default's lips, a tenth faster",
+        ),
+        Info(
             "mediapipe-plain",
             "facemesh:MeshTracker",
             "mesh468",

@@ -20,7 +20,7 @@ from tkbench.errors import UsageError
 from tkbench.prep.backends.wheel import mediapipe, quiet
 from tkbench.types import Float32, UInt8
 
-_MESH = """
+MESH = """
 input_stream: "image"
 input_side_packet: "num_faces"
 input_side_packet: "use_prev_landmarks"
@@ -81,10 +81,10 @@ def _parts() -> dict[str, Any]:
     }
 
 
-class _Graph:
+class Graph:
     """One MediaPipe graph with one picture in and one list of records out."""
 
-    def __init__(self, text: str, side: Mapping[str, bool | int]) -> None:
+    def __init__(self, text: str, side: Mapping[str, bool | int | bytes]) -> None:
         self._parts = _parts()
         self._text, self._side = text, dict(side)
         self._graph: Any = None
@@ -93,10 +93,8 @@ class _Graph:
 
     def _start(self) -> None:
         make = self._parts["make"]
-        packets = {
-            name: make.create_bool(value) if isinstance(value, bool) else make.create_int(value)
-            for name, value in self._side.items()
-        }
+        kinds = {bool: make.create_bool, int: make.create_int, bytes: make.create_string}
+        packets = {name: kinds[type(value)](value) for name, value in self._side.items()}
         with quiet():
             self._graph = self._parts["graph"](graph_config=self._text)
             # A method of C, not of Python: Ctrl-C would raise its exception inside the graph, which aborts.
@@ -133,7 +131,7 @@ class _Graph:
         self.close()
 
 
-class MeshTracker(_Graph):
+class MeshTracker(Graph):
     """Face Mesh over the frames of one shot, in order: 468 points, or 478 with refined lips, eyes and irises.
 
     It follows one face from frame to frame and looks for a new one only where it lost it.
@@ -144,7 +142,7 @@ class MeshTracker(_Graph):
     """
 
     def __init__(self, *, refined: bool = True) -> None:
-        super().__init__(_MESH, {"num_faces": 1, "use_prev_landmarks": True, "with_attention": refined})
+        super().__init__(MESH, {"num_faces": 1, "use_prev_landmarks": True, "with_attention": refined})
 
     def restart(self) -> None:
         """Forget the face: the next picture starts a new track, as in a tracker that was just made.
@@ -187,7 +185,7 @@ def points(record: bytes) -> Float32:
     return np.array([(point.x, point.y) for point in parsed.landmark], np.float32)
 
 
-class FaceDetector(_Graph):
+class FaceDetector(Graph):
     """Every face of a single picture. far: the model for faces that are small in the picture."""
 
     def __init__(self, *, far: bool = False) -> None:
