@@ -26,7 +26,7 @@ from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
 from tkbench.errors import BadShards, UsageError
 from tkbench.shards import Shards
-from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Float64, UInt8
+from tkbench.types import Array, Float32, Float64, UInt8
 
 if TYPE_CHECKING:
     from tkbench.data.loader import Loader
@@ -143,6 +143,7 @@ class Windows:
         self.batch, self.every, self.shuffle, self.drop_last = batch, every, shuffle, drop_last
         self.seed, self.rank, self.world, self.cache = seed, rank, world, cache
         self.epoch = 0
+        self._starts: dict[tuple[int, int, int, bool], range] = {}
         self.seconds: dict[str, float] = defaultdict(float)
         """Wall time of this process per stage: read, decode, warp, mel, collect."""
         self._rule = align.recipe_of(recipe)
@@ -177,6 +178,12 @@ class Windows:
 
     def starts(self, n_frames: int) -> range:
         """Where windows of a clip of so many frames may begin."""
+        rule = (n_frames, self.frames, self.margin, self.edges)
+        if rule not in self._starts:  # of half a million clips, few differ in length
+            self._starts[rule] = self._work_out_starts(n_frames)
+        return self._starts[rule]
+
+    def _work_out_starts(self, n_frames: int) -> range:
         low, high = self.margin, n_frames - self.frames - self.margin
         if not self.edges:
             around = audio.whole_windows(n_frames, lead=1)
@@ -316,11 +323,11 @@ class Windows:
             )
             if self.cache is not None and wanted is None:
                 self.cache.put(key, crops)
-        if len(crops) != self.lengths[key] or len(voice) != len(crops) * SAMPLES_PER_FRAME:
+        if len(crops) != self.lengths[key]:
             raise BadShards(
-                f"{key}: {len(crops)} frames and {len(voice)} samples, the manifest says {self.lengths[key]} "
-                f"frames of {SAMPLES_PER_FRAME} samples; prepare again"
+                f"{key}: {len(crops)} frames, the manifest says {self.lengths[key]}; prepare it again"
             )
+        audio.check_length(len(crops), len(voice), key)
         return crops, voice
 
     def _receipts(self, packed: bytes) -> Float64:
