@@ -225,6 +225,8 @@ def test_retry_failed_redoes_only_shards_with_failures(
     again = prepare(videos, out, settings=SHORT, shard_clips=2, retry_failed=True)
     assert seen == ["s1/c0", "s1/c1", "s1/c2", "s1/c3"]
     assert again.skipped == {"no-audio-stream": ("s1/c3",)}
+    assert again.retried == 2
+    assert ("retried", "2", "shards with skipped clips, each made again as a whole") in again.table()
     assert shards.open_shards(out).members("s1/c1") == before
     assert hashes(out) == hashes(peace)
 
@@ -241,7 +243,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written_counts(
         return real(self, data)
 
     monkeypatch.setattr(shards._Hashed, "write", write)
-    with pytest.raises(StorageError, match=r"no room to write .*GB are free.*same command again"):
+    with pytest.raises(StorageError, match=r"no room to write .*[GM]B are free.*same command again"):
         prepare(videos, out, settings=SHORT, shard_clips=2)
     assert not (out / "index.json").exists()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]

@@ -318,10 +318,11 @@ FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large"
 def explain(error: OSError, folder: Path, need: int | None = None) -> StorageError:
     """The one line for an error of the disk; need: bytes that the next step takes, about."""
     if error.errno in _FULL:
-        wants = f", the next shard needs about {need / 1e9:.1f} GB" if need else ""
+        wants = f", a shard of this run needs about {in_words(need)}" if need else ""
         what = f"{folder}: no room to write ({error.strerror}); {_left(folder)}{wants}; make room"
     elif error.errno in _CLOSED:
-        what = f"{error.filename or folder}: cannot be written ({error.strerror}); choose another folder or its owner"
+        where = error.filename or folder
+        what = f"{where}: cannot be written ({error.strerror}); make it writable, or choose another folder"
     else:
         what = f"{error.filename or folder}: {type(error).__name__}: {error.strerror or error}; mend it"
     return StorageError(f"{what}, then run the same command again: finished shards are kept")
@@ -329,7 +330,16 @@ def explain(error: OSError, folder: Path, need: int | None = None) -> StorageErr
 
 def _left(folder: Path) -> str:
     free = free_bytes(folder)
-    return "free space unknown" if free is None else f"{free / 1e9:.2f} GB are free"
+    return "free space unknown" if free is None else f"{in_words(free)} are free"
+
+
+def in_words(count: float) -> str:
+    """Bytes for people.
+
+    >>> in_words(380_000), in_words(41_230_000_000)
+    ('0.4 MB', '41.2 GB')
+    """
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -81,7 +81,7 @@ class Estimate:
             ("shards", str(self.n_shards), "one is the unit of work"),
         ]
         rows += [(f"left out: {why}", str(n), "by the reader") for why, n in sorted(self.unreadable.items())]
-        left = "" if self.free is None else f"; {_size(self.free)} are free"
+        left = "" if self.free is None else f"; {storage.in_words(self.free)} are free"
         bad = ", ".join(f"{why} {n}" for why, n in sorted(self.skipped.items()))
         rows += [
             (
@@ -90,7 +90,11 @@ class Estimate:
                 f"{self.classes} size classes" + (f"; skipped: {bad}" if bad else ""),
             ),
             ("video", _time(self.video.mean), _bounds(self.video)),
-            ("disk", _size(self.size.mean), f"{_size(self.size.low)} to {_size(self.size.high)}{left}"),
+            (
+                "disk",
+                storage.in_words(self.size.mean),
+                f"{storage.in_words(self.size.low)} to {storage.in_words(self.size.high)}{left}",
+            ),
             (
                 f"time with {self._crew}",
                 _time(self.wall.mean),
@@ -102,9 +106,9 @@ class Estimate:
     def verdict(self) -> str:
         """One line; says so where the disk is too small."""
         text = f"about {_time(self.wall.mean)} ({_bounds(self.wall)}) with {self._crew}, "
-        text += f"{_size(self.size.mean)} in {self.out}"
+        text += f"{storage.in_words(self.size.mean)} in {self.out}"
         if self.free is not None and self.free < self.size.high:
-            text += f"; only {_size(self.free)} are free there: too little"
+            text += f"; only {storage.in_words(self.free)} are free there: too little"
         return text
 
 
@@ -116,10 +120,6 @@ def _time(seconds: float) -> str:
 
 def _bounds(value: Range) -> str:
     return f"{_time(value.low)} to {_time(value.high)}"
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
 @dataclass(frozen=True, slots=True)

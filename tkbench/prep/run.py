@@ -56,6 +56,8 @@ class Summary:
     """Frames that this run decoded; fewer than there are where it resumed."""
     stages: Mapping[str, float] = field(default_factory=dict)
     """Seconds per stage, summed over workers."""
+    retried: int = 0
+    """Finished shards that were made again for the skipped clips in them."""
 
     @property
     def n_ok(self) -> int:
@@ -78,6 +80,10 @@ class Summary:
         rows += [
             (f"skipped: {why}", str(len(keys)), _some(keys)) for why, keys in sorted(self.skipped.items())
         ]
+        if self.retried:
+            rows.append(
+                ("retried", str(self.retried), "shards with skipped clips, each made again as a whole")
+            )
         speed = f"{self.decoded} frames in {self.seconds:.1f} s" if self.decoded else "nothing was left to do"
         rows.append(("frames/s", f"{self.fps:.0f}", speed))
         return rows
@@ -177,7 +183,10 @@ def _locked(
     """The run itself, alone in its folder."""
     started = time.time()
     deaths = _clear(target)
-    done = _kept_shards(plan, target, lock.unclean, retry_failed)
+    done = _kept_shards(plan, target, lock.unclean)
+    again = [made["name"] for made in done.values() if made["skipped"]] if retry_failed else []
+    for shard_name in again:
+        del done[shard_name]
     todo = [
         replace(shard, run=lock.run, attempt=deaths.get(Path(shard.name).stem, 0))
         for shard in plan.shards
@@ -215,6 +224,7 @@ def _locked(
         live.frames,
         {k: round(v, 3) for k, v in live.stages.items()},
     )
+    summary = replace(summary, retried=len(again))
     stats: dict[str, Any] = {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(summary.seconds, 3),
@@ -301,7 +311,7 @@ def _clear_scratch_of_the_dead(parent: Path) -> None:
             discard(left)
 
 
-def _kept_shards(plan: Plan, target: Path, unclean: bool, retry_failed: bool) -> dict[str, dict[str, Any]]:
+def _kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, Any]]:
     """The shards that an earlier run finished for the same clips and settings; the files of others go.
 
     A name and a record appear only after their content is on the disk, so sizes are enough to know a shard. Where
@@ -321,8 +331,6 @@ def _kept_shards(plan: Plan, target: Path, unclean: bool, retry_failed: bool) ->
     if unclean:
         for name in _damaged(kept, target):
             del kept[name]
-    if retry_failed:
-        kept = {name: made for name, made in kept.items() if not made["skipped"]}
     return kept
 
 
