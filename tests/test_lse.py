@@ -207,7 +207,7 @@ def test_a_cut_starts_a_scene_but_not_twice_within_15_frames() -> None:
 def test_detector_equals_that_of_another_package() -> None:
     """The six levels beside face-alignment's S3FD with the same random weights and one layer set as ours.
 
-    Largest relative gap seen: 3e-7.
+    No gap was seen: the same layers in the same order.
     """
     from face_alignment.detection.sfd.net_s3fd import s3fd
 
@@ -291,7 +291,7 @@ def test_detector_gets_red_green_blue_less_their_means() -> None:
 def test_wav2lip_lrs_equals_the_published_script(clip_file: Path) -> None:
     """From a file: JPEGs, resizing, windows, cepstra, distances, median as SyncNetInstance computes them.
 
-    Largest gap seen: 2e-6 of a score of 1; the network is seeded, 80 pixels wide, three channels.
+    Largest gap seen: 5e-8; the network is seeded, 80 pixels wide, three channels.
     """
     import python_speech_features
 
@@ -349,7 +349,7 @@ def test_clips_share_batches_without_touching_each_other() -> None:
 
 
 def test_bf16_is_close_and_carries_its_name(small_judge: Path) -> None:
-    """Relative deviation of embeddings seen: 4e-3 to 8e-3; it is a choice, in its own column."""
+    """Relative deviation of embeddings seen: 4e-3 to 1e-2; it is a choice, in its own column."""
     net = seeded(replace(SMALL, unit=False))
     exact, short = Judge(net), Judge(net, precision="bf16")
     frames = frames_of(30, 80)
@@ -366,8 +366,7 @@ def test_bf16_is_close_and_carries_its_name(small_judge: Path) -> None:
 def test_cuda_equals_cpu() -> None:
     net = seeded(SyncNetSpec())
     frames = frames_of(30, 224)
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        gap = np.abs(Judge(net, device="cuda").lips(frames) - Judge(net).lips(frames))
+    gap = np.abs(Judge(net, device="cuda").lips(frames) - Judge(net).lips(frames))
     assert gap.max() < 1e-4 * np.abs(Judge(net).lips(frames)).max()
 
 
@@ -397,6 +396,7 @@ def test_every_odd_clip_gets_its_reason(recipe: str, small_judge: Path) -> None:
     assert reason(sample, sample.video[:-1], sample.audio) is Reason.WRONG_LENGTH
     assert reason(sample, sample.video.astype(float), sample.audio) is Reason.WRONG_SHAPE
     assert reason(sample, sample.video, np.full_like(sample.audio, np.nan)) is Reason.NOT_FINITE
+    assert reason(sample, sample.video, sample.audio * 32768) is Reason.WRONG_RANGE
     for frames in (0, 5):
         short = sample_of(frames)
         assert reason(short, short.video, short.audio) is Reason.TOO_SHORT

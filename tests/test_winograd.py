@@ -29,7 +29,7 @@ def test_transforms_are_a_correlation(r: int) -> None:
 def test_a_convolution_equals_the_plain_one(
     kernel: int, stride: int, pad: int, sides: tuple[int, int]
 ) -> None:
-    """Largest relative gap seen: 1e-6, less than that of the plain one in float32 for the largest kernel."""
+    """Largest relative gap seen: 1.6e-6."""
     torch.manual_seed(kernel)
     conv = nn.Conv2d(8, 12, kernel, stride, pad)
     x = torch.rand(3, *sides, 8) * 255

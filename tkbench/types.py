@@ -55,6 +55,7 @@ class Reason(str, Enum):
     WEIGHTS_MISSING = "weights-missing"
     WRONG_SHAPE = "wrong-shape"
     WRONG_LENGTH = "wrong-length"
+    WRONG_RANGE = "wrong-range"
     NOT_GENERATED = "not-generated"
     TOO_FEW_CLIPS = "too-few-clips"
     NOT_FINITE = "not-finite"

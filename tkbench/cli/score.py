@@ -237,16 +237,18 @@ def verify_command(
 
 @app.command("ls")
 def list_names() -> None:
-    """Names of models, metrics and protocols, plug-ins included.
+    """Names of models, metrics, protocols and LSE recipes, plug-ins included.
 
     Example: `tkbench ls`
     """
     from rich.table import Table
 
     from tkbench import metrics, models, protocol
+    from tkbench.metrics.lse_recipes import RECIPES
 
     table = Table(show_header=False)
     table.add_row("models", ", ".join(models.registry))
     table.add_row("metrics", ", ".join(metrics.registry))
     table.add_row("protocols", ", ".join(protocol.bundled()))
+    table.add_row("LSE recipes", ", ".join(RECIPES))
     show(table)

@@ -134,4 +134,7 @@ def audio_fault(sample: Sample, audio: Float32) -> tuple[Reason, str] | None:
         return Reason.WRONG_LENGTH, f"{len(audio)} samples, expected {expected} ({len(sample)} frames x 640)"
     if not np.isfinite(audio).all():
         return Reason.NOT_FINITE, "audio holds nan or inf"
+    # A decoder's overshoot stays near 1; samples on the int16 scale do not.
+    if len(audio) and (peak := float(np.abs(audio).max())) > 4:
+        return Reason.WRONG_RANGE, f"audio reaches {peak:.0f}, expected samples in [-1, 1)"
     return None
