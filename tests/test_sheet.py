@@ -315,10 +315,13 @@ def test_a_judge_tells_the_lag(folder: Path, tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Sync, "score", score)
     found = check(page.render(source, judge="syncnet-synth")).said
-    assert found.count("lips 3 frames late") == 1
+    assert found.count("lips 3 frames late (LSE-C 4.00)") == 1
     assert found.count("lips on time") == 4
     assert "median 0, 0 to 3 frames" in found
-    assert [str(Lag(n, 1.0)) for n in (-1, 2)] == ["lips 1 frame early", "lips 2 frames late"]
+    assert [str(Lag(n, 1.0)) for n in (-1, 2)] == [
+        "lips 1 frame early (LSE-C 1.00)",
+        "lips 2 frames late (LSE-C 1.00)",
+    ]
 
 
 def test_a_judge_that_is_not_there_is_said(

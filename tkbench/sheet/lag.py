@@ -22,10 +22,10 @@ class Lag:
     """Its LSE-C there: near 0, nothing fits and the lag means nothing. The scale is the judge's own."""
 
     def __str__(self) -> str:
-        if not self.frames:
-            return "lips on time"
         plural = "" if abs(self.frames) == 1 else "s"
-        return f"lips {abs(self.frames)} frame{plural} {'late' if self.frames > 0 else 'early'}"
+        side = "late" if self.frames > 0 else "early"
+        said = f"lips {abs(self.frames)} frame{plural} {side}" if self.frames else "lips on time"
+        return f"{said} (LSE-C {self.confidence:.2f})"
 
 
 def lags(source: Shards, keys: Sequence[str], judge: str, progress: Progress = silent) -> dict[str, Lag]:

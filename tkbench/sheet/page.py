@@ -23,6 +23,11 @@ from tkbench.types import FPS, SAMPLE_RATE
 
 DETAILS = 200
 """Skipped clips whose details are on the page; the manifest has all."""
+COLUMNS = (
+    *("key", "clip", "status", "split", "speaker", "text", "reason", "detail", "n_frames", "width", "height"),
+    *("n_faces", "filled_frames", "sound_off", "fixes", "source_start_offset"),
+)
+"""What the page needs of the manifest."""
 STAGES = {
     "probe": "headers and hashes",
     "look": "the first look at the faces",
@@ -82,7 +87,7 @@ def render(
     progress: Progress = silent,
 ) -> str:
     """The page as text."""
-    table = source.manifest().sort_values(["clip", "key"]).astype(object)
+    table = source.manifest(COLUMNS).sort_values(["clip", "key"]).astype(object)
     records = table.where(table.notna(), None).to_dict("records")
     rows = {row["key"]: row for row in records if row["status"] == "ok"}
     keys = choose.spread(rows, max(measured, limit))
