@@ -29,10 +29,11 @@ _LONGEST = 80
 
 def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every video file below `root`, hidden ones left out, sorted by path; other files are not clips."""
-    files = list(find_videos(root))
-    for key, path in zip(make_keys([file.relative_to(root) for file in files]), files, strict=True):
+    found = list(_find(root))
+    keys = make_keys([path.relative_to(root) for path, _ in found])
+    for key, (path, told) in zip(keys, found, strict=True):
         try:
-            text = _text(path.with_suffix(".txt"))
+            text = _text(path.with_suffix(".txt")) if told else None
         except (OSError, UnicodeDecodeError) as error:
             yield Skipped(key, str(path), Reason.UNREADABLE, f"{path.with_suffix('.txt').name}: {error}")
             continue
@@ -48,14 +49,21 @@ def find_videos(root: Path) -> Iterator[Path]:
     Folders of shards (with an index.json, or an unfinished run) are left out, so that an output inside the
     input is never read.
     """
+    return (path for path, _ in _find(root))
+
+
+def _find(root: Path) -> Iterator[tuple[Path, bool]]:
+    """Videos, and whether a .txt lies beside each: the listing tells, without a look at every name."""
     for here, folders, names in storage.walk(root):
-        if here != root and ((here / "index.json").is_file() or (here / "stats").is_dir()):
+        there = set(names)
+        if here != root and ("index.json" in there or "stats" in folders):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield here / name
+            stem, dot, suffix = name.rpartition(".")
+            if stem and not name.startswith(".") and f"{dot}{suffix.lower()}" in SUFFIXES:
+                yield here / name, f"{stem}.txt" in there
 
 
 def make_keys(paths: list[Path]) -> list[str]:
