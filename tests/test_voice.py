@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from talkers import late, seeing, talker
 
-from tkbench import fit, metrics, weights
+from tkbench import metrics, weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
 from tkbench.metrics import voicefit
 from tkbench.metrics.base import ClipScores, Look, Seen, once
 from tkbench.metrics.mouth import RIGID, aperture, lengths, points68, upright
 from tkbench.metrics.voice import SURE, Voice, confidence_of, correlation_curve, opinion
+from tkbench.train.voice import law_of_chance
 from tkbench.types import Float32, Reason, Sample, UInt8
 
 COLUMNS = ("voice_corr", "voice_lag", "voice_sure")
@@ -331,7 +332,7 @@ def test_wrong_pairs_give_the_law_of_chance() -> None:
     def some(n: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
         return [(f"s{k}", rng.normal(size=(80, 91)), rng.normal(size=(80, 40))) for k in range(n)]
 
-    chance.null = fit.law_of_chance(chance, some(40), rng, pairs=500)
+    chance.null = law_of_chance(chance, some(40), rng, pairs=500)
     fresh = some(20)
     peaks = [
         correlation_curve(a[1] @ mapped.voice, b[2] @ mapped.mouth, mapped.strength).max()
@@ -353,6 +354,49 @@ def test_the_bundled_fit_has_seen_synthetic_faces_alone() -> None:
     said = opinion(sample.landmarks, sample.audio, bundled.map_for("anybody"), bundled.null)
     assert said.curve.shape == (31,)
     assert said.inside
+
+
+class Few:
+    """What a fit asks of shards: a clip that eight people say in turn."""
+
+    dataset = "elsewhere"
+
+    def __init__(self, people: int) -> None:
+        self.speakers = {f"k{n}": f"s{n}" for n in range(people)}
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.speakers)
+
+    def get_audio(self, key: str) -> Float32:
+        return talker(int(key[1:]) % 2).audio
+
+    def get_arrays(self, key: str) -> dict[str, Float32]:
+        return {"landmarks": talker(int(key[1:]) % 2).landmarks}
+
+
+def test_a_fit_from_data_is_in_folds_and_refuses_too_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tkbench.train import voice as maker
+
+    out = tmp_path / "few.safetensors"
+    monkeypatch.setattr(maker.shards, "open_shards", lambda path: Few(9))
+    with pytest.raises(UsageError, match="a fit needs 300 s by 8"):
+        maker.fit_voice(tmp_path, out)
+    assert not out.exists()
+    monkeypatch.setattr(maker, "MIN_SECONDS", 10.0)
+    monkeypatch.setattr(maker, "WRONG_PAIRS", 50)
+    said = maker.fit_voice(tmp_path, out)
+    assert "9 speakers" in said
+    made = voicefit.load(out)
+    assert made.whole is None
+    assert sum(sums.frames for sums in made.folds) == sum(len(talker(n % 2)) for n in range(9))
+    own = Voice(fit=str(out))
+    assert own.zero == 0.0
+    assert "few@" in own.columns[0].signature
+    monkeypatch.setattr(maker.shards, "open_shards", lambda path: Few(7))
+    with pytest.raises(UsageError, match="by 7 speakers"):
+        maker.fit_voice(tmp_path, out)
 
 
 # -- real clips ----------------------------------------------------------------------------------------------

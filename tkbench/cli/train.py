@@ -10,7 +10,7 @@ import typer
 from tkbench.cli.common import app, say
 from tkbench.errors import UsageError
 
-MODELS = ("synctalkface", "cals", "wav2lip", "expert", "syncnet")
+MODELS = ("synctalkface", "cals", "wav2lip", "expert", "syncnet", "voice")
 
 
 @app.command("train")
@@ -20,7 +20,7 @@ def train_command(
     ],
     out: Annotated[Path, typer.Option(help="Where the trained weights go (.safetensors).")],
     model: Annotated[
-        str, typer.Option("--model", "-m", help=f"What to train: {', '.join(MODELS)} (the judge).")
+        str, typer.Option("--model", "-m", help=f"What to train: {', '.join(MODELS)}.")
     ] = "syncnet",
     config: Annotated[
         str | None,
@@ -52,6 +52,10 @@ def train_command(
     Example: `tkbench train --model expert --data shards --out expert.safetensors`
 
     Then: `tkbench train --model cals --data shards --expert expert.safetensors --out cals.safetensors`
+
+    syncnet is the bundled judge; voice is no network but the map of mouth and sound behind the metric of that name:
+
+    Example: `tkbench train --model voice --data shards --out voice.safetensors`
     """
     from tkbench.registry import suggest
 
@@ -59,6 +63,15 @@ def train_command(
         raise UsageError(f"--model {model!r}: {suggest(model, list(MODELS))}")
     from tkbench.progress import bar
 
+    if model == "voice":
+        if expert is not None or devices > 1 or config is not None or steps is not None:
+            raise UsageError("--model voice: a fit has no --expert, --config or --steps, and one device")
+        from tkbench.train.voice import fit_voice
+
+        with bar("fit voice") as progress:
+            fitted = fit_voice(data_folder, out, seed=seed or 0, progress=progress)
+        say(fitted)
+        return
     if model == "syncnet":
         if expert is not None or devices > 1:
             raise UsageError("--model syncnet: the judge is trained alone, without --expert, on one device")

@@ -8,6 +8,7 @@
     board.py        scalars and sample grids
     card.py         the model card
     judge.py        the bundled judge `syncnet-synth`, with a loop of its own
+    voice.py        the map of the second opinion on sync: no network, one pass of sums
 
 The expert that trains a model is never the judge that scores it: their files are of different kinds, and the
 judge's is refused here.

@@ -1,4 +1,4 @@
-"""Make a fit for the second opinion on sync from the true videos of prepared shards.
+"""`tkbench train --model voice`: a fit for the second opinion on sync, from the true videos of prepared shards.
 
 From the synthetic corpus comes the one that is bundled, a single map:
 
@@ -70,7 +70,7 @@ def fit_voice(data: Path, out: Path, *, seed: int = 0, progress: Progress = sile
     else:
         fit.folds = tuple(parts)
         fit.zero = {"synth": 0.0, "speech": 0.0}
-    fit.null = law_of_chance(fit, clips, np.random.default_rng(seed))
+    fit.null = law_of_chance(fit, clips, np.random.default_rng(seed), pairs=WRONG_PAIRS)
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = out.with_name(out.name + ".new")
     voicefit.save(fit, fresh)
@@ -86,7 +86,7 @@ def law_of_chance(
     clips: Sequence[tuple[str, Float64, Float64]],
     rng: np.random.Generator,
     *,
-    pairs: int = WRONG_PAIRS,
+    pairs: int,
 ) -> tuple[float, float]:
     """Place and scale of the Gumbel law of peak * sqrt(frames) over mouths with voices of other speakers.
 
