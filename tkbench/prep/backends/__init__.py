@@ -89,7 +89,7 @@ _FAN = Info(
     options={"device": "cpu"},
     weights=("s3fd", "fan-2d"),
     packages=("face-alignment", "torch"),
-    batch=2,
+    # On a processor a batch saves no time (0.4 s for S3FD and 0.6 s for FAN per frame of 256 x 256) and costs memory.
     # FAN sees a face's box with 125 of its 256 pixels.
     enough=250.0,
 )
@@ -131,7 +131,7 @@ BACKENDS: dict[str, Info] = {
             name="face-alignment-cuda",
             what="the same on a CUDA device, in larger batches",
             options={"device": "cuda"},
-            batch=32,
+            batch=16,
         ),
     )
 }
