@@ -74,6 +74,10 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     assert [s.key for s in opened.iter()] == ["a", "b/c_1"]
     manifest = opened.manifest()
     assert manifest["reason"].dropna().tolist() == ["no-face"]
+    few = shards.open_shards(opened.folder).manifest(("status", "key", "from-the-future"))
+    assert few.columns.tolist() == ["status", "key", "from-the-future"]
+    assert few["key"].tolist() == manifest["key"].tolist()
+    assert few["from-the-future"].isna().all()
     opened.verify()
 
 

@@ -367,14 +367,18 @@ class Shards:
         import pandas as pd
 
         if columns is not None and self._frame is None:
-            # Of half a million clips, all columns are half a gigabyte.
-            names = list(dict.fromkeys([*columns, "split"]))
-            table = pd.read_parquet(io.BytesIO(self._manifest_file()), columns=names)
-            return table[self._open(table)][list(columns)]
+            # Of half a million clips, all columns are half a gigabyte. A column that came later is empty.
+            import pyarrow.parquet as pq
+
+            data = self._manifest_file()
+            there = set(pq.read_schema(io.BytesIO(data)).names)
+            names = [name for name in dict.fromkeys([*columns, "split"]) if name in there]
+            table = pd.read_parquet(io.BytesIO(data), columns=names)
+            return table[self._open(table)].reindex(columns=list(columns))
         if self._frame is None:
             table = pd.read_parquet(io.BytesIO(self._manifest_file()))
             self._frame = table[self._open(table)]
-        return self._frame.copy() if columns is None else self._frame[list(columns)].copy()
+        return self._frame.copy() if columns is None else self._frame.reindex(columns=list(columns))
 
     def _open(self, table: pd.DataFrame) -> Any:
         """Which rows belong to the open splits; those without a split do where all splits are open."""
