@@ -17,6 +17,7 @@ from tkbench import cli, media, shards
 from tkbench.errors import UsageError
 from tkbench.prep import ledger, readers
 from tkbench.prep.fake import make_fake
+from tkbench.prep.plan import Settings
 from tkbench.prep.run import prepare
 from tkbench.types import Clip, Sample
 
@@ -155,8 +156,21 @@ def test_the_frames_of_an_interval_are_those_of_the_whole_file(prepared: Path, t
 def test_a_split_can_be_prepared_alone(trees: Path, tmp_path: Path) -> None:
     summary = prepare(trees / "hdtf", tmp_path / "o", dataset="hdtf", split="test")
     assert (summary.n_clips, summary.n_ok) == (1, 1)  # the missing video is of train: not a word about it
-    with pytest.raises(UsageError, match="in split 'dev'"):
+    with pytest.raises(UsageError, match="no clip in split 'dev'; there are pretrain, test, train, val"):
         prepare(trees / "lrs2", tmp_path / "p", dataset="lrs2", split="dev")
+
+
+def test_a_long_interval_is_divided_where_it_lies(prepared: Path, trees: Path, tmp_path: Path) -> None:
+    prepare(trees / "hdtf", tmp_path / "o", dataset="hdtf", split="test", settings=Settings(max_frames=30))
+    whole = shards.open_shards(prepared / "hdtf").get("WRA_BobSample_000")
+    halves = samples(tmp_path, "o")
+    assert sorted(halves) == ["WRA_BobSample_000__s0", "WRA_BobSample_000__s1"]
+    for number, half in enumerate(halves[key] for key in sorted(halves)):
+        part = slice(25 * number, 25 * (number + 1))
+        np.testing.assert_array_equal(half.video, whole.video[part])
+        np.testing.assert_array_equal(half.audio, whole.audio[25 * 640 * number :][: 25 * 640])
+        assert half.meta["start_frame"] == 25 * number
+        assert half.meta["source"]["first_frame"] == 25  # of the interval, in the file
 
 
 def test_a_damaged_tree_gives_rows_and_a_ledger(trees: Path, tmp_path: Path) -> None:

@@ -158,12 +158,13 @@ def plan_run(
     if not source.is_dir():
         raise UsageError(f"{source}: not a folder; give the folder that holds the videos")
     name = readers.detect(source) if dataset == "auto" else dataset
-    found = [item for item in readers.registry.get(name)(source, **(options or {})) if _wanted(item, split)]
+    items = list(readers.registry.get(name)(source, **(options or {})))
+    found = [item for item in items if _wanted(item, split)]
+    if items and not found:
+        there = ", ".join(sorted({item.split for item in items if item.split is not None}))
+        raise UsageError(f"{source}: no clip in split {split!r}; there are {there}")
     if not found:
-        which = f" in split {split!r}" if split else ""
-        raise UsageError(
-            f"{source}: no video file found{which}; looked for the data set {name!r} in it and below"
-        )
+        raise UsageError(f"{source}: no video file found; looked for the data set {name!r} in it and below")
     name = readers.name_of(source, name)
     return name, make_plan(found, source, target, settings, shard_clips=shard_clips)
 
