@@ -43,6 +43,15 @@ def test_a_near_singular_factor_is_not_trusted() -> None:
     assert frechet.frechet(*frechet.moments(a), *frechet.moments(a)) == pytest.approx(0, abs=1e-6)
 
 
+def test_sets_of_one_point_have_their_distance_alone() -> None:
+    one, other = np.ones((5, 3)), np.full((5, 3), 3.0)
+    assert frechet.frechet(*frechet.moments(one), *frechet.moments(other)) == pytest.approx(12)
+    wide = frechet.moments(spread(9, 3, 0))
+    assert frechet.frechet(*frechet.moments(one), *wide) == pytest.approx(
+        frechet.frechet(*wide, *frechet.moments(one))
+    )
+
+
 def test_frechet_follows_blur_of_a_distribution() -> None:
     real = spread(500, 16, 0)
     values = [frechet.frechet(*frechet.moments(real), *frechet.moments(real * k)) for k in (1, 0.9, 0.6, 0.2)]
