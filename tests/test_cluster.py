@@ -265,6 +265,18 @@ def test_s3_gives_the_same_bytes_and_resumes(
     assert hashes(tmp_path / "here") == hashes(peace)
 
 
+def test_lrs2_on_s3_gives_the_same_bytes_as_on_disk(s3: str, tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="needs tkbench[synth]")
+    from tkbench.prep.fake import make_fake
+
+    root, out = tmp_path / "lrs2", tmp_path / "out"
+    make_fake("lrs2", root, clips=4)
+    prepare(root, out, dataset="lrs2")
+    copy_to(root, f"{s3}/lrs2")
+    prepare(f"{s3}/lrs2", tmp_path / "far", dataset="lrs2", workers=2)
+    assert hashes(tmp_path / "far") == hashes(out)
+
+
 def test_the_kill_script_finds_nothing(tmp_path: Path) -> None:
     script = Path(__file__).parents[1] / "scripts" / "kill_test.py"
     words = [sys.executable, str(script), "--kills", "6", "--clips", "12", "--folder", str(tmp_path / "k")]

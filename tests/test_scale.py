@@ -439,6 +439,16 @@ def test_remote_folders_give_the_same_bytes(videos: Path, peace: Path, tmp_path:
         prepare("memory://bucket/videos", tmp_path / "out", workers=2)
 
 
+def test_a_url_survives_being_taken_for_a_path() -> None:
+    for text in ("s3://bucket/a/b.mp4", "memory://bucket/a/b.mp4"):
+        assert str(storage.place(Path(text))) == str(storage.place(text)) == text
+        assert storage.is_remote(Path(text))
+    assert storage.place("file:///tmp/x") == Path("/tmp/x")
+    escaped = storage.place("memory://bucket/a") / ".." / ".." / ".." / "etc"
+    assert str(escaped.resolve()) == "memory://etc"
+    assert [str(found) for found in storage.place("memory://nothing/here").iterdir()] == []
+
+
 def test_a_url_nobody_knows_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nosuch"):
         prepare("nosuch://bucket/videos", tmp_path / "out")

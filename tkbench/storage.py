@@ -34,10 +34,14 @@ def is_remote(where: str | Path) -> bool:
     >>> is_remote("s3://bucket/lrs2"), is_remote("data/lrs2"), is_remote("file:///data/lrs2")
     (True, False, False)
     """
-    scheme, mark, _ = str(where).partition("://")
-    return as_remote(where) is not None or (
-        bool(mark) and scheme.isalnum() and scheme not in ("file", "local")
-    )
+    scheme, mark, _ = _url(where).partition("://")
+    return bool(mark) and scheme.isalnum() and scheme not in ("file", "local")
+
+
+def _url(where: str | Path) -> str:
+    """A place as text; `s3:/bucket`, which a URL becomes where pathlib took it for a path, is a URL again."""
+    text = str(where)
+    return _FOLDED.sub(r"\1://", text) if text.startswith(("s3:", "s3a:", "gs:", "gcs:", "memory:")) else text
 
 
 def place(where: str | Path) -> Path:
@@ -45,7 +49,7 @@ def place(where: str | Path) -> Path:
     if (there := as_remote(where)) is not None:
         return cast(Path, there)
     if is_remote(where):
-        return cast(Path, RemotePath(str(where)))
+        return cast(Path, RemotePath(_url(where)))
     text = str(where)
     for prefix in ("file://", "local://"):
         if text.startswith(prefix):
@@ -60,7 +64,7 @@ def as_remote(path: Any) -> RemotePath | None:
 
 def in_other_processes(where: str | Path) -> bool:
     """Whether workers see the same content there: `memory://` belongs to one process."""
-    return not is_remote(where) or str(where).partition("://")[0] not in _PER_PROCESS
+    return not is_remote(where) or _url(where).partition("://")[0] not in _PER_PROCESS
 
 
 class RemotePath(PurePosixPath):

@@ -181,7 +181,7 @@ def prep_hdtf(
     out: Out,
     how: How,
     annotations: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Folder of RD_annotion_time.txt and the others; by default in ROOT.", show_default=False
         ),
@@ -195,7 +195,7 @@ def prep_hdtf(
 
     Example: `tkbench prep hdtf --root videos --annotations HDTF_dataset --out shards/hdtf --split test`
     """
-    options = {} if annotations is None else {"annotations": str(annotations)}
+    options = {} if annotations is None else {"annotations": annotations}
     _prepare("hdtf", root, out, how, split=split, options=options)
 
 

@@ -36,6 +36,8 @@ class RunLock:
         self._file = folder / NAME
         self._local = storage.as_remote(folder) is None
         self._handle: int | None = None
+        self._kernel = False
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="tkbench-lock")
         self._stop = threading.Event()
         self.run = secrets.token_hex(6)
         self.unclean = False
@@ -49,13 +51,14 @@ class RunLock:
             self._release_handle()
             raise
         self._write()
-        threading.Thread(target=self._renew, daemon=True, name="tkbench-lock").start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        self._thread.join()  # or it could write to a number that is another file by then
         if self._read().get("run") == self.run:
             self._file.unlink(missing_ok=True)
         self._release_handle()
@@ -73,6 +76,7 @@ class RunLock:
                 raise self._taken(self._read()) from None
             except OSError:  # a file system without locks: the time of the last news decides
                 return handle
+            self._kernel = True
             try:
                 if os.fstat(handle).st_ino == self._file.stat().st_ino:
                     return handle
@@ -105,7 +109,7 @@ class RunLock:
         alive = time.time() - float(old.get("time", 0)) < STALE
         if here:
             # The kernel's lock was free, or there is none: then only a process that is there can hold it.
-            alive = not self._local and alive and is_running(int(old.get("pid", 0)))
+            alive = not self._kernel and alive and is_running(int(old.get("pid", 0)))
         if alive:
             raise self._taken(old)
 
@@ -124,7 +128,7 @@ class RunLock:
             self._file.write_bytes(data)
             return
         # In place: a new file would not carry the lock.
-        os.pwrite(self._handle, data.ljust(200), 0)
+        os.pwrite(self._handle, data.ljust(500), 0)
 
     def _renew(self) -> None:
         while not self._stop.wait(_RENEW):
