@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tkbench import align, media, shards, weights
+from tkbench import align, media, recipes, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
+from tkbench.metrics import image
 from tkbench.prep import backends, pipeline
 from tkbench.prep.backends import facemesh, fan, lips
 from tkbench.prep.follow import Follower
@@ -157,6 +158,16 @@ def test_graphs_give_what_the_wheel_gives(people: list[UInt8]) -> None:
     with root.solutions.face_detection.FaceDetection() as theirs, facemesh.FaceDetector() as detector:
         (face,) = theirs.process(people[0]).detections
         assert detector.detect(people[0])[0, 4] == np.float32(face.score[0])
+
+
+def test_the_mouth_is_where_it_is_by_every_set_of_points(people: list[UInt8]) -> None:
+    with facemesh.MeshTracker() as mesh:
+        found = np.array(mesh.track(people))
+    whole = np.array(image.boxes(found, "mouth", 240, 280))
+    np.testing.assert_array_equal(image.boxes(found[:, :468], "mouth", 240, 280), whole)
+    few = np.array(image.boxes(recipes.ibug68(found), "mouth", 240, 280))
+    assert np.abs(few - whole).max() <= 2
+    assert np.ptp(whole, axis=1).min() > 20
 
 
 # -- face-alignment ------------------------------------------------------------------------------------------

@@ -162,7 +162,7 @@ class FaceTrack:
     boxes: Float32
     """(T, 4) x0, y0, x1, y1: the tight box of the landmarks."""
     landmarks: Float32
-    """(T, 478, 2) x, y in MediaPipe Face Mesh order (468 mesh points, then 10 iris points)."""
+    """(T, N, 2) x, y; N is 478, 468 or 68: see `POINT_SETS`."""
     score: Float32
     """(T,) in [0, 1]; 0 marks a frame whose landmarks were filled from its neighbours."""
 
@@ -180,7 +180,7 @@ class Sample:
     audio: Float32
     """(T * 640,) mono in [-1, 1) at 16 kHz, starting with the first frame."""
     landmarks: Float32
-    """(T, 478, 2) canvas pixels, see `FaceTrack.landmarks`."""
+    """(T, N, 2) canvas pixels, see `FaceTrack.landmarks`; `meta["track"]` names the tracker and its points."""
     score: Float32
     """(T,) see `FaceTrack.score`."""
     dataset: str

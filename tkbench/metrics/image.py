@@ -16,6 +16,7 @@ import numpy as np
 
 from tkbench.errors import BadInput, UnknownName
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
+from tkbench.recipes import point_set
 from tkbench.registry import suggest
 from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
 
@@ -120,14 +121,19 @@ def _check(real: UInt8, made: UInt8) -> None:
 
 
 def boxes(landmarks: Float32, region: str, height: int, width: int) -> list[Box]:
-    """(x0, y0, x1, y1) of `region` in each frame, whole pixels inside the picture, ends exclusive."""
+    """(x0, y0, x1, y1) of `region` in each frame, whole pixels inside the picture, ends exclusive.
+
+    landmarks: (T, N, 2) of the mesh or of iBUG, whose face ends at the brows.
+    """
     if region == "face":
         low, high = landmarks.min(axis=1), landmarks.max(axis=1)
     else:
-        lips = landmarks[:, LIPS]
+        ibug = point_set(landmarks) == "ibug68"
+        lips = landmarks[:, 48:60] if ibug else landmarks[:, LIPS]
+        left, right = (48, 54) if ibug else (61, 291)
         middle = lips.mean(axis=1)
         # One size for the clip, so that an opening mouth does not change what is compared.
-        half = 0.8 * float(np.median(np.linalg.norm(landmarks[:, 291] - landmarks[:, 61], axis=1)))
+        half = 0.8 * float(np.median(np.linalg.norm(landmarks[:, right] - landmarks[:, left], axis=1)))
         low, high = middle - half, middle + half
     low = np.clip(np.rint(low), 0, (width, height)).astype(int)
     high = np.clip(np.rint(high), 0, (width, height)).astype(int)
