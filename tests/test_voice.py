@@ -149,6 +149,14 @@ def test_the_lag_is_that_of_the_video(lag: float) -> None:
     assert said["voice_corr"].value > 0.3
 
 
+@pytest.mark.parametrize("part", [0.25, 0.5, -0.5, 2.5])
+def test_parts_of_a_frame_count(part: float) -> None:
+    """From where the clip itself lies: a quarter frame is told to 0.15 frames."""
+    sample = talker()
+    there, here = (score(sample, late(sample.landmarks, lag)).values["voice_lag"].value for lag in (part, 0))
+    assert there - here == pytest.approx(part, abs=0.15)
+
+
 def test_zero_of_speech_differs_by_the_lead_of_real_mouths() -> None:
     sample = talker()
     synth, speech = Voice(zero="synth"), Voice()
