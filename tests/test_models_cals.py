@@ -11,7 +11,6 @@ from tkbench.models.cals.audio_to_lip import (
     band,
     draw_mask,
     shares,
-    sines,
     unit_loss,
 )
 from tkbench.models.cals.model import CALS, CALSSpec
@@ -58,7 +57,16 @@ def test_windows_are_given_out_whole() -> None:
             assert sum(shares(window, layers)) == window
     assert band(3, 1).tolist() == [[True, True, False], [True, True, True], [False, True, True]]
     assert band(3, -1).all()
-    assert sines(5, 7).shape == (5, 7)
+
+
+def test_units_depend_on_distances_and_not_on_the_clock() -> None:
+    """A sound late in a long clip gives the unit that it gives early in a short one, as far as the window goes."""
+    net = small(4)
+    with torch.no_grad():
+        for layer in net.layers:
+            layer.distance.normal_()
+        mel = torch.randn(1, 60, 80, 16)
+        torch.testing.assert_close(net(mel)[:, 45], net(mel[:, 40:51])[:, 5], rtol=1e-4, atol=1e-5)
 
 
 def test_a_hidden_frame_is_hidden() -> None:

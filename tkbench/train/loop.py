@@ -25,6 +25,7 @@ from tkbench.train.objectives.base import Objective
 from tkbench.train.steps import (
     Report,
     chance,
+    channels_last,
     check_finite,
     device_name,
     forever,
@@ -111,6 +112,9 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.goal: Objective = objective(config, expert)
         self.quality = self.goal.quality()
+        for net in (self.goal, self.quality):
+            if net is not None:
+                channels_last(net)
         self.fabric = Fabric(
             accelerator=accelerator,
             devices=devices,

@@ -1,12 +1,12 @@
 """Audio-to-Lip: the sound of each frame, seen with its neighbours, becomes a lip motion unit.
 
-Ours, where the paper is silent: the voice encoder of SyncTalkFace on 0.2 s of mel per frame, sine positions, a
-pre-norm Transformer of 4 layers (512 wide, 8 heads, 2048 inside, dropout 0.1).
+Ours, where the paper is silent: the voice encoder of SyncTalkFace on 0.2 s of mel per frame, and a pre-norm
+Transformer of 4 layers (512 wide, 8 heads, 2048 inside, dropout 0.1). Places are relative, a learned bias for each
+distance and head: training sees windows of a second or less, and a clip is as long as it is.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,9 @@ from torch import nn
 
 from tkbench.models.layers import wide
 from tkbench.models.wav2lip.generator import voice_encoder
+
+FAR = 16
+"""Frames from which on all distances count alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +54,14 @@ def band(frames: int, reach: int, device: torch.device | None = None) -> torch.T
     return (place[:, None] - place[None]).abs() <= reach
 
 
-def sines(frames: int, dim: int, device: torch.device | None = None) -> torch.Tensor:
-    """(T, D) positions as Vaswani et al. 2017 give them."""
-    place = torch.arange(frames, device=device)[:, None]
-    speed = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10_000.0) / dim))
-    both = torch.stack([torch.sin(place * speed), torch.cos(place * speed)], dim=2)
-    return both.flatten(1)[:, :dim]
-
-
 class Attention(nn.Module):
-    """A pre-norm Transformer layer whose attention keeps to a mask; (B, T, D) -> (B, T, D)."""
+    """A pre-norm Transformer layer whose attention keeps to a band; (B, T, D) -> (B, T, D)."""
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
+        self.distance = nn.Parameter(torch.zeros(heads, 2 * FAR + 1))
+        """What a head adds for a frame that is FAR or more behind, ..., FAR or more ahead."""
         self.norm = nn.LayerNorm(dim)
         self.project = nn.Linear(dim, 3 * dim)
         self.join = nn.Linear(dim, dim)
@@ -78,16 +75,27 @@ class Attention(nn.Module):
             nn.Dropout(dropout),
         )
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, reach: int) -> torch.Tensor:
         size, frames, dim = x.shape
+        mask = self.bias(frames).masked_fill(~band(frames, reach, x.device), float("-inf"))
         parts = self.project(self.norm(x)).reshape(size, frames, 3, self.heads, dim // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         seen = nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+            query,
+            key,
+            value,
+            attn_mask=mask.to(query.dtype),
+            dropout_p=self.dropout if self.training else 0.0,
         )
         x = x + self.drop(self.join(seen.transpose(1, 2).flatten(2)))
         made: torch.Tensor = x + self.think(x)
         return made
+
+    def bias(self, frames: int) -> torch.Tensor:
+        """(heads, T, T): the bias of row i for column j is that of the distance j - i."""
+        place = torch.arange(frames, device=self.distance.device)
+        lag = (place[None] - place[:, None]).clamp(-FAR, FAR) + FAR
+        return self.distance[:, lag]
 
 
 class AudioToLip(nn.Module):
@@ -109,11 +117,10 @@ class AudioToLip(nn.Module):
         x = self.audio_encoder(mel.flatten(0, 1)[:, None]).reshape(size, frames, -1)
         if masked is not None:
             x = torch.where(masked[:, :, None], self.hidden.to(x.dtype), x)
-        x = x + sines(frames, x.shape[2], x.device).to(x.dtype)
         window = self.spec.window
         reach = shares(window, len(self.layers)) if window >= 0 else (-1,) * len(self.layers)
         for layer, own in zip(self.layers, reach, strict=True):
-            x = layer(x, band(frames, own, x.device))
+            x = layer(x, own)
         units: torch.Tensor = self.head(x)
         return units
 
