@@ -16,10 +16,12 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_scale import SHORT, copy_to, hashes, make_videos, peace, videos  # noqa: F401 - two are fixtures
+from test_scale import SHORT, copy_to, hashes, make_videos, many, peace, videos  # noqa: F401 - two are fixtures
 
 from tkbench import shards, storage
 from tkbench.errors import StorageError
+from tkbench.parallel import pool, tell
+from tkbench.prep.plan import ShardPlan, make_plan
 from tkbench.prep.run import prepare
 
 pytestmark = pytest.mark.slow
@@ -76,7 +78,10 @@ def dask_cluster(
         words = ("dask", "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
         scheduler = stack.enter_context(running(*words))
         words = ("dask", "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
-        crew = [stack.enter_context(running(*words, OMP_NUM_THREADS="1")) for _ in range(workers)]
+        here = str(Path(__file__).parent)  # so that workers can import functions of this file
+        crew = [
+            stack.enter_context(running(*words, OMP_NUM_THREADS="1", PYTHONPATH=here)) for _ in range(workers)
+        ]
         for _ in range(100):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
@@ -122,6 +127,30 @@ def test_a_lost_scheduler_is_one_line_and_the_next_run_finishes(
             )
     prepare(videos, tmp_path / "out", settings=SHORT, shard_clips=2)
     assert hashes(tmp_path / "out") == hashes(peace)
+
+
+def _pretend(plan: ShardPlan) -> int:
+    for clip in plan.clips:
+        tell({"run": "r", "shard": plan.name, "clip": clip.key, "frames": 29, "reason": None})
+    return len(plan.clips)
+
+
+def test_half_a_million_clips_leave_the_scheduler_small(tmp_path: Path) -> None:
+    plan = make_plan(many(500_000), Path("/nowhere/lrw"), tmp_path, SHORT)
+    done, heard, most = 0, 0, 0
+
+    def hear(message: dict[str, object]) -> None:
+        nonlocal heard
+        heard += bool(message)
+
+    with dask_cluster(2) as (address, scheduler, _), pool(2, scheduler=address) as crew:
+        process = psutil.Process(scheduler.pid)
+        for _, count in crew.run(_pretend, plan.shards, hear=hear):
+            done += count
+            most = max(most, process.memory_info().rss)
+    assert done == 500_000
+    assert heard > 490_000  # the last messages may come after the last result
+    assert most < 1e9, most
 
 
 def command(root: Path | str, out: Path | str, *more: object) -> list[str]:
