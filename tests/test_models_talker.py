@@ -169,6 +169,22 @@ def test_settings_are_read_strictly() -> None:
     assert build(Cut, {"size": 64}, "cut") == Cut("face-128", 64)
 
 
+def test_other_voices(tmp_path: Path) -> None:
+    path = make_checkpoint("wav2lip", tmp_path)
+    sample = make_sample()
+    plain, cross, mute = (models.create(f"{way}wav2lip:{path}") for way in ("", "cross:", "mute:"))
+    assert (cross.card.drive, mute.card.drive) == ("other", "own")
+    assert cross.card.name == "cross:wav2lip:wav2lip-tiny"
+    (own,), (other,), (none,) = (m.generate(Batch((sample,)), seed=0) for m in (plain, cross, mute))
+    np.testing.assert_array_equal(own.video, other.video)  # `evaluate` brings the other voice
+    silence = replace(sample, audio=np.zeros_like(sample.audio))
+    (expected,) = plain.generate(Batch((silence,)), seed=0)
+    np.testing.assert_array_equal(none.video, expected.video)
+    assert (none.video != own.video).any()
+    with pytest.raises(UsageError, match="does not listen"):
+        models.create("mute:still")
+
+
 COPY = """
 import json, os, shutil, sys
 if sys.argv[1] == "list":
