@@ -17,7 +17,8 @@ from tkbench import lossy, media, protocol, weights
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics import tracks
 from tkbench.metrics.judge_check import late
-from tkbench.metrics.lse import Lse, Piece, TrackScore, pool, score_pieces
+from tkbench.metrics.lse import Lse, TrackScore, pool, score_pieces
+from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.lse_recipes import RECIPES, choose, extend
 from tkbench.metrics.mfcc import mfcc, to_pcm16
 from tkbench.metrics.nets import Judge, SyncNetSpec, save_syncnet
@@ -306,8 +307,6 @@ def test_wav2lip_lrs_equals_the_published_script(clip_file: Path) -> None:
         voice = net.forward_aud(torch.from_numpy(windows)).numpy()
     curve = torch.from_numpy(published_distances(lips, voice, 15))
     expected = (float(curve.median() - curve.min()), float(curve.min()), 15 - int(curve.argmin()))
-    from tkbench.metrics.lse import shrunk
-
     piece = Piece(0, shrunk(frames, net.spec), audio)
     found = score_pieces(Judge(net), [[piece]], "zeros")[0][0].values
     assert found[2] == expected[2]
@@ -406,6 +405,38 @@ def test_every_odd_clip_gets_its_reason(recipe: str, small_judge: Path) -> None:
     assert reason(small, small.video, small.audio) is (Reason.FACE_TOO_SMALL if tracked else None)
     lost = replace(sample, landmarks=np.full_like(sample.landmarks, np.nan))
     assert reason(lost, lost.video, lost.audio) is (Reason.NOT_FINITE if tracked else None)
+
+
+def test_recipes_and_judges_share_what_is_made_of_a_clip(small_judge: Path) -> None:
+    """The first coding once for two recipes, the last ones once per recipe, whoever asks; nothing for another clip."""
+    calls: list[str] = []
+
+    class Counting:
+        def jpegs(self, frames: np.ndarray) -> np.ndarray:
+            calls.append("jpegs")
+            return lossy.jpegs(frames)
+
+        def first_generation(self, *clip: object) -> object:
+            calls.append("first")
+            return lossy.first_generation(*clip)  # type: ignore[arg-type]
+
+        def second_generation(self, *clip: object) -> object:
+            calls.append("second")
+            return lossy.second_generation(*clip)  # type: ignore[arg-type]
+
+    counting = Counting()
+    sample = sample_of(120)
+    names = ["wav2lip-lrs", "syncnet-real-mediapipe", "mocha-mediapipe"]
+    made = [Lse(recipe=name, judge="syncnet-synth") for name in [*names, *names]]
+    scored = []
+    for metric in made:
+        metric.attach(counting)  # type: ignore[arg-type]
+        scored.append(metric.score(sample, sample.video, sample.audio).values)
+    assert calls == ["jpegs", "first", "second", "second"]
+    assert scored[:3] == scored[3:]
+    other = sample_of(120, seed=1)
+    assert made[0].score(other, other.video, other.audio).values != scored[0]
+    assert calls.count("jpegs") == 2
 
 
 def test_missing_detector_is_a_reason_and_a_command(small_judge: Path) -> None:

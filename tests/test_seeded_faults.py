@@ -26,7 +26,7 @@ import torch
 from test_lse import small_judge  # noqa: F401
 
 from tkbench import lossy, media, paired
-from tkbench.metrics import frechet, image_variants, lse, mfcc, nets, s3fd, sync, tracks, winograd
+from tkbench.metrics import frechet, image_variants, lse, lse_pieces, mfcc, nets, s3fd, sync, tracks, winograd
 
 Patch = pytest.MonkeyPatch
 
@@ -74,7 +74,7 @@ def frames_in_reverse(patch: Patch) -> None:
 
 def resize_by_area(patch: Patch) -> None:
     small = lambda frame, size: cv2.resize(frame, size, interpolation=cv2.INTER_AREA)  # noqa: E731
-    patch.setattr(lse, "cv2", SimpleNamespace(resize=small))
+    patch.setattr(lse_pieces, "cv2", SimpleNamespace(resize=small))
 
 
 def resize_to_nearest_in_crops(patch: Patch) -> None:

@@ -23,7 +23,8 @@ import numpy as np
 
 from tkbench import lossy, media
 from tkbench.errors import UsageError
-from tkbench.metrics.lse import Piece, score_pieces, shrunk
+from tkbench.metrics.lse import score_pieces
+from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.mfcc import mfcc
 from tkbench.parallel import pool
 from tkbench.progress import Progress, silent

@@ -8,42 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
-import cv2
 import numpy as np
 
-from tkbench import recipes, weights
+from tkbench import weights
 from tkbench.errors import BadMedia, UnknownName, UsageError
-from tkbench.metrics import tracks
 from tkbench.metrics.base import ClipScores, Scored, audio_fault, unscored, video_fault
+from tkbench.metrics.lse_pieces import WINDOW, Lossy, Piece, Unusable, pieces
 from tkbench.metrics.lse_recipes import RECIPES, LseRecipe
 from tkbench.metrics.mfcc import mfcc, to_pcm16
-from tkbench.metrics.sync import JUDGES, MAX_SHIFT, MIN_FRAMES, judge_crops, load_judge, lse, sync_curve
+from tkbench.metrics.sync import JUDGES, MAX_SHIFT, MIN_FRAMES, load_judge, lse, sync_curve
 from tkbench.registry import suggest
-from tkbench.types import SAMPLES_PER_FRAME, Float32, Float64, Metric, Reason, Sample, UInt8
+from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
 
 if TYPE_CHECKING:
-    from tkbench.metrics.nets import Judge, SyncNetSpec
+    from tkbench.metrics.nets import Judge
 
-WINDOW = 5
 LRS_FRAMES = WINDOW + 1
 """The published loop compares N - 5 windows of N frames, so it needs six."""
 Precision = Literal["exact", "bf16"]
-
-
-class Lossy(Protocol):
-    """Who makes the lossy generations; `tkbench.lossy` is one. Metrics run no encoder of their own."""
-
-    def jpegs(self, frames: UInt8) -> UInt8: ...
-
-    def first_generation(
-        self, frames: UInt8, audio: Float32, container: Literal["avi", "mp4"]
-    ) -> tuple[UInt8, Float32]: ...
-
-    def second_generation(
-        self, crops: UInt8, audio: Float32, container: Literal["avi", "mp4"]
-    ) -> tuple[UInt8, Float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,105 +48,6 @@ class TrackScore:
     def __str__(self) -> str:
         confidence, distance, offset = self.values
         return f"frames {self.start}-{self.end}: C {confidence:.3f} D {distance:.3f} offset {offset:+d}"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What goes into the network: crops (T, size, size, 3) RGB and their sound (S,)."""
-
-    start: int
-    crops: UInt8
-    audio: Float32
-
-    @property
-    def windows(self) -> int:
-        """min(frames, whole frames of sound) - 5, as the published script counts."""
-        return min(len(self.crops), len(self.audio) // SAMPLES_PER_FRAME) - WINDOW
-
-
-class Unusable(Exception):
-    """A clip that a recipe finds nothing in; caught by `Lse.score`, which turns it into a row with a reason."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail
-
-
-def pieces(
-    rule: LseRecipe,
-    spec: SyncNetSpec,
-    sample: Sample,
-    video: UInt8,
-    audio: Float32,
-    lossy: Lossy,
-    device: str,
-) -> list[Piece]:
-    """The inputs of the network for one clip; raises Unusable where a recipe has nothing to score."""
-    if rule.cut == "real-track":
-        return [Piece(0, judge_crops(video, sample.landmarks, spec), audio)]
-    if rule.cut == "whole":
-        return [Piece(0, shrunk(lossy.jpegs(video), spec), audio)]
-    seen, heard = lossy.first_generation(video, audio, rule.container)
-    heard = heard if rule.coded_voice else audio
-    found, rejected = tracks.link(
-        boxes(rule, sample, seen, device),
-        tracks.scene_starts(seen),
-        min_track=rule.min_track,
-        strict=rule.strict,
-    )
-    if not found:
-        raise _nothing(rule, rejected)
-    out = []
-    for track in found:
-        crops = tracks.crop_track(seen, track)
-        sound = heard[track.start * SAMPLES_PER_FRAME : track.end * SAMPLES_PER_FRAME]
-        crops, sound = lossy.second_generation(crops, sound, rule.container)
-        if min(len(crops), len(sound) // SAMPLES_PER_FRAME) > WINDOW:
-            out.append(Piece(track.start, shrunk(crops, spec), sound))
-    if not out:
-        raise Unusable(Reason.AUDIO_TOO_SHORT, "the sound ends before the first track does")
-    return out
-
-
-def _nothing(rule: LseRecipe, rejected: Sequence[int]) -> Unusable:
-    if not rejected:
-        return Unusable(Reason.NO_FACE, f"{rule.detector} finds no face")
-    if max(rejected) == 0:
-        return Unusable(Reason.FACE_TOO_SMALL, f"no track with a face of more than {tracks.MIN_FACE} pixels")
-    longest = f"the longest track or scene has {max(rejected)} frames, more than {rule.min_track} are needed"
-    return Unusable(Reason.TOO_SHORT, longest)
-
-
-def boxes(rule: LseRecipe, sample: Sample, seen: UInt8, device: str) -> list[Float64]:
-    """Faces per frame of the coded video `seen`, each (n, 4).
-
-    With MediaPipe: the prepared track's box, held over the frames that coding repeated at the start.
-    """
-    if rule.detector == "s3fd":
-        from tkbench.metrics.s3fd import WEIGHT, detect, load_s3fd
-
-        path, hint = weights.find_or_hint(WEIGHT)
-        if path is None:
-            raise Unusable(Reason.WEIGHTS_MISSING, hint)
-        network = load_s3fd(path, device)
-        return [detect(network, frame) for frame in seen]
-    x, y, wide, tall = recipes.face_box(sample.landmarks)
-    all_boxes = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2], axis=1)
-    late = len(seen) - len(all_boxes)
-    order = np.clip(np.arange(len(seen)) - max(0, late), 0, len(all_boxes) - 1)
-    return [all_boxes[t : t + 1] for t in order]
-
-
-def shrunk(frames: UInt8, spec: SyncNetSpec) -> UInt8:
-    """Whole pictures as the network's input: resized as the scripts do, then the part that the judge looks at."""
-    left, top, right, _ = spec.region
-    whole = round(spec.size / (right - left))
-    x, y = round(whole * left), round(whole * top)
-    out = np.empty((len(frames), spec.size, spec.size, 3), np.uint8)
-    for frame, place in zip(frames, out, strict=True):
-        small = cv2.resize(np.ascontiguousarray(frame), (whole, whole))
-        place[...] = small[y : y + spec.size, x : x + spec.size]
-    return out
 
 
 def score_pieces(
