@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from talkers import late, seeing, talker
@@ -318,6 +319,26 @@ def test_a_shifted_picture_has_shifted_points() -> None:
     np.testing.assert_allclose(gap, [4, 0], atol=0.7)
     beside = retrack(moved, part.landmarks, crowded=True)[0]
     np.testing.assert_allclose(beside, seen.landmarks, atol=3.0)
+
+
+def test_worse_pictures_give_worse_lips() -> None:
+    """Blur in steps, tracked anew each time: every distance grows, and the lips follow less."""
+    sample = talker()
+    part = replace(sample, video=sample.video[:60], landmarks=sample.landmarks[:60], score=sample.score[:60])
+    part = replace(part, audio=sample.audio[: 60 * 640])
+    follows, off, far = [], [], []
+    for sigma in (0, 1.5, 4):
+        blurred = [cv2.GaussianBlur(frame, (0, 0), sigma) if sigma else frame for frame in part.video]
+        seen = evaluate.see(part, np.stack(blurred))
+        lip = score(Lip(), part, seen.landmarks, seen.found).values
+        lmd = score(Lmd(variants=("lmd_mouth", "lmd_face")), part, seen.landmarks, seen.found).values
+        follows.append(lip[LIP[0]].value)
+        off.append(lip[LIP[1]].value)
+        far.append(lmd["lmd_mouth_mesh"].value)
+    assert follows == sorted(follows, reverse=True)
+    assert off == sorted(off)
+    assert far == sorted(far)
+    assert (off[0], far[0]) == (0.0, 0.0)
 
 
 def test_pictures_without_a_face_say_so() -> None:
