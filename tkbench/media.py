@@ -284,7 +284,8 @@ def _check_length(box: Any, file: Path, video: Any, packets: int, times: Sequenc
     if promised - packets > max(2, promised // 100):
         raise BadMedia(Reason.TRUNCATED, f"{packets} of {promised} pictures are in the file")
     if box.format.name.split(",")[0] in ("matroska", "flv") and box.duration:
-        told, there = box.duration / 1e6, max(times) - min(times)
+        # What the header tells is the last time stamp, and a recording may begin at another than 0.
+        told, there = box.duration / 1e6, max(times) - min(0.0, min(times))
         if told - there > max(1.0, 0.1 * told):
             raise BadMedia(Reason.TRUNCATED, f"{there:.1f} s of the {told:.1f} s that the header tells")
     if box.format.name == "mpeg":
@@ -398,7 +399,7 @@ def read_audio(
     with _as_file(source, ".bin") as path:
         offset = _sound_origin(path)
         part = None if interval is None else _part_of(path, interval)
-        sound = _ffmpeg().input(_url(path), **_INPUT, **_seeking(part))
+        sound = _ffmpeg().input(_url(path), **_INPUT)
         out = _sound_filter(sound, offset, rate, part).output("pipe:", format="s16le", **_BITEXACT)
         done = _finish(out.compile(cmd=ffmpeg_exe()), Path(path))
     return np.frombuffer(done, "<i2").astype(np.float32) / 32768.0
@@ -460,8 +461,7 @@ def stream_frames(
     25 fps grid: the pictures are those that the whole file has from `round(start * 25)` on, found by a seek
     where that is safe; not with fps None or canvas_quality "copy". canvas: a file that gets the canvas on the
     way, by `canvas_quality` ("copy" moves the packets unchanged). sound: a file that gets raw 16-bit
-    little-endian mono at 16 kHz, from the first frame on; after a seek, its samples may lie up to half a sample
-    beside those of the whole file.
+    little-endian mono at 16 kHz, from the first frame on.
     said: gets the lines that ffmpeg wrote about damage.
 
     Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded.
@@ -509,8 +509,11 @@ def stream_frames(
     raw = {"format": "rawvideo", "pix_fmt": pixels, "fps_mode": "passthrough", **_BITEXACT}
     outputs.insert(0, video.output("pipe:", **raw))
     if sound is not None:
+        # From the file's beginning, which costs little without its pictures: after a seek, the resampler would
+        # stand elsewhere, and the time stamps of Matroska are whole milliseconds.
+        heard = _ffmpeg().input(_url(file), **_INPUT) if _seeking(part) else fed
         outputs.append(
-            _sound_filter(fed, _first_stamp(file), SAMPLE_RATE, part).output(
+            _sound_filter(heard, _first_stamp(file), SAMPLE_RATE, part).output(
                 _url(sound), format="s16le", **_BITEXACT
             )
         )
@@ -547,8 +550,6 @@ def frames_of(interval: tuple[float, float]) -> tuple[int, int]:
 
 # Containers whose index makes a seek exact; others are read from the beginning.
 _SEEKABLE = frozenset({"mov", "matroska"})
-_PREROLL = 0.5
-"""Seconds of sound that are read before an interval: decoder and resampler are then in full swing."""
 
 
 def _part_of(path: Path, interval: tuple[float, float]) -> _Part:
@@ -576,15 +577,17 @@ def _part_of(path: Path, interval: tuple[float, float]) -> _Part:
             box.seek(int(target / stream.time_base), stream=stream)
             shown: float | None = None
             for packet in box.demux(stream):
-                if packet.pts is None or packet.dts is None:
+                if packet.pts is None:
                     if packet.size:
                         return _Part(origin, first, last, 0.0)
                     continue
                 time = float(packet.pts * stream.time_base)
                 if np.floor((time - origin) * FPS + 0.5) <= first and not packet.is_discard:
                     shown = time if shown is None else max(shown, time)
-                # No packet is decoded after it is shown: later ones cannot come before the target.
-                if float(packet.dts * stream.time_base) > target + 1 / FPS:
+                # No packet is decoded after it is shown: later ones cannot come before the target. Matroska does
+                # not say when packets are decoded; no codec shows one two seconds late.
+                decoded = time - 2.0 if packet.dts is None else float(packet.dts * stream.time_base)
+                if decoded > target + 1 / FPS:
                     break
             start = (box.start_time or 0) / 1_000_000
     except (av.FFmpegError, IndexError) as error:
@@ -592,7 +595,7 @@ def _part_of(path: Path, interval: tuple[float, float]) -> _Part:
     if shown is None:
         return _Part(origin, first, last, 0.0)
     # 20 ms earlier, so that rounding to microseconds never drops the picture itself.
-    return _Part(origin, first, last, max(0.0, min(shown, target - _PREROLL) - 0.02 - start))
+    return _Part(origin, first, last, max(0.0, shown - 0.02 - start))
 
 
 def _seeking(part: _Part | None) -> dict[str, str]:
