@@ -1,8 +1,8 @@
 """The sync expert's loss: binary cross-entropy of the cosine, as Wav2Lip trains it; contrast, if asked for.
 
-The published recipe pairs a mouth with its own sound (1) or with that of another time of the same clip (0). InfoNCE over
-the batch (ours, `contrast`) gives each mouth all other sounds of the batch for negatives, of its own clip and of others:
-many more pairs per step, meant for little data.
+The published recipe pairs a mouth with its own sound (1) or with that of another time of the same clip (0). InfoNCE
+over the batch (ours, `contrast`) gives each mouth all other sounds of the batch for negatives, of its own clip and of
+others: many more pairs per step, meant for little data.
 """
 
 from __future__ import annotations
