@@ -1,0 +1,129 @@
+"""What an earlier run left in the output: what may be written over, what is kept, what is cleared away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tkbench import shards, storage
+from tkbench.errors import UsageError
+from tkbench.prep.lock import is_running
+from tkbench.prep.make import SCRATCH, deaths_of, discard, scratch_of, stats_file
+from tkbench.prep.plan import Plan, Settings, ShardPlan
+
+_FRESH = 300
+"""Seconds before the last sign of a killed run: shards of that time are read in full when it is resumed."""
+
+
+def plain(value: Any) -> Any:
+    """Settings as JSON gives them back."""
+    return json.loads(json.dumps(value))
+
+
+def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but an unfinished or equal run."""
+    index = target / shards.INDEX
+    if index.is_file():
+        try:
+            old = json.loads(index.read_text(encoding="utf-8"))
+            same = old.get("dataset") == dataset and old.get("settings") == plain(asdict(rules))
+        except (ValueError, AttributeError):
+            same = False
+        if not (same or overwrite):
+            raise UsageError(
+                f"{target}: holds shards of another data set or other settings; choose another folder"
+            )
+    elif target.exists() and not target.is_dir():
+        raise UsageError(f"{target}: is a file; give a folder for the shards")
+    elif (
+        target.is_dir()
+        and not (target / "stats").is_dir()
+        and any(not entry.name.startswith(".lock") for entry in target.iterdir())
+    ):
+        raise UsageError(f"{target}: is not empty and holds no shards; choose a new folder")
+
+
+def clear(target: Path) -> dict[str, int]:
+    """Take away the old index, so that nobody reads while shards change, and what killed runs left.
+
+    Returns, for each shard that a process died at, how often that has happened.
+    """
+    (target / shards.INDEX).unlink(missing_ok=True)
+    (target / shards.STATS).unlink(missing_ok=True)
+    (target / "stats").mkdir(exist_ok=True)
+    deaths: dict[str, int] = {}
+    if storage.as_remote(target) is not None:
+        _clear_scratch_of_the_dead(scratch_of(target))
+        return deaths
+    for left in [*target.glob(".*.partial"), *(target / "stats").glob(".*.partial")]:
+        left.unlink()
+    for left in (target / SCRATCH).glob("*.*.*"):
+        stem = left.name.split(".")[0]
+        deaths[stem] = max(deaths.get(stem, 0), deaths_of(left) + 1)
+    discard(target / SCRATCH)
+    for left in target.glob(".gone-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return deaths
+
+
+def _clear_scratch_of_the_dead(parent: Path) -> None:
+    """Below TMPDIR other runs may be at work: only what belongs to no process goes."""
+    for left in parent.glob("*.*.*-*"):
+        pid = left.name.split(".")[-1].partition("-")[0]
+        if pid.isdigit() and not is_running(int(pid)):
+            discard(left)
+
+
+def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, Any]]:
+    """The shards that an earlier run finished for the same clips and settings; the files of others go.
+
+    A name and a record appear only after their content is on the disk, so sizes are enough to know a shard. Where
+    a machine went down, that rests on the disk's word: the shards of the last minutes are read in full then.
+    """
+    wanted = {Path(shard.name).stem for shard in plan.shards}
+    there = [file for file in (target / "stats").iterdir() if file.suffix == ".json"]
+    for old in there:
+        if old.stem not in wanted:
+            old.unlink()
+            (target / f"{old.stem}.tar").unlink(missing_ok=True)
+    names = {file.stem for file in there}
+    candidates = [shard for shard in plan.shards if Path(shard.name).stem in names]
+    with ThreadPoolExecutor(16) as crew:
+        found = zip(candidates, crew.map(lambda shard: _kept(shard, target), candidates), strict=True)
+        kept = {shard.name: made for shard, made in found if made is not None}
+    if unclean:
+        for name in _damaged(kept, target):
+            del kept[name]
+    return kept
+
+
+def _kept(shard: ShardPlan, target: Path) -> dict[str, Any] | None:
+    try:
+        kept = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
+        if kept["digest"] != shard.digest:
+            return None
+        if kept["record"] is not None and (target / shard.name).stat().st_size != kept["record"]["bytes"]:
+            return None
+        return {name: kept[name] for name in ("name", "digest", "record", "clips", "skipped")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _damaged(kept: Mapping[str, Mapping[str, Any]], target: Path) -> list[str]:
+    """Of the shards that were finished last, those whose content is not what their record says."""
+    if storage.as_remote(target) is not None:
+        return []  # an upload is whole or not there
+    times = {
+        name: (target / name).stat().st_mtime for name, made in kept.items() if made["record"] is not None
+    }
+    last = max(times.values(), default=0.0)
+    return [
+        name
+        for name, when in times.items()
+        if when >= last - _FRESH and shards.hash_file(target / name) != kept[name]["record"]["sha256"]
+    ]

@@ -1,0 +1,106 @@
+"""What a run gave, counted from its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tkbench.types import FPS
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run gave. Numbers of clips; a clip that was split is one clip and several samples."""
+
+    out: str
+    dataset: str
+    n_clips: int
+    n_samples: int
+    n_frames: int
+    """Frames at 25 fps in the samples."""
+    skipped: Mapping[str, tuple[str, ...]]
+    """Reason -> keys of the clips."""
+    split_clips: tuple[str, ...]
+    """Clips that became several samples."""
+    seconds: float
+    """Wall time of this run."""
+    decoded: int
+    """Frames that this run decoded; fewer than there are where it resumed."""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds per stage, summed over workers."""
+    retried: int = 0
+    """Finished shards that were made again for the skipped clips in them."""
+
+    @property
+    def n_ok(self) -> int:
+        """Clips that gave at least one sample."""
+        return self.n_clips - sum(len(keys) for keys in self.skipped.values())
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of wall time, all workers together."""
+        return self.decoded / self.seconds if self.seconds > 0 and self.decoded else 0.0
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Rows (what, count, which) as the command line prints them."""
+        minutes = self.n_frames / FPS / 60
+        rows = [
+            ("ok", str(self.n_ok), f"{self.n_samples} samples, {self.n_frames} frames, {minutes:.1f} minutes")
+        ]
+        if self.split_clips:
+            rows.append(("of these split", str(len(self.split_clips)), _some(self.split_clips)))
+        rows += [
+            (f"skipped: {why}", str(len(keys)), _some(keys)) for why, keys in sorted(self.skipped.items())
+        ]
+        if self.retried:
+            rows.append(
+                ("retried", str(self.retried), "shards with skipped clips, each made again as a whole")
+            )
+        speed = f"{self.decoded} frames in {self.seconds:.1f} s" if self.decoded else "nothing was left to do"
+        rows.append(("frames/s", f"{self.fps:.0f}", speed))
+        return rows
+
+
+def _some(keys: tuple[str, ...], most: int = 6) -> str:
+    more = f" and {len(keys) - most} more: manifest.parquet" if len(keys) > most else ""
+    return ", ".join(keys[:most]) + more
+
+
+class Tally:
+    """Counts rows as they pass; the rows themselves are not kept."""
+
+    def __init__(self) -> None:
+        self.good: Counter[str] = Counter()
+        self.bad: dict[str, str] = {}
+        self.frames = 0
+
+    def watch(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for row in rows:
+            if row["status"] == "ok":
+                self.good[row["clip"]] += 1
+                self.frames += row["n_frames"]
+            else:
+                self.bad.setdefault(row["clip"], row["reason"])
+            yield row
+
+    def summary(
+        self, out: str, dataset: str, seconds: float, decoded: int, stages: Mapping[str, float]
+    ) -> Summary:
+        skipped: dict[str, list[str]] = {}
+        for clip, reason in sorted(self.bad.items()):
+            if clip not in self.good:
+                skipped.setdefault(reason, []).append(clip)
+        return Summary(
+            out=out,
+            dataset=dataset,
+            n_clips=len(self.good.keys() | self.bad.keys()),
+            n_samples=self.good.total(),
+            n_frames=self.frames,
+            skipped={why: tuple(keys) for why, keys in skipped.items()},
+            split_clips=tuple(sorted(clip for clip, count in self.good.items() if count > 1)),
+            seconds=seconds,
+            decoded=decoded,
+            stages=stages,
+        )
