@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -349,6 +350,18 @@ def test_pictures_without_a_face_say_so() -> None:
     assert "0 of 8" in seen.detail
     elsewhere = retrack(part.video, part.landmarks + 500)
     assert not elsewhere[1].any()
+
+
+def test_a_tracker_without_weights_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tkbench.prep import backends
+
+    monkeypatch.setenv("TKBENCH_WEIGHTS", str(tmp_path))
+    backends.shared.cache_clear()
+    sample = talker()
+    fan = replace(sample, meta={"track": {"backend": "face-alignment"}})
+    seen = evaluate.see(fan, sample.video[::-1].copy())
+    assert seen.reason is Reason.WEIGHTS_MISSING
+    assert "tkbench weights fetch" in seen.detail
 
 
 def test_gaps_are_filled_between_and_at_the_ends() -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import tkbench
 from tkbench import bundle, lossy, media, models, shards
 from tkbench import metrics as metrics_package
-from tkbench.errors import TkbenchError, UsageError
+from tkbench.errors import TkbenchError, UsageError, WeightsMissing
 from tkbench.metrics.base import Seen, once, picture_fault
 from tkbench.models.base import Model
 from tkbench.parallel import Pool, pool
@@ -311,9 +311,15 @@ def see(sample: Sample, video: UInt8) -> Seen:
         return Seen(sample.landmarks, sample.score > 0)
     backend = sample.meta.get("track", {}).get("backend", backends.DEFAULT)
     crowded = sample.meta.get("n_faces", 1) > 1
-    landmarks, found = retrack(video, sample.landmarks, backend=backend, crowded=crowded)
+    try:
+        landmarks, found = retrack(video, sample.landmarks, backend=backend, crowded=crowded)
+    except WeightsMissing as error:
+        nothing = np.zeros(len(video), bool)
+        return Seen(sample.landmarks[:0], nothing, Reason.WEIGHTS_MISSING, str(error))
     if found.mean() < SEEN:
-        detail = f"the face was found in {found.sum()} of {len(found)} generated frames; {SEEN:.0%} are needed"
+        detail = (
+            f"the face was found in {found.sum()} of {len(found)} generated frames; {SEEN:.0%} are needed"
+        )
         return Seen(landmarks[:0], found, Reason.NO_FACE, detail)
     return Seen(gaps_filled(landmarks, found), found)
 
