@@ -295,6 +295,21 @@ def test_reports_behind_a_resumed_step_are_forgotten(tmp_path: Path) -> None:
     assert len(thinned([{"step": i} for i in range(100)])) == 20
 
 
+def test_without_tensorboard_numbers_are_kept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    pages = board.Board(tmp_path)
+    pages.numbers(1, {"train/total": 2.0})
+    rows = torch.zeros(2, 3, 8, 8, 3, dtype=torch.uint8)
+    assert pages.faces(1, rows).is_file()
+    pages.close()
+    assert "tkbench[train]" in pages.hint
+    assert board.read(tmp_path) == [{"step": 1, "train/total": 2.0}]
+
+
 def test_every_bundled_configuration_builds_its_network() -> None:
     from importlib import resources
 
