@@ -237,18 +237,24 @@ def verify_command(
 
 @app.command("ls")
 def list_names() -> None:
-    """Names of models, metrics, protocols and LSE recipes, plug-ins included.
+    """Every name that a command takes: models, metrics, protocols, data sets, trackers, recipes; plug-ins included.
 
     Example: `tkbench ls`
     """
     from rich.table import Table
 
-    from tkbench import metrics, models, protocol
+    from tkbench import align, metrics, models, protocol
     from tkbench.metrics.lse_recipes import RECIPES
+    from tkbench.prep import backends, readers
+    from tkbench.sensitivity import KNOBS
 
     table = Table(show_header=False)
     table.add_row("models", ", ".join(models.registry))
     table.add_row("metrics", ", ".join(metrics.registry))
     table.add_row("protocols", ", ".join(protocol.bundled()))
     table.add_row("LSE recipes", ", ".join(RECIPES))
+    table.add_row("data sets", ", ".join(readers.registry))
+    table.add_row("trackers", ", ".join(backends.BACKENDS))
+    table.add_row("crop recipes", ", ".join(align.RECIPES))
+    table.add_row("knobs", ", ".join(KNOBS))
     show(table)
