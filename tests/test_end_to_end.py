@@ -62,6 +62,22 @@ def test_the_anchors_bracket_the_table(runs: Path) -> None:
     assert abs(means["shift:5"]["av_offset_synth"] - 5) <= 1
 
 
+def test_landmarks_of_generated_videos_reach_their_metrics(shards: Path) -> None:
+    folder = evaluate(shards, "shift:2", protocol="lips-synth-v1", out=shards.parent / "lips", limit=2)
+    found = bundle.read(folder)
+    means = {name: summary.mean for name, summary in found.result.summary.items()}
+    rows = pd.read_parquet(folder / "clips.parquet")
+    lags = rows[rows["metric"] == "voice_lag"]
+    assert ((lags["value"] - 2).abs().lt(1) | lags["reason"].eq("unclear")).all()
+    assert 0.2 < means["voice_corr"] < 1
+    assert 0.2 < means["lip_corr_mesh"] < 0.95
+    assert means["lip_corr_truth_mesh"] < 0.95
+    assert means["lmd_mouth_mesh"] > 0.3
+    assert 0 < means["cpbd"] < 1
+    assert 0.8 < means["ms_ssim"] < 1
+    assert set(rows[rows["metric"] == "csim_aligned"]["reason"]) <= {"weights-missing", None}
+
+
 def test_every_bundle_verifies_and_the_page_holds_every_model(runs: Path, tmp_path: Path) -> None:
     for found in bundle.find(runs):
         bundle.verify(found.folder)

@@ -175,10 +175,22 @@ def test_the_exact_truth_of_the_corpus() -> None:
 def test_truth_begins_where_the_run_does() -> None:
     meta = {"extra": {"aperture": [0.0, 0.1, 0.2, 0.3]}, "start_frame": 1}
     np.testing.assert_array_equal(true_aperture(meta, 2), [0.1, 0.2])
-    assert true_aperture(meta, 4) is None
+    np.testing.assert_array_equal(true_aperture(meta, 4), [0.1, 0.2, 0.3])
+    assert true_aperture(meta, 5) is None
     assert true_aperture({}, 1) is None
     values = score(Lip(truth=True), replace(talker(), meta={}), talker().landmarks).values
     assert {value.reason for value in values.values()} == {Reason.NO_TRUTH}
+
+
+def test_a_frame_beyond_the_truth_is_left_out() -> None:
+    sample = talker()
+    truth = {"extra": {"aperture": sample.meta["extra"]["aperture"][: len(sample) - 1]}}
+    short = replace(sample, meta=truth)
+    metric = Lip(truth=True)
+    a = score(metric, short, late(sample.landmarks, 1)).values["lip_corr_truth_mesh"].value
+    found = np.arange(len(sample)) < len(sample) - 1
+    b = score(metric, sample, late(sample.landmarks, 1), found).values["lip_corr_truth_mesh"].value
+    assert a == b
 
 
 def test_only_frames_with_both_faces_count() -> None:

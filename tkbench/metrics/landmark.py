@@ -211,7 +211,9 @@ class Lip(_OnLandmarks):
             if exact is None:
                 why = "this data set has no exact opening of the lips; only the synthetic corpus does"
                 return unscored(self.columns, Reason.NO_TRUTH, why).values
-            wanted = exact[both]
+            both = both & (np.arange(len(both)) < len(exact))
+            real, made = (aperture(track)[both] for track in (sample.landmarks, seen.landmarks))
+            wanted = exact[both[: len(exact)]]
             if real.std() > 0:
                 slope, shift = np.polyfit(real, wanted, 1)
                 made = slope * made + shift
@@ -236,10 +238,13 @@ def correlation(a: Array, b: Array) -> float:
 
 
 def true_aperture(meta: Any, frames: int) -> Float64 | None:
-    """(frames,) exact opening in [0, 1] from a sample's meta, or None where it keeps none."""
+    """(n,) exact opening in [0, 1] from a sample's meta, or None where it keeps none.
+
+    n is `frames`, or one less: a picture that a decoder repeats at the very end has no truth of its own.
+    """
     kept = meta.get("extra", {}).get("aperture")
     if not isinstance(kept, Sequence) or isinstance(kept, str):
         return None
     first = int(meta.get("start_frame", 0))
     part = np.asarray(kept[first : first + frames], np.float64)
-    return part if len(part) == frames and np.isfinite(part).all() else None
+    return part if 0 <= frames - len(part) <= 1 and len(part) and np.isfinite(part).all() else None
