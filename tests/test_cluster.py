@@ -217,6 +217,22 @@ def test_a_clip_that_kills_its_process_becomes_a_row(
     assert hashes(tmp_path / "out") == hashes(peace)
 
 
+def test_without_workers_a_fatal_clip_costs_two_runs_and_no_more(
+    longer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\nfrom tkbench import media\nreal = media.probe\n"
+        "def probe(path):\n    if str(path).endswith('c1.mp4'):\n        os.abort()\n    return real(path)\n"
+        "media.probe = probe\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    words = command(longer, tmp_path / "out", "--workers", 1)
+    codes = [subprocess.run(words, capture_output=True, check=False).returncode for _ in range(3)]
+    assert codes == [-signal.SIGABRT, -signal.SIGABRT, 0]
+    manifest = shards.open_shards(tmp_path / "out").manifest().set_index("key")
+    assert dict(manifest["reason"].dropna()) == {"s1/c1": "process-died", "s1/c3": "no-audio-stream"}
+
+
 @pytest.mark.parametrize("limit", [3000, 60_000])
 def test_a_limit_on_files_is_a_full_disk(longer: Path, whole: Path, tmp_path: Path, limit: int) -> None:
     """RLIMIT_FSIZE stands for the disk: ffmpeg meets it at 3 kB, the tar at 60 kB."""

@@ -25,7 +25,7 @@ from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.parallel import tell
 from tkbench.prep.isolate import Child, ProcessDied
 from tkbench.prep.pipeline import Outcome, prepare_clip
-from tkbench.prep.plan import Settings, ShardPlan, relative
+from tkbench.prep.plan import Settings, ShardPlan, relative, software
 from tkbench.shards import ShardRecord, ShardWriter
 from tkbench.types import Clip, Reason, Skipped
 
@@ -42,7 +42,7 @@ def make_shard(plan: ShardPlan) -> dict[str, Any]:
     Returns the record without its rows. A clip that cannot be used, for whatever reason, becomes a row. Raises
     StorageError where the disk is full or cannot be written, UsageError on a machine with other software.
     """
-    mine = plan.settings.signature()
+    mine = software(plan.settings)
     if plan.signature and mine != plan.signature:
         odd = sorted(set(mine.split("|")) ^ set(plan.signature.split("|")))
         raise UsageError(

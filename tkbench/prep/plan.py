@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tkbench import align, media, storage
+from tkbench import __version__, align, media, storage
 from tkbench.errors import UsageError
 from tkbench.prep import backends
 from tkbench.recipes import STORED
@@ -77,6 +77,11 @@ class Settings:
         return "|".join([PROTOCOL, *parts])
 
 
+def software(settings: Settings) -> str:
+    """Everything that decides the bytes, besides the clips: the signature, and the version of this program."""
+    return f"{settings.signature()}|tkbench:{__version__}"
+
+
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
     """One unit of work: one shard and the clips that go into it."""
@@ -98,7 +103,7 @@ class ShardPlan:
     run: str = ""
     """The run that this belongs to: messages of another one are not for it."""
     signature: str = ""
-    """Of the settings, where the plan was made: a worker with other software refuses."""
+    """`software` where the plan was made: a worker with another one refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +159,15 @@ def make_plan(
             name = f"{split}-{number:06d}.tar"
             shards.append(
                 ShardPlan(
-                    name, split, part, str(root), str(out), settings, digest, weight, signature=signature
+                    name,
+                    split,
+                    part,
+                    str(root),
+                    str(out),
+                    settings,
+                    digest,
+                    weight,
+                    signature=software(settings),
                 )
             )
     return Plan(tuple(shards), skipped)
