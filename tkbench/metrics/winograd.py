@@ -28,6 +28,8 @@ ROWS = 3
 """Rows of tiles that the first layer has in hand at once: its products are to stay in the second-level cache."""
 GROUP = 8
 """Windows per step behind the first layer."""
+VOICES = 16
+"""Voice windows per step."""
 
 
 @lru_cache(maxsize=4)
@@ -215,6 +217,9 @@ class VoiceStream:
         self.last = layers[start:]
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._step(part) for part in windows.split(VOICES)])
+
+    def _step(self, windows: torch.Tensor) -> torch.Tensor:
         maps = self.first(windows).relu_().permute(0, 2, 3, 1)
         for conv, pool in zip(self.middle, self.pools, strict=True):
             maps = _finish(conv(maps), conv, maps.shape[1:3], pool)
