@@ -196,10 +196,18 @@ def test_frozen_expert_and_copied_eye_do_not_move(
     norms = {name: value.clone() for name, value in eye.named_buffers()}
     drawn = torch.rand(2, 3, 5, 64, 64, requires_grad=True)
     eye.zero_grad()
-    seen(eye, drawn).sum().backward()
+    assert eye.training
+    features = seen(eye, drawn, moves=False)
+    features.sum().backward()
     assert drawn.grad is not None
     assert drawn.grad.abs().sum() > 0
     assert all(value.grad is None for value in eye.parameters())
+    # The same lips have the same features on the side that does move it, alone or beside others.
+    true = seen(eye, drawn[:1].detach(), moves=True)
+    torch.testing.assert_close(true, features[:1].detach(), rtol=1e-4, atol=1e-5)
+    true.sum().backward()
+    assert all(value.grad is not None for value in eye.parameters())
+    assert eye.training
     for name, value in eye.named_buffers():
         assert torch.equal(value, norms[name])
 

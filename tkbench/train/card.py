@@ -9,7 +9,7 @@ from tkbench.models.checkpoint import Facts
 
 OURS = {
     "synctalkface": "Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "
-    "(theirs saturates), its rate, the cut of the face where it is steady-172, the schedule.",
+    "(theirs saturates), its rate, the norms in L_vv, the cut of the face where it is steady-172, the schedule.",
     "cals": "The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "
     "Lip-to-Face, a sync loss of d_av and d_vv. Everything else is ours: layers, targets, mask, InfoNCE, weights.",
     "wav2lip": "Networks and weights follow the authors' code. Ours: the sync loss starts at a step.",

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tkbench.models.face import seen_by_generator
-from tkbench.models.synctalkface.lips import FRAMES, LipEncoder, lip_windows
+from tkbench.models.synctalkface.lips import LipEncoder, lip_windows
 from tkbench.models.synctalkface.model import SyncTalkFace
 from tkbench.models.wav2lip.expert import agreement_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
@@ -68,11 +68,13 @@ class SyncTalkFaceObjective(Objective):
             looks = [self.expert.look(windows_of(clip)) for clip in clips]
             parts["av"] = torch.stack([agreement_loss(look, heard) for look in looks]).sum()
         if self.weight.vv > 0:
-            # The true mouths of those five frames are the windows around their middle ones.
-            wanted = made.lips.unflatten(0, (size, frames))[:, 2 : frames - 2].flatten(0, 1)
+            wanted = seen(self.net.lip_encoder, lip_windows(target), moves=True)
             drawn = [s.unflatten(0, (size, frames)) for s in streams]
             parts["vv"] = torch.stack(
-                [(seen(self.net.lip_encoder, lip_windows(clip)) - wanted).abs().mean() for clip in drawn]
+                [
+                    (seen(self.net.lip_encoder, lip_windows(clip), moves=False) - wanted).abs().mean()
+                    for clip in drawn
+                ]
             ).sum()
         total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
         parts["l1"] = nn.functional.l1_loss(lit[0].float(), real)
@@ -84,13 +86,16 @@ class SyncTalkFaceObjective(Objective):
         return self.rows(batch, self.net(batch["mels"].flatten(0, 1), faces))
 
 
-def seen(encoder: LipEncoder, windows: torch.Tensor) -> torch.Tensor:
-    """Features of drawn lips through a copy of the encoder: L_vv moves the pictures, not the eye (as the code does).
+def seen(encoder: LipEncoder, windows: torch.Tensor, *, moves: bool) -> torch.Tensor:
+    """Features of lips for L_vv. `moves`: whether the encoder learns from it.
 
-    The true lips' side of L_vv goes through the encoder itself and does move it.
+    As in the authors' code, drawn lips go through a copy (L_vv moves the pictures, not the eye) and true lips through
+    the encoder itself. Ours: both with the norms of inference, so that equal lips have equal features; with the
+    batch's own, other windows beside them would make a difference that no picture can mend.
     """
-    assert windows.shape[2] == FRAMES
-    fixed = {name: value.detach() for name, value in encoder.named_parameters()}
-    norms = {name: value.clone() for name, value in encoder.named_buffers()}
-    features: torch.Tensor = torch.func.functional_call(encoder, {**fixed, **norms}, (windows,))
+    parts = {name: value if moves else value.detach() for name, value in encoder.named_parameters()}
+    training = encoder.training
+    encoder.eval()
+    features: torch.Tensor = torch.func.functional_call(encoder, parts, (windows,))
+    encoder.train(training)
     return features
