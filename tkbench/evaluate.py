@@ -385,8 +385,8 @@ def _gather(
 
 
 def _is_clips_fault(row: Row) -> bool:
-    """A missing score that another clip would not have; a missing network is said once, beneath the table."""
-    return row.reason is not None and row.reason is not Reason.WEIGHTS_MISSING
+    """A score that failed: not one whose network is missing, nor a metric that rightly says it cannot tell."""
+    return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.UNCLEAR)
 
 
 def _set_rows(whole_set: Sequence[Any], states: Sequence[Sequence[Any]], model: str) -> Iterator[Row]:
