@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do command 
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
+# Tests run on every core, at most four, a file to a process; `make test SPREAD=` keeps them in one.
+SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo test test-slow check format judge voice clean
 help:
@@ -29,14 +31,14 @@ demo: $(VENV)/.installed
 	@$(BIN)/tkbench demo --out $(OUT)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 $(VENV)/.slow: $(VENV)/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -q -e ".[synth,test,test-slow]"
 	@touch $@
 
 test-slow: $(VENV)/.slow
-	$(BIN)/python -m pytest --slow
+	$(BIN)/python -m pytest --slow $(SPREAD)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -57,7 +57,8 @@ def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
     assert report.table().row_count == report.comparison().row_count == 2
     assert "left out: mute: no-audio-stream" in report.verdict()
     assert re.search(r"160x160 h264, mediapipe: \d+ frames/s per core; the limit is \w+ ", report.verdict())
-    assert 1e8 < report.peak_bytes < 1.2e9
+    # The peak is the process's own: here that of all tests before this one, so it has no upper bound to hold.
+    assert report.peak_bytes > 1e8
     assert said[-1][0] == said[-1][1]
     assert all(done <= total for done, total in said)
 

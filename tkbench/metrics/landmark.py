@@ -81,8 +81,8 @@ def distance(real: Array, made: Array, variant: Variant) -> float:
     """The number of one clip: (T, 68, 2) points of the true and the generated video, in the variant's pixels.
 
     >>> real = np.zeros((2, 68, 2))
-    ... made = real.copy()
-    ... made[:, 50] = 3.0, 4.0
+    >>> made = real.copy()
+    >>> made[:, 50] = 3.0, 4.0
     >>> distance(real, made, VARIANTS["lmd_vico"])
     0.175
     """
