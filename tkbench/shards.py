@@ -18,6 +18,7 @@ import os
 import re
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -141,7 +142,15 @@ class _Hashed:
 def pack_arrays(arrays: Mapping[str, Array]) -> bytes:
     """The bytes of an uncompressed .npz; equal arrays in equal order make equal bytes."""
     out = io.BytesIO()
-    np.savez(out, **arrays)
+    # Not np.savez: it asks for ZIP64 headers, whose bytes are not the same in every release of Python.
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3
+            entry.external_attr = 0o600 << 16
+            archive.writestr(entry, member.getvalue())
     return out.getvalue()
 
 
