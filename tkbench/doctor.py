@@ -23,6 +23,7 @@ import numpy as np
 import tkbench
 from tkbench import align, media, weights
 from tkbench.errors import UsageError
+from tkbench.parallel import one_thread, usable_cores
 from tkbench.progress import Progress, silent
 from tkbench.types import Array
 
@@ -117,8 +118,6 @@ def examine(clip: Path | None = None, *, progress: Progress = silent) -> Examina
 
     Raises BadMedia where the clip cannot be decoded, UsageError where no face is found in it.
     """
-    from tkbench.evaluate import one_thread
-
     source = clip or golden_clip()
     stack = media.stack()
     with one_thread():
@@ -139,13 +138,12 @@ def machine() -> dict[str, str]:
     """The hardware and the system, in words."""
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     facts = {
         "tkbench": tkbench.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "cpu": _cpu(),
-        "cores": str(usable),
+        "cores": str(usable_cores()),
         "cpu features": str(torch.backends.cpu.get_cpu_capability()),
     }
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

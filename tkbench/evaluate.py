@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from tkbench import metrics as metrics_package
 from tkbench.errors import TkbenchError, UsageError, WeightsMissing
 from tkbench.metrics.base import Seen, once, picture_fault
 from tkbench.models.base import Model
-from tkbench.parallel import Pool, pool
+from tkbench.parallel import Pool, one_thread, pool
 from tkbench.progress import Progress, silent
 from tkbench.protocol import Protocol, default_for
 from tkbench.protocol import load as load_protocol
@@ -228,19 +227,6 @@ def _workshop(data: str, model: str, rules: str) -> tuple[shards.Shards, Model, 
     """What a process builds once and keeps: open shards, the model, the metrics with their networks."""
     protocol = Protocol.model_validate_json(rules)
     return (shards.open_shards(Path(data)), models.create(model), *build_metrics(protocol))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums on several threads differ in their last digits, and so would numbers from one worker and from two."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def score_chunk(chunk: Chunk) -> Scores:

@@ -19,7 +19,7 @@ import numpy as np
 from tkbench.bundle import Bundle, Column, Result, Summary, find
 from tkbench.errors import BadBundle, UsageError
 from tkbench.paired import rank_intervals
-from tkbench.shards import write_file
+from tkbench.storage import write_file
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 FORMATS = ("csv", "markdown", "latex")

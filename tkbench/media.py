@@ -109,9 +109,7 @@ def probe(path: str | Path) -> MediaFacts:
     file = Path(path)
     _check_file(file)
     try:
-        with av.open(
-            str(file.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-        ) as box:
+        with _open(file) as box:
             return _facts(box, file)
     except (av.FFmpegError, ValueError, UnicodeError) as error:
         if isinstance(error, BadMedia):
@@ -130,6 +128,15 @@ class Header:
     sound: bool
 
 
+def _open(path: str | Path) -> Any:
+    """The container, for `with`: of a known format, and whatever its tags are written in."""
+    import av
+
+    return av.open(
+        str(Path(path).absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+    )
+
+
 def peek(path: str | Path) -> Header:
     """The header of a media file, in milliseconds whatever its length. Raises BadMedia as `probe` does."""
     import av
@@ -137,9 +144,7 @@ def peek(path: str | Path) -> Header:
     file = Path(path)
     _check_file(file)
     try:
-        with av.open(
-            str(file.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-        ) as box:
+        with _open(file) as box:
             if not box.streams.video:
                 raise BadMedia(Reason.NO_VIDEO, "the file has no video stream")
             video = box.streams.video[0]
@@ -411,9 +416,7 @@ def _sound_origin(path: Path) -> float:
 
     _check_file(path)
     try:
-        with av.open(
-            str(path.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-        ) as box:
+        with _open(path) as box:
             if not box.streams.audio:
                 raise BadMedia(Reason.NO_AUDIO, "the file has no audio stream")
             stream = box.streams.video[0] if box.streams.video else box.streams.audio[0]
@@ -563,9 +566,7 @@ def _part_of(path: Path, interval: tuple[float, float]) -> _Part:
     first, last = frames_of(interval)
     _check_file(path)
     try:
-        with av.open(
-            str(path.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-        ) as box:
+        with _open(path) as box:
             if not box.streams.video:
                 stream = box.streams.audio[0]
                 return _Part(_first_time(box, stream), first, last, 0.0)
@@ -626,7 +627,7 @@ def look(
     width, height = (max(2, round(length * scale)) for length in shown)
     pictures: list[UInt8] = []
     try:
-        with av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}) as box:
+        with _open(path) as box:
             stream = box.streams.video[0]
             stream.codec_context.thread_count = 1
             begin, end = _bounds(box, stream, interval)
@@ -697,20 +698,15 @@ _RANGES = {1: "limited", 2: "full"}
 
 def color_tags(path: str | Path) -> dict[str, str]:
     """Matrix and range of a stream as `encode_planes` takes them; only those that the stream states."""
-    import av
-
-    with av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}) as box:
+    with _open(path) as box:
         context = box.streams.video[0].codec_context
         matrix, span = _MATRICES.get(int(context.colorspace)), _RANGES.get(int(context.color_range))
     return {name: tag for name, tag in (("colorspace", matrix), ("range", span)) if tag is not None}
 
 
 def _first_stamp(path: Path) -> float:
-    import av
 
-    with av.open(
-        str(path.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-    ) as box:
+    with _open(path) as box:
         return _first_time(box, box.streams.video[0])
 
 

@@ -26,10 +26,27 @@ _PATIENCE = 20.0
 _hear_here: Callable[[Message], None] | None = None
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_workers() -> int:
     """One process per core that this process may use, at most eight."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(8, usable))
+    return max(1, min(8, usable_cores()))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums on several threads differ in their last digits, and so would numbers from one worker and from two."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def tell(message: Message) -> None:

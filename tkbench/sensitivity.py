@@ -24,8 +24,8 @@ import numpy as np
 
 from tkbench import models, shards
 from tkbench.errors import UsageError
-from tkbench.evaluate import CHUNK, build_metrics, one_thread
-from tkbench.parallel import pool
+from tkbench.evaluate import CHUNK, build_metrics
+from tkbench.parallel import one_thread, pool
 from tkbench.progress import Progress, silent
 from tkbench.protocol import Protocol, default_for
 from tkbench.protocol import load as load_protocol

@@ -33,7 +33,7 @@ from tkbench import media, storage
 from tkbench.errors import BadInput, BadShards, UnknownName
 from tkbench.progress import Progress, silent
 from tkbench.registry import suggest
-from tkbench.storage import write_file as write_file
+from tkbench.storage import write_file
 from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Sample, Word
 
 if TYPE_CHECKING:

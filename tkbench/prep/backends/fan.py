@@ -7,14 +7,14 @@ on the way. What surrounds the networks is written anew from detection/sfd/ and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tkbench import weights
 from tkbench.errors import UsageError, WeightsRefused
+from tkbench.parallel import one_thread
 from tkbench.types import Array, Float32, Float64, UInt8
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class FanTracker:
     def _boxes(self, pictures: Sequence[UInt8]) -> list[Float64]:
         """Boxes (N, 5) of S3FD in each picture, best score first."""
         torch = self._torch
-        with _one_thread(torch), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             batch = torch.from_numpy(np.stack(pictures)).to(self._device)
             blue_first = batch.permute(0, 3, 1, 2).flip(1).float()
             maps = self._s3fd(blue_first - blue_first.new_tensor(_MEAN).view(1, 3, 1, 1))
@@ -102,7 +102,7 @@ class FanTracker:
         torch = self._torch
         centres, scales = crop_of(boxes)
         crops = np.stack([crop(*parts) for parts in zip(pictures, centres, scales, strict=True)])
-        with _one_thread(torch), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             seen = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float() / 255.0
             maps = self._fan(seen)
             last = maps[-1] if isinstance(maps, list | tuple) else maps
@@ -118,17 +118,6 @@ def _loaded(net: Any, name: str, device: str) -> Any:
         first = str(error).splitlines()[0]
         raise WeightsRefused(f"{path}: does not fit the network that {name} stands for ({first})") from error
     return net.to(device).eval()
-
-
-@contextmanager
-def _one_thread(torch: Any) -> Iterator[None]:
-    """One thread: sums have one order, and workers share the cores."""
-    kept = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(kept)
 
 
 def decode_boxes(maps: Sequence[torch.Tensor], count: int) -> list[Float64]:
