@@ -120,6 +120,49 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
         assert (made.video != sample.video).any()
 
 
+@pytest.mark.parametrize("model", ["wav2lip", "synctalkface", "cals"])
+def test_the_discriminator_sleeps_until_its_step(
+    model: str, folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """Before `gan_from` its weights stand still and its term is 0; from there on both move."""
+    rules = config(model, loss={"gan_from": 2, "gan": 0.1})
+    trainer = Trainer(folder, tmp_path / "x.safetensors", rules, expert, 1, "cpu", crops)
+    assert trainer.quality is not None
+    trainer.wrapped.train()
+    fresh = {name: value.clone() for name, value in trainer.quality.state_dict().items()}
+    moved, terms = [], []
+    for step in range(3):
+        parts = trainer._step(
+            {
+                name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v
+                for name, v in trainer.windows[0].items()
+            },
+            step,
+        )
+        terms.append(float(parts["gan"]))
+        moved.append(any(not torch.equal(v, fresh[n]) for n, v in trainer.quality.state_dict().items()))
+    assert moved == [False, False, True]
+    assert terms[:2] == [0, 0]
+    assert terms[2] > 0
+
+
+def test_half_a_checkpoint_draws_the_same_face(tmp_path: Path) -> None:
+    """Kernels in float16 take half the bytes, come back as float32, and move a pixel by a grey level at most."""
+    torch.manual_seed(0)
+    net = checkpoint.network("wav2lip", {"size": 64, "width": 0.25}).eval()
+    facts = checkpoint.Facts("wav2lip", {"size": 64, "width": 0.25}, CUT)
+    for half in (False, True):
+        checkpoint.save(tmp_path / f"{half}.safetensors", net.state_dict(), facts, half=half)
+    sizes = [(tmp_path / f"{half}.safetensors").stat().st_size for half in (False, True)]
+    assert 0.49 < sizes[1] / sizes[0] < 0.53
+    again, _ = checkpoint.load(tmp_path / "True.safetensors", "wav2lip")
+    assert {v.dtype for v in again.state_dict().values() if v.is_floating_point()} == {torch.float32}
+    mel, faces = torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64)
+    with torch.inference_mode():
+        gap = (net(mel, faces) - again(mel, faces)).abs().max()
+    assert 0 < float(gap) < 1 / 255
+
+
 def test_a_run_does_not_go_on_from_another_one(folder: Path, crops: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.safetensors"
     train(folder, out, config("expert"), accelerator="cpu", cache=crops, stop_after=1)

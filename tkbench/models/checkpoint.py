@@ -65,11 +65,18 @@ def network(kind: str, spec: Mapping[str, Any] | None = None) -> nn.Module:
     return made
 
 
-def save(path: Path, state: Mapping[str, torch.Tensor], facts: Facts) -> None:
-    """Write a checkpoint under a temporary name, then give it its own; equal content makes equal bytes."""
+def save(path: Path, state: Mapping[str, torch.Tensor], facts: Facts, *, half: bool = False) -> None:
+    """Write a checkpoint under a temporary name, then give it its own; equal content makes equal bytes.
+
+    half: matrices and kernels in float16, which moves a drawn pixel by less than a grey level; norms and biases stay
+    as they are, because a variance can lie beyond its range.
+    """
     from safetensors.torch import save_file
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    if half:
+        large = {name for name, value in tensors.items() if value.is_floating_point() and value.ndim > 1}
+        tensors |= {name: tensors[name].half() for name in large}
     fresh = path.with_name(path.name + ".new")
     save_file(tensors, str(fresh), metadata={"tkbench": json.dumps(asdict(facts), sort_keys=True)})
     fresh.replace(path)

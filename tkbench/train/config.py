@@ -74,6 +74,8 @@ class Run:
     val_batches: int = 4
     save_every: int = 500
     sample_every: int = 500
+    half: bool = False
+    """Whether the finished checkpoint holds its kernels in float16: half the bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,7 +324,7 @@ class Trainer:
         )
         if self.board is not None:
             kept = self.average.state if self.average is not None else self.goal.net.state_dict()
-            checkpoint.save(self.out, kept, facts)
+            checkpoint.save(self.out, kept, facts, half=config.run.half)
             text = card(facts, board.read(self.folder), self.out.name)
             self.out.with_suffix(".md").write_text(text, encoding="utf-8")
         self.fabric.barrier()

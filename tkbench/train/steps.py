@@ -39,7 +39,7 @@ def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
 def channels_last(net: nn.Module) -> None:
     """Weights of plain convolutions as processors like them: about a fifth less time per step in bf16 on a CPU."""
     for layer in net.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.to(memory_format=torch.channels_last)
 
 

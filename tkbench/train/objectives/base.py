@@ -87,6 +87,10 @@ class Objective(nn.Module):
         """From the range of this network to [0, 1], which the expert, the discriminator and L1 work in."""
         return (faces - self.low) / (1 - self.low)
 
+    def awake(self, quality: Quality | None, step: int) -> Quality | None:
+        """The discriminator, once its term begins: before, faces are too blurred for it to teach anything."""
+        return quality if step >= self.config.loss.get("gan_from", 0) else None
+
     def rows(self, batch: Batch, drawn: torch.Tensor) -> torch.Tensor:
         """Reference, drawn and true frame of the middle of each window, side by side."""
         inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]

@@ -45,6 +45,8 @@ class CALSLoss:
     av: float = 0.2
     vv: float = 0.2
     gan: float = 0.2
+    gan_from: int = 0
+    """The step from which the discriminator has its share (ours)."""
     temperature: float = 0.07
     stride: int = 3
     """Frames between the windows that d_av and d_vv compare: neighbours share four of five frames."""
@@ -68,7 +70,7 @@ class CALSObjective(Objective):
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
             return self.masked_step(batch)
-        return self.face_step(batch, quality)
+        return self.face_step(batch, self.awake(quality, step))
 
     def true_units(self, batch: Batch) -> torch.Tensor:
         """(B, T, units): what the expert sees in the five frames around each frame, of unit variance or so."""
@@ -119,7 +121,7 @@ class CALSObjective(Objective):
                     true = self.expert.look(windows_of(self.lit(target))[place])
                 parts["vv"] = contrast_loss(looks, true, self.weight.temperature)
         total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
-        return Step(total, plain(parts), real.detach(), (made.detach(),))
+        return Step(total, plain(parts), real.detach(), (made.detach(),) if quality is not None else ())
 
     def sample(self, batch: Batch) -> torch.Tensor:
         target = self.scaled(batch["video"])[:, self.margin : -self.margin]

@@ -32,6 +32,8 @@ class SyncTalkFaceLoss:
     gan: float = 0.2
     store: float = 0.2
     align: float = 0.2
+    gan_from: int = 0
+    """The step from which the discriminator has its share (ours)."""
 
 
 class SyncTalkFaceObjective(Objective):
@@ -50,6 +52,7 @@ class SyncTalkFaceObjective(Objective):
         return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        quality = self.awake(quality, step)
         wide = self.scaled(batch["video"])
         target = wide[:, self.margin : wide.shape[1] - self.margin]
         size, frames = target.shape[:2]
@@ -78,7 +81,8 @@ class SyncTalkFaceObjective(Objective):
             ).sum()
         total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
         parts["l1"] = nn.functional.l1_loss(lit[0].float(), real)
-        return Step(total, plain(parts), real.detach(), tuple(s.detach() for s in lit))
+        judged = tuple(s.detach() for s in lit) if quality is not None else ()
+        return Step(total, plain(parts), real.detach(), judged)
 
     def sample(self, batch: Batch) -> torch.Tensor:
         target = self.scaled(batch["video"])[:, self.margin : -self.margin]

@@ -27,6 +27,8 @@ class Wav2LipLoss:
     gan: float = 0.07
     sync_from: int = 0
     """The step from which the expert has its share."""
+    gan_from: int = 0
+    """The step from which the discriminator has its share (ours)."""
 
 
 class Wav2LipObjective(Objective):
@@ -46,6 +48,7 @@ class Wav2LipObjective(Objective):
         return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        quality = self.awake(quality, step)
         target = self.scaled(batch["video"])
         faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
         made = self.net(batch["mels"].flatten(0, 1), faces)
@@ -58,7 +61,7 @@ class Wav2LipObjective(Objective):
             looks = self.expert.look(windows_of(made.unflatten(0, target.shape[:2])))
             parts["sync"] = agreement_loss(looks, self.expert.hear(sync_mels(batch["mels"])))
             total = total + sync * parts["sync"]
-        return Step(total, plain(parts), real.detach(), (made.detach(),))
+        return Step(total, plain(parts), real.detach(), (made.detach(),) if quality is not None else ())
 
     def sample(self, batch: Batch) -> torch.Tensor:
         faces = seen_by_generator(self.scaled(batch["video"]), self.scaled(batch["reference"]))
