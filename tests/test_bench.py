@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from toy_shards import make_shards
 
 from tkbench import media
 from tkbench.bench import Report, Timing, bench_prep
 from tkbench.bench import plain as loop
 from tkbench.bench import prep as stages
+from tkbench.bench.train import _full, bench_train
 from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.prep.plan import Settings
+from tkbench.train.config import load_config
 
 SHORT = Settings(min_frames=12)
 
@@ -137,3 +140,29 @@ def test_a_tracker_that_cannot_start_is_told_before_any_work(
         bench_prep(videos / "nowhere")
     with pytest.raises(UsageError, match="no video file"):
         bench_prep(tmp_path)
+
+
+def test_training_pace_is_that_of_full_steps(tmp_path: Path) -> None:
+    """Every term from the first step on, and nothing left behind."""
+    clips = {f"{name}/0": ("train", 40) for name in "abcdefgh"}
+    folder = make_shards(tmp_path, clips)
+    there = sorted(tmp_path.iterdir())
+    said: list[str] = []
+    report = bench_train(
+        folder,
+        models=["wav2lip"],
+        steps=1,
+        accelerator="cpu",
+        progress=lambda done, total, note: said.append(note),
+    )
+    (pace,) = report.paces
+    assert (pace.model, pace.config, pace.windows, pace.frames) == ("wav2lip", "wav2lip-small", 8, 5)
+    assert pace.seconds == pytest.approx(8 / pace.windows_per_second)
+    assert 0 <= pace.wait <= 1
+    assert report.table().row_count == 1
+    assert said == ["wav2lip", "measured"]
+    assert sorted(tmp_path.iterdir()) == there
+    full = _full(load_config(None, "cals"), 1)
+    assert (full.loss["pretrain"], full.loss["gan_from"]) == (0, 0)
+    with pytest.raises(UnknownName, match="cals"):
+        bench_train(folder, models=["calls"], steps=1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tkbench import publish
 from tkbench.evaluate import evaluate
-from tkbench.models import ANCHORS
+from tkbench.models import ANCHORS, REFERENCES
 from tkbench.parallel import pool
 from tkbench.prep.run import prepare
 from tkbench.prep.synth.corpus import make_corpus
@@ -26,7 +26,7 @@ def run(
     show: Callable[[Any], None],
     say: Callable[[str], None],
 ) -> Path:
-    """Corpus, preparation, the five anchors, leaderboard, report; returns the report.
+    """Corpus, preparation, the anchors and the reference models, leaderboard, report; returns the report.
 
     A second run resumes: a finished corpus and finished shards are kept, scores are made again.
     """
@@ -46,9 +46,10 @@ def run(
     with bar("2/4 prep     ") as progress:
         prepare(corpus, shards, workers=workers, progress=progress)
     bundles = []
+    scored = (*ANCHORS, *REFERENCES)
     with pool(workers) as workforce:
-        for place, model in enumerate(ANCHORS, start=1):
-            with bar(f"3/4 score {place}/{len(ANCHORS)}") as progress:
+        for place, model in enumerate(scored, start=1):
+            with bar(f"3/4 score {place}/{len(scored)}") as progress:
                 bundles.append(
                     evaluate(shards, model, out=out / "runs", workforce=workforce, progress=progress)
                 )
@@ -58,7 +59,7 @@ def run(
         progress(1, 1, "done")
     show(publish.rich_table(made.folder))
     say(
-        f"{clips} clips, {len(ANCHORS)} models, {time.perf_counter() - begin:.0f} s.\n"
+        f"{clips} clips, {len(scored)} models, {time.perf_counter() - begin:.0f} s.\n"
         f"leaderboard: {made.csv}\n"
         f"Open {made.report.resolve()} in a browser."
     )

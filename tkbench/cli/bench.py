@@ -109,3 +109,40 @@ def bench_lse_command(
             root, workers=count_workers(workers), seconds=seconds, repeat=repeat, progress=progress
         )
     show(report.table())
+
+
+@bench.command("train")
+def bench_train_command(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards with a train split.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Again for several.", show_default="all of tkbench's"),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(help="small or paper: which of the bundled configurations.")
+    ] = "small",
+    steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 10,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Keeps crops, as in `tkbench train`.", show_default=False)
+    ] = None,
+) -> None:
+    """Training windows/s of each reference model with every term of its loss, and the share of waiting for data.
+
+    Example: `tkbench bench train shards --model cals --steps 5`
+    """
+    from tkbench.bench.train import bench_train
+    from tkbench.progress import bar
+    from tkbench.train.config import MODELS
+
+    with bar("bench") as progress:
+        report = bench_train(
+            shards,
+            models=model or MODELS,
+            scale=scale,
+            steps=steps,
+            accelerator=accelerator,
+            cache=cache,
+            progress=progress,
+        )
+    show(report.table())

@@ -34,7 +34,7 @@ SEEN = "Sees the upper half of each frame, the whole first frame, and the voice.
 class Talker:
     """One trained generator."""
 
-    def __init__(self, kind: str, path: Path) -> None:
+    def __init__(self, kind: str, path: Path, name: str | None = None) -> None:
         import torch
 
         net, self.facts = checkpoint.load(path, kind)
@@ -43,7 +43,7 @@ class Talker:
         published = self.facts.training.get("published")
         data = self.facts.training.get("dataset")
         self.card = ModelCard(
-            name=f"{kind}:{path.stem}",
+            name=name or f"{kind}:{path.stem}",
             summary=f"{kind}, {'published weights' if published else 'trained by tkbench'}. {SEEN}",
             licence="non-commercial research (Wav2Lip)" if published else "Apache-2.0",
             paper=PAPERS[kind],
@@ -95,7 +95,7 @@ def _open(kind: str, path: str | None) -> Talker:
         raise UsageError(
             f"model {kind!r}: needs a checkpoint, as in {kind}:FILE; `tkbench train --model {kind}` makes one"
         )
-    return Talker(kind, weights.find(bundled))
+    return Talker(kind, weights.find(bundled), kind)
 
 
 def synctalkface(path: str | None = None) -> Talker:
