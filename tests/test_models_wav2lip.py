@@ -134,6 +134,20 @@ def test_the_expert_and_the_discriminator_see_lower_halves_only() -> None:
     torch.testing.assert_close(quality(faces), quality(other))
 
 
+def test_motion_weighs_what_moves() -> None:
+    """A still mouth is seen as it is; of a moving one the difference from its mean counts `motion` times."""
+    torch.manual_seed(0)
+    plain = Expert(ExpertSpec(size=64, width=0.05)).eval()
+    keen = Expert(ExpertSpec(size=64, width=0.05, motion=3.0)).eval()
+    keen.load_state_dict(plain.state_dict())
+    still = torch.rand(2, 1, 3, 32, 64).expand(-1, 5, -1, -1, -1)
+    torch.testing.assert_close(keen.look(still), plain.look(still))
+    moves = 0.1 * torch.randn(2, 5, 3, 32, 64)
+    moves = moves - moves.mean(dim=1, keepdim=True)
+    torch.testing.assert_close(keen.look(still + moves), plain.look(still + 3 * moves))
+    assert not torch.allclose(keen.look(still + moves), plain.look(still + moves))
+
+
 def test_losses_on_known_values() -> None:
     one = torch.eye(4)
     assert agreement_loss(one, one).item() == pytest.approx(0, abs=1e-5)

@@ -25,6 +25,11 @@ class ExpertSpec:
     size: int = 96
     """Side of the whole face; the expert sees its lower half."""
     width: float = 1.0
+    motion: float = 1.0
+    """How much more what moves within the five frames counts than what stands still. 1 is the published network.
+
+    Ours: with 1 a small expert is at chance after 250 steps, because looks drown lips; with 40 it has learned by 100.
+    """
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -52,6 +57,9 @@ class Expert(nn.Module):
 
     def look(self, mouths: torch.Tensor) -> torch.Tensor:
         """(N, 5, 3, size / 2, size) BGR in [0, 1] -> (N, D)."""
+        if self.spec.motion != 1:
+            still = mouths.mean(dim=1, keepdim=True)
+            mouths = still + self.spec.motion * (mouths - still)
         return nn.functional.normalize(self.face_encoder(mouths.flatten(1, 2)).flatten(1), dim=1)
 
     def hear(self, mel: torch.Tensor) -> torch.Tensor:
