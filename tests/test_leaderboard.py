@@ -10,7 +10,7 @@ import pytest
 from bundles import make
 
 from tkbench import bundle, leaderboard
-from tkbench.errors import BadBundle, UsageError
+from tkbench.errors import BadBundle, UnknownName, UsageError
 
 
 @pytest.fixture
@@ -94,6 +94,23 @@ def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> No
         assert "test-v1|n:9" in text
     with pytest.raises(UsageError, match="markdown"):
         leaderboard.export(runs, "docx")
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_printed_tables_hold_the_columns_asked_for_in_that_order(runs: Path, form: str) -> None:
+    """The signature stays whole: it is that of the run."""
+    columns = bundle.find(runs)[0].result.columns
+    last, first = columns[-1], columns[0]
+    text = leaderboard.export(runs, form, [last.name, first.name])
+    labels = [leaderboard.tex(c.label) if form == "latex" else c.label for c in (last, first)]
+    head = next(line for line in text.splitlines() if "Model" in line)
+    assert head.index(labels[0]) < head.index(labels[1])
+    assert head.count("&" if form == "latex" else "|") == (2 if form == "latex" else 5)
+    assert "test-v1|n:9" in text
+    with pytest.raises(UnknownName, match=first.name):
+        leaderboard.export(runs, form, [first.name[:-1]])
+    with pytest.raises(UsageError, match="always whole"):
+        leaderboard.export(runs, "csv", [first.name])
 
 
 def test_an_empty_folder_is_said_in_one_line(tmp_path: Path) -> None:

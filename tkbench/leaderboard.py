@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from tkbench.bundle import Bundle, Column, Result, Summary, find
-from tkbench.errors import BadBundle, UsageError
+from tkbench.errors import BadBundle, UnknownName, UsageError
 from tkbench.paired import rank_intervals
+from tkbench.registry import suggest
 from tkbench.storage import write_file
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
@@ -243,14 +244,30 @@ def _safe(text: str) -> str:
     return f"'{text}" if text[:1] in "=+-@" else text
 
 
-def export(runs: Path, form: str) -> str:
-    """The table of a folder of bundles as csv, markdown or latex, with its signature beneath."""
+def export(runs: Path, form: str, columns: Sequence[str] = ()) -> str:
+    """The table of a folder of bundles as csv, markdown or latex, with its signature beneath.
+
+    columns: names of metrics, in the order wanted; none means all of them. A CSV is always whole.
+    """
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}: expected one of {', '.join(FORMATS)}")
     entries = ranked(find(runs))
     if form == "csv":
+        if columns:
+            raise UsageError(
+                "--columns is for tables that people read (markdown, latex); a CSV is always whole"
+            )
         return to_csv(entries)
-    return to_markdown(entries) if form == "markdown" else to_latex(entries)
+    chosen = _chosen(entries[0].result.columns, columns)
+    return to_markdown(entries, chosen) if form == "markdown" else to_latex(entries, chosen)
+
+
+def _chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
+    known = {column.name: column for column in columns}
+    for name in names:
+        if name not in known:
+            raise UnknownName(f"the table has no column {name!r}: {suggest(name, list(known))}")
+    return [known[name] for name in names] or list(columns)
 
 
 def standing(entry: Entry) -> str:
@@ -278,16 +295,15 @@ def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
     return shown
 
 
-def to_markdown(entries: Sequence[Entry]) -> str:
+def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A Markdown table; the signature makes it citable."""
-    result = entries[0].result
-    head = ["", "Model", *(f"{column.label} {ARROWS[column.better]}" for column in result.columns)]
+    head = ["", "Model", *(f"{column.label} {ARROWS[column.better]}" for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
         # Model names may come from strangers' bundles: no cell borders, no tags.
         name = entry.result.model.replace("|", "\\|").replace("<", "&lt;")
         name += " (anchor)" if entry.anchor else ""
-        lines.append("| " + " | ".join([standing(entry), name, *cells(entry, result.columns)]) + " |")
+        lines.append("| " + " | ".join([standing(entry), name, *cells(entry, columns)]) + " |")
     return "\n".join([*lines, "", _caption(entries), ""])
 
 
@@ -306,17 +322,14 @@ def tex(text: str) -> str:
     return "".join(LATEX.get(letter, letter) for letter in text)
 
 
-def to_latex(entries: Sequence[Entry]) -> str:
+def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A booktabs table; means with intervals in small type."""
-    result = entries[0].result
-    lines = [r"\begin{tabular}{l" + "r" * len(result.columns) + "}", r"\toprule"]
-    lines.append(
-        " & ".join(["Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in result.columns)]) + r" \\"
-    )
+    lines = [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule"]
+    lines.append(" & ".join(["Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in columns)]) + r" \\")
     lines.append(r"\midrule")
     for entry in entries:
         row = [tex(entry.result.model) + (" (anchor)" if entry.anchor else "")]
-        for text in cells(entry, result.columns):
+        for text in cells(entry, columns):
             mean, bracket, rest = text.partition(" [")
             row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
         lines.append(" & ".join(row) + r" \\")

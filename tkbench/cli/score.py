@@ -122,14 +122,19 @@ def _publish(bundles: list[Path], leaderboards: Path) -> None:
 def board_export(
     runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
     format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Only these, with commas: the names of a CSV's columns.", show_default="all"),
+    ] = None,
 ) -> None:
     """Print the table of a folder of bundles, with its signature.
 
-    Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex`
+    Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
     """
     from tkbench.leaderboard import export
 
-    sys.stdout.write(export(runs, format))
+    names = [name.strip() for name in columns.split(",")] if columns else []
+    sys.stdout.write(export(runs, format, names))
 
 
 @app.command("report")
