@@ -129,4 +129,5 @@ def device_name(device: torch.device) -> str:
     """As a card says it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    return f"CPU, {count} thread{'s' * (count > 1)}"
