@@ -21,7 +21,7 @@ from tkbench.train.card import thinned
 from tkbench.train.config import Config, Data, Optim, Run, load_config
 from tkbench.train.loop import LAST, Trained, Trainer, train
 from tkbench.train.objectives import objective
-from tkbench.train.objectives.base import sync_mels
+from tkbench.train.objectives.base import softened, sync_mels
 from tkbench.train.objectives.synctalkface import seen
 from tkbench.train.steps import NotFinite, check_finite, mirrored
 from tkbench.types import Batch
@@ -240,19 +240,43 @@ def test_frozen_expert_and_copied_eye_do_not_move(
     drawn = torch.rand(2, 3, 5, 64, 64, requires_grad=True)
     eye.zero_grad()
     assert eye.training
-    features = seen(eye, drawn, moves=False)
+    features = seen(eye, drawn)
     features.sum().backward()
     assert drawn.grad is not None
     assert drawn.grad.abs().sum() > 0
     assert all(value.grad is None for value in eye.parameters())
-    # The same lips have the same features on the side that does move it, alone or beside others.
-    true = seen(eye, drawn[:1].detach(), moves=True)
-    torch.testing.assert_close(true, features[:1].detach(), rtol=1e-4, atol=1e-5)
-    true.sum().backward()
-    assert all(value.grad is not None for value in eye.parameters())
+    # The same lips have the same features, alone or beside others.
+    alone = seen(eye, drawn[:1].detach())
+    torch.testing.assert_close(alone, features[:1].detach(), rtol=1e-4, atol=1e-5)
     assert eye.training
     for name, value in eye.named_buffers():
         assert torch.equal(value, norms[name])
+
+
+def test_softening_keeps_means_and_takes_dots_away() -> None:
+    """Flat colour stays, a checkerboard is gone, a dot becomes the binomial of its passes; 0 passes change nothing."""
+    flat = torch.full((2, 3, 3, 8, 8), 0.3)
+    torch.testing.assert_close(softened(flat, 3), flat)
+    place = torch.arange(8)
+    board = ((place[:, None] + place) % 2).float().expand(1, 1, 3, 8, 8)
+    torch.testing.assert_close(softened(board, 1)[..., 1:-1, 1:-1], torch.full((1, 1, 3, 6, 6), 0.5))
+    dot = torch.zeros(1, 1, 3, 9, 9)
+    dot[..., 4, 4] = 1
+    row = torch.tensor([1.0, 4, 6, 4, 1]) / 16
+    torch.testing.assert_close(softened(dot, 2)[0, 0, 0, 2:7, 2:7], row[:, None] * row)
+    torch.testing.assert_close(softened(dot, 0), dot)
+
+
+@pytest.mark.parametrize("model", ["synctalkface", "cals"])
+def test_sync_terms_begin_at_their_step(
+    model: str, folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    rules = config(model, loss={"sync_from": 1, "soft": 1, "gan": 0.0})
+    run = trainer(folder, tmp_path / "s.safetensors", rules, expert, crops)
+    run.wrapped.train()
+    batch = next(iter(run.loader))
+    terms = [set(run._step(batch, step)) for step in (0, 1)]
+    assert terms[1] - terms[0] == {"av", "vv"}
 
 
 def test_a_loss_that_is_no_number_names_the_clips(

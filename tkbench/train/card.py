@@ -13,8 +13,8 @@ OURS = {
     "cals": "The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "
     "Lip-to-Face, a sync loss of d_av and d_vv. Everything else is ours: layers, targets, mask, InfoNCE, weights.",
     "wav2lip": "Networks and weights follow the authors' code. Ours: the sync loss starts at a step.",
-    "expert": "The network follows the authors' code. Ours: the contrast term and the weight of motion, where they are not 0 "
-    "and 1.",
+    "expert": "The network follows the authors' code. Ours: the contrast term and the weight of motion, where they are "
+    "not 0 and 1.",
 }
 
 

@@ -45,6 +45,10 @@ class CALSLoss:
     av: float = 0.2
     vv: float = 0.2
     gan: float = 0.2
+    sync_from: int = 0
+    """The step from which `av` and `vv` have their share: before, a face is too blurred to be judged."""
+    soft: int = 0
+    """Blurs of 1-2-1 before the expert looks at a drawn face; see `softened`."""
     gan_from: int = 0
     """The step from which the discriminator has its share (ours)."""
     temperature: float = 0.07
@@ -70,7 +74,7 @@ class CALSObjective(Objective):
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
             return self.masked_step(batch)
-        return self.face_step(batch, self.awake(quality, step))
+        return self.face_step(batch, step, self.awake(quality, step))
 
     def true_units(self, batch: Batch) -> torch.Tensor:
         """(B, T, units): what the expert sees in the five frames around each frame, of unit variance or so."""
@@ -97,7 +101,7 @@ class CALSObjective(Objective):
         }
         return Step(loss, plain(parts))
 
-    def face_step(self, batch: Batch, quality: Quality | None) -> Step:
+    def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         target = self.scaled(batch["video"])[:, self.margin : -self.margin]
         size, frames = target.shape[:2]
         units = self.net.audio_to_lip(batch["mels"])
@@ -108,11 +112,11 @@ class CALSObjective(Objective):
         parts = {"recon": nn.functional.l1_loss(made.float(), real), "gan": fooled(quality, (made,))}
         if self.weight.units > 0:
             parts["units"] = unit_loss(units, self.true_units(batch))
-        if self.weight.av > 0 or self.weight.vv > 0:
+        if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:
             assert self.expert is not None
             picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)
             place = (torch.arange(size, device=made.device)[:, None] * (frames - 4) + picked).flatten()
-            looks = self.expert.look(windows_of(made.unflatten(0, (size, frames)))[place])
+            looks = self.looks(made.unflatten(0, (size, frames)), self.weight.soft, place)
             if self.weight.av > 0:
                 heard = self.expert.hear(sync_mels(batch["mels"])[place])
                 parts["av"] = contrast_loss(looks, heard, self.weight.temperature)

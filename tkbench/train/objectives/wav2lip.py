@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from tkbench.models.face import seen_by_generator
-from tkbench.models.wav2lip.expert import agreement_loss, windows_of
+from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.generator import Wav2Lip
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
@@ -27,6 +27,8 @@ class Wav2LipLoss:
     gan: float = 0.07
     sync_from: int = 0
     """The step from which the expert has its share."""
+    soft: int = 0
+    """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
     gan_from: int = 0
     """The step from which the discriminator has its share (ours)."""
 
@@ -58,7 +60,7 @@ class Wav2LipObjective(Objective):
         gan = self.weight.gan if quality is not None else 0.0
         total = (1 - sync - gan) * parts["recon"] + gan * parts["gan"]
         if self.expert is not None:
-            looks = self.expert.look(windows_of(made.unflatten(0, target.shape[:2])))
+            looks = self.looks(made.unflatten(0, target.shape[:2]), self.weight.soft)
             parts["sync"] = agreement_loss(looks, self.expert.hear(sync_mels(batch["mels"])))
             total = total + sync * parts["sync"]
         return Step(total, plain(parts), real.detach(), (made.detach(),) if quality is not None else ())
