@@ -134,6 +134,28 @@ def test_the_expert_and_the_discriminator_see_lower_halves_only() -> None:
     torch.testing.assert_close(quality(faces), quality(other))
 
 
+def test_a_blended_picture_is_between_the_drawn_and_the_shown() -> None:
+    """Nothing drawn: the target's upper half over the reference's lower one; all drawn: what the head made."""
+    torch.manual_seed(0)
+    net = Wav2Lip(Wav2LipSpec(size=64, width=0.05, blend=True)).eval()
+    mel, faces = torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64)
+    share = net.output_block[1]
+    shown = torch.cat([faces[:, :3, :32], faces[:, 3:, 32:]], dim=2)
+    with torch.no_grad():
+        share.weight[3] = 0
+        share.bias[3] = -100.0
+        torch.testing.assert_close(net(mel, faces), shown)
+        share.bias[3] = 0.0
+        half = net(mel, faces)
+        share.bias[3] = 100.0
+        drawn = net(mel, faces)
+    torch.testing.assert_close(half, (drawn + shown) / 2)
+    assert not torch.allclose(drawn, shown, atol=0.01)
+    plain = Wav2Lip(Wav2LipSpec(size=64, width=0.05)).state_dict()
+    assert plain.keys() == net.state_dict().keys()
+    assert plain["output_block.1.weight"].shape[0] == 3
+
+
 def test_motion_weighs_what_moves() -> None:
     """A still mouth is seen as it is; of a moving one the difference from its mean counts `motion` times."""
     torch.manual_seed(0)

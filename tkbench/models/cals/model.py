@@ -10,12 +10,12 @@ from torch import nn
 from tkbench.models.cals.audio_to_lip import AudioToLip, AudioToLipSpec
 from tkbench.models.layers import wide
 from tkbench.models.wav2lip.generator import (
+    Picture,
     check_size,
     decode,
     encode,
     face_decoder,
     face_encoder,
-    picture_head,
 )
 
 
@@ -25,6 +25,8 @@ class CALSSpec:
 
     size: int = 128
     width: float = 1.0
+    blend: bool = False
+    """Whether what was seen shines through where nothing has to change; see `Picture`."""
     voice: AudioToLipSpec = field(default_factory=AudioToLipSpec)
 
     def __post_init__(self) -> None:
@@ -37,18 +39,17 @@ class LipToFace(nn.Module):
     Pictures are BGR in [-1, 1]; the missing half is 0.
     """
 
-    def __init__(self, size: int, width: float, units: int) -> None:
+    def __init__(self, size: int, width: float, units: int, *, blend: bool = False) -> None:
         super().__init__()
         self.enter = nn.Linear(units, wide(512, width))
         self.identity_encoder = face_encoder(size, width)
         self.decoder = face_decoder(size, width)
-        self.output = picture_head(width, nn.Tanh())
+        self.output = Picture(width, nn.Tanh(), blend=blend)
 
     def forward(self, units: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
         scales = encode(self.identity_encoder, faces)
-        made: torch.Tensor = self.output(decode(self.decoder, self.enter(units)[:, :, None, None], scales))
-        return made
+        return self.output.draw(decode(self.decoder, self.enter(units)[:, :, None, None], scales), faces)
 
 
 class CALS(nn.Module):
@@ -58,7 +59,7 @@ class CALS(nn.Module):
         super().__init__()
         self.spec = spec = spec or CALSSpec()
         self.audio_to_lip = AudioToLip(spec.voice)
-        self.lip_to_face = LipToFace(spec.size, spec.width, spec.voice.units)
+        self.lip_to_face = LipToFace(spec.size, spec.width, spec.voice.units, blend=spec.blend)
 
     def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """(B, T, 80, 16) and (B, T, 6, size, size) -> (B, T, 3, size, size)."""

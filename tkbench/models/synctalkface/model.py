@@ -11,12 +11,12 @@ from tkbench.models.layers import wide
 from tkbench.models.synctalkface.lips import LipEncoder
 from tkbench.models.synctalkface.memory import AudioLipMemory
 from tkbench.models.wav2lip.generator import (
+    Picture,
     check_size,
     decode,
     encode,
     face_decoder,
     face_encoder,
-    picture_head,
     voice_encoder,
 )
 
@@ -35,6 +35,8 @@ class SyncTalkFaceSpec:
     """False: the paper's ablation; the decoder then has the voice alone."""
     lip_path: bool = True
     """Whether training also decodes from the lips (the paper's second picture). Ours: it can be left out."""
+    blend: bool = False
+    """Whether what was seen shines through where nothing has to change (ours); see `Picture`."""
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -67,14 +69,14 @@ class SyncTalkFace(nn.Module):
         self.memory = AudioLipMemory(dim, spec.slots, spec.kappa) if spec.memory else None
         self.fusion = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(2 * dim, dim))
         self.decoder = face_decoder(spec.size, spec.width)
-        self.output = picture_head(spec.width, nn.Tanh())
+        self.output = Picture(spec.width, nn.Tanh(), blend=spec.blend)
 
     def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """Inference: (N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
         voice = self._hear(mel)
         scales = encode(self.identity_encoder, faces)
         recalled = self.memory(voice).by_voice if self.memory is not None else torch.zeros_like(voice)
-        return self._draw(recalled, voice, scales)
+        return self._draw(recalled, voice, scales, faces)
 
     def both(self, mel: torch.Tensor, faces: torch.Tensor, lips: torch.Tensor) -> Made:
         """Training: as `forward`, and with (N, 3, 5, size, size) true mouths around each frame.
@@ -94,8 +96,8 @@ class SyncTalkFace(nn.Module):
             assert recall.align is not None
             by_voice, by_lips, store, align = recall.by_voice, recall.by_lips, recall.store, recall.align
         return Made(
-            by_voice=self._draw(by_voice, voice, scales),
-            by_lips=self._draw(by_lips, voice, scales) if self.spec.lip_path else None,
+            by_voice=self._draw(by_voice, voice, scales, faces),
+            by_lips=self._draw(by_lips, voice, scales, faces) if self.spec.lip_path else None,
             lips=seen,
             store=store,
             align=align,
@@ -105,7 +107,8 @@ class SyncTalkFace(nn.Module):
         heard: torch.Tensor = self.audio_encoder(mel[:, None]).flatten(1)
         return heard
 
-    def _draw(self, recalled: torch.Tensor, voice: torch.Tensor, scales: list[torch.Tensor]) -> torch.Tensor:
+    def _draw(
+        self, recalled: torch.Tensor, voice: torch.Tensor, scales: list[torch.Tensor], faces: torch.Tensor
+    ) -> torch.Tensor:
         fused = self.fusion(torch.cat([voice, recalled], dim=1))
-        made: torch.Tensor = self.output(decode(self.decoder, fused[:, :, None, None], scales))
-        return made
+        return self.output.draw(decode(self.decoder, fused[:, :, None, None], scales), faces)

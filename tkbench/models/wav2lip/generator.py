@@ -27,6 +27,8 @@ class Wav2LipSpec:
     """Side of the face in pixels."""
     width: float = 1.0
     """Every channel count is multiplied by this."""
+    blend: bool = False
+    """Whether what was seen shines through where nothing has to change; see `Picture`."""
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -84,10 +86,31 @@ def face_decoder(size: int, width: float) -> nn.ModuleList:
     )
 
 
-def picture_head(width: float, last: nn.Module) -> nn.Sequential:
-    """(B, 64 w + 16 w, size, size) -> (B, 3, size, size), in the range of `last` (Sigmoid or Tanh)."""
-    inside, c32 = wide(64, width) + wide(16, width), wide(32, width)
-    return nn.Sequential(Conv(inside, c32, 3, 1, 1), nn.Conv2d(c32, 3, 1, 1, 0), last)
+class Picture(nn.Sequential):
+    """The end of a generator: (N, 64 w + 16 w, size, size) -> (N, 3, size, size), in the range of `last`.
+
+    blend (ours, for small networks and short training; ATVGnet, CVPR 2019, has such a mask, too): a fourth channel says
+    how much of each pixel is drawn. The rest is what the generator was shown: the target's upper half and the
+    reference's lower one. So looks are sharp from the start, and what is learned is the mouth.
+    """
+
+    def __init__(self, width: float, last: nn.Module, *, blend: bool = False) -> None:
+        inside, c32 = wide(64, width) + wide(16, width), wide(32, width)
+        super().__init__(Conv(inside, c32, 3, 1, 1), nn.Conv2d(c32, 4 if blend else 3, 1, 1, 0), last)
+        self.blend = blend
+
+    def draw(self, x: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+        """faces: (N, 6, size, size), the masked target over the reference."""
+        if not self.blend:
+            made: torch.Tensor = self(x)
+            return made
+        block, conv, last = self
+        drawn = conv(block(x))
+        half = faces.shape[-2] // 2
+        shown = torch.cat([faces[:, :3, :half], faces[:, 3:, half:]], dim=-2)
+        share = torch.sigmoid(drawn[:, 3:])
+        made = share * last(drawn[:, :3]) + (1 - share) * shown
+        return made
 
 
 def encode(blocks: nn.ModuleList, faces: torch.Tensor) -> list[torch.Tensor]:
@@ -118,11 +141,10 @@ class Wav2Lip(nn.Module):
         self.face_encoder_blocks = face_encoder(spec.size, spec.width)
         self.audio_encoder = voice_encoder(spec.width)
         self.face_decoder_blocks = face_decoder(spec.size, spec.width)
-        self.output_block = picture_head(spec.width, nn.Sigmoid())
+        self.output_block = Picture(spec.width, nn.Sigmoid(), blend=spec.blend)
 
     def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """(N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
         voice = self.audio_encoder(mel[:, None])
         scales = encode(self.face_encoder_blocks, faces)
-        made: torch.Tensor = self.output_block(decode(self.face_decoder_blocks, voice, scales))
-        return made
+        return self.output_block.draw(decode(self.face_decoder_blocks, voice, scales), faces)
