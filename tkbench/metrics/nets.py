@@ -156,8 +156,8 @@ def pixels(frames: UInt8, channels: int) -> UInt8:
 class Judge:
     """A frozen SyncNet: frames and cepstra of whole clips to embeddings, one row per video frame.
 
-    `precision`: "exact" is float32; "bf16" runs both streams in bfloat16, fast where the processor has it, which
-    moves an embedding by up to 1 % and a score in its third decimal: for looking, never for a table.
+    `precision`: "exact" is float32; "bf16" multiplies in bfloat16, fast where the processor has it, which moves
+    an embedding by up to 2 % and a score in its third decimal: for looking, never for a table.
     """
 
     def __init__(

@@ -41,10 +41,13 @@ FEW = 0.05
 """A larger tile must save more than this share of the products."""
 GROUP = 16
 """Windows per step."""
+WIDE = 8
+"""Windows per step of the second layer: 3 MB a window pass from one of its stages to the next."""
 VOICES = 32
 """Voice windows per step."""
-STRIP = 2
-"""Rows of tiles that the first layer has in hand at once: its products are to stay in the second-level cache."""
+STRIPS = {torch.float32: (2, 1), torch.bfloat16: (1, 4)}
+"""Rows of tiles and windows that the first layer has in hand at once: what is between its steps is to stay in the
+second-level cache, and products of bfloat16 are to have many rows."""
 
 
 @lru_cache(maxsize=16)
@@ -200,7 +203,7 @@ class Conv:
 
     def _times(self, tiles: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """(points, spots, K) times (points, K, out), in the type of the weights; float32 comes and goes."""
-        if self.kind is not torch.float32:
+        if tiles.dtype is not self.kind:
             tiles = self.room("short tiles", *tiles.shape, kind=self.kind).copy_(tiles)
         made = self.room("products", *tiles.shape[:2], weight.shape[2], kind=self.kind)
         torch.bmm(tiles, weight, out=made)
@@ -216,25 +219,23 @@ class FirstLayer(Conv):
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         windows, (tiles, columns), (m, m2) = len(x) - 4, self.grid, self.tile
-        phases = self.phases(x)
-        out = self.weight.shape[2]
+        strip, together = STRIPS[self.kind]
+        phases, out = self.phases(x), self.weight.shape[2]
         high, wide = ((length - 3) // 2 + 1 for length in self.outputs)
         made = torch.empty(windows, high, wide, out)
-        for first in range(0, tiles, STRIP):
-            last = min(tiles, first + STRIP)
-            v = self._tiles(phases, first, last)
-            points, spots, _, k = v.shape
-            strip = self.room("strip", last - first, m, columns, m2, out)
-            rows = strip.view((last - first) * m, columns * m2, out)
-            lines = self.room("lines", len(rows), wide, out)
-            for window in range(windows):
-                # Five frames lie one behind the other, so a window is a view.
-                seen = v.as_strided((points, spots, 5 * k), (v.stride(0), v.stride(1), 1), window * k)
-                y = self._pixels(self._times(seen, self.weight)).view(m, m2, last - first, columns, out)
-                strip.copy_(y.permute(2, 0, 3, 1, 4))
-                torch.maximum(rows[:, 0 : 2 * wide : 2], rows[:, 1 : 2 * wide : 2], out=lines)
-                torch.maximum(lines, rows[:, 2 : 2 * wide + 1 : 2], out=lines)
-                _pool_rows(made[window], lines, first * m)
+        for first in range(0, tiles, strip):
+            rows = min(tiles, first + strip) - first
+            v = self._tiles(phases, first, first + rows)
+            for window in range(0, windows, together):
+                count = min(windows, window + together) - window
+                y = self._pixels(self._times(self._seen(v, window, count), self.weight))
+                whole = self.room("strip", count, rows, m, columns, m2, out)
+                whole.copy_(y.view(m, m2, rows, columns, count, out).permute(4, 2, 0, 3, 1, 5))
+                line = whole.view(count, rows * m, columns * m2, out)
+                lines = self.room("lines", count, rows * m, wide, out)
+                torch.maximum(line[:, :, 0 : 2 * wide : 2], line[:, :, 1 : 2 * wide : 2], out=lines)
+                torch.maximum(lines, line[:, :, 2 : 2 * wide + 1 : 2], out=lines)
+                _pool_rows(made[window : window + count], lines, first * m)
         return made.add_(self.bias).relu_()
 
     def _tiles(self, phases: torch.Tensor, first: int, last: int) -> torch.Tensor:
@@ -245,7 +246,23 @@ class FirstLayer(Conv):
         cut.copy_(mixed.as_strided(cut.shape, (q * spot, spot, n * q * spot, m2 * spot, 1)))
         made = self.room("tiles", n, n2, rows * columns * spot)
         torch.bmm(self.forth[1].expand(n, n2, n2), cut.view(n, n2, -1), out=made)
+        if self.kind is not torch.float32:
+            made = self.room("short frames", *made.shape, kind=self.kind).copy_(made)
         return made.view(n * n2, rows * columns, frames, k)
+
+    def _seen(self, tiles: torch.Tensor, window: int, count: int) -> torch.Tensor:
+        """What `count` windows see: (points, spots * count, 5 K). A window's frames lie one behind the other."""
+        points, spots, _, k = tiles.shape
+        first, second, frame, one = tiles.stride()
+        seen = tiles.as_strided((points, spots, count, 5 * k), (first, second, frame, one), window * k)
+        if count == 1:
+            return seen.squeeze(2)
+        return (
+            self.room("seen", points, spots * count, 5 * k, kind=self.kind)
+            .view_as(seen)
+            .copy_(seen)
+            .flatten(1, 2)
+        )
 
     def _pixels(self, products: torch.Tensor) -> torch.Tensor:
         """(points, spots, out) -> (m, m2, spots * out)."""
@@ -258,15 +275,19 @@ class FirstLayer(Conv):
 
 
 def _pool_rows(made: torch.Tensor, lines: torch.Tensor, start: int) -> None:
-    """Take lines `start` and on, an even number, into the largest of lines 2 j, 2 j + 1 and 2 j + 2."""
-    first = start // 2
-    if first:
-        before = made[first - 1]
-        torch.maximum(before, lines[0], out=before)
-    whole = made[first : first + len(lines) // 2]
-    torch.maximum(lines[0 : 2 * len(whole) : 2], lines[1 : 2 * len(whole) : 2], out=whole)
-    third = lines[2 : 2 * len(whole) + 1 : 2]
-    torch.maximum(whole[: len(third)], third, out=whole[: len(third)])
+    """Take lines (n, L, W, C), of which the first is line `start`, into the largest of lines 2 j to 2 j + 2.
+
+    Lines come in order, so the first of each three is there before the others.
+    """
+    for place in range(3):
+        row = max(0, (start - place + 1) // 2)
+        part = lines[:, 2 * row + place - start :: 2]
+        into = made[:, row : row + part.shape[1]]
+        part = part[:, : into.shape[1]]
+        if place == 0:
+            into.copy_(part)
+        else:
+            torch.maximum(into, part, out=into)
 
 
 class LipStream:
@@ -306,7 +327,9 @@ class LipStream:
 
     def rest(self, maps: torch.Tensor) -> torch.Tensor:
         """(n, 54, 54, 96) -> (n, embedding)."""
-        for conv, pool in self.middle:
+        conv, pool = self.middle[0]
+        maps = torch.cat([_finish(conv(part), conv, pool) for part in maps.split(WIDE)])
+        for conv, pool in self.middle[1:]:
             maps = _finish(conv(maps), conv, pool)
         out: torch.Tensor = self.last(maps)
         return out
