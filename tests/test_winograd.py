@@ -10,7 +10,7 @@ import torch
 from test_sync import frames_of, published_lips, seeded
 from torch import nn
 
-from tkbench import bench_lse
+from tkbench.bench import lse as bench_lse
 from tkbench.errors import UsageError
 from tkbench.metrics.nets import Judge, SyncNetSpec
 from tkbench.metrics.winograd import GROUP, POINTS, STRIPS, Conv, FirstLayer, Room, runs, tile, transforms
