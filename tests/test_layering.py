@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"shards", "stats", "paired"},
     {"prep", "metrics", "models"},
-    {"evaluate", "generate", "train", "bundle", "bench", "bench_lse", "doctor", "data", "sensitivity"},
+    {"evaluate", "generate", "train", "bundle", "bench", "doctor", "data", "sensitivity"},
     {"leaderboard", "compare", "report", "sheet"},
     {"publish"},
     {"demo"},

@@ -136,7 +136,8 @@ def _decoded(stream: bytes, count: int | None) -> UInt8:
         raise BadMedia(
             Reason.DECODE_ERROR, f"{len(frames)} JPEGs came out of ffmpeg, expected {count or 'some'}"
         )
-    return np.stack(frames)[..., ::-1]
+    # Reading each array backwards would take ten times as long.
+    return np.stack([cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) for frame in frames])
 
 
 def _split(stream: bytes) -> Iterator[bytes]:

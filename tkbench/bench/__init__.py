@@ -1,4 +1,4 @@
-"""Speed, measured: preparation stage by stage, and beside it the loop that people write today."""
+"""Speed, measured: preparation stage by stage beside the loop that people write today; LSE beside its script."""
 
 from tkbench.bench.prep import Report, Timing, bench_prep
 

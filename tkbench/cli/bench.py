@@ -101,7 +101,7 @@ def bench_lse_command(
 
     Example: `tkbench bench lse --seconds 4`
     """
-    from tkbench.bench_lse import bench_lse
+    from tkbench.bench.lse import bench_lse
     from tkbench.progress import bar
 
     with bar("bench") as progress:

@@ -161,6 +161,8 @@ def shrunk(frames: UInt8, spec: SyncNetSpec) -> UInt8:
     """Whole pictures as the network's input: resized as the scripts do, then the part that the judge looks at."""
     left, top, right, _ = spec.region
     whole = round(spec.size / (right - left))
+    if frames.shape[1:3] == (whole, whole) == (spec.size, spec.size):
+        return frames  # resizing to the same size changes nothing
     x, y = round(whole * left), round(whole * top)
     out = np.empty((len(frames), spec.size, spec.size, 3), np.uint8)
     for frame, place in zip(frames, out, strict=True):

@@ -156,8 +156,8 @@ def pixels(frames: UInt8, channels: int) -> UInt8:
 class Judge:
     """A frozen SyncNet: frames and cepstra of whole clips to embeddings, one row per video frame.
 
-    `precision`: "exact" is float32; "bf16" runs both streams in bfloat16, fast where the processor has it, which
-    moves an embedding by up to 1 % and a score in its third decimal: for looking, never for a table.
+    `precision`: "exact" is float32; "bf16" multiplies in bfloat16, fast where the processor has it, which moves
+    an embedding by up to 2 % and a score in its third decimal: for looking, never for a table.
     """
 
     def __init__(
@@ -170,19 +170,18 @@ class Judge:
         self.precision = precision
         net = net.eval()
         lip = nn.Sequential(*_fold(flat_lip(net)), nn.Flatten(), *_fold(net.netfclip))
-        self._lip = lip.to(self.device).to(memory_format=torch.channels_last)
-        kind = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._lip = self._lip.to(kind)
-        voice = (*_fold(net.netcnnaud), nn.Flatten(), *_fold(net.netfcaud))
-        self._voice = nn.Sequential(*voice).to(self.device, kind)
-        for stack in (self._lip, self._voice):
+        voice = nn.Sequential(*_fold(net.netcnnaud), nn.Flatten(), *_fold(net.netfcaud))
+        for stack in (lip, voice):
             stack.requires_grad_(False).eval()
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
         # The published network alone: scores of small judges are to keep their last digit.
-        large = (self.spec.size, self.spec.channels) == (224, 3)
-        fast = large and device == "cpu" and precision == "exact"
-        self._stream = LipStream(self._lip) if fast else None
-        self._listen = VoiceStream(self._voice) if fast else self._voice
-        self._kind = kind
+        fast = (self.spec.size, self.spec.channels, device) == (224, 3, "cpu")
+        self._stream = LipStream(lip, (224, 224), kind=kind) if fast else None
+        self._kind = torch.float32 if fast else kind
+        """The type of what goes in: the streams above make their own."""
+        self._lip = lip.to(self.device, self._kind).to(memory_format=torch.channels_last)
+        self._voice = voice.to(self.device, self._kind)
+        self._listen = VoiceStream(voice, (N_CEPSTRA, WINDOW_CEPSTRA), kind=kind) if fast else self._voice
 
     def lips(self, frames: UInt8) -> Float32:
         """(T, size, size, 3) RGB uint8 -> (T - 4, embedding): row v sees frames v to v + 4."""

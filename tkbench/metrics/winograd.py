@@ -1,12 +1,14 @@
-"""SyncNet's two streams in float32 with a third of the multiplications, for processors without matrix units.
+"""SyncNet's two streams with a quarter of the multiplications, for processors without matrix units.
 
-Convolutions by the Toom-Cook / Winograd way (Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks",
-CVPR 2016): a tile of 6 x 6 inputs is transformed, multiplied point by point, and transformed back. A strided
-convolution is the sum of stride-1 convolutions over the picture's phases, so 7x7 and 5x5 with stride 2 become
-4x4 and 3x3. The first layer transforms each frame once for all five windows that it is in.
+Convolutions by the Toom-Cook / Winograd way (Winograd, "Arithmetic Complexity of Computations", SIAM 1980; Lavin
+& Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016): a tile of inputs is transformed,
+multiplied point by point, and transformed back. A strided convolution is the sum of stride-1 convolutions over
+the picture's phases, so 7x7 and 5x5 with stride 2 become 4x4 and 3x3. The first layer transforms each frame once
+for all five windows that it is in, and is pooled tile row by tile row, while it is in the cache.
 
-The points 0, 1, -1, 1/2, -2 keep rounding small: against float64 the first layer is off by 8e-7 of its largest
-value, where the direct float32 convolution is off by 1.7e-6.
+Larger tiles need fewer products and round worse (Barabasz et al., "Error Analysis and Improving the Accuracy of
+Winograd Convolution for Deep Neural Networks", ACM TOMS 2020), so `POINTS` were searched for small growth of
+errors, and tiles end at nine points a side in float32 and at six where products are bfloat16.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 import torch
@@ -21,35 +24,50 @@ from torch import nn
 
 from tkbench.types import Float64, UInt8
 
-N = 6
-"""Side of an input tile: outputs per tile and side are 7 minus the kernel's."""
-POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
-ROWS = 3
-"""Rows of tiles that the first layer has in hand at once: its products are to stay in the second-level cache."""
-GROUP = 8
-"""Windows per step behind the first layer."""
-VOICES = 16
+POINTS = {
+    6: ("0", "1", "-1", "1/2", "-2"),
+    7: ("0", "1", "-1", "1/2", "3", "-2/3"),
+    8: ("0", "1", "-1", "1/2", "-1/2", "2", "-2"),
+    9: ("0", "1", "-1", "1/2", "-1/3", "-3", "3/2", "-4/3"),
+}
+"""Points of a tile by its side; infinity is the last of each.
+
+Of all sets of 0, 1, -1 and fractions up to 4, the one whose rounding errors grow least for a kernel of three: by
+2.6, 3.8, 4.5 and 8.8 along a side (root mean square, and its square in a picture).
+"""
+MOST = {torch.float32: (9, 9), torch.bfloat16: (8, 6)}
+"""Points along a side of a tile, at most, in the first layer and in the others, by the type of the products."""
+FEW = 0.05
+"""A larger tile must save more than this share of the products."""
+GROUP = 16
+"""Windows per step."""
+WIDE = 8
+"""Windows per step of the second layer: 3 MB a window pass from one of its stages to the next."""
+VOICES = 32
 """Voice windows per step."""
+STRIPS = {torch.float32: (2, 1), torch.bfloat16: (1, 4)}
+"""Rows of tiles and windows that the first layer has in hand at once: what is between its steps is to stay in the
+second-level cache, and products of bfloat16 are to have many rows."""
 
 
-@lru_cache(maxsize=4)
-def transforms(r: int) -> tuple[Float64, Float64, Float64]:
-    """(A^T (m, 6), G (6, r), B^T (6, 6)) of F(m, r) with m = 7 - r, from exact fractions.
+@lru_cache(maxsize=16)
+def transforms(m: int, r: int) -> tuple[Float64, Float64, Float64]:
+    """(A^T (m, n), G (n, r), B^T (n, n)) of F(m, r), n = m + r - 1, from exact fractions.
 
-    A correlation of d (6,) with g (r,) is A^T ((G g) * (B^T d)); rows of B^T are scaled to sum to 1 in size.
+    A correlation of d (n,) with g (r,) is A^T ((G g) * (B^T d)); rows of B^T are scaled to sum to 1 in size.
 
-    >>> at, g, bt = transforms(3)
+    >>> at, g, bt = transforms(4, 3)
     >>> bool(np.allclose(at @ ((g @ [1.0, 2, 3]) * (bt @ np.arange(6.0))), [8, 14, 20, 26]))
     True
     """
-    m = N + 1 - r
+    n = m + r - 1
 
     def powers(count: int) -> list[list[Fraction]]:
         last = [Fraction(0)] * (count - 1) + [Fraction(1)]  # the point at infinity
-        return [[point**k for k in range(count)] for point in POINTS] + [last]
+        return [[Fraction(point) ** k for k in range(count)] for point in POINTS[n]] + [last]
 
-    inverse = _inverted(powers(N))
-    bt = np.array([[float(inverse[j][i]) for j in range(N)] for i in range(N)])
+    inverse = _inverted(powers(n))
+    bt = np.array([[float(inverse[j][i]) for j in range(n)] for i in range(n)])
     scale = np.abs(bt).sum(axis=1)
     g = np.array(powers(r), dtype=np.float64) * scale[:, None]
     return np.array(powers(m), dtype=np.float64).T, g, bt / scale[:, None]
@@ -68,114 +86,226 @@ def _inverted(matrix: list[list[Fraction]]) -> list[list[Fraction]]:
     return [row[size:] for row in rows]
 
 
-class Conv:
-    """One convolution, its weights transformed; pictures are (B, H, W, C) float32."""
+def tile(length: int, r: int, most: int) -> int:
+    """Outputs of a tile along a side of this length: few products, and among nearly equals the small tile.
 
-    def __init__(self, conv: nn.Conv2d, *, frames: int = 1) -> None:
+    >>> tile(13, 3, 9), tile(13, 3, 6), tile(109, 4, 9)
+    (7, 4, 5)
+    """
+    sizes = [n + 1 - r for n in sorted(POINTS) if n <= most]
+    costs = [-(-length // m) * (m + r - 1) for m in sizes]
+    return next(m for m, cost in zip(sizes, costs, strict=True) if cost * (1 - FEW) <= min(costs))
+
+
+class Room:
+    """Memory that is used again: a stream asks for some MB at every step, and fresh pages are dear."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+
+    def __call__(self, name: str, *shape: int, kind: torch.dtype = torch.float32) -> torch.Tensor:
+        """A tensor of this shape with anything in it; the next call by this name writes over it."""
+        held = self._held.get((name, kind))
+        if held is None or len(held) < prod(shape):
+            held = self._held[name, kind] = torch.empty(prod(shape), dtype=kind)
+        return held[: prod(shape)].view(shape)
+
+
+class Conv:
+    """One convolution of pictures (B, *sides, C), its weights transformed.
+
+    most: points along a side of a tile at most. kind: the type of the products; transforms are float32.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        sides: Sequence[int],
+        *,
+        frames: int = 1,
+        most: int = 9,
+        kind: torch.dtype = torch.float32,
+        room: Room | None = None,
+    ) -> None:
         self.kernel, self.stride, self.pad = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
+        self.sides, self.kind, self.room = tuple(sides), kind, room or Room()
         self.r = -(-self.kernel // self.stride)
-        self.m = N + 1 - self.r
-        at, g, bt = transforms(self.r)
+        self.outputs = [(side + 2 * self.pad - self.kernel) // self.stride + 1 for side in sides]
+        """Height and width of the answer."""
+        self.tile = [tile(length, self.r, most) for length in self.outputs]
+        self.grid = [-(-length // m) for length, m in zip(self.outputs, self.tile, strict=True)]
+        """Rows and columns of tiles."""
+        self.points = [m + self.r - 1 for m in self.tile]
+        (at, g, bt), (at2, g2, bt2) = (transforms(m, self.r) for m in self.tile)
         weight = conv.weight.detach().double().numpy()
         out, channels = weight.shape[:2]
         full = np.zeros((out, channels, self.r * self.stride, self.r * self.stride))
         full[..., : self.kernel, : self.kernel] = weight
         full = full.reshape(out, frames, channels // frames, self.r, self.stride, self.r, self.stride)
         # Points first, then what is summed over: frame, row phase, column phase, colour.
-        points = np.einsum("ka,lb,ofcapbq->klfpqco", g, g, full, optimize=True)
-        self.weight = torch.from_numpy(points.reshape(N * N, -1, out)).float().contiguous()
-        self.forth = torch.from_numpy(np.kron(bt, bt)).float()
-        self.back = torch.from_numpy(np.kron(at, at)).float()
+        points = np.einsum("ka,lb,ofcapbq->klfpqco", g, g2, full, optimize=True)
+        self.weight = torch.from_numpy(points.reshape(prod(self.points), -1, out)).to(kind).contiguous()
+        self.forth = [torch.from_numpy(matrix).float() for matrix in (bt, bt2)]
+        self.back = [torch.from_numpy(matrix).float() for matrix in (at, at2)]
         assert conv.bias is not None
-        self.bias = conv.bias.detach().clone()
-
-    def outputs(self, sides: Sequence[int]) -> tuple[int, int]:
-        """(height, width) of the output for an input of this height and width."""
-        height, width = ((side + 2 * self.pad - self.kernel) // self.stride + 1 for side in sides)
-        return height, width
-
-    def grid(self, sides: Sequence[int]) -> tuple[int, int]:
-        """Rows and columns of tiles."""
-        rows, columns = (-(-side // self.m) for side in self.outputs(sides))
-        return rows, columns
+        self.bias = conv.bias.detach().float().clone()
 
     def phases(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, W, C) -> (P, Q, B, stride^2 C): the padded picture, its phases side by side as channels."""
-        count, *sides, channels = x.shape
-        p, q = (tiles * self.m + self.r - 1 for tiles in self.grid(sides))
-        s = self.stride
-        room = torch.zeros(count, p * s, q * s, channels)
-        rows, columns = (min(side, n * s - self.pad) for side, n in zip(sides, (p, q), strict=True))
-        room[:, self.pad : self.pad + rows, self.pad : self.pad + columns] = x[:, :rows, :columns]
-        split = room.view(count, p, s, q, s, channels).permute(1, 3, 0, 2, 4, 5)
-        return split.reshape(p, q, count, s * s * channels)
+        count, channels, s = len(x), x.shape[3], self.stride
+        p, q = (tiles * m + self.r - 1 for tiles, m in zip(self.grid, self.tile, strict=True))
+        made = self.room("phases", p, q, count, s * s * channels)
+        split = made.view(p, q, count, s, s, channels)
+        for a in range(s):
+            for b in range(s):
+                y, z = (a - self.pad) % s, (b - self.pad) % s  # the first pixel of this phase
+                top, left = (y + self.pad) // s, (z + self.pad) // s
+                part = x[:, y::s, z::s].permute(1, 2, 0, 3)[: p - top, : q - left]
+                low, right = top + part.shape[0], left + part.shape[1]
+                place = split[:, :, :, a, b]
+                place[top:low, left:right] = part
+                for border in (place[:top], place[low:], place[:, :left], place[:, right:]):
+                    border.zero_()
+        return made
 
-    def tiles(self, phases: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """Transformed tiles of tile rows `first` to `last`: (36, rows * columns, B, K)."""
-        columns = (phases.shape[1] - self.r + 1) // self.m
-        rows = last - first
-        cut = torch.empty(N * N, rows, columns, *phases.shape[2:])
-        for i in range(N):
-            for j in range(N):
-                y, x = first * self.m + i, j
-                cut[i * N + j] = phases[y : y + rows * self.m : self.m, x : x + columns * self.m : self.m]
-        made = torch.mm(self.forth, cut.view(N * N, -1))
-        return made.view(N * N, rows * columns, *phases.shape[2:])
+    def _rows(self, phases: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Tile rows `first` to `last`, transformed along columns alone: (rows, n, Q, B K)."""
+        _, q, count, k = phases.shape
+        n, m, line = self.points[0], self.tile[0], q * count * k
+        seen = phases.as_strided((last - first, n, line), (m * line, line, 1), first * m * line)
+        made = self.room("rows", last - first, n, line)
+        torch.bmm(self.forth[0].expand(last - first, n, n), seen, out=made)
+        return made.view(last - first, n, q, count * k)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, H, W, C) -> (B, whole tiles, whole tiles, out), without bias; beyond `outputs` it has no meaning."""
-        count, *sides, _ = x.shape
-        rows, columns = self.grid(sides)
-        v = self.tiles(self.phases(x), 0, rows).flatten(1, 2)
-        y = torch.mm(self.back, torch.bmm(v, self.weight).view(N * N, -1))
-        whole = y.view(self.m, self.m, rows, columns, count, -1).permute(4, 2, 0, 3, 1, 5)
-        return whole.reshape(count, rows * self.m, columns * self.m, -1)
+        """(B, H, W, C) -> (B, whole tiles, whole tiles, out), without bias; beyond `outputs` it has no meaning.
+
+        Row after row of points, so that what passes from one step to the next is still in the cache.
+        """
+        (n, n2), (m, m2), (rows, columns), count = self.points, self.tile, self.grid, len(x)
+        mixed = self._rows(self.phases(x), 0, rows)
+        _, _, q, spot = mixed.shape
+        spots, (k, out) = rows * columns * count, self.weight.shape[1:]
+        cut = self.room("cut", n2, rows, columns, spot)
+        tiles = self.room("tiles", n2, spots * k)
+        halves = self.room("halves", n, m2, spots * out)
+        for i in range(n):
+            shifts = (spot, n * q * spot, m2 * spot, 1)
+            cut.copy_(mixed.as_strided(cut.shape, shifts, i * q * spot))
+            torch.mm(self.forth[1], cut.view(n2, -1), out=tiles)
+            made = self._times(tiles.view(n2, spots, k), self.weight[i * n2 : (i + 1) * n2])
+            torch.mm(self.back[1], made.view(n2, -1), out=halves[i])
+        whole = self.room("whole", m, m2 * spots * out)
+        torch.mm(self.back[0], halves.view(n, -1), out=whole)
+        answer = self.room("answer", count, rows, m, columns, m2, out)
+        answer.copy_(whole.view(m, m2, rows, columns, count, out).permute(4, 2, 0, 3, 1, 5))
+        return answer.view(count, rows * m, columns * m2, out)
+
+    def _times(self, tiles: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """(points, spots, K) times (points, K, out), in the type of the weights; float32 comes and goes."""
+        if tiles.dtype is not self.kind:
+            tiles = self.room("short tiles", *tiles.shape, kind=self.kind).copy_(tiles)
+        made = self.room("products", *tiles.shape[:2], weight.shape[2], kind=self.kind)
+        torch.bmm(tiles, weight, out=made)
+        return made if self.kind is torch.float32 else self.room("long products", *made.shape).copy_(made)
 
 
 class FirstLayer(Conv):
-    """The 7x7 convolution over five frames: frames (n + 4, H, H, 3) -> windows (n, O, O, out), as `Conv` does.
+    """The 7x7 convolution over five frames and its pooling: frames (n + 4, H, W, 3) -> windows (n, O, O, out).
 
-    The answer lies in memory that the next call writes over: 5 MB a window are dear to ask for each time.
+    Pooling is 3x3 with stride 2. It is done strip by strip, while the strip is in the cache: three quarters of
+    the layer's 4.6 MB a window are never written.
     """
 
-    _room = torch.empty(0)
-
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        frames, *sides, _ = x.shape
-        windows, tiles = frames - 4, self.grid(sides)[0]
-        phases = self.phases(x)
-        width = self.weight.shape[2]
-        if len(self._room) < windows or self._room.shape[1] != tiles * self.m:
-            self._room = torch.empty(windows, tiles * self.m, tiles * self.m, width)
-        whole = self._room[:windows]
-        for first in range(0, tiles, ROWS):
-            last = min(tiles, first + ROWS)
-            v = self.tiles(phases, first, last)
-            place = whole[:, first * self.m : last * self.m]
-            place = place.view(windows, last - first, self.m, tiles, self.m, width)
-            points, spots, _, k = v.shape
-            product = torch.empty(points, spots, width)
-            for window in range(windows):
-                # Five frames lie one behind the other, so a window is a view.
-                seen = v.as_strided((points, spots, 5 * k), (v.stride(0), v.stride(1), 1), window * k)
-                torch.bmm(seen, self.weight, out=product)
-                y = torch.mm(self.back, product.view(points, -1))
-                y = y.view(self.m, self.m, last - first, tiles, width)
-                place[window].copy_(y.permute(2, 0, 3, 1, 4))
+        windows, (tiles, columns), (m, m2) = len(x) - 4, self.grid, self.tile
+        strip, together = STRIPS[self.kind]
+        phases, out = self.phases(x), self.weight.shape[2]
+        high, wide = ((length - 3) // 2 + 1 for length in self.outputs)
+        made = torch.empty(windows, high, wide, out)
+        for first in range(0, tiles, strip):
+            rows = min(tiles, first + strip) - first
+            v = self._tiles(phases, first, first + rows)
+            for window in range(0, windows, together):
+                count = min(windows, window + together) - window
+                y = self._pixels(self._times(self._seen(v, window, count), self.weight))
+                whole = self.room("strip", count, rows, m, columns, m2, out)
+                whole.copy_(y.view(m, m2, rows, columns, count, out).permute(4, 2, 0, 3, 1, 5))
+                line = whole.view(count, rows * m, columns * m2, out)
+                lines = self.room("lines", count, rows * m, wide, out)
+                torch.maximum(line[:, :, 0 : 2 * wide : 2], line[:, :, 1 : 2 * wide : 2], out=lines)
+                torch.maximum(lines, line[:, :, 2 : 2 * wide + 1 : 2], out=lines)
+                _pool_rows(made[window : window + count], lines, first * m)
+        return made.add_(self.bias).relu_()
+
+    def _tiles(self, phases: torch.Tensor, first: int, last: int) -> torch.Tensor:
+        """Transformed tiles of tile rows `first` to `last`: (points, rows * columns, frames, K of a frame)."""
+        (n, n2), m2, columns, (_, q, frames, k) = self.points, self.tile[1], self.grid[1], phases.shape
+        mixed, rows, spot = self._rows(phases, first, last), last - first, frames * k
+        cut = self.room("cut", n, n2, rows, columns, spot)
+        cut.copy_(mixed.as_strided(cut.shape, (q * spot, spot, n * q * spot, m2 * spot, 1)))
+        made = self.room("tiles", n, n2, rows * columns * spot)
+        torch.bmm(self.forth[1].expand(n, n2, n2), cut.view(n, n2, -1), out=made)
+        if self.kind is not torch.float32:
+            made = self.room("short frames", *made.shape, kind=self.kind).copy_(made)
+        return made.view(n * n2, rows * columns, frames, k)
+
+    def _seen(self, tiles: torch.Tensor, window: int, count: int) -> torch.Tensor:
+        """What `count` windows see: (points, spots * count, 5 K). A window's frames lie one behind the other."""
+        points, spots, _, k = tiles.shape
+        first, second, frame, one = tiles.stride()
+        seen = tiles.as_strided((points, spots, count, 5 * k), (first, second, frame, one), window * k)
+        if count == 1:
+            return seen.squeeze(2)
+        return (
+            self.room("seen", points, spots * count, 5 * k, kind=self.kind)
+            .view_as(seen)
+            .copy_(seen)
+            .flatten(1, 2)
+        )
+
+    def _pixels(self, products: torch.Tensor) -> torch.Tensor:
+        """(points, spots, out) -> (m, m2, spots * out)."""
+        (n, n2), (m, m2) = self.points, self.tile
+        half = self.room("halves", m, products.numel() // n)
+        torch.mm(self.back[0], products.view(n, -1), out=half)
+        whole = self.room("whole", m, m2, half.shape[1] // n2)
+        torch.bmm(self.back[1].expand(m, m2, n2), half.view(m, n2, -1), out=whole)
         return whole
+
+
+def _pool_rows(made: torch.Tensor, lines: torch.Tensor, start: int) -> None:
+    """Take lines (n, L, W, C), of which the first is line `start`, into the largest of lines 2 j to 2 j + 2.
+
+    Lines come in order, so the first of each three is there before the others.
+    """
+    for place in range(3):
+        row = max(0, (start - place + 1) // 2)
+        part = lines[:, 2 * row + place - start :: 2]
+        into = made[:, row : row + part.shape[1]]
+        part = part[:, : into.shape[1]]
+        if place == 0:
+            into.copy_(part)
+        else:
+            torch.maximum(into, part, out=into)
 
 
 class LipStream:
     """The folded lip stream of a judge (`nets.flat_lip` without batch norm), from frames to embeddings."""
 
-    def __init__(self, layers: nn.Sequential) -> None:
+    def __init__(
+        self, layers: nn.Sequential, sides: Sequence[int], *, kind: torch.dtype = torch.float32
+    ) -> None:
         convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        self.first = FirstLayer(convs[0], frames=5)
-        self.middle = [Conv(conv) for conv in convs[1:-1]]
         pools = [layer for layer in layers if isinstance(layer, nn.MaxPool2d)]
-        self.pools = [pools[0], pools[1], None, None, pools[2]]
-        start = next(place for place, layer in enumerate(layers) if layer is convs[-1])
-        self.last = layers[start:]
+        room, (first, most) = Room(), MOST[kind]
+        self.first = FirstLayer(_red_first(convs[0]), sides, frames=5, most=first, kind=kind, room=room)
+        self.middle: list[tuple[Conv, nn.MaxPool2d | None]] = []
+        sides = [(length - 3) // 2 + 1 for length in self.first.outputs]
+        for conv, pool in zip(convs[1:-1], [pools[1], None, None, pools[2]], strict=True):
+            self.middle.append((Conv(conv, sides, most=most, kind=kind, room=room), pool))
+            sides = _pooled(self.middle[-1][0].outputs, pool)
+        self.last = _head(layers)
 
     def run(self, clips: Sequence[UInt8], counts: Sequence[int]) -> Iterator[torch.Tensor]:
         """Embeddings of `counts` windows of each clip (T, size, size, 3) RGB, in order, some rows at a time.
@@ -184,7 +314,7 @@ class LipStream:
         """
         waiting: list[torch.Tensor] = []
         for clip, start, stop in runs(counts):
-            waiting.append(self.front(np.ascontiguousarray(clips[clip][start : stop + 4, ..., ::-1])))
+            waiting.append(self.front(clips[clip][start : stop + 4]))
             if sum(map(len, waiting)) >= GROUP:
                 yield self.rest(waiting[0] if len(waiting) == 1 else torch.cat(waiting))
                 waiting = []
@@ -192,56 +322,87 @@ class LipStream:
             yield self.rest(torch.cat(waiting))
 
     def front(self, frames: UInt8) -> torch.Tensor:
-        """(n + 4, size, size, 3) BGR uint8 -> (n, 54, 54, 96) for 224: the first layer and what follows it."""
-        made = self.first(torch.from_numpy(frames).float())
-        return _finish(made, self.first, frames.shape[1:3], self.pools[0])
+        """(n + 4, size, size, 3) RGB uint8 -> (n, 54, 54, 96) for 224: the first layer and what follows it."""
+        return self.first(torch.from_numpy(np.ascontiguousarray(frames)))
 
     def rest(self, maps: torch.Tensor) -> torch.Tensor:
         """(n, 54, 54, 96) -> (n, embedding)."""
-        for conv, pool in zip(self.middle, self.pools[1:], strict=True):
-            maps = _finish(conv(maps), conv, maps.shape[1:3], pool)
-        out: torch.Tensor = self.last(maps.permute(0, 3, 1, 2))
+        conv, pool = self.middle[0]
+        maps = torch.cat([_finish(conv(part), conv, pool) for part in maps.split(WIDE)])
+        for conv, pool in self.middle[1:]:
+            maps = _finish(conv(maps), conv, pool)
+        out: torch.Tensor = self.last(maps)
         return out
 
 
 class VoiceStream:
     """The folded voice stream of a judge: (B, 1, 13, 20) cepstra -> (B, embedding)."""
 
-    def __init__(self, layers: nn.Sequential) -> None:
+    def __init__(
+        self, layers: nn.Sequential, sides: Sequence[int], *, kind: torch.dtype = torch.float32
+    ) -> None:
         convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         pools = [layer for layer in layers if isinstance(layer, nn.MaxPool2d)]
-        # One channel is not worth transforming.
-        self.first, self.middle = convs[0], [Conv(conv) for conv in convs[1:-1]]
-        self.pools = [pools[0], None, None, pools[1]]
-        start = next(place for place, layer in enumerate(layers) if layer is convs[-1])
-        self.last = layers[start:]
+        room = Room()
+        self.first = convs[0]  # one channel is not worth transforming
+        self.middle: list[tuple[Conv, nn.MaxPool2d | None]] = []
+        for conv, pool in zip(convs[1:-1], [pools[0], None, None, pools[1]], strict=True):
+            self.middle.append((Conv(conv, sides, most=MOST[kind][1], kind=kind, room=room), pool))
+            sides = _pooled(self.middle[-1][0].outputs, pool)
+        self.last = _head(layers)
 
     def __call__(self, windows: torch.Tensor) -> torch.Tensor:
         return torch.cat([self._step(part) for part in windows.split(VOICES)])
 
     def _step(self, windows: torch.Tensor) -> torch.Tensor:
         maps = self.first(windows).relu_().permute(0, 2, 3, 1)
-        for conv, pool in zip(self.middle, self.pools, strict=True):
-            maps = _finish(conv(maps), conv, maps.shape[1:3], pool)
-        out: torch.Tensor = self.last(maps.permute(0, 3, 1, 2))
+        for conv, pool in self.middle:
+            maps = _finish(conv(maps), conv, pool)
+        out: torch.Tensor = self.last(maps)
         return out
 
 
-def _finish(maps: torch.Tensor, conv: Conv, sides: Sequence[int], pool: nn.MaxPool2d | None) -> torch.Tensor:
-    """Pooling, cutting to size, bias, ReLU, for a convolution of pictures of this height and width.
+def _head(layers: nn.Sequential) -> nn.Sequential:
+    """From the last convolution on, which covers its whole input (B, H, W, C): a linear layer by another name."""
+    start = max(place for place, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
+    conv = layers[start]
+    assert isinstance(conv, nn.Conv2d)
+    weight = conv.weight.detach().permute(0, 2, 3, 1).flatten(1)
+    linear = nn.Linear(weight.shape[1], weight.shape[0]).requires_grad_(False)
+    linear.weight.copy_(weight)
+    assert conv.bias is not None
+    linear.bias.copy_(conv.bias)
+    return nn.Sequential(nn.Flatten(), linear, *layers[start + 1 :])
+
+
+def _red_first(conv: nn.Conv2d) -> nn.Conv2d:
+    """The convolution over blue, green, red of five frames as one over red, green, blue."""
+    flipped = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride)  # type: ignore[arg-type]
+    weight = conv.weight.detach()
+    flipped.weight = nn.Parameter(weight.unflatten(1, (5, -1)).flip(2).flatten(1, 2))
+    flipped.bias = conv.bias
+    return flipped
+
+
+def _finish(maps: torch.Tensor, conv: Conv, pool: nn.MaxPool2d | None) -> torch.Tensor:
+    """Pooling, cutting to size, bias, ReLU of what `conv` gave.
 
     The largest of a field is the same before and after bias and ReLU. No field that counts reaches what lies
     beyond the convolution's true output, so that is cut off behind the pooling.
     """
-    made = conv.outputs(sides)
-    height, width = made
+    height, width = _pooled(conv.outputs, pool)
     if pool is not None:
-        kernel, stride, pad = map(_pair, (pool.kernel_size, pool.stride, pool.padding))
-        height, width = ((made[i] + 2 * pad[i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
-        assert (height - 1) * stride[0] - pad[0] + kernel[0] <= made[0]
-        assert (width - 1) * stride[1] - pad[1] + kernel[1] <= made[1]
         maps = pool(maps.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     return maps[:, :height, :width].add_(conv.bias).relu_()
+
+
+def _pooled(sides: Sequence[int], pool: nn.MaxPool2d | None) -> list[int]:
+    if pool is None:
+        return list(sides)
+    kernel, stride, pad = map(_pair, (pool.kernel_size, pool.stride, pool.padding))
+    made = [(sides[i] + 2 * pad[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)]
+    assert all((made[i] - 1) * stride[i] - pad[i] + kernel[i] <= sides[i] for i in (0, 1))
+    return made
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -251,8 +412,8 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
 def runs(counts: Sequence[int]) -> list[tuple[int, int, int]]:
     """(clip, first window, last window) in steps of at most GROUP.
 
-    >>> runs([10, 0, 3])
-    [(0, 0, 8), (0, 8, 10), (2, 0, 3)]
+    >>> runs([GROUP + 2, 0, 3])
+    [(0, 0, 16), (0, 16, 18), (2, 0, 3)]
     """
     return [
         (clip, start, min(count, start + GROUP))
