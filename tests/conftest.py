@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_features_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests see of clips is kept in a folder of this run, never in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TKBENCH_CACHE", str(tmp_path_factory.mktemp("features")))
+        yield
 
 
 @pytest.fixture(scope="session")

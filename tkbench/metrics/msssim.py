@@ -75,6 +75,7 @@ class MsSsim(_Image):
     """Mean MS-SSIM over every `stride`-th frame of a clip, RGB; a region below 161 pixels is unscored."""
 
     smallest = SMALLEST
+    slow = True
 
     def __init__(self, *, regions: Sequence[str] = ("full",), stride: int = 1) -> None:
         if stride < 1:
