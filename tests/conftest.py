@@ -7,7 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+Gap = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +32,25 @@ def no_features_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TKBENCH_CACHE", str(tmp_path_factory.mktemp("features")))
         yield
+
+
+@pytest.fixture
+def gap(record_property: Callable[[str, object], None]) -> Gap:
+    """Write down how far an answer is from the reference's; `scripts/parity.py` puts the largest into the docs."""
+
+    def note(what: str, found: object, expected: object, *, relative: bool = False) -> None:
+        """relative: the largest difference as a share of the largest number expected."""
+        ours, theirs = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+        # Two infinities (PSNR of equal pictures) are equal.
+        differ = np.abs(np.subtract(ours, theirs, out=np.zeros_like(theirs), where=ours != theirs)).max(
+            initial=0
+        )
+        scale = float(np.abs(theirs).max(initial=0)) if relative else 1.0
+        record_property(
+            f"gap: {what}{', relative' if relative else ''}", repr(float(differ) / (scale or 1.0))
+        )
+
+    return note
 
 
 @pytest.fixture(scope="session")
