@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+Gap = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +24,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_features_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests see of clips is kept in a folder of this run, never in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TKBENCH_CACHE", str(tmp_path_factory.mktemp("features")))
+        yield
+
+
+@pytest.fixture
+def gap(record_property: Callable[[str, object], None]) -> Gap:
+    """Write down how far an answer is from the reference's; `scripts/parity.py` puts the largest into the docs."""
+
+    def note(what: str, found: object, expected: object, *, relative: bool = False) -> None:
+        """relative: the largest difference as a share of the largest number expected."""
+        ours, theirs = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+        # Two infinities (PSNR of equal pictures) are equal.
+        differ = np.abs(np.subtract(ours, theirs, out=np.zeros_like(theirs), where=ours != theirs)).max(
+            initial=0
+        )
+        scale = float(np.abs(theirs).max(initial=0)) if relative else 1.0
+        record_property(
+            f"gap: {what}{', relative' if relative else ''}", repr(float(differ) / (scale or 1.0))
+        )
+
+    return note
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def test_every_command_is_in_the_readme() -> None:
     [
         (["eval", "--data", "nowhere", "--model", "real"], "nowhere"),
         (["eval", "--data", "nowhere"], "nothing to score"),
+        (["eval", "--data", "x", "-m", "real", "--cache", "y", "--no-cache"], "exclude each other"),
         (["prep", "folder", "--root", "nowhere", "--out", "o"], "nowhere"),
         (["weights", "fetch", "syncnet-v3"], "did you mean"),
         (["weights", "add", "syncnet-v2", "nowhere.pth"], "nowhere.pth"),

@@ -108,6 +108,40 @@ def test_scores_do_not_depend_on_workers(shards: Path, tmp_path: Path) -> None:
             assert path.read_bytes() == (two / path.relative_to(one)).read_bytes(), path.name
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(("protocol", "limit"), [("synth-v1", 5), ("lips-synth-v1", 1)])
+def test_numbers_are_the_same_with_and_without_a_cache(
+    shards: Path, tmp_path: Path, protocol: str, limit: int
+) -> None:
+    """Empty, full and read by two workers, damaged: every file of the bundle has the same bytes."""
+    said: list[str] = []
+
+    def run(out: str, *, cache: Path | None = tmp_path / "cache", workers: int = 1) -> dict[str, bytes]:
+        folder = evaluate(
+            shards,
+            "blur",
+            protocol=protocol,
+            out=tmp_path / out,
+            limit=limit,
+            cache=cache,
+            workers=workers,
+            progress=lambda done, total, message: said.append(message),
+        )
+        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    plain = run("plain", cache=None)
+    assert run("first") == plain
+    assert run("second", workers=2) == plain
+    assert not any("damaged" in message for message in said)
+    for path in sorted((tmp_path / "cache").glob("*/*.npz"))[::2]:
+        path.write_bytes(path.read_bytes()[:-20])
+    assert run("mended") == plain
+    assert "damaged cache entries made again" in said[-1]
+
+
 def test_videos_from_elsewhere_join_by_key_and_gaps_are_reported(shards: Path, tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     assert export(shards, clips) == 6

@@ -26,6 +26,7 @@ LAYERS = [
         "parallel",
         "storage",
         "workers",
+        "features",
     },
     {"shards", "stats", "paired"},
     {"prep", "metrics", "models"},

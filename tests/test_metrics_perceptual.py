@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import Gap
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
@@ -64,7 +65,9 @@ def backbone(net: str) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("net", ["alex", "squeeze"])
-def test_lpips_equals_the_package(net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lpips_equals_the_package(
+    net: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: Gap
+) -> None:
     """The package's own module with the same backbone, fed as its documentation says, frame by frame."""
     import lpips
 
@@ -88,7 +91,8 @@ def test_lpips_equals_the_package(net: str, tmp_path: Path, monkeypatch: pytest.
         expected = [float(reference(tensor(a), tensor(b))) for a, b in pairs]
     metric = perceptual.Lpips(net=net)  # type: ignore[arg-type]
     value = metric.score(sample, made, sample.audio).values[metric.columns[0].name].value
-    # Largest gap seen: 2e-8, batches of 8 against one by one.
+    gap(f"LPIPS ({net})", value, np.mean(expected))
+    # Batches of 8 against one by one.
     assert value == pytest.approx(np.mean(expected), abs=1e-6)
     assert metric.score(sample, sample.video, sample.audio).values[metric.columns[0].name].value == 0
 
@@ -197,7 +201,7 @@ def inception_state() -> dict[str, torch.Tensor]:
 
 
 def test_fid_features_and_value_equal_pytorch_fid(
-    inception_state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inception_state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: Gap
 ) -> None:
     from PIL import Image
     from pytorch_fid import fid_score, inception
@@ -225,11 +229,13 @@ def test_fid_features_and_value_equal_pytorch_fid(
         files = sorted((tmp_path / side).glob("*.png"))
         rows[side] = fid_score.get_activations(files, network, batch_size=len(files), num_workers=0)
     found = np.concatenate([state.real["a"], state.real["b"]])
-    # Largest relative gap seen: 5e-7, from another batch size.
+    gap("FID's features", found, rows["real"], relative=True)
+    # Another batch size.
     assert np.abs(found - rows["real"]).max() / np.abs(rows["real"]).max() < 1e-5
     # scipy's square root is out of its depth with fewer rows than features, so the distance of the reference's
     # features is taken with ours, which the next tests hold against pytorch-fid's.
     expected = fid.frechet(*fid.moments(rows["real"]), *fid.moments(rows["made"]))
+    gap("FID of 3 frames", scored.value, expected, relative=True)
     assert scored.value == pytest.approx(expected, rel=1e-4)
 
 
@@ -238,14 +244,14 @@ def spread(n: int, d: int, seed: int, move: float = 0.0) -> np.ndarray:
     return rng.normal(size=(n, d)) * np.arange(1, d + 1) ** -0.5 + move
 
 
-def test_frechet_equals_pytorch_fid() -> None:
+def test_frechet_equals_pytorch_fid(gap: Gap) -> None:
     fid_score = pytest.importorskip("pytorch_fid.fid_score")
     for seed in range(3):
         a, b = fid.moments(spread(400, 64, seed)), fid.moments(spread(300, 64, seed + 10, move=0.1))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scipy retires an argument that pytorch-fid uses
             expected = fid_score.calculate_frechet_distance(*a, *b)
-        # Largest relative gap seen: 1e-12.
+        gap("Frechet distance, full rank", fid.frechet(*a, *b), expected, relative=True)
         assert fid.frechet(*a, *b) == pytest.approx(expected, rel=1e-8)
 
 

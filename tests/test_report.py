@@ -163,6 +163,24 @@ def test_missing_clips_and_ranks_are_explained_once(parsed: Page) -> None:
     assert "19 / 24" in older
 
 
+def test_ranks_stand_with_their_intervals(runs: dict[str, Path], html: str, parsed: Page) -> None:
+    entries = leaderboard.ranked([bundle.read(folder) for folder in runs.values()])
+    spans = {entry.result.model: entry.ranks for entry in entries if entry.rank is not None}
+    assert len(set(spans.values())) > 1
+    for row in table_rows(parsed):
+        span = spans.get(row.split()[0])
+        assert (f"[{span[0]}–{span[1]}]" in row) if span else ("–]" not in row)
+    (term,) = [text for attrs, text in parsed.all("div") if attrs.get("id") == "term-rank"]
+    assert "95% interval" in term
+    assert "200 drawings" in term
+    assert html.count('href="#term-rank"') == 1
+
+
+def test_a_lone_model_has_no_rank_interval(tmp_path: Path) -> None:
+    html = page.render([bundle.read(make_run(tmp_path, "real"))])
+    assert "term-rank" not in html
+
+
 def test_the_best_value_of_a_model_is_bold_and_anchors_never_are(runs: dict[str, Path], parsed: Page) -> None:
     result = bundle.read(runs["my-model"]).result
     bold = [text for _, text in parsed.all("strong")]

@@ -176,3 +176,15 @@ def test_every_value_of_every_knob_can_be_applied(knob: sensitivity.Knob) -> Non
 def test_trend(values: list[float], expected: str) -> None:
     points = [Point("k", i, "m", v, 0, 0, 0, 0, 0, 1, 0) for i, v in enumerate(values)]
     assert trend(points) == expected
+
+
+def test_metrics_that_look_at_the_made_video_are_given_its_landmarks(tmp_path: Path) -> None:
+    rules = tmp_path / "lips.toml"
+    rules.write_text(
+        'name = "lips"\nsummary = ""\nrank_by = "lmd_mouth_mesh"\n[stats]\nn_boot = 200\n'
+        '[[metrics]]\nname = "lmd"\nsettings = { variants = ["lmd_mouth"] }\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "open_shards", lambda path: Folder())
+        found = measure(Path("memory"), knobs=["crop-scale"], protocol=rules)
+    assert means(found, "crop-scale", "lmd_mouth_mesh") == [0.0] * 5

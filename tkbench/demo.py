@@ -51,7 +51,14 @@ def run(
         for place, model in enumerate(scored, start=1):
             with bar(f"3/4 score {place}/{len(scored)}") as progress:
                 bundles.append(
-                    evaluate(shards, model, out=out / "runs", workforce=workforce, progress=progress)
+                    evaluate(
+                        shards,
+                        model,
+                        out=out / "runs",
+                        workforce=workforce,
+                        cache=out / "features",
+                        progress=progress,
+                    )
                 )
     with bar("4/4 report   ") as progress:
         progress(0, 1, "leaderboard and page")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import tkbench
-from tkbench import bundle, lossy, media, models, shards
+from tkbench import bundle, features, lossy, media, models, shards
 from tkbench import metrics as metrics_package
 from tkbench.errors import TkbenchError, UsageError, WeightsMissing
 from tkbench.metrics.base import Seen, once, picture_fault
@@ -30,6 +30,7 @@ from tkbench.types import (
     SAMPLES_PER_FRAME,
     Array,
     Batch,
+    Bool,
     Float32,
     Generated,
     Metric,
@@ -56,6 +57,8 @@ class Chunk:
     protocol: Protocol
     keys: tuple[str, ...]
     partners: Mapping[str, str | None]
+    cache: str | None = None
+    """Folder of `tkbench.features`; None keeps what one clip needs twice, and no more."""
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Scores:
     """(key, judge column, (31,) distance at each shift)."""
     states: list[Any] = field(default_factory=list)
     """One per set metric, in the protocol's order."""
+    kept: features.Counts = field(default_factory=features.Counts)
 
 
 def evaluate(
@@ -79,13 +83,15 @@ def evaluate(
     limit: int | None = None,
     name: str | None = None,
     workforce: Pool | None = None,
+    cache: Path | None = None,
     progress: Progress = silent,
 ) -> Path:
     """Score `model` on the shards in `data` and write the result bundle; returns its folder.
 
     `protocol`: a name, a TOML file or a Protocol, by default the one that fits the data set. `limit`: only the
     first clips in key order (the number is part of the signature). `name`: what tables call the model.
-    `workforce`: a running pool to use instead of a new one of `workers` processes.
+    `workforce`: a running pool to use instead of a new one of `workers` processes. `cache`: a folder where features of
+    clips are kept for the next evaluation, `tkbench.features.folder()` for one; the numbers are the same without.
 
     Raises UnknownName, UsageError, BadShards or WeightsRefused before any work; clips that fail become rows with a
     reason.
@@ -107,8 +113,9 @@ def evaluate(
         key: choose_partner(key, keys, speakers, rules.seed) if card.drive == "other" else None
         for key in keys
     }
+    place = str(cache.expanduser().absolute()) if cache is not None else None
     chunks = [
-        Chunk(str(data), model, rules, part, {key: partners[key] for key in part})
+        Chunk(str(data), model, rules, part, {key: partners[key] for key in part}, place)
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
     ]
     scores = _gather(chunks, workers, workforce, progress, card.name)
@@ -239,26 +246,31 @@ def _score_chunk(chunk: Chunk) -> Scores:
     source, model, per_clip, whole_set = _workshop(
         chunk.shards, chunk.model, chunk.protocol.model_dump_json()
     )
+    store = features.open_store(chunk.cache)
     result = Scores(states=[metric.start() for metric in whole_set])
     columns = [column for metric in per_clip for column in metric.columns]
     for key in chunk.keys:
+        store.next_clip()
         sample, made = _make(source, model, key, chunk.partners[key], chunk.protocol)
         if made.video is None or made.reason is not None:
             reason = made.reason or Reason.NOT_GENERATED
             result.rows += [Row("", key, c.name, float("nan"), reason, made.detail) for c in columns]
             continue
-        look = once(partial(see, sample, made.video))
-        for metric in per_clip:
-            seeing = (look,) if getattr(metric, "sees", False) else ()
-            scored = metric.score(sample, made.video, sample.audio, *seeing)
-            for column in metric.columns:
-                value = scored.values[column.name]
-                detail = "; ".join(filter(None, (value.detail, made.detail)))
-                result.rows.append(Row("", key, column.name, value.value, value.reason, detail))
-            if scored.curve is not None:
-                result.curves.append((key, metric.columns[0].name, scored.curve))
-        for metric, state in zip(whole_set, result.states, strict=True):
-            metric.update(state, sample, made.video)
+        with features.using(store):
+            look = once(partial(see, sample, made.video))
+            for metric in per_clip:
+                seeing = (look,) if getattr(metric, "sees", False) else ()
+                scored = metric.score(sample, made.video, sample.audio, *seeing)
+                for column in metric.columns:
+                    value = scored.values[column.name]
+                    detail = "; ".join(filter(None, (value.detail, made.detail)))
+                    result.rows.append(Row("", key, column.name, value.value, value.reason, detail))
+                if scored.curve is not None:
+                    result.curves.append((key, metric.columns[0].name, scored.curve))
+            for metric, state in zip(whole_set, result.states, strict=True):
+                metric.update(state, sample, made.video)
+    store.next_clip()
+    result.kept = store.take_counts()
     return result
 
 
@@ -297,8 +309,13 @@ def see(sample: Sample, video: UInt8) -> Seen:
         return Seen(sample.landmarks, sample.score > 0)
     backend = sample.meta.get("track", {}).get("backend", backends.DEFAULT)
     crowded = sample.meta.get("n_faces", 1) > 1
+
+    def make() -> tuple[Float32, Bool]:
+        return retrack(video, sample.landmarks, backend=backend, crowded=crowded)
+
     try:
-        landmarks, found = retrack(video, sample.landmarks, backend=backend, crowded=crowded)
+        recipe = f"retrack|{backends.info(backend).signature()}|crowded:{crowded}"
+        landmarks, found = features.recall(recipe, video, sample.landmarks, make=make)
     except WeightsMissing as error:
         nothing = np.zeros(len(video), bool)
         return Seen(sample.landmarks[:0], nothing, Reason.WEIGHTS_MISSING, str(error))
@@ -352,15 +369,18 @@ def _gather(
     total = sum(len(chunk.keys) for chunk in chunks)
     done: dict[int, Scores] = {}
     clips = failed = 0
+    kept = features.Counts()
     progress(0, total, label)
 
     def collect(crew: Pool) -> None:
-        nonlocal clips, failed
+        nonlocal clips, failed, kept
         for index, scores in crew.run(score_chunk, chunks):
             done[index] = scores
             clips += len(chunks[index].keys)
             failed += len({row.key for row in scores.rows if _is_clips_fault(row)})
-            progress(clips, total, label + (f", {failed} clips with a missing score" if failed else ""))
+            kept += scores.kept
+            gaps = f"{failed} clips with a missing score" if failed else ""
+            progress(clips, total, ", ".join(filter(None, (label, gaps, features.said(kept)))))
 
     if workforce is not None:
         collect(workforce)

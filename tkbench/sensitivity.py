@@ -15,16 +15,17 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tkbench import models, shards
+from tkbench import features, models, shards
 from tkbench.errors import UsageError
-from tkbench.evaluate import CHUNK, build_metrics
+from tkbench.evaluate import CHUNK, build_metrics, see
+from tkbench.metrics.base import once
 from tkbench.parallel import one_thread, pool
 from tkbench.progress import Progress, silent
 from tkbench.protocol import Protocol, default_for
@@ -158,7 +159,7 @@ def measure(
     data: Path,
     *,
     knobs: Sequence[str] = (),
-    protocol: str | Path | None = None,
+    protocol: str | Path | Protocol | None = None,
     limit: int | None = None,
     workers: int = 1,
     progress: Progress = silent,
@@ -171,7 +172,8 @@ def measure(
     if unknown:
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
     source = shards.open_shards(data)
-    rules = load_protocol(protocol if protocol is not None else default_for(source.dataset))
+    wanted = protocol if protocol is not None else default_for(source.dataset)
+    rules = wanted if isinstance(wanted, Protocol) else load_protocol(wanted)
     per_clip, whole_set = build_metrics(rules)
     columns = tuple(column for metric in (*per_clip, *whole_set) for column in metric.columns)
     keys = tuple(sorted(source.keys()))[:limit]
@@ -221,14 +223,18 @@ def score_task(task: _Task) -> _Answer:
     rows: list[tuple[Step, Row]] = []
     frames: list[tuple[str, int]] = []
     states = {step: [metric.start() for metric in whole_set] for step in task.steps}
-    with one_thread():
+    store = features.Store()
+    with one_thread(), features.using(store):
         for key in task.keys:
+            store.next_clip()  # what the true video gives is asked for at every step
             sample = source.get(key)
             frames.append((key, len(sample)))
             for step in task.steps:
                 changed, video = apply(sample, step)
+                look = once(partial(see, changed, video))
                 for metric in per_clip:
-                    scored = metric.score(changed, video, changed.audio)
+                    seeing = (look,) if getattr(metric, "sees", False) else ()
+                    scored = metric.score(changed, video, changed.audio, *seeing)
                     rows += [
                         (step, Row("", key, name, value.value, value.reason, value.detail))
                         for name, value in scored.values.items()

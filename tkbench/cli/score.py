@@ -46,6 +46,16 @@ def evaluate_command(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N clips; such rows never mix with full ones.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            help="Folder for what was seen in clips, so that the next model pays only for its own; by default "
+            "TKBENCH_CACHE or tkbench/features in the user's cache folder, at most 4 GiB.",
+            show_default=False,
+        ),
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep nothing and read nothing back.")] = False,
     workers: Workers = None,
 ) -> None:
     """Score models: LSE-C, LSE-D, AVOffset, PSNR, SSIM, LPIPS, FID, with intervals and coverage.
@@ -65,7 +75,9 @@ def evaluate_command(
         raise UsageError("nothing to score: give --model NAME (as in --model real) or --videos DIR")
     if name is not None and len(names) > 1:
         raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
-    from tkbench import models
+    if cache is not None and no_cache:
+        raise UsageError("--cache and --no-cache exclude each other: give one of them")
+    from tkbench import features, models
     from tkbench.evaluate import evaluate
     from tkbench.metrics.lse_recipes import extend
     from tkbench.parallel import pool
@@ -80,6 +92,7 @@ def evaluate_command(
     rules = load(protocol or default_for(source.dataset))
     if lse is not None:
         rules = extend(rules, lse)
+    place = None if no_cache else cache or features.folder()
     bundles = []
     with pool(count_workers(workers)) as workforce:
         for item in names:
@@ -93,6 +106,7 @@ def evaluate_command(
                         limit=limit,
                         name=name,
                         workforce=workforce,
+                        cache=place,
                         progress=progress,
                     )
                 )

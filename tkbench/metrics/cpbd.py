@@ -114,6 +114,7 @@ class Cpbd(_Image):
     """Mean CPBD over every `stride`-th frame of the generated video; neighbours differ little."""
 
     smallest = BLOCK
+    slow = True
 
     def __init__(self, *, regions: Sequence[str] = ("full",), stride: int = 5) -> None:
         if stride < 1:

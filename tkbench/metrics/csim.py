@@ -9,6 +9,7 @@ Both are named by their weights, glint360k r100 (`arcface-r100`).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 
 from tkbench import align, weights
 from tkbench.errors import UnknownName, UsageError
+from tkbench.features import device_facts, recall
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
 from tkbench.metrics.mouth import landmark_fault
 from tkbench.recipes import ibug68
@@ -83,14 +85,21 @@ class Csim:
             return unscored(self.columns, *fault)
         if self._path is None:
             return unscored(self.columns, Reason.WEIGHTS_MISSING, self._hint)
-        from tkbench.metrics.arcface import embeddings, load_arcface
-
-        network = load_arcface(self._path, self.device)
-        real, made = (embeddings(network, self.faces(sample, frames)) for frames in (sample.video, video))
+        real, made = (
+            self._embeddings(self._path, self.faces(sample, side)) for side in (sample.video, video)
+        )
         if not (np.isfinite(real).all() and np.isfinite(made).all()):
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
         cosine = (real.astype(np.float64) * made).sum(axis=1)
         return ClipScores({self.columns[0].name: Scored(float(cosine.mean()))})
+
+    def _embeddings(self, path: Path, faces: UInt8) -> Float32:
+        """(n, 512) by the network in `path`, read back where the same faces were seen before."""
+        from tkbench.metrics.arcface import embeddings, load_arcface
+
+        recipe = f"{WEIGHT}|{weights.sha256(path)}|{device_facts(self.device)}"
+        (rows,) = recall(recipe, faces, make=lambda: (embeddings(load_arcface(path, self.device), faces),))
+        return rows
 
     def faces(self, sample: Sample, frames: UInt8) -> UInt8:
         """What the network sees of every `stride`-th frame: (n, 112, 112, 3)."""

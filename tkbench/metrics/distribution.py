@@ -13,12 +13,14 @@ that is free to share comes with tkbench, and without one the column says what t
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError
+from tkbench.features import device_facts, recall
 from tkbench.metrics import fid
 from tkbench.metrics.base import Scored, video_fault
 from tkbench.metrics.frechet import frechet, frechet_infinity, kid, moments
@@ -83,18 +85,24 @@ class Distribution:
             return
         if sample.key in state.real:
             raise BadInput(f"clip {sample.key!r} was added to this distribution before")
-        network = fid.load_inception(self._path, self.device)
         for source, side in ((sample.video, state.real), (video, state.made)):
-            side[sample.key] = self._features(network, source[:: self.stride], sample)
+            side[sample.key] = self._features(self._path, source[:: self.stride], sample)
 
-    def _features(self, network: Any, frames: UInt8, sample: Sample) -> Float32:
+    def _features(self, path: Path, frames: UInt8, sample: Sample) -> Float32:
         if self.region == "full":
-            return fid.features(network, frames)
+            return fid.known_features(path, self.device, frames)
         where = boxes(sample.landmarks[:: self.stride], self.region, *frames.shape[1:3])
         parts = [frame[y0:y1, x0:x1] for frame, (x0, y0, x1, y1) in zip(frames, where, strict=True)]
+
         # A region's size changes from frame to frame, so the frames go in one by one; empty ones are left out.
-        rows = [fid.features(network, part[None]) for part in parts if min(part.shape[:2]) > 0]
-        return np.concatenate([np.empty((0, fid.FEATURES), np.float32), *rows])
+        def make() -> tuple[Float32]:
+            network = fid.load_inception(path, self.device)
+            rows = [fid.features(network, part[None]) for part in parts if min(part.shape[:2]) > 0]
+            return (np.concatenate([np.empty((0, fid.FEATURES), np.float32), *rows]),)
+
+        recipe = f"inception-fid|{weights.sha256(path)}|pool3|one by one|{device_facts(self.device)}"
+        (rows,) = recall(recipe, frames, np.array(where), make=make)
+        return rows
 
     def merge(self, a: fid.FidState, b: fid.FidState) -> fid.FidState:
         both = sorted(set(a.real) & set(b.real))

@@ -21,6 +21,7 @@ import numpy as np
 
 from tkbench import weights
 from tkbench.errors import BadInput, UsageError, WeightsRefused
+from tkbench.features import device_facts, recall
 from tkbench.metrics.base import Scored, video_fault
 from tkbench.metrics.frechet import frechet, moments
 from tkbench.types import Float32, Metric, Reason, Sample, UInt8
@@ -78,6 +79,17 @@ def features(network: Any, frames: UInt8, *, batch: int = BATCH) -> Float32:
     return np.concatenate(rows)
 
 
+def known_features(path: Path, device: str, frames: UInt8) -> Float32:
+    """`features` by the network in the checked file `path`, read back where the same frames were seen before."""
+
+    def make() -> tuple[Float32]:
+        return (features(load_inception(path, device), frames),)
+
+    recipe = f"inception-fid|{weights.sha256(path)}|pool3|batch:{BATCH}|{device_facts(device)}"
+    (rows,) = recall(recipe, frames, make=make)
+    return rows
+
+
 class Fid:
     """FID between the true and the generated frames of all clips: whole canvas, every `stride`-th frame."""
 
@@ -100,9 +112,8 @@ class Fid:
             return
         if sample.key in state.real:
             raise BadInput(f"clip {sample.key!r} was added to this FID before")
-        network = load_inception(self._path, self.device)
-        state.real[sample.key] = features(network, sample.video[:: self.stride])
-        state.made[sample.key] = features(network, video[:: self.stride])
+        for source, side in ((sample.video, state.real), (video, state.made)):
+            side[sample.key] = known_features(self._path, self.device, source[:: self.stride])
 
     def merge(self, a: FidState, b: FidState) -> FidState:
         both = sorted(set(a.real) & set(b.real))

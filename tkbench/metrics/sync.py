@@ -24,6 +24,7 @@ import numpy as np
 
 from tkbench import align, weights
 from tkbench.errors import BadInput, UnknownName
+from tkbench.features import device_facts, recall
 from tkbench.metrics.base import ClipScores, Scored, audio_fault, unscored, video_fault
 from tkbench.metrics.mfcc import mfcc, to_pcm16
 from tkbench.registry import suggest
@@ -103,10 +104,20 @@ def judge_crops(video: UInt8, landmarks: Float32, spec: SyncNetSpec) -> UInt8:
     return align.warp(video, matrices, (spec.size, spec.size), border=border)
 
 
-def embed(judge: Judge, video: UInt8, landmarks: Float32, audio: Float32) -> tuple[Float32, Float32]:
-    """(lips, voice) of a clip: (N, D) each, N = frames - 5, as many as the published script compares."""
-    lips = judge.lips(judge_crops(video, landmarks, judge.spec))
-    voice = judge.voice(mfcc(to_pcm16(audio)))
+def embed(
+    judge: Judge, video: UInt8, landmarks: Float32, audio: Float32, *, named: str = ""
+) -> tuple[Float32, Float32]:
+    """(lips, voice) of a clip: (N, D) each, N = frames - 5, as many as the published script compares.
+
+    named: all that tells this judge from others (its weights' sha256 among it); crops and sounds that it met before
+    are then read back (`tkbench.features`). Without a name everything goes through the network.
+    """
+    crops, pcm = judge_crops(video, landmarks, judge.spec), to_pcm16(audio)
+    if named:
+        (lips,) = recall(f"lips|{named}", crops, make=lambda: (judge.lips(crops),))
+        (voice,) = recall(f"voice|{named}", pcm, make=lambda: (judge.voice(mfcc(pcm)),))
+    else:
+        lips, voice = judge.lips(crops), judge.voice(mfcc(pcm))
     n = min(len(lips), len(voice))
     return lips[:n], voice[:n]
 
@@ -147,13 +158,14 @@ class Sync:
         if self._path is None:
             return unscored(self.columns, Reason.WEIGHTS_MISSING, self._hint)
         judge = load_judge(self._path, self.device)
-        curve = sync_curve(*embed(judge, video, sample.landmarks, audio), ends=self.ends)
+        named = f"{self.weights[self.judge]}|exact|{device_facts(self.device)}"
+        curve = sync_curve(*embed(judge, video, sample.landmarks, audio, named=named), ends=self.ends)
         if not np.isfinite(curve).all():
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
         values = (Scored(float(value)) for value in lse(curve))
-        named = {column.name: value for column, value in zip(self.columns, values, strict=True)}
+        by_name = {column.name: value for column, value in zip(self.columns, values, strict=True)}
         # Stored by the lag of the video, so that its minimum stands at AVOffset.
-        return ClipScores(named, np.ascontiguousarray(curve[::-1]))
+        return ClipScores(by_name, np.ascontiguousarray(curve[::-1]))
 
 
 def _columns(judge: str, ends: str, digest: str) -> tuple[Metric, Metric, Metric]:

@@ -38,6 +38,8 @@ class Line:
     name: str
     summary: str
     rank: int | None
+    span: tuple[int, int] | None
+    """Between which ranks it lies when speakers are drawn again; None where there is no interval."""
     anchor: bool
     style: str
     coverage: str
@@ -85,6 +87,7 @@ def line(
         name=result.model,
         summary=str(result.model_card.get("summary", "")),
         rank=entry.rank,
+        span=entry.ranks,
         anchor=entry.anchor,
         style=style(entry, place),
         coverage="" if math.isnan(main.coverage) else _percent(main.coverage),

@@ -80,6 +80,11 @@ _GENERIC = {
     "lower": "Lower is better.",
     "zero": "Closer to 0 is better.",
 }
+RANK = (
+    "The place by the ranking metric, 1 is best; anchors take places, too. In brackets the {level} interval: the "
+    "models are ranked anew in each of {draws} drawings of the same speakers with replacement, and so many of the "
+    "ranks lie in it. Where intervals overlap, this data may not tell the models apart; `tkbench compare` tests a pair."
+)
 
 
 @dataclass(frozen=True, slots=True)

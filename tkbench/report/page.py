@@ -72,6 +72,11 @@ def render(bundles: Sequence[Bundle]) -> str:
             forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)] if scored else [],
             judges=_judges(entries, columns),
             groups=groups,
+            spans=any(line.span for line in lines),
+            ranking=glossary.RANK.format(
+                level=f"{result.stats.get('level', math.nan):.0%}",
+                draws=f"{result.stats.get('n_boot', 0):,.0f}",
+            ),
             terms=glossary.terms(columns),
             clips=_json(clips.clip_data(entries, tables, columns, rank, speakers, [g for _, g in groups])),
             signature=result.signature.split("|"),
