@@ -21,7 +21,7 @@ from tkbench.train.card import thinned
 from tkbench.train.config import Config, Data, Optim, Run, load_config
 from tkbench.train.loop import LAST, Trained, Trainer, train
 from tkbench.train.objectives import objective
-from tkbench.train.objectives.base import softened, sync_mels
+from tkbench.train.objectives.base import face_l1, softened, sync_mels
 from tkbench.train.objectives.synctalkface import seen
 from tkbench.train.steps import NotFinite, check_finite, mirrored
 from tkbench.types import Batch
@@ -265,6 +265,17 @@ def test_softening_keeps_means_and_takes_dots_away() -> None:
     row = torch.tensor([1.0, 4, 6, 4, 1]) / 16
     torch.testing.assert_close(softened(dot, 2)[0, 0, 0, 2:7, 2:7], row[:, None] * row)
     torch.testing.assert_close(softened(dot, 0), dot)
+
+
+def test_the_mouth_weighs_more_in_l1() -> None:
+    """An error on the mouth counts `mouth` times one beside it; weights are shares, and 1 is plain L1."""
+    real = torch.zeros(1, 3, 96, 96)
+    on, beside = real.clone(), real.clone()
+    on[..., 70, 48] = 1
+    beside[..., 20, 48] = 1
+    assert float(face_l1(on, real, 1)) == pytest.approx(1 / 96**2)
+    assert float(face_l1(on, real, 8) / face_l1(beside, real, 8)) == pytest.approx(8)
+    assert float(face_l1(real + 0.3, real, 8)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("model", ["synctalkface", "cals"])

@@ -18,7 +18,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from tkbench.errors import UsageError
 from tkbench.models.cals.audio_to_lip import draw_mask, unit_loss
@@ -27,7 +26,7 @@ from tkbench.models.face import seen_by_generator
 from tkbench.models.wav2lip.expert import contrast_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, fooled, plain, sync_mels
+from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class CALSLoss:
     gan: float = 0.2
     sync_from: int = 0
     """The step from which `av` and `vv` have their share: before, a face is too blurred to be judged."""
+    mouth: float = 1.0
+    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
     soft: int = 0
     """Blurs of 1-2-1 before the expert looks at a drawn face; see `softened`."""
     gan_from: int = 0
@@ -109,7 +110,7 @@ class CALSObjective(Objective):
         made = self.lit(self.net.lip_to_face(units.flatten(0, 1), faces.flatten(0, 1)))
         real = self.lit(target).flatten(0, 1)
 
-        parts = {"recon": nn.functional.l1_loss(made.float(), real), "gan": fooled(quality, (made,))}
+        parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": fooled(quality, (made,))}
         if self.weight.units > 0:
             parts["units"] = unit_loss(units, self.true_units(batch))
         if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:

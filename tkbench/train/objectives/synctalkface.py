@@ -19,7 +19,7 @@ from tkbench.models.synctalkface.model import SyncTalkFace
 from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, fooled, plain, sync_mels
+from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class SyncTalkFaceLoss:
     align: float = 0.2
     sync_from: int = 0
     """The step from which `av` and `vv` have their share (ours): before, a face is too blurred to be judged."""
+    mouth: float = 1.0
+    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
     soft: int = 0
     """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
     gan_from: int = 0
@@ -67,7 +69,7 @@ class SyncTalkFaceObjective(Objective):
         real = self.lit(target).flatten(0, 1)
 
         parts = {"store": made.store, "align": made.align, "gan": fooled(quality, tuple(lit))}
-        parts["recon"] = torch.stack([nn.functional.l1_loss(s.float(), real) for s in lit]).sum()
+        parts["recon"] = torch.stack([face_l1(s, real, self.weight.mouth) for s in lit]).sum()
         clips = [s.unflatten(0, (size, frames)) for s in lit]
         late = step >= self.weight.sync_from
         if self.weight.av > 0 and late:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from tkbench.models.face import seen_by_generator
 from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.generator import Wav2Lip
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, fooled, plain, sync_mels
+from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +26,8 @@ class Wav2LipLoss:
     gan: float = 0.07
     sync_from: int = 0
     """The step from which the expert has its share."""
+    mouth: float = 1.0
+    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
     soft: int = 0
     """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
     gan_from: int = 0
@@ -55,7 +56,7 @@ class Wav2LipObjective(Objective):
         faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
         made = self.net(batch["mels"].flatten(0, 1), faces)
         real = target.flatten(0, 1)
-        parts = {"recon": nn.functional.l1_loss(made.float(), real), "gan": fooled(quality, (made,))}
+        parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": fooled(quality, (made,))}
         sync = self.weight.sync if step >= self.weight.sync_from else 0.0
         gan = self.weight.gan if quality is not None else 0.0
         total = (1 - sync - gan) * parts["recon"] + gan * parts["gan"]
