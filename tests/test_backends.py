@@ -14,7 +14,7 @@ from tkbench import align, media, recipes, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
 from tkbench.metrics import image
 from tkbench.prep import backends, pipeline
-from tkbench.prep.backends import facemesh, fan, lips
+from tkbench.prep.backends import facemesh, fan, network
 from tkbench.prep.follow import Follower
 from tkbench.prep.plan import Settings
 from tkbench.types import POINT_SETS, Array, Clip, UInt8
@@ -60,7 +60,7 @@ def test_names_are_known_and_signed() -> None:
         backends.info("face-alignmet")
     signatures = {Settings(backend=name).signature() for name in backends.BACKENDS}
     assert len(signatures) == len(backends.BACKENDS)
-    assert "|track:mediapipe(mesh478)|" in Settings().signature()
+    assert "|track:mediapipe/2(mesh478)|" in Settings().signature()
     found = backends.info("face-alignment").signature()
     assert found.startswith("track:face-alignment(ibug68,s3fd@619a3168,fan-2d@11f355bf,face-alignment-")
 
@@ -128,12 +128,15 @@ def test_refined_lips_alone(people: list[UInt8]) -> None:
 
 def test_another_graph_or_network_is_refused() -> None:
     with pytest.raises(
-        UsageError, match="a graph of which 0 of 8 nodes are known: mediapipe-lips was made for"
+        UsageError, match=r"a graph with refinements of \[\] points: the trackers of Face Mesh were made for"
     ):
-        lips.lips_graph('node {\n  name: "other"\n}\n')
+        network.refined_points('node {\n  name: "other"\n}\n')
     plain = Path(facemesh.mediapipe().__file__).parent / "modules/face_landmark/face_landmark.tflite"
     with pytest.raises(UsageError, match="a network of 2 outputs"):
-        lips.lips_network(plain.read_bytes())
+        network.cut_network(plain.read_bytes(), "lips", [[0] * 80])
+    whole = plain.with_name("face_landmark_with_attention.tflite")
+    with pytest.raises(UsageError, match=r"a network with answers of \[1404, 160, 1\] numbers"):
+        network.cut_network(whole.read_bytes(), "lips", [[0] * 79])
 
 
 def test_tasks_agrees_with_face_mesh(people: list[UInt8], tasks: None) -> None:
@@ -143,18 +146,37 @@ def test_tasks_agrees_with_face_mesh(people: list[UInt8], tasks: None) -> None:
     assert np.median(np.linalg.norm(found - other, axis=2)) < 3
 
 
-def test_graphs_give_what_the_wheel_gives(people: list[UInt8]) -> None:
-    """The graph on our own thread, and our reading of its records, against `FaceMesh.process`."""
+@pytest.mark.parametrize("refined", [True, False])
+def test_face_mesh_is_the_one_of_the_wheel(people: list[UInt8], refined: bool) -> None:
+    """Our window and our way to the network against `FaceMesh.process`, on a face that moves, turns and is lost."""
+    import cv2
+
+    turned = [
+        cv2.warpAffine(people[0], cv2.getRotationMatrix2D((140, 120), 4 * t, 1), (280, 240)) for t in range(9)
+    ]
+    pictures = [*people, *turned, np.zeros_like(people[0]), *people[:3]]
     root = facemesh.mediapipe()
     with (
         facemesh.quiet(),
-        root.solutions.face_mesh.FaceMesh(refine_landmarks=True) as theirs,
-        facemesh.MeshTracker() as mesh,
+        root.solutions.face_mesh.FaceMesh(refine_landmarks=refined) as theirs,
+        facemesh.MeshTracker(refined="all" if refined else "none") as mesh,
     ):
-        for picture, points in zip(people, mesh.track(people), strict=True):
-            (face,) = theirs.process(picture).multi_face_landmarks
-            unit = np.array([(point.x, point.y) for point in face.landmark], np.float32)
-            np.testing.assert_array_equal(unit * np.float32([280, 240]) - np.float32(0.5), points)
+        gaps = []
+        for picture, points in zip(pictures, mesh.track(pictures), strict=True):
+            faces = theirs.process(picture).multi_face_landmarks
+            assert (faces is None) == (points is None)
+            if points is not None:
+                unit = np.array([(point.x, point.y) for point in faces[0].landmark], np.float32)
+                gaps.append(np.linalg.norm(unit * np.float32([280, 240]) - np.float32(0.5) - points, axis=1))
+    assert len(gaps) == len(pictures) - 1
+    # The window is looked up with other rounding: single pixels differ by 1 or 2 of 255.
+    # The largest gaps seen were 0.013 and 0.07 pixels.
+    assert np.mean(gaps) < 0.03
+    assert np.max(gaps) < 0.2
+
+
+def test_detections_are_those_of_the_wheel(people: list[UInt8]) -> None:
+    root = facemesh.mediapipe()
     with root.solutions.face_detection.FaceDetection() as theirs, facemesh.FaceDetector() as detector:
         (face,) = theirs.process(people[0]).detections
         assert detector.detect(people[0])[0, 4] == np.float32(face.score[0])

@@ -710,19 +710,28 @@ def _first_stamp(path: Path) -> float:
         return _first_time(box, box.streams.video[0])
 
 
+_PIPE = 1 << 20
+"""Bytes: the most that Linux allows everyone."""
+
+
 def _pictures(
     command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None
 ) -> Iterator[UInt8]:
-    buffer = np.empty(size, np.uint8)
-    view = buffer.data.cast("B")
+    # As many at a time as the pipe holds: ffmpeg makes the next ones meanwhile. One by one, each picture would be
+    # several changes between ffmpeg's threads and this one, and on one core each finds its caches full of the
+    # other's data.
+    buffer = np.empty((max(1, _PIPE // int(np.prod(size))), *size), np.uint8)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0
         )
         assert process.stdout is not None
+        _widen(process.stdout)
         try:
-            while _fill(process.stdout, view):
-                yield buffer
+            count = len(buffer)
+            while count == len(buffer):
+                count = _fill(process.stdout, buffer.data.cast("B")) // buffer[0].nbytes
+                yield from buffer[:count]
             code = process.wait()
         finally:
             # Left early by the caller, or by an error: the child must not outlive the generator.
@@ -738,15 +747,23 @@ def _pictures(
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
 
 
-def _fill(pipe: IO[bytes], view: memoryview) -> bool:
-    """Fill `view` from the pipe; False at its end (a part of a picture is not a picture)."""
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold `_PIPE` bytes, where the system can (Linux); 64 kB are usual."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
+
+
+def _fill(pipe: IO[bytes], view: memoryview) -> int:
+    """Fill `view` from the pipe; less only at its end. The number of bytes."""
     filled = 0
     while filled < len(view):
         count = pipe.readinto(view[filled:])  # type: ignore[attr-defined]
         if not count:
-            return False
+            break
         filled += count
-    return True
+    return filled
 
 
 # -- writing -------------------------------------------------------------------------------------------------
