@@ -12,7 +12,7 @@ import pytest
 from tkbench import bundle, publish
 from tkbench.errors import UsageError
 from tkbench.evaluate import evaluate
-from tkbench.models import ANCHORS
+from tkbench.models import ANCHORS, REFERENCES
 from tkbench.prep.run import prepare
 from tkbench.shards import export, open_shards
 
@@ -191,3 +191,24 @@ def test_the_result_says_which_networks_judged(runs: Path) -> None:
     record = json.loads((runs / "real" / "result.json").read_text())
     assert len(record["weights"]["syncnet-synth"]) == 64
     assert record["weights"]["syncnet-synth"][:8] in record["signature"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_path: Path) -> None:
+    """On speakers and sentences that neither they nor the judge have met, with intervals that do not overlap."""
+    from tkbench.prep.synth.corpus import make_corpus
+
+    make_corpus(tmp_path / "corpus", clips=24, speakers=12, seed=4242, split="test")
+    prepare(tmp_path / "corpus", tmp_path / "shards")
+    rivals = ("still", f"mute:{kind}")
+    found = {
+        model: bundle.read(evaluate(tmp_path / "shards", model, out=tmp_path / "runs")).result.summary
+        for model in (kind, *rivals)
+    }
+    mine = found[kind]
+    for rival in rivals:
+        other = found[rival]
+        assert mine["lse_c_synth"].low > other["lse_c_synth"].high, rival
+        assert mine["lip_corr_mesh"].low > other["lip_corr_mesh"].high, rival
+        assert mine["lmd_mouth_mesh"].high < other["lmd_mouth_mesh"].low, rival

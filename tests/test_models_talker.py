@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tkbench import models
+from tkbench import models, weights
 from tkbench.errors import UnknownName, UsageError
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut, feather, hidden, pixels, put_back, scaled, seen_by_generator
 from tkbench.models.settings import build
 from tkbench.recipes import IBUG_OF_MESH, RECIPES
+from tkbench.train.config import load_config
 from tkbench.types import Batch, Reason, Sample
 
 CUT = Cut("steady-172", 64)
@@ -159,6 +161,26 @@ def test_a_model_without_checkpoint_says_what_to_do(tmp_path: Path) -> None:
     path = make_checkpoint("cals", tmp_path)
     with pytest.raises(Exception, match="holds a cals, expected a wav2lip"):
         models.create(f"wav2lip:{path}")
+
+
+@pytest.mark.parametrize("kind", models.REFERENCES)
+def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
+    path = weights.find(f"{kind}-synth")
+    assert path.stat().st_size < 7_000_000
+    facts = checkpoint.read_facts(path)
+    judge = weights.get("syncnet-synth").sha256
+    assert len(facts.training["expert"]) == 64
+    assert facts.training["expert"] != judge
+    # The documented configuration made it.
+    assert facts.training["config"] == json.loads(json.dumps(asdict(load_config(None, kind))))
+    model = models.create(kind)
+    assert model.card.name == kind
+    sample = make_sample()
+    (made,) = model.generate(Batch((sample,)), seed=0)
+    silent = replace(sample, audio=np.zeros_like(sample.audio))
+    (mute,) = model.generate(Batch((silent,)), seed=0)
+    assert made.video is not None
+    assert (made.video != mute.video).any()
 
 
 def test_settings_are_read_strictly() -> None:

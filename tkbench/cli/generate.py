@@ -18,7 +18,10 @@ def generate_command(
     out: Annotated[Path, typer.Option(help="The video to write (.mp4).")],
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="What `tkbench train` wrote, or a published Wav2Lip .pth.", show_default=False),
+        typer.Option(
+            help="What `tkbench train` wrote, or a published Wav2Lip .pth.",
+            show_default="the bundled one, for synthetic faces",
+        ),
     ] = None,
 ) -> None:
     """Make the face of a photo or video say a voice file.
