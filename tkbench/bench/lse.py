@@ -176,7 +176,7 @@ def _network(form: str) -> Any:
 
     torch.manual_seed(0)
     net = SyncNet(SyncNetSpec()).eval()
-    return net if form == "reference" else Judge(net, precision=form, batch=8 if form == "bf16" else 20)
+    return net if form == "reference" else Judge(net, precision=form)
 
 
 def _engine(path: Path, form: str) -> tuple[float, float, int]:
