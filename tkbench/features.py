@@ -34,6 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tkbench import weights
 from tkbench.errors import BadInput
 from tkbench.types import Array
 
@@ -53,10 +54,7 @@ LIBRARIES = (
 
 def folder() -> Path:
     """Where entries live by default: TKBENCH_CACHE, or `tkbench/features` in the user's cache folder."""
-    chosen = os.environ.get("TKBENCH_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tkbench" / "features"
+    return weights.user_folder("TKBENCH_CACHE", "features")
 
 
 @dataclass(slots=True)

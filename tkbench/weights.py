@@ -88,10 +88,15 @@ def get(name: str) -> Weight:
 
 def folder() -> Path:
     """Where downloaded and added weights live; it need not exist yet."""
-    chosen = os.environ.get("TKBENCH_WEIGHTS")
+    return user_folder("TKBENCH_WEIGHTS", "weights")
+
+
+def user_folder(variable: str, name: str) -> Path:
+    """The folder that an environment variable names, or tkbench/`name` in the user's cache folder."""
+    chosen = os.environ.get(variable)
     if chosen:
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tkbench" / "weights"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tkbench" / name
 
 
 def place(weight: Weight) -> Path:

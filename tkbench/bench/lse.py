@@ -9,7 +9,6 @@ since its speed does not depend on them.
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import tempfile
 import time
@@ -27,6 +26,7 @@ from tkbench.metrics.lse import score_pieces
 from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.mfcc import mfcc
 from tkbench.parallel import pool
+from tkbench.prep.pipeline import cpu_seconds
 from tkbench.progress import Progress, silent
 from tkbench.types import Float32
 
@@ -163,9 +163,9 @@ def score_file(job: tuple[str, str, int]) -> tuple[tuple[float, float, int], flo
 
     form, path, cores = job
     torch.set_num_threads(cores if form == "reference" else 1)
-    before = _cpu()
+    before = cpu_seconds()
     values = _reference(Path(path)) if form == "reference" else _engine(Path(path), form)
-    return values, _cpu() - before
+    return values, cpu_seconds() - before
 
 
 @lru_cache(maxsize=3)
@@ -224,8 +224,3 @@ def _distances(lips: Float32, voice: Float32) -> tuple[float, float, int]:
     ]
     curve = torch.stack(rows, 1).mean(1)
     return float(curve.median() - curve.min()), float(curve.min()), SHIFT - int(curve.argmin())
-
-
-def _cpu() -> float:
-    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return float(sum(part.ru_utime + part.ru_stime for part in parts))

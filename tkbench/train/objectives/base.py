@@ -62,9 +62,15 @@ class Objective(nn.Module):
         return self
 
     def forward(self, batch: Batch, step: int, quality: Quality | None = None) -> dict[str, Any]:
-        """The step as a dict, the form that distributed training can look through; see `Step`."""
+        """The step as a dict, the form that distributed training can look through; see `Step`.
+
+        Before `gan_from` of `[loss]` the discriminator neither judges nor learns: faces are too blurred for it.
+        """
+        if step < self.config.loss.get("gan_from", 0):
+            quality = None
         done = self.step(batch, step, quality)
-        return {"total": done.total, "parts": done.parts, "real": done.real, "made": done.made}
+        made = done.made if quality is not None else ()
+        return {"total": done.total, "parts": done.parts, "real": done.real, "made": made}
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         raise NotImplementedError
@@ -95,10 +101,6 @@ class Objective(nn.Module):
         assert self.expert is not None
         windows = windows_of(softened(clips, passes))
         return self.expert.look(windows if picked is None else windows[picked])
-
-    def awake(self, quality: Quality | None, step: int) -> Quality | None:
-        """The discriminator, once its term begins: before, faces are too blurred for it to teach anything."""
-        return quality if step >= self.config.loss.get("gan_from", 0) else None
 
     def rows(self, batch: Batch, drawn: torch.Tensor) -> torch.Tensor:
         """Reference, drawn and true frame of the middle of each window, side by side."""

@@ -75,7 +75,7 @@ class CALSObjective(Objective):
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
             return self.masked_step(batch)
-        return self.face_step(batch, step, self.awake(quality, step))
+        return self.face_step(batch, step, quality)
 
     def true_units(self, batch: Batch) -> torch.Tensor:
         """(B, T, units): what the expert sees in the five frames around each frame, of unit variance or so."""
@@ -126,7 +126,7 @@ class CALSObjective(Objective):
                     true = self.expert.look(windows_of(self.lit(target))[place])
                 parts["vv"] = contrast_loss(looks, true, self.weight.temperature)
         total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
-        return Step(total, plain(parts), real.detach(), (made.detach(),) if quality is not None else ())
+        return Step(total, plain(parts), real.detach(), (made.detach(),))
 
     def sample(self, batch: Batch) -> torch.Tensor:
         target = self.scaled(batch["video"])[:, self.margin : -self.margin]

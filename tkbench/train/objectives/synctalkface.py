@@ -58,7 +58,6 @@ class SyncTalkFaceObjective(Objective):
         return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
-        quality = self.awake(quality, step)
         wide = self.scaled(batch["video"])
         target = wide[:, self.margin : wide.shape[1] - self.margin]
         size, frames = target.shape[:2]
@@ -85,8 +84,7 @@ class SyncTalkFaceObjective(Objective):
             parts["vv"] = torch.stack(apart).sum()
         total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
         parts["l1"] = nn.functional.l1_loss(lit[0].float(), real)
-        judged = tuple(s.detach() for s in lit) if quality is not None else ()
-        return Step(total, plain(parts), real.detach(), judged)
+        return Step(total, plain(parts), real.detach(), tuple(s.detach() for s in lit))
 
     def sample(self, batch: Batch) -> torch.Tensor:
         target = self.scaled(batch["video"])[:, self.margin : -self.margin]

@@ -51,7 +51,6 @@ class Wav2LipObjective(Objective):
         return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
-        quality = self.awake(quality, step)
         target = self.scaled(batch["video"])
         faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
         made = self.net(batch["mels"].flatten(0, 1), faces)
@@ -64,7 +63,7 @@ class Wav2LipObjective(Objective):
             looks = self.looks(made.unflatten(0, target.shape[:2]), self.weight.soft)
             parts["sync"] = agreement_loss(looks, self.expert.hear(sync_mels(batch["mels"])))
             total = total + sync * parts["sync"]
-        return Step(total, plain(parts), real.detach(), (made.detach(),) if quality is not None else ())
+        return Step(total, plain(parts), real.detach(), (made.detach(),))
 
     def sample(self, batch: Batch) -> torch.Tensor:
         faces = seen_by_generator(self.scaled(batch["video"]), self.scaled(batch["reference"]))
