@@ -19,12 +19,12 @@ import tkbench
 from tkbench import bundle, features, lossy, media, models, shards
 from tkbench import metrics as metrics_package
 from tkbench.errors import TkbenchError, UsageError, WeightsMissing
-from tkbench.metrics.base import Seen, once, picture_fault
+from tkbench.metrics.base import Seen, once, picture_fault, score_by
 from tkbench.models.base import Model
 from tkbench.parallel import Pool, one_thread, pool
 from tkbench.progress import Progress, silent
-from tkbench.protocol import Protocol, default_for
-from tkbench.protocol import load as load_protocol
+from tkbench.protocol import Protocol
+from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
 from tkbench.types import (
     SAMPLES_PER_FRAME,
@@ -97,8 +97,7 @@ def evaluate(
     reason.
     """
     source = shards.open_shards(data)
-    chosen = protocol if protocol is not None else default_for(source.dataset)
-    rules = chosen if isinstance(chosen, Protocol) else load_protocol(chosen)
+    rules = chosen_protocol(protocol, source.dataset)
     card = models.create(model).card  # a wrong name fails here, not in a worker
     per_clip, whole_set = build_metrics(rules)  # and so does a wrong protocol
     if name is not None:
@@ -259,8 +258,7 @@ def _score_chunk(chunk: Chunk) -> Scores:
         with features.using(store):
             look = once(partial(see, sample, made.video))
             for metric in per_clip:
-                seeing = (look,) if getattr(metric, "sees", False) else ()
-                scored = metric.score(sample, made.video, sample.audio, *seeing)
+                scored = score_by(metric, sample, made.video, look)
                 for column in metric.columns:
                     value = scored.values[column.name]
                     detail = "; ".join(filter(None, (value.detail, made.detail)))

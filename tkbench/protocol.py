@@ -119,3 +119,10 @@ def default_for(dataset: str) -> str:
 def file_hash(path: Path) -> str:
     """sha256 of a protocol file, as the freeze test holds it."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def chosen(protocol: str | Path | Protocol | None, dataset: str) -> Protocol:
+    """What a caller asked for, by name, file or itself; without a wish the one that fits the data set."""
+    if isinstance(protocol, Protocol):
+        return protocol
+    return load(protocol if protocol is not None else default_for(dataset))

@@ -25,11 +25,11 @@ import numpy as np
 from tkbench import features, models, shards
 from tkbench.errors import UsageError
 from tkbench.evaluate import CHUNK, build_metrics, see
-from tkbench.metrics.base import once
+from tkbench.metrics.base import once, score_by
 from tkbench.parallel import one_thread, pool
 from tkbench.progress import Progress, silent
-from tkbench.protocol import Protocol, default_for
-from tkbench.protocol import load as load_protocol
+from tkbench.protocol import Protocol
+from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
 from tkbench.stats import mean_interval
 from tkbench.types import Batch, Float32, Metric, Row, Sample, UInt8
@@ -172,8 +172,7 @@ def measure(
     if unknown:
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
     source = shards.open_shards(data)
-    wanted = protocol if protocol is not None else default_for(source.dataset)
-    rules = wanted if isinstance(wanted, Protocol) else load_protocol(wanted)
+    rules = chosen_protocol(protocol, source.dataset)
     per_clip, whole_set = build_metrics(rules)
     columns = tuple(column for metric in (*per_clip, *whole_set) for column in metric.columns)
     keys = tuple(sorted(source.keys()))[:limit]
@@ -233,8 +232,7 @@ def score_task(task: _Task) -> _Answer:
                 changed, video = apply(sample, step)
                 look = once(partial(see, changed, video))
                 for metric in per_clip:
-                    seeing = (look,) if getattr(metric, "sees", False) else ()
-                    scored = metric.score(changed, video, changed.audio, *seeing)
+                    scored = score_by(metric, changed, video, look)
                     rows += [
                         (step, Row("", key, name, value.value, value.reason, value.detail))
                         for name, value in scored.values.items()

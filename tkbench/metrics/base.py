@@ -76,6 +76,13 @@ class PerClipMetric(Protocol):
         ...
 
 
+def score_by(metric: Any, sample: Sample, video: UInt8, look: Look) -> ClipScores:
+    """What a per-clip metric says of `video` with the sample's voice; `look` is handed to those that ask for it."""
+    seeing = (look,) if getattr(metric, "sees", False) else ()
+    scores: ClipScores = metric.score(sample, video, sample.audio, *seeing)
+    return scores
+
+
 class SetMetric(Protocol):
     """One value per set of clips, from a state that is picklable and merges in any order."""
 
