@@ -22,7 +22,7 @@ from tkbench.train.card import thinned
 from tkbench.train.config import Config, Data, Optim, Run, load_config
 from tkbench.train.loop import LAST, Trained, Trainer, train
 from tkbench.train.objectives import objective
-from tkbench.train.objectives.base import face_l1, softened, sync_mels
+from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, shape_loss, softened, sync_mels
 from tkbench.train.objectives.synctalkface import seen
 from tkbench.train.steps import NotFinite, check_finite, mirrored
 from tkbench.types import Batch
@@ -36,7 +36,8 @@ NETS: dict[str, dict[str, Any]] = {
 }
 LOSSES: dict[str, dict[str, Any]] = {
     "expert": {"contrast": 1.0},
-    "cals": {"pretrain": 2},
+    "cals": {"pretrain": 2, "shape": 1.0},
+    "synctalkface": {"pretrain": 2, "shape": 1.0},
 }
 
 
@@ -86,7 +87,7 @@ SLOW = pytest.mark.slow
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
     model: str, folder: Path, expert: Path, crops: Path, tmp_path: Path
 ) -> None:
-    """Stopped in the middle of an epoch, and (CALS) between its phases; equal to the last bit."""
+    """Stopped in the middle of an epoch, and between phases where there are two; equal to the last bit."""
     rules, teacher = config(model), None if model == "expert" else expert
     whole = train(
         folder, tmp_path / "whole.safetensors", rules, expert=teacher, accelerator="cpu", cache=crops
@@ -323,6 +324,54 @@ def test_targets_of_the_generators_step_stay_unseen(
             batch["video"][..., 32:, :, :] = 255 - batch["video"][..., 32:, :, :]
             again = run.goal.step(batch, 3, run.quality).made[0]
         assert torch.equal(made, again), model
+
+
+def test_before_it_draws_the_memory_learns_the_shapes_of_mouths(
+    folder: Path, crops: Path, tmp_path: Path
+) -> None:
+    """Steps without pictures move encoders and memory, not the decoder; shapes are found by voice and by lips."""
+    loss = {"pretrain": 40, "shape": 1.0, "av": 0.0, "gan": 0.0}
+    rules = config(
+        "synctalkface", steps=40, loss=loss, optim=Optim(lr=3e-3), net=NETS["synctalkface"] | {"dropout": 0.0}
+    )
+    run = trainer(folder, tmp_path / "m.safetensors", rules, None, crops)
+    fresh = {name: value.clone() for name, value in run.goal.net.named_parameters()}
+    batch = next(iter(run.loader))
+    run.wrapped.train()
+    history = [run._step(batch, step) for step in range(40)]
+    moved = {
+        name.split(".")[0] for name, v in run.goal.net.named_parameters() if not torch.equal(v, fresh[name])
+    }
+    assert moved == {"audio_encoder", "lip_encoder", "memory"}
+    for way in ("shape", "shape_lips"):
+        assert float(history[-1][way]) < 0.5 < float(history[0][way])
+    with pytest.raises(UsageError, match="without a memory"):
+        objective(config("synctalkface", net=NETS["synctalkface"] | {"memory": False}, loss=loss), None)
+
+
+def test_shapes_that_are_missed_count_in_shares_of_what_mouths_do() -> None:
+    mouth = torch.randn(2, 5, 8)
+    assert shape_loss(mouth / SHAPE_UNIT, mouth).item() == 0
+    assert shape_loss(torch.zeros_like(mouth), mouth).item() == pytest.approx(1)
+    assert shape_loss(0.5 * mouth / SHAPE_UNIT, mouth).item() == pytest.approx(0.25)
+    assert shape_loss(torch.zeros_like(mouth), torch.zeros_like(mouth)).item() == 0
+
+
+def test_windows_bring_the_shapes_of_their_own_frames(folder: Path) -> None:
+    from tkbench import data
+    from tkbench.metrics.mouth import lengths
+
+    settings = {"split": "train", "frames": 7, "margin": 2, "batch": 2, "every": 12, "size": (64, 64)}
+    windows = data.load(folder, recipe="steady-172", mouths=True, rank=0, world=1, **settings)
+    batch = windows[0]
+    for place, key in enumerate(batch["key"]):
+        shape = lengths(windows.shards.get_arrays(key)["landmarks"])
+        first = batch["frame"][place]
+        wanted = (shape - np.median(shape, axis=0))[first : first + 7]
+        np.testing.assert_allclose(batch["mouth"][place], wanted, atol=1e-6)
+        assert np.ptp(wanted[:, 0]) > 0.01
+    plain = data.load(folder, recipe="steady-172", rank=0, world=1, **settings)
+    assert "mouth" not in plain[0]
 
 
 def test_mels_of_sync_windows_begin_with_their_first_frame(folder: Path, crops: Path) -> None:

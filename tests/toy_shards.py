@@ -10,17 +10,20 @@ from tkbench import media, shards
 from tkbench.recipes import IBUG_OF_MESH, RECIPES
 
 SIZE = 64
+LOWER_LIPS = np.array([55, 56, 57, 58, 59, 65, 66, 67])
 
 
-def landmarks(frames: int) -> np.ndarray:
-    """Eyes and nose where the steady cut wants them, at the canvas's own scale."""
+def landmarks(level: np.ndarray) -> np.ndarray:
+    """Eyes and nose where the steady cut wants them, at the canvas's own scale; lower lips fall by up to 6 pixels."""
     points = np.random.default_rng(0).uniform(18, 46, (478, 2))
     points[list(IBUG_OF_MESH[27:45])] = np.array(RECIPES["steady-172"].template) * SIZE / 172
-    return np.repeat(points[None], frames, axis=0).astype(np.float32)
+    moving = np.repeat(points[None], len(level), axis=0)
+    moving[:, np.array(IBUG_OF_MESH)[LOWER_LIPS], 1] += 6 * level[:, None]
+    return moving.astype(np.float32)
 
 
-def face(key: str, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """(T, 64, 64, 3) and (T * 640,): a patch in the lower half shines with the voice."""
+def face(key: str, frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(T, 64, 64, 3), (T * 640,) and (T,): a patch in the lower half shines with the voice, and how much."""
     rng = np.random.default_rng(list(key.encode()))
     level = np.clip(np.convolve(rng.uniform(-0.5, 1.5, frames + 4), np.ones(5) / 5, "valid"), 0, 1)
     picture = np.full((SIZE, SIZE, 3), rng.integers(40, 90), np.uint8)
@@ -28,7 +31,7 @@ def face(key: str, frames: int) -> tuple[np.ndarray, np.ndarray]:
     video = np.repeat(picture[None], frames, axis=0)
     video[:, 40:54, 22:42] = (50 + 180 * level).astype(np.uint8)[:, None, None, None]
     loud = np.interp(np.arange(frames * 640), np.arange(frames) * 640 + 320, 10 ** (2 * level - 2))
-    return video, (rng.normal(0, 0.25, frames * 640) * loud).astype(np.float32)
+    return video, (rng.normal(0, 0.25, frames * 640) * loud).astype(np.float32), level
 
 
 def make_shards(root: Path, clips: dict[str, tuple[str, int]]) -> Path:
@@ -42,9 +45,9 @@ def make_shards(root: Path, clips: dict[str, tuple[str, int]]) -> Path:
             for key, (part, frames) in clips.items():
                 if part != split:
                     continue
-                video, voice = face(key, frames)
+                video, voice, level = face(key, frames)
                 media.write_video(root / "one.mp4", video, quality="lossless")
-                arrays = {"landmarks": landmarks(frames), "score": np.ones(frames, np.float32)}
+                arrays = {"landmarks": landmarks(level), "score": np.ones(frames, np.float32)}
                 meta = {"dataset": "toys", "split": split, "speaker": key[0], "text": None, "words": []}
                 members: dict[str, bytes | Path] = {
                     "mp4": root / "one.mp4",

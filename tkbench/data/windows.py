@@ -25,6 +25,7 @@ from tkbench import align, audio, media, shards
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
 from tkbench.errors import BadShards, UsageError
+from tkbench.metrics.mouth import lengths
 from tkbench.shards import Shards
 from tkbench.types import Array, Float32, Float64, UInt8
 
@@ -42,6 +43,7 @@ def load(
     margin: int = 0,
     apart: int = 1,
     edges: bool = False,
+    mouths: bool = False,
     batch: int = 16,
     every: float = 25.0,
     shuffle: bool = True,
@@ -58,7 +60,8 @@ def load(
     margin: frames before and behind that come with `video`. apart: frames, at least, from the start of a window
     to that of its reference (1 is what Wav2Lip and SyncTalkFace do: any other start). edges: also windows
     whose sound reaches over an end of the clip, with silence there (the sources leave them out; a window as
-    long as the clip needs it). every: frames of a clip per window and epoch; 0 takes one from each clip.
+    long as the clip needs it). mouths: also the shapes of the true mouths, from the landmarks in the shards.
+    every: frames of a clip per window and epoch; 0 takes one from each clip.
     shuffle: False gives the same windows, evenly spaced, in key order in each epoch. drop_last: leave out a
     batch that is not full (with several ranks, always, and batches that not all ranks would get).
     rank, world: this process and how many there are; by default what torch.distributed says, else 0 of 1.
@@ -86,6 +89,7 @@ def load(
         margin=margin,
         apart=apart,
         edges=edges,
+        mouths=mouths,
         batch=batch,
         every=every,
         shuffle=shuffle,
@@ -114,6 +118,8 @@ class Windows:
         reference        (B, F, h, w, 3) other frames of the same clip
         mel              (B, 80, 16 * F // 5) float32, the sound of the window, from its first frame on
         mels             (B, F, 80, 16) float32, 0.2 s around each frame, from 40 ms before it on
+        mouth            (B, F, 8) float32, with `mouths`: the lengths of `metrics.mouth.NAMES` in eye distances, less
+                         their medians over the clip
         reference_mel    as mel, of the reference: sound of the same voice that does not belong to `video`
         frame, reference_frame   (B,) int64, the first of the F frames
         key, speaker     lists of B strings
@@ -129,6 +135,7 @@ class Windows:
         margin: int,
         apart: int,
         edges: bool,
+        mouths: bool,
         batch: int,
         every: float,
         shuffle: bool,
@@ -140,6 +147,7 @@ class Windows:
     ) -> None:
         self.shards, self.recipe, self.size = source, recipe, size
         self.frames, self.margin, self.apart, self.edges = frames, margin, apart, edges
+        self.mouths = mouths
         self.batch, self.every, self.shuffle, self.drop_last = batch, every, shuffle, drop_last
         self.seed, self.rank, self.world, self.cache = seed, rank, world, cache
         self.epoch = 0
@@ -294,6 +302,8 @@ class Windows:
             "speaker": [self._speakers[key]] * len(picked),
         }
         self.seconds["mel"] += time.perf_counter() - clock
+        if self.mouths:
+            found["mouth"] = self._shapes(key)[picked[:, None] + inside]
         clock = time.perf_counter()
         found["video"] = np.asarray(crops[picked[:, None] + wide])
         found["reference"] = np.asarray(crops[others[:, None] + inside])
@@ -329,6 +339,11 @@ class Windows:
             )
         audio.check_length(len(crops), len(voice), key)
         return crops, voice
+
+    def _shapes(self, key: str) -> Float32:
+        """(T, 8): how the mouth of a clip differs in each frame from its usual shape."""
+        shape = lengths(self.shards.get_arrays(key)["landmarks"])
+        return (shape - np.median(shape, axis=0)).astype(np.float32)
 
     def _receipts(self, packed: bytes) -> Float64:
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:

@@ -254,6 +254,7 @@ class Trainer:
             margin=self.goal.margin,
             apart=config.data.apart,
             edges=config.data.edges,
+            mouths=self.goal.mouths,
             batch=config.data.batch,
             every=config.data.every,
             shuffle=train,
@@ -274,6 +275,7 @@ class Trainer:
                 "waited": self.waited,
                 "loader": self.loader.state(),
                 "net": self.goal.net.state_dict(),
+                "heads": self.goal.heads.state_dict(),
                 "adam": self.adam.state_dict(),
                 "quality": self.quality.state_dict() if self.quality is not None else {},
                 "adam_q": self.adam_q.state_dict() if self.adam_q is not None else {},
@@ -287,6 +289,7 @@ class Trainer:
         kept = state.load(self.folder / LAST, self.identity)
         self.done, self.spent, self.waited = kept["step"], kept["seconds"], kept["waited"]
         self.goal.net.load_state_dict(kept["net"])
+        self.goal.heads.load_state_dict(kept["heads"])
         self.adam.load_state_dict(kept["adam"])
         if self.quality is not None:
             self.quality.load_state_dict(kept["quality"])

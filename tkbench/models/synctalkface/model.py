@@ -9,7 +9,7 @@ from torch import nn
 
 from tkbench.models.layers import wide
 from tkbench.models.synctalkface.lips import LipEncoder
-from tkbench.models.synctalkface.memory import AudioLipMemory
+from tkbench.models.synctalkface.memory import AudioLipMemory, Recall
 from tkbench.models.wav2lip.generator import (
     Picture,
     check_size,
@@ -50,10 +50,8 @@ class Made:
     """(N, 3, size, size) in [-1, 1]: the picture of inference."""
     by_lips: torch.Tensor | None
     """The same from the lips themselves: what the memory is to reach; None without the lip path."""
-    lips: torch.Tensor
-    """(N, C) features of the true lips."""
-    store: torch.Tensor
-    align: torch.Tensor
+    recall: Recall
+    """What the memory gave for both."""
 
 
 class SyncTalkFace(nn.Module):
@@ -85,23 +83,24 @@ class SyncTalkFace(nn.Module):
         lip feature itself there. Without a memory that feature is all there is, and it is used (ours).
         """
         voice, scales = self._hear(mel), encode(self.identity_encoder, faces)
-        seen = self.lip_encoder(lips)
-        none = voice.new_zeros(())
-        if self.memory is None:
-            by_voice, by_lips, store, align = torch.zeros_like(voice), seen, none, none
-        else:
-            recall = self.memory(voice, seen)
+        recall = self._remember(voice, lips)
+        by_lips = None
+        if self.spec.lip_path:
             assert recall.by_lips is not None
-            assert recall.store is not None
-            assert recall.align is not None
-            by_voice, by_lips, store, align = recall.by_voice, recall.by_lips, recall.store, recall.align
-        return Made(
-            by_voice=self._draw(by_voice, voice, scales, faces),
-            by_lips=self._draw(by_lips, voice, scales, faces) if self.spec.lip_path else None,
-            lips=seen,
-            store=store,
-            align=align,
-        )
+            by_lips = self._draw(recall.by_lips, voice, scales, faces)
+        return Made(self._draw(recall.by_voice, voice, scales, faces), by_lips, recall)
+
+    def remember(self, mel: torch.Tensor, lips: torch.Tensor) -> Recall:
+        """`both` without the pictures, at a fraction of the time: what encoders and memory alone can learn from."""
+        return self._remember(self._hear(mel), lips)
+
+    def _remember(self, voice: torch.Tensor, lips: torch.Tensor) -> Recall:
+        seen = self.lip_encoder(lips)
+        if self.memory is None:
+            none = voice.new_zeros(())
+            return Recall(torch.zeros_like(voice), seen, none, none)
+        recall: Recall = self.memory(voice, seen)
+        return recall
 
     def _hear(self, mel: torch.Tensor) -> torch.Tensor:
         heard: torch.Tensor = self.audio_encoder(mel[:, None]).flatten(1)

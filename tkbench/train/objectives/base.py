@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from tkbench.metrics.mouth import NAMES
 from tkbench.models import checkpoint
 from tkbench.models.face import pixels, scaled
 from tkbench.models.settings import build
@@ -44,6 +45,10 @@ class Objective(nn.Module):
         self.config = config
         self.low = checkpoint.LOW[config.model]
         self.net = checkpoint.network(config.model, {"size": config.cut.size, **config.net})
+        self.heads = nn.ModuleDict()
+        """What only training needs and learns; kept with its state, not in a checkpoint."""
+        self.mouths = False
+        """Whether batches must have the shapes of the true mouths; see `read_shapes`."""
         self.expert: Expert | None = None
 
     def needs_expert(self) -> bool:
@@ -102,6 +107,20 @@ class Objective(nn.Module):
         windows = windows_of(softened(clips, passes))
         return self.expert.look(windows if picked is None else windows[picked])
 
+    def read_shapes(self, features: int) -> None:
+        """Have a linear layer that reads the 8 lengths of a mouth from `features` numbers (ours)."""
+        self.mouths = True
+        self.heads["shape"] = nn.Linear(features, len(NAMES))
+
+    def shape_loss(self, features: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """How much of what the true mouths do is missing from features (B, T, C) or (B * T, C)."""
+        mouth = batch["mouth"]
+        return shape_loss(self.heads["shape"](features).reshape(mouth.shape), mouth)
+
+    def first(self, batch: Batch, windows: int) -> Batch:
+        """The first windows of a batch; all of them for 0."""
+        return {name: value[:windows] for name, value in batch.items()} if windows else batch
+
     def rows(self, batch: Batch, drawn: torch.Tensor) -> torch.Tensor:
         """Reference, drawn and true frame of the middle of each window, side by side."""
         inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]
@@ -125,6 +144,8 @@ def softened(clips: torch.Tensor, passes: int) -> torch.Tensor:
     return out.reshape(shape)
 
 
+SHAPE_UNIT = 0.05
+"""Eye distances: what a shape is counted in."""
 MOUTH = (0.54, 0.92, 0.28, 0.72)
 """Top, bottom, left, right of where mouths lie in the crops that generators draw, as shares of the side."""
 
@@ -139,9 +160,24 @@ def face_l1(made: torch.Tensor, real: torch.Tensor, mouth: float) -> torch.Tenso
         return gap.mean()
     height, width = gap.shape[-2:]
     weight = gap.new_ones(height, width)
-    top, bottom, left, right = MOUTH
-    weight[round(top * height) : round(bottom * height), round(left * width) : round(right * width)] = mouth
+    top, bottom, left, right = mouth_box(height, width)
+    weight[top:bottom, left:right] = mouth
     return (gap * (weight / weight.mean())).mean()
+
+
+def shape_loss(made: torch.Tensor, mouth: torch.Tensor) -> torch.Tensor:
+    """The share of the movement of mouths that is missed, (..., 8) lengths: 0 is perfect, 1 a mouth that holds still.
+
+    Ours. `made` is in units of SHAPE_UNIT, which is about how much a length varies.
+    """
+    wanted = mouth / SHAPE_UNIT
+    return (made.float() - wanted).square().mean() / wanted.square().mean().clamp(min=1e-4)
+
+
+def mouth_box(height: int, width: int) -> tuple[int, int, int, int]:
+    """MOUTH in pixels: top, bottom, left, right."""
+    top, bottom, left, right = MOUTH
+    return round(top * height), round(bottom * height), round(left * width), round(right * width)
 
 
 def sync_mels(mels: torch.Tensor) -> torch.Tensor:

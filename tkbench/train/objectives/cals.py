@@ -1,8 +1,9 @@
 """CALS's loss, in two phases: masked prediction of lip motion units, then faces from units.
 
     phase 1   units     L1 + (1 - cosine) to the lip motion units of the true mouths, sounds masked
+              shape     what a linear layer reads from each unit is the shape of the mouth, where asked for
     phase 2   recon     L1 of the face
-              units     as before, nothing masked, so that units stay units
+              units     as before, nothing masked, so that units stay units; shape likewise
               av        d_av: a drawn mouth is closest to its own sound, among sounds of other times and clips
               vv        d_vv: a drawn mouth is closest to its own true mouth, among mouths of other times and clips
               gan       quality
@@ -35,11 +36,15 @@ class CALSLoss:
 
     pretrain: int = 0
     """Steps of phase 1; 0 is the ablation without masked learning."""
+    drawn: int = 0
+    """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
     masked: float = 0.3
     """Share of frames whose sound is hidden in phase 1."""
     longest: int = 5
     """Frames of the longest hidden run."""
     units: float = 0.2
+    shape: float = 0.0
+    """Weight, in both phases, of the shape of the mouth as a linear layer reads it from each unit; see `shape_loss`."""
     recon: float = 10.0
     av: float = 0.2
     vv: float = 0.2
@@ -65,6 +70,8 @@ class CALSObjective(Objective):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.weight = self.weights(CALSLoss)
+        if self.weight.shape > 0:
+            self.read_shapes(self.net.spec.voice.units)
 
     def needs_expert(self) -> bool:
         return max(self.weight.pretrain, self.weight.units, self.weight.av, self.weight.vv) > 0
@@ -75,7 +82,7 @@ class CALSObjective(Objective):
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
             return self.masked_step(batch)
-        return self.face_step(batch, step, quality)
+        return self.face_step(self.first(batch, self.weight.drawn), step, quality)
 
     def true_units(self, batch: Batch) -> torch.Tensor:
         """(B, T, units): what the expert sees in the five frames around each frame, of unit variance or so."""
@@ -100,6 +107,9 @@ class CALSObjective(Objective):
             # What a predictor without ears would get, to read the line above against.
             "mean": unit_loss(target.mean(dim=(0, 1)).expand_as(target), target, masked),
         }
+        if self.weight.shape > 0:
+            parts["shape"] = self.shape_loss(units, batch)
+            loss = loss + self.weight.shape * parts["shape"]
         return Step(loss, plain(parts))
 
     def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
@@ -113,6 +123,8 @@ class CALSObjective(Objective):
         parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": fooled(quality, (made,))}
         if self.weight.units > 0:
             parts["units"] = unit_loss(units, self.true_units(batch))
+        if self.weight.shape > 0:
+            parts["shape"] = self.shape_loss(units, batch)
         if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:
             assert self.expert is not None
             picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)

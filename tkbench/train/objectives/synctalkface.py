@@ -4,17 +4,24 @@
 
 Each of L1, L_av, L_vv and L_gan is the sum over two pictures, one recalled by voice and one by lips. The weights,
 and L1 in [0, 1], are those of the authors' code.
+
+Ours, for short training: a first phase without pictures (`pretrain`), in which the encoders and the memory learn alone,
+and a term `shape` that tells them what to keep. The phase costs a fraction of a step that draws.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from tkbench.errors import UsageError
 from tkbench.models.face import seen_by_generator
+from tkbench.models.layers import wide
 from tkbench.models.synctalkface.lips import LipEncoder, lip_windows
+from tkbench.models.synctalkface.memory import Recall
 from tkbench.models.synctalkface.model import SyncTalkFace
 from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.quality import Quality
@@ -32,6 +39,12 @@ class SyncTalkFaceLoss:
     gan: float = 0.2
     store: float = 0.2
     align: float = 0.2
+    pretrain: int = 0
+    """Steps of the phase without pictures (ours)."""
+    drawn: int = 0
+    """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
+    shape: float = 0.0
+    """Weight of the shape of the mouth as a linear layer reads it from what is recalled (ours); see `shape_loss`."""
     sync_from: int = 0
     """The step from which `av` and `vv` have their share (ours): before, a face is too blurred to be judged."""
     mouth: float = 1.0
@@ -50,6 +63,12 @@ class SyncTalkFaceObjective(Objective):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.weight = self.weights(SyncTalkFaceLoss)
+        if self.weight.pretrain > 0 and self.net.memory is None:
+            raise UsageError(
+                "[loss] pretrain: without a memory ([net] memory = false) there is nothing to train first"
+            )
+        if self.weight.shape > 0:
+            self.read_shapes(wide(512, self.net.spec.width))
 
     def needs_expert(self) -> bool:
         return self.weight.av > 0
@@ -58,6 +77,35 @@ class SyncTalkFaceObjective(Objective):
         return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+        if step < self.weight.pretrain:
+            return self.memory_step(batch)
+        return self.face_step(self.first(batch, self.weight.drawn), step, quality)
+
+    def memory_step(self, batch: Batch) -> Step:
+        """Store, align and shape; nothing is drawn."""
+        mouths = lip_windows(self.scaled(batch["video"]))
+        recall = self.net.remember(batch["mels"].flatten(0, 1), mouths)
+        parts = self.remembered(batch, recall)
+        return Step(self.weighted(parts), plain(parts))
+
+    def remembered(self, batch: Batch, recall: Recall) -> dict[str, torch.Tensor]:
+        """The terms of the memory, and what it misses of true mouths where that has a weight."""
+        assert recall.by_lips is not None
+        assert recall.store is not None
+        assert recall.align is not None
+        parts = {"store": recall.store, "align": recall.align}
+        if self.weight.shape > 0:
+            parts["shape"] = self.shape_loss(recall.by_voice, batch)
+            parts["shape_lips"] = self.shape_loss(recall.by_lips, batch)
+        return parts
+
+    def weighted(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The sum of the terms, each with its weight."""
+        return torch.stack(
+            [getattr(self.weight, name.split("_")[0]) * value for name, value in parts.items()]
+        ).sum()
+
+    def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         wide = self.scaled(batch["video"])
         target = wide[:, self.margin : wide.shape[1] - self.margin]
         size, frames = target.shape[:2]
@@ -67,7 +115,7 @@ class SyncTalkFaceObjective(Objective):
         lit = [self.lit(s) for s in streams]
         real = self.lit(target).flatten(0, 1)
 
-        parts = {"store": made.store, "align": made.align, "gan": fooled(quality, tuple(lit))}
+        parts = {**self.remembered(batch, made.recall), "gan": fooled(quality, tuple(lit))}
         parts["recon"] = torch.stack([face_l1(s, real, self.weight.mouth) for s in lit]).sum()
         clips = [s.unflatten(0, (size, frames)) for s in lit]
         late = step >= self.weight.sync_from
@@ -82,7 +130,7 @@ class SyncTalkFaceObjective(Objective):
             drawn = [s.unflatten(0, (size, frames)) for s in streams]
             apart = [(seen(self.net.lip_encoder, lip_windows(clip)) - wanted).abs().mean() for clip in drawn]
             parts["vv"] = torch.stack(apart).sum()
-        total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
+        total = self.weighted(parts)
         parts["l1"] = nn.functional.l1_loss(lit[0].float(), real)
         return Step(total, plain(parts), real.detach(), tuple(s.detach() for s in lit))
 
