@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tkbench import bundle
-from tkbench.types import Metric, Reason, Row
+from tkbench.types import Better, Metric, Reason, Row
 
 COLUMNS = (
     Metric("lse_c_synth", "LSE-C", "distance", "higher", 3, signature="sync(synth)"),
@@ -29,16 +30,22 @@ def make(
     signature: str = "test-v1|n:9",
     card: Mapping[str, Any] | None = None,
     psnr: float = 30.0,
+    scores: Mapping[str, float] | None = None,
+    better: Better = "higher",
+    coverage_min: float = 0.9,
 ) -> Path:
-    """Write the bundle of a model whose LSE-C scatters around `level`; clips in `missing` have no score."""
+    """Write the bundle of a model whose LSE-C scatters around `level` or is that of `scores`; `missing` have none."""
     rng = np.random.default_rng(len(model))
+    columns = (replace(COLUMNS[0], better=better), *COLUMNS[1:])
+    signature += f"|coverage:{coverage_min:g}|rank:lse_c_synth"
     rows = []
     for key in sorted(SPEAKERS):
         if key in missing:
             gone = (Reason.NOT_GENERATED, f"no {key}.mp4")
             rows += [Row(model, key, name, math.nan, *gone) for name in ("lse_c_synth", "psnr")]
             continue
-        rows.append(Row(model, key, "lse_c_synth", level + rng.normal(0, 0.1)))
+        value = scores[key] if scores is not None else level + rng.normal(0, 0.1)
+        rows.append(Row(model, key, "lse_c_synth", value))
         rows.append(Row(model, key, "psnr", psnr))
     rows.append(
         Row(model, "*", "fid", math.nan, Reason.WEIGHTS_MISSING, "run `tkbench weights fetch inception-fid`")
@@ -53,10 +60,10 @@ def make(
         n_clips=len(SPEAKERS),
         protocol="test-v1",
         rank_by="lse_c_synth",
-        coverage_min=0.9,
+        coverage_min=coverage_min,
         signature=signature,
-        columns=COLUMNS,
-        summary=bundle.summarise(rows, SPEAKERS, COLUMNS, n_boot=200, seed=0, level=0.95),
+        columns=columns,
+        summary=bundle.summarise(rows, SPEAKERS, columns, n_boot=200, seed=0, level=0.95),
         stats={"n_boot": 200, "seed": 0, "level": 0.95},
         rows=rows,
         speakers=SPEAKERS,

@@ -18,7 +18,7 @@ from tkbench.types import Reason, Row
 
 def test_a_bundle_reads_back_and_verifies(tmp_path: Path) -> None:
     folder = make(tmp_path, "shift:5", 3.0, missing=["s0/c0"])
-    assert folder.relative_to(tmp_path).as_posix() == "test-v1-e343a5ea/shift-5"
+    assert folder.relative_to(tmp_path).as_posix() == "test-v1-84093459/shift-5"
     result = bundle.verify(folder).result
     cell = result.summary["lse_c_synth"]
     assert (cell.n, cell.n_unscored, cell.n_clusters) == (8, 1, 3)
@@ -92,7 +92,7 @@ def test_an_edited_clip_is_found(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ("[]", "format None"),
         ('{"format_version": 99}', "format 99"),
-        ('{"format_version": 1}', "model"),
+        ('{"format_version": 2}', "model"),
     ],
 )
 def test_what_is_not_a_bundle_is_said_in_one_line(tmp_path: Path, text: str | None, said: str) -> None:

@@ -226,12 +226,24 @@ def test_fan_points_are_another_column() -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "value"), [((0, 1, 2), (2, 1, 0), -1.0), ((1, 1), (0, 1), 0.0), ((), (), 0.0)]
+    ("a", "b", "value"), [((0, 1, 2), (2, 1, 0), -1.0), ((1, 1), (0, 1), 0.0), ((0, 1), (1, 1), 0.0)]
 )
 def test_correlation(a: tuple[int, ...], b: tuple[int, ...], value: float) -> None:
-    with np.errstate(invalid="ignore"):
-        if a:
-            assert correlation(np.array(a), np.array(b)) == value
+    assert correlation(np.array(a), np.array(b)) == value
+
+
+def test_a_velocity_does_not_jump_over_lost_frames() -> None:
+    """Steady motion beside a still copy: with ten frames lost, the eleven steps that touch them are left out."""
+    sample = talker()
+    rule = VARIANTS["lvd_mouth"]
+    real = in_crop(sample.landmarks, None)[:60]
+    assert len(real) == 60
+    step = np.arange(60)[:, None, None] * np.array([1.0, 0.0])
+    found = np.ones(60, bool)
+    still = np.repeat(real[:1], 60, axis=0)
+    assert distance(still + step, still, rule, found) == pytest.approx(59 / 60)
+    found[20:30] = False
+    assert distance(still + step, still, rule, found) == pytest.approx(48 / 50)
 
 
 # -- questions that every metric answers ---------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from bundles import make
+from bundles import SPEAKERS, make
 
 from tkbench import bundle, leaderboard
 from tkbench.errors import BadBundle, UnknownName, UsageError
@@ -33,6 +34,53 @@ def test_rank_follows_the_metric_and_gaps_are_not_ranked(runs: Path) -> None:
     ]
     assert entries[0].anchor
     assert "coverage 78% is below 90%" in entries[-1].note
+
+
+def test_nobody_gains_by_failing_on_hard_clips(tmp_path: Path) -> None:
+    """The same scores without the two worst clips have the higher mean, and the same rank."""
+    whole = scores_of(tmp_path, "whole", [1.0, 2.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0], least=0.1)
+    picky = scores_of(tmp_path, "picky", [math.nan, 2.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0], least=0.1)
+    worse = scores_of(tmp_path, "worse", [4.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0], least=0.1)
+    rows = [bundle.read(folder) for folder in (picky, whole, worse)]
+    assert rows[0].result.summary["lse_c_synth"].mean > rows[1].result.summary["lse_c_synth"].mean
+    entries = leaderboard.ranked(rows)
+    assert [(e.rank, e.result.model) for e in entries] == [(1, "picky"), (1, "whole"), (3, "worse")]
+    assert entries[0].ranks == entries[1].ranks
+    nothing = scores_of(tmp_path, "nothing", [3.0, *(8 * [math.nan])], least=0.1)
+    with pytest.raises(BadBundle, match="no clip has a score of all of nothing, picky"):
+        leaderboard.ranked([bundle.read(nothing), bundle.read(picky)])
+
+
+def test_where_zero_is_best_sizes_count(tmp_path: Path) -> None:
+    """+5 and -5 are worse than a steady 1, though their mean is nearer to 0."""
+    wild = scores_of(tmp_path, "wild", [5.0, -5.0, 5.0, -5.0, 5.0, -5.0, 5.0, -5.0, 0.0], better="zero")
+    steady = scores_of(tmp_path, "steady", 9 * [1.0], better="zero")
+    entries = leaderboard.ranked([bundle.read(wild), bundle.read(steady)])
+    assert [(e.rank, e.ranks, e.result.model) for e in entries] == [
+        (1, (1, 1), "steady"),
+        (2, (2, 2), "wild"),
+    ]
+    table = pd.read_csv(io.StringIO(leaderboard.to_csv(entries)))
+    assert table["lse_c_synth_size"].tolist() == pytest.approx([1, 40 / 9], abs=1e-5)
+    column = entries[0].result.columns[0]
+    cells = [entry.result.summary[column.name] for entry in entries]
+    assert leaderboard.goodness(cells[0], column) > leaderboard.goodness(cells[1], column)
+
+
+def scores_of(
+    out: Path, model: str, values: list[float], *, better: str = "higher", least: float = 0.9
+) -> Path:
+    """A bundle with these scores, nan for none."""
+    keys = sorted(SPEAKERS)
+    return make(
+        out,
+        model,
+        0.0,
+        scores=dict(zip(keys, values, strict=True)),
+        missing=[key for key, value in zip(keys, values, strict=True) if math.isnan(value)],
+        better=better,
+        coverage_min=least,
+    )
 
 
 def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
@@ -89,7 +137,8 @@ def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> No
     assert "(n=7/9)" in markdown
     latex = leaderboard.export(runs, "latex")
     assert r"$\infty$" in latex
-    assert latex.count(r"\\") == 6
+    assert latex.count(r"\\") == 7
+    assert r"gaps is not ranked: coverage 78\% is below 90\%." in latex.split(r"\bottomrule")[0]
     for text in (markdown, latex, leaderboard.export(runs, "csv")):
         assert "test-v1|n:9" in text
     with pytest.raises(UsageError, match="markdown"):
@@ -105,7 +154,7 @@ def test_printed_tables_hold_the_columns_asked_for_in_that_order(runs: Path, for
     labels = [leaderboard.tex(c.label) if form == "latex" else c.label for c in (last, first)]
     head = next(line for line in text.splitlines() if "Model" in line)
     assert head.index(labels[0]) < head.index(labels[1])
-    assert head.count("&" if form == "latex" else "|") == (2 if form == "latex" else 5)
+    assert head.count("&" if form == "latex" else "|") == (3 if form == "latex" else 5)
     assert "test-v1|n:9" in text
     with pytest.raises(UnknownName, match=first.name):
         leaderboard.export(runs, form, [first.name[:-1]])

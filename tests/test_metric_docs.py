@@ -101,4 +101,9 @@ def test_every_metric_follows_the_fault_that_it_claims(tmp_path: Path) -> None:
         tmp_path / "shards", knobs=list(monotone.CLAIMS), protocol=monotone.RULES, workers=2
     )
     assert monotone.broken(result) == []
-    assert monotone.table(result).count("weights missing") or monotone.table(result).count("yes")
+    missing = {
+        line.split("`")[1] for line in monotone.table(result).splitlines() if "weights missing" in line
+    }
+    # What needs a weight that is not in the package; all others have a claim that was measured.
+    assert missing <= {"lpips", "fid", "lse_c", "lse_d", "av_offset", "csim_aligned"}
+    assert monotone.table(result).count("yes") >= 10

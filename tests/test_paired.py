@@ -16,7 +16,7 @@ from tkbench import bundle, leaderboard, paired
 from tkbench.cli import main
 from tkbench.compare import compare, probability
 from tkbench.errors import BadBundle, BadInput, UnknownName, UsageError
-from tkbench.paired import holm, paired_difference, rank_intervals, sign_test
+from tkbench.paired import detectable, holm, paired_difference, rank_intervals, sign_test
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=7))
@@ -96,6 +96,18 @@ def test_equal_models_do_not_differ() -> None:
     assert (same.mean, same.p, same.detectable) == (0.0, 1.0, 0.0)
 
 
+def test_few_speakers_can_show_no_difference_and_many_questions_need_a_larger_one() -> None:
+    """Of 5 speakers the smallest p is 2 / 32; of 6, 2 / 64 is enough for one question and not for two."""
+    rng = np.random.default_rng(0)
+    counts = np.full(20, 3.0)
+    sums = rng.normal(0, 1, 20)
+    assert math.isinf(detectable(sums[:5], counts[:5]))
+    assert math.isfinite(detectable(sums[:6], counts[:6]))
+    assert math.isinf(detectable(sums[:6], counts[:6], pairs=2))
+    assert detectable(sums, counts, pairs=15) > 1.2 * detectable(sums, counts)
+    assert math.isinf(detectable(sums, counts, pairs=15, n_draws=200))
+
+
 def test_ranks_spread_as_far_as_the_evidence_is_thin() -> None:
     rng = np.random.default_rng(0)
     speakers = [str(i) for i in range(60)]
@@ -116,8 +128,7 @@ def test_ranks_spread_as_far_as_the_evidence_is_thin() -> None:
 def test_the_test_and_the_interval_keep_their_word_on_clusters() -> None:
     """500 trials without a true difference, 20 speakers of 2 to 9 clips each.
 
-    Seen here: 6.8 % false alarms, 89.4 % coverage, 71.8 % found at the detectable effect; over 3,000 trials of
-    another seed: 5.2 %, 92.2 %, 75.1 %. A percentile interval of 20 uneven speakers is a little narrow.
+    Seen here: 6.8 % false alarms, 92.0 % coverage (89.4 % by plain percentiles), 76.4 % found at the detectable effect.
     """
     rng = np.random.default_rng(0)
     alarms = covered = found = 0
@@ -134,8 +145,8 @@ def test_the_test_and_the_interval_keep_their_word_on_clusters() -> None:
         )
         found += moved.p <= 0.05
     assert 0.02 <= alarms / 500 <= 0.08
-    assert 0.88 <= covered / 500 <= 0.97
-    assert 0.68 <= found / 500 <= 0.9
+    assert 0.90 <= covered / 500 <= 0.98
+    assert 0.72 <= found / 500 <= 0.9
 
 
 # -- bundles -------------------------------------------------------------------------------------------------

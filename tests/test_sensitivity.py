@@ -71,7 +71,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     rules = tmp_path_factory.mktemp("rules") / "pictures.toml"
     rules.write_text(PROTOCOL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "open_shards", lambda path: Folder())
+        patch.setattr(shards, "open_shards", lambda path, split=None: Folder())
         knobs = ["shift", "jpeg", "crop-scale", "min-frames", "n"]
         return measure(Path("memory"), knobs=knobs, protocol=rules)
 
@@ -185,6 +185,6 @@ def test_metrics_that_look_at_the_made_video_are_given_its_landmarks(tmp_path: P
         '[[metrics]]\nname = "lmd"\nsettings = { variants = ["lmd_mouth"] }\n'
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "open_shards", lambda path: Folder())
+        patch.setattr(shards, "open_shards", lambda path, split=None: Folder())
         found = measure(Path("memory"), knobs=["crop-scale"], protocol=rules)
     assert means(found, "crop-scale", "lmd_mouth_mesh") == [0.0] * 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import BadInput
-from tkbench.stats import mean_interval
+from tkbench.stats import mean_interval, stretch
 
 scores = st.lists(
     st.tuples(st.floats(-100, 100) | st.just(math.nan), st.sampled_from("abcde")), min_size=1, max_size=30
@@ -32,21 +33,31 @@ def test_order_does_not_matter_and_nan_is_counted(pairs: list[tuple[float, str]]
         assert first.mean == pytest.approx(np.mean(kept), abs=1e-9)
     if first.n_clusters >= 2:
         assert first.low <= first.high
-        assert min(kept) - 1e-9 <= first.low
-        assert first.high <= max(kept) + 1e-9
+        # A stretched percentile never leaves the data by more than the stretch.
+        room = stretch(first.n_clusters, 0.95) - 1
+        assert min(kept) - room * (first.mean - min(kept)) - 1e-9 <= first.low
+        assert first.high <= max(kept) + room * (max(kept) - first.mean) + 1e-9
 
 
-def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
-    """200 draws of 25 speakers with 4 clips each; a percentile interval of 95 % covers a little less."""
+@pytest.mark.parametrize("speakers", [3, 5, 12, 25])
+def test_the_interval_covers_the_true_mean_as_often_as_it_says(speakers: int) -> None:
+    """400 draws of speakers with 4 clips each; what a plain percentile covers is shown to be too little for few."""
     rng = np.random.default_rng(0)
-    covered = 0
-    for trial in range(200):
-        speaker = np.repeat(rng.normal(5, 1, 25), 4)
-        interval = mean_interval(
-            speaker + rng.normal(0, 0.5, 100), [str(i // 4) for i in range(100)], n_boot=400, seed=trial
-        )
+    clusters = [str(i // 4) for i in range(4 * speakers)]
+    covered = plain = 0
+    for trial in range(400):
+        values = np.repeat(rng.normal(5, 1, speakers), 4) + rng.normal(0, 0.5, 4 * speakers)
+        interval = mean_interval(values, clusters, n_boot=400, seed=trial)
         covered += interval.low <= 5 <= interval.high
-    assert 0.88 <= covered / 200 <= 0.99
+        low, high = (
+            interval.mean + (end - interval.mean) / stretch(speakers, 0.95)
+            for end in (interval.low, interval.high)
+        )
+        plain += low <= 5 <= high
+    assert 0.925 <= covered / 400 <= 0.985
+    assert plain < covered
+    if speakers <= 5:
+        assert plain / 400 < 0.88
 
 
 def test_clustering_widens_the_interval_of_clips_that_resemble_each_other() -> None:
@@ -62,7 +73,7 @@ def test_one_speaker_infinity_and_nothing_have_no_interval_and_say_why() -> None
     assert (one.mean, one.n_clusters) == (1.5, 1)
     assert math.isnan(one.low)
     assert "one speaker" in one.note
-    infinite = mean_interval([math.inf, 2.0], ["a", "b"])
+    infinite = mean_interval([math.inf, math.inf], ["a", "b"])
     assert infinite.mean == math.inf
     assert math.isnan(infinite.low)
     assert "infinite" in infinite.note
@@ -71,6 +82,15 @@ def test_one_speaker_infinity_and_nothing_have_no_interval_and_say_why() -> None
     assert nothing.coverage == 0
     assert math.isnan(nothing.mean)
     assert math.isnan(mean_interval([], []).coverage)
+
+
+def test_one_copied_clip_does_not_beat_every_model() -> None:
+    """Among finite scores an infinite one counts as the best of them, and the interval's note says so."""
+    copied = mean_interval([math.inf, 20.0, 22.0, 24.0], list("abcd"))
+    assert copied == replace(mean_interval([24.0, 20.0, 22.0, 24.0], list("abcd")), note=copied.note)
+    assert copied.note == "1 infinite score counts as the best finite one"
+    assert mean_interval([math.inf, math.inf, 20.0], list("abc")).mean == 20
+    assert mean_interval([-math.inf, 1.0, 3.0], list("abc")).mean == pytest.approx(5 / 3)
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -235,6 +235,16 @@ def test_valid_ends_do_not_favour_length() -> None:
     assert confidence(24, "valid") == pytest.approx(confidence(500, "valid"), rel=0.05)
 
 
+def test_without_any_sync_short_clips_look_better() -> None:
+    """What the README warns of: the best of 31 lags of pure noise, at 20 and at 500 windows."""
+    rng = np.random.default_rng(0)
+    noise = {}
+    for n in (20, 500):
+        curves = [sync_curve(rng.normal(size=(n, 64)), rng.normal(size=(n, 64))) for _ in range(40)]
+        noise[n] = float(np.mean([lse(curve)[0] for curve in curves]))
+    assert noise[20] > 5 * noise[500]
+
+
 def test_odd_shapes_are_refused() -> None:
     rows = np.zeros((4, 3))
     for lips, voice in ((rows, rows[:3]), (rows[:0], rows[:0]), (rows[0], rows[0])):

@@ -232,3 +232,22 @@ def test_loading_tells_what_a_file_holds(tmp_path: Path) -> None:
     (tmp_path / "no.pth").write_bytes(b"")
     with pytest.raises(WeightsRefused):
         weights.load_state(tmp_path / "no.pth")
+
+
+def test_what_was_made_of_a_file_is_made_again_of_another(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    @weights.once_per_content(2)
+    def read(path: Path, more: str = "") -> str:
+        calls.append(path.read_text() + more)
+        return calls[-1]
+
+    path = tmp_path / "a"
+    path.write_text("one")
+    assert read(path) == read(path) == "one"
+    assert read(path, more="!") == "one!"
+    path.write_text("other")
+    assert read(path) == "other"
+    assert calls == ["one", "one!", "other"]
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "none")

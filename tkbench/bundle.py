@@ -41,7 +41,7 @@ from tkbench.types import Array, Better, Metric, Reason, Row
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
+FORMAT = 2
 
 
 def _to_json(value: float) -> float | str | None:
@@ -82,12 +82,14 @@ class Summary(_Model):
     n_unscored: int
     n_clusters: int
     coverage: Number
+    mean_size: Number
+    """Mean of the sizes, without their signs: what counts where 0 is best."""
     reasons: dict[str, int] = {}
     """Reason -> number of clips, for those without a score."""
     detail: str = ""
     """What to do, or what was found, for the most frequent reason."""
     note: str = ""
-    """Why there is no interval, where there is none."""
+    """Why there is no interval, where there is none; and how infinite scores count."""
 
 
 class Preview(_Model):
@@ -231,9 +233,10 @@ def _summary(
     else:
         value = ordered[0].value
         scored = 0 if math.isnan(value) else 1
-        interval = Interval(
-            value, math.nan, math.nan, scored, 1 - scored, scored, "one number for the whole set"
-        )
+        note = "; ".join(filter(None, ("one number for the whole set", ordered[0].detail if scored else "")))
+        interval = Interval(value, math.nan, math.nan, scored, 1 - scored, scored, note)
+    # Sorted, so that no order of clips moves the last digit.
+    sizes = sorted(abs(row.value) for row in ordered if not math.isnan(row.value))
     reasons = Counter(row.reason.value for row in ordered if row.reason is not None)
     detail = ""
     if reasons:
@@ -249,6 +252,7 @@ def _summary(
         n_unscored=interval.n_unscored,
         n_clusters=interval.n_clusters,
         coverage=interval.coverage,
+        mean_size=float(np.mean(sizes)) if sizes else math.nan,
         reasons=dict(sorted(reasons.items())),
         detail=detail,
         note=interval.note if not reasons or interval.n else "",
@@ -458,12 +462,34 @@ def verify(folder: Path) -> Bundle:
         raise BadBundle(f"{folder}: clips of {sorted(set(table['model']))}, expected {result.model!r}")
     if (counted := table.loc[table["key"] != "*", "key"].nunique()) != result.n_clips:
         raise BadBundle(f"{folder}: n_clips is {result.n_clips}, but clips.parquet has {counted}")
+    for part in (f"coverage:{result.coverage_min:g}", f"rank:{result.rank_by}"):
+        if part not in result.signature.split("|"):
+            raise BadBundle(f"{folder}: {part} is not in the signature {result.signature[:60]}...")
+    _check_curves(bundle, table)
     for name, summary in again.items():
         for field in Summary.model_fields:
             value, stored = getattr(summary, field), getattr(result.summary[name], field)
             if not _same(value, stored):
                 raise BadBundle(f"{folder}: {name}.{field} is {stored}, but its clips give {value}")
     return bundle
+
+
+def _check_curves(bundle: Bundle, table: pd.DataFrame) -> None:
+    """Every curve has 2 k + 1 distances, and those of a judge end where its row of the clip says; else BadBundle."""
+    values = {(row.key, row.metric): row.value for row in _rows(table)}
+    curves = bundle.curves()
+    for (metric, key), part in curves.groupby(["metric", "key"], sort=False):
+        distances = part.sort_values("shift")["distance"].to_numpy()
+        deepest = float(distances.min())
+        if not str(metric).startswith("lse_c"):
+            continue  # another metric's own curve
+        lowest = values.get((str(key), str(metric).replace("lse_c", "lse_d", 1)), math.nan)
+        if math.isnan(lowest):
+            continue
+        if not math.isclose(deepest, lowest, rel_tol=1e-5, abs_tol=1e-6):
+            raise BadBundle(
+                f"{bundle.folder}: {key}: {metric}'s curve has its minimum at {deepest:.6g}, its LSE-D is {lowest:.6g}"
+            )
 
 
 def _rows(table: pd.DataFrame) -> list[Row]:

@@ -74,6 +74,7 @@ def compare(bundles: Sequence[Bundle], *, metrics: Sequence[str] = ()) -> list[C
                 n_boot=int(result.stats["n_boot"]),
                 seed=int(result.stats["seed"]),
                 level=result.stats["level"],
+                pairs=len(pairs),
             )
             for first, second in pairs
         ]
@@ -119,6 +120,8 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Any:
         shown = ["-" if math.isnan(x) else f"{x:+.{digits}f}" for x in (gap.mean, gap.low, gap.high)]
         interval = "-" if math.isnan(gap.low) else f"[{shown[1]}, {shown[2]}]"
         least = "-" if math.isnan(gap.detectable) else f"{gap.detectable:.{digits}f}"
+        if math.isinf(gap.detectable):
+            least = "none"
         clips = f"{gap.n}" + (f" (-{gap.n_unpaired})" if gap.n_unpaired else "")
         table.add_row(
             escape(label),
@@ -133,7 +136,8 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Any:
             escape(item.verdict),
         )
     table.caption = (
-        "detectable: the smallest true difference that these speakers show with a power of 80 %; "
+        "detectable: the smallest true difference that these speakers show with a power of 80 % after Holm; "
+        "none: too few speakers for any; "
         "*: from random permutations, otherwise all were tried"
     )
     table.caption_justify = "left"

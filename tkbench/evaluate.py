@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -19,8 +20,8 @@ import tkbench
 from tkbench import bundle, features, lossy, media, models, shards
 from tkbench import metrics as metrics_package
 from tkbench.errors import TkbenchError, UsageError, WeightsMissing
-from tkbench.metrics.base import Seen, once, picture_fault, score_by
-from tkbench.models.base import Model
+from tkbench.metrics.base import Scored, Seen, once, picture_fault, score_by, unscored
+from tkbench.models.base import Model, ModelCard
 from tkbench.parallel import Pool, one_thread, pool
 from tkbench.progress import Progress, silent
 from tkbench.protocol import Protocol
@@ -57,6 +58,9 @@ class Chunk:
     protocol: Protocol
     keys: tuple[str, ...]
     partners: Mapping[str, str | None]
+    token: str = ""
+    """Of one evaluation: a process keeps what it built for it, and for no other, whose files may be others by then."""
+    split: str | None = None
     cache: str | None = None
     """Folder of `tkbench.features`; None keeps what one clip needs twice, and no more."""
 
@@ -70,6 +74,8 @@ class Scores:
     """(key, judge column, (31,) distance at each shift)."""
     states: list[Any] = field(default_factory=list)
     """One per set metric, in the protocol's order."""
+    lost: int = 0
+    """Clips without a usable video: no set metric has seen them."""
     kept: features.Counts = field(default_factory=features.Counts)
 
 
@@ -80,6 +86,7 @@ def evaluate(
     protocol: str | Path | Protocol | None = None,
     out: Path = Path("runs"),
     workers: int = 1,
+    split: str | None = None,
     limit: int | None = None,
     name: str | None = None,
     workforce: Pool | None = None,
@@ -88,17 +95,19 @@ def evaluate(
 ) -> Path:
     """Score `model` on the shards in `data` and write the result bundle; returns its folder.
 
-    `protocol`: a name, a TOML file or a Protocol, by default the one that fits the data set. `limit`: only the
-    first clips in key order (the number is part of the signature). `name`: what tables call the model.
+    `protocol`: a name, a TOML file or a Protocol, by default the one that fits the data set. `split`: the clips of one
+    split alone. `limit`: only the first clips in key order (the number is part of the signature). `name`: what tables
+    call the model.
     `workforce`: a running pool to use instead of a new one of `workers` processes. `cache`: a folder where features of
     clips are kept for the next evaluation, `tkbench.features.folder()` for one; the numbers are the same without.
 
-    Raises UnknownName, UsageError, BadShards or WeightsRefused before any work; clips that fail become rows with a
-    reason.
+    Raises UnknownName, UsageError, BadShards or WeightsRefused before any work, UsageError also for a checkpoint on the
+    very clips that it was trained on; clips that fail become rows with a reason.
     """
-    source = shards.open_shards(data)
+    source = open_split(data, split)
     rules = chosen_protocol(protocol, source.dataset)
     card = models.create(model).card  # a wrong name fails here, not in a worker
+    refuse_training_clips(card, source)
     per_clip, whole_set = build_metrics(rules)  # and so does a wrong protocol
     if name is not None:
         card = card.model_copy(update={"name": check_name(name)})
@@ -113,15 +122,17 @@ def evaluate(
         for key in keys
     }
     place = str(cache.expanduser().absolute()) if cache is not None else None
+    token = secrets.token_hex(8)
     chunks = [
-        Chunk(str(data), model, rules, part, {key: partners[key] for key in part}, place)
+        Chunk(str(data), model, rules, part, {key: partners[key] for key in part}, token, split, place)
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
     ]
     scores = _gather(chunks, workers, workforce, progress, card.name)
 
     columns = [column for metric in (*per_clip, *whole_set) for column in metric.columns]
     rows = [replace(row, model=card.name) for part in scores for row in part.rows]
-    rows += list(_set_rows(whole_set, [part.states for part in scores], card.name))
+    lost = sum(part.lost for part in scores)
+    rows += list(_set_rows(whole_set, [part.states for part in scores], card.name, lost, len(keys)))
     curves = [curve for part in scores for curve in part.curves]
     summary = bundle.summarise(
         rows,
@@ -140,7 +151,7 @@ def evaluate(
         protocol=rules.name,
         rank_by=rules.rank_by,
         coverage_min=rules.coverage_min,
-        signature=signature(rules, source, columns, len(keys), limit),
+        signature=signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card)),
         columns=columns,
         summary=summary,
         stats=rules.stats.model_dump(),
@@ -152,6 +163,32 @@ def evaluate(
         seed=rules.seed,
         previews=lambda folder: _previews(folder, source, model, rules, columns, rows, partners),
     )
+
+
+def open_split(data: Path, split: str | None) -> shards.Shards:
+    """The shards in `data`, or those of one split; UsageError with the splits there are for another name."""
+    source = shards.open_shards(data)
+    if split is None:
+        return source
+    if split not in source.splits:
+        raise UsageError(f"--split {split!r}: {data} has {', '.join(source.splits)}")
+    return shards.open_shards(data, split=split)
+
+
+def refuse_training_clips(card: ModelCard, source: shards.Shards) -> None:
+    """UsageError where a split that is to be scored is the one that the model was trained on."""
+    if card.train_data is None:
+        return
+    for split in source.splits:
+        if shards.open_shards(source.folder, split=split).data_hash == card.train_data:
+            others = [name for name in shards.open_shards(source.folder).splits if name != split]
+            advice = f"give --split {others[-1]}" if others else "score it on other data"
+            raise UsageError(f"{source.folder}: {card.name} was trained on its split {split}; {advice}")
+
+
+def is_crossed(card: ModelCard) -> bool:
+    """Whether a model speaks with another clip's voice: the true video is then no target, and its table is its own."""
+    return card.drive == "other" and not card.anchor
 
 
 def check_name(name: str) -> str:
@@ -180,7 +217,13 @@ def choose_partner(
 
 
 def signature(
-    rules: Protocol, source: shards.Shards, columns: Sequence[Metric], n_clips: int, limit: int | None
+    rules: Protocol,
+    source: shards.Shards,
+    columns: Sequence[Metric],
+    n_clips: int,
+    limit: int | None,
+    *,
+    other_voice: bool = False,
 ) -> str:
     """Everything that can move a number, in one line: protocol, metrics with their networks, preparation, decoder."""
     parts = [
@@ -189,6 +232,8 @@ def signature(
         f"prep[{source.signature}]",
         f"data:{source.dataset}@{source.data_hash[:12]}",
         f"n:{n_clips}" + ("" if limit is None else f"(first {limit})"),
+        *(["drive:other"] if other_voice else []),
+        f"seen:{SEEN}",
         f"ffmpeg:{media.stack()['ffmpeg']}",
         f"tkbench:{tkbench.__version__}",
     ]
@@ -197,10 +242,7 @@ def signature(
 
 def software() -> dict[str, str]:
     """Versions of what stands between the bytes and the numbers."""
-    from importlib.metadata import version
-
-    packages = ("torch", "numpy", "scipy", "opencv-contrib-python", "scikit-image", "lpips", "pytorch-fid")
-    found = {name: version(name) for name in packages}
+    found = {name: version for name in features.LIBRARIES if (version := features.version_of(name))}
     return {"tkbench": tkbench.__version__, "python": platform.python_version(), **media.stack(), **found}
 
 
@@ -228,11 +270,13 @@ def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
     return per_clip, whole_set
 
 
-@lru_cache(maxsize=4)
-def _workshop(data: str, model: str, rules: str) -> tuple[shards.Shards, Model, list[Any], list[Any]]:
-    """What a process builds once and keeps: open shards, the model, the metrics with their networks."""
+@lru_cache(maxsize=2)
+def _workshop(
+    token: str, data: str, split: str | None, model: str, rules: str
+) -> tuple[shards.Shards, Model, list[Any], list[Any]]:
+    """What a process builds once for an evaluation: open shards, the model, the metrics with their networks."""
     protocol = Protocol.model_validate_json(rules)
-    return (shards.open_shards(Path(data)), models.create(model), *build_metrics(protocol))
+    return (shards.open_shards(Path(data), split=split), models.create(model), *build_metrics(protocol))
 
 
 def score_chunk(chunk: Chunk) -> Scores:
@@ -243,8 +287,9 @@ def score_chunk(chunk: Chunk) -> Scores:
 
 def _score_chunk(chunk: Chunk) -> Scores:
     source, model, per_clip, whole_set = _workshop(
-        chunk.shards, chunk.model, chunk.protocol.model_dump_json()
+        chunk.token, chunk.shards, chunk.split, chunk.model, chunk.protocol.model_dump_json()
     )
+    crossed = is_crossed(model.card)
     store = features.open_store(chunk.cache)
     result = Scores(states=[metric.start() for metric in whole_set])
     columns = [column for metric in per_clip for column in metric.columns]
@@ -254,11 +299,17 @@ def _score_chunk(chunk: Chunk) -> Scores:
         if made.video is None or made.reason is not None:
             reason = made.reason or Reason.NOT_GENERATED
             result.rows += [Row("", key, c.name, float("nan"), reason, made.detail) for c in columns]
+            result.lost += 1
             continue
         with features.using(store):
             look = once(partial(see, sample, made.video))
             for metric in per_clip:
-                scored = score_by(metric, sample, made.video, look)
+                if crossed and getattr(metric, "compares", False):
+                    scored = unscored(
+                        metric.columns, Reason.OTHER_VOICE, "the true video says something else"
+                    )
+                else:
+                    scored = score_by(metric, sample, made.video, look)
                 for column in metric.columns:
                     value = scored.values[column.name]
                     detail = "; ".join(filter(None, (value.detail, made.detail)))
@@ -393,8 +444,13 @@ def _is_clips_fault(row: Row) -> bool:
     return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.UNCLEAR)
 
 
-def _set_rows(whole_set: Sequence[Any], states: Sequence[Sequence[Any]], model: str) -> Iterator[Row]:
-    """One row per column of each set metric, from the chunk states merged in chunk order."""
+def _set_rows(
+    whole_set: Sequence[Any], states: Sequence[Sequence[Any]], model: str, lost: int, clips: int
+) -> Iterator[Row]:
+    """One row per column of each set metric, from the chunk states merged in chunk order.
+
+    A set that lacks clips is another set, and such numbers move with its size alone: it has none.
+    """
     for place, metric in enumerate(whole_set):
         merged = states[0][place]
         for part in states[1:]:
@@ -402,6 +458,9 @@ def _set_rows(whole_set: Sequence[Any], states: Sequence[Sequence[Any]], model: 
         scored = metric.compute(merged)
         for column in metric.columns:
             value = scored[column.name]
+            if lost and value.reason is None:
+                detail = f"{lost} of {clips} clips have no video; a number for the others would be one of another set"
+                value = Scored(float("nan"), Reason.NOT_GENERATED, detail)
             yield Row(model, "*", column.name, value.value, value.reason, value.detail)
 
 

@@ -234,14 +234,15 @@ def world() -> str:
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
-    found = [f"{name}={_version(name)}" for name in LIBRARIES]
+    found = [f"{name}={version_of(name)}" for name in LIBRARIES]
     chosen = [f"{name}={os.environ.get(name, '')}" for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")]
     return "|".join(
         (digest.hexdigest(), *found, platform.system(), platform.machine(), _processor(), *chosen)
     )
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Of an installed package, or ""."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -20,7 +20,9 @@ from tkbench.bundle import Bundle, Column, Result, Summary, find
 from tkbench.errors import BadBundle, UnknownName, UsageError
 from tkbench.paired import rank_intervals
 from tkbench.registry import suggest
+from tkbench.stats import mean_interval
 from tkbench.storage import write_file
+from tkbench.types import Float64
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 FORMATS = ("csv", "markdown", "latex")
@@ -46,38 +48,62 @@ class Entry:
 def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
     """Bundles of one table by their ranking metric; those that cannot be ranked come last, by name.
 
+    Ranks are those of the means over the clips that every ranked model has a score for, so that a model gains nothing
+    by failing on hard clips. Equal means have equal ranks.
+
     Raises BadBundle where signatures differ, naming the first part that does, or a model comes twice.
     """
     check_comparable(bundles)
-    scored: list[tuple[Bundle, str]] = []
-    rest: list[tuple[Bundle, str]] = []
-    for bundle in bundles:
-        note = _unranked(bundle.result)
-        (rest if note else scored).append((bundle, note))
-    if scored:
-        first = scored[0][0].result
-        better = next(column.better for column in first.columns if column.name == first.rank_by)
-        scored.sort(key=lambda pair: (_sort_value(pair[0].result, better), pair[0].result.model))
-    rest.sort(key=lambda pair: pair[0].result.model)
-    spans = _rank_spans([bundle for bundle, _ in scored])
+    notes = {bundle.result.model: _unranked(bundle.result) for bundle in bundles}
+    by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
+    scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
+    found = _standings(scored) if scored else []
+    order = sorted(range(len(scored)), key=lambda place: found[place][0])
     entries = [
-        Entry(place, bundle, bool(bundle.result.model_card.get("anchor")), ranks=span)
-        for place, ((bundle, _), span) in enumerate(zip(scored, spans, strict=True), start=1)
+        Entry(
+            1 + sum(worth < found[place][0] for worth, _ in found),
+            scored[place],
+            bool(scored[place].result.model_card.get("anchor")),
+            ranks=found[place][1],
+        )
+        for place in order
     ]
     entries += [
-        Entry(None, bundle, bool(bundle.result.model_card.get("anchor")), note) for bundle, note in rest
+        Entry(None, bundle, bool(bundle.result.model_card.get("anchor")), notes[bundle.result.model])
+        for bundle in by_name
+        if notes[bundle.result.model]
     ]
     return entries
 
 
-def _rank_spans(bundles: Sequence[Bundle]) -> list[tuple[int, int] | None]:
-    """The rank interval of each bundle among these, from the clips' values of the ranking metric."""
-    if len(bundles) < 2:
-        return [None] * len(bundles)
+def _standings(bundles: Sequence[Bundle]) -> list[tuple[float, tuple[int, int] | None]]:
+    """Of each bundle among these: a number that is small for the good, and its rank interval where there is one."""
     result = bundles[0].result
     column = next(column for column in result.columns if column.name == result.rank_by)
     if not column.per_clip:
-        return [None] * len(bundles)
+        return [(-goodness(bundle.result.summary[column.name], column), None) for bundle in bundles]
+    values, clusters = _shared(bundles, column)
+    # Infinite scores count among finite ones as they do in the means (`stats`).
+    means = [mean_interval(row, clusters, n_boot=1).mean for row in values]
+    worth = [-mean if column.better == "higher" else mean for mean in means]
+    if len(bundles) < 2 or len(set(clusters)) < 2:
+        return [(value, None) for value in worth]
+    spans = rank_intervals(
+        list(values),
+        clusters,
+        higher_is_better=column.better == "higher",
+        n_boot=int(result.stats["n_boot"]),
+        seed=int(result.stats["seed"]),
+        level=result.stats["level"],
+    )
+    return list(zip(worth, spans, strict=True))
+
+
+def _shared(bundles: Sequence[Bundle], column: Column) -> tuple[Float64, list[str]]:
+    """(models, clips) scores of the clips that all have, sizes alone where 0 is best; and the clips' clusters.
+
+    Raises BadBundle where they share no clip: then nothing tells which is better.
+    """
     scores: list[dict[str, float]] = []
     speakers: dict[str, str] = {}
     for bundle in bundles:
@@ -85,25 +111,29 @@ def _rank_spans(bundles: Sequence[Bundle]) -> list[tuple[int, int] | None]:
         part = table[table["metric"] == column.name]
         scores.append(dict(zip(part["key"], part["value"].astype(float), strict=True)))
         speakers |= dict(zip(part["key"], part["speaker"], strict=True))
-    keys = sorted(speakers)
-    clusters = [speakers[key] or f"clip {key}" for key in keys]
-    if len(set(clusters)) < 2:
-        return [None] * len(bundles)
-    values = np.array([[row.get(key, math.nan) for key in keys] for row in scores])
-    spans = rank_intervals(
-        list(np.abs(values) if column.better == "zero" else values),
-        clusters,
-        higher_is_better=column.better == "higher",
-        n_boot=int(result.stats["n_boot"]),
-        seed=int(result.stats["seed"]),
-        level=result.stats["level"],
-    )
-    return list(spans)
+    keys = [key for key in sorted(speakers) if all(not math.isnan(row.get(key, math.nan)) for row in scores)]
+    if not keys:
+        names = ", ".join(bundle.result.model for bundle in bundles)
+        raise BadBundle(
+            f"{column.name}: no clip has a score of all of {names}; make a table of fewer of them"
+        )
+    values = np.array([[row[key] for key in keys] for row in scores])
+    return np.abs(values) if column.better == "zero" else values, [
+        speakers[key] or f"clip {key}" for key in keys
+    ]
 
 
-def _sort_value(result: Result, better: str) -> float:
-    mean = result.summary[result.rank_by].mean
-    return {"higher": -mean, "lower": mean, "zero": abs(mean)}[better]
+def goodness(cell: Summary, column: Column) -> float:
+    """A number that grows as a cell gets better; nan without a mean.
+
+    Where 0 is best it is the mean size that counts: +5 on one clip and -5 on another are no perfect sync.
+    """
+    return worth(cell.mean_size if column.better == "zero" else cell.mean, column)
+
+
+def worth(value: float, column: Column) -> float:
+    """The same of one score."""
+    return {"higher": value, "lower": -value, "zero": -abs(value)}[column.better]
 
 
 def _unranked(result: Result) -> str:
@@ -137,7 +167,7 @@ def check_comparable(bundles: Sequence[Bundle]) -> None:
                 f"{bundle.folder}: made with {other!r}, {bundles[0].folder} with {one!r}; "
                 "rows of different signatures never share a table"
             )
-        for part in ("dataset", "split", "data_hash", "protocol", "rank_by", "columns"):
+        for part in ("dataset", "split", "data_hash", "protocol", "rank_by", "coverage_min", "columns"):
             here, there = getattr(bundles[0].result, part), getattr(bundle.result, part)
             if here != there:
                 raise BadBundle(
@@ -146,8 +176,10 @@ def check_comparable(bundles: Sequence[Bundle]) -> None:
                 )
 
 
-def _brief(part: str | list[Column]) -> str:
-    return part[:40] if isinstance(part, str) else ", ".join(column.name for column in part)
+def _brief(part: str | float | list[Column]) -> str:
+    if isinstance(part, list):
+        return ", ".join(column.name for column in part)
+    return str(part)[:40]
 
 
 def first_difference(a: str, b: str) -> tuple[str, str]:
@@ -191,11 +223,15 @@ def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
 
 
 def to_csv(entries: Sequence[Entry]) -> str:
-    """Every mean with its interval, n and status, to six significant digits; empty where there is none."""
+    """Every mean with its interval, n and status, to six significant digits; empty where there is none.
+
+    Where 0 is best, `_size` is the mean distance from it, by which models are compared.
+    """
     columns = entries[0].result.columns
     head = ["rank", "rank_low", "rank_high", "model", "anchor", "n_clips", "coverage"]
     for column in columns:
         head += [f"{column.name}{end}" for end in ("", "_low", "_high", "_n", "_status")]
+        head += [f"{column.name}_size"] if column.better == "zero" else []
     head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -216,6 +252,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
             cell = result.summary[column.name]
             row += [*(_plain(x) for x in (cell.mean, cell.low, cell.high)), cell.n]
             row.append("ok" if not cell.n_unscored else status(cell) if not cell.n else partly(cell))
+            row += [_plain(cell.mean_size)] if column.better == "zero" else []
         row += [
             entry.note,
             result.dataset,
@@ -323,28 +360,48 @@ def tex(text: str) -> str:
 
 
 def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
-    """A booktabs table; means with intervals in small type."""
-    lines = [r"\begin{tabular}{l" + "r" * len(columns) + "}", r"\toprule"]
-    lines.append(" & ".join(["Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in columns)]) + r" \\")
+    """A booktabs table; means with intervals in small type, who is not ranked and why beneath the rule."""
+    width = 2 + len(columns)
+    lines = [r"\begin{tabular}{ll" + "r" * len(columns) + "}", r"\toprule"]
+    lines.append(" & ".join(["", "Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in columns)]) + r" \\")
     lines.append(r"\midrule")
     for entry in entries:
-        row = [tex(entry.result.model) + (" (anchor)" if entry.anchor else "")]
+        row = [tex(standing(entry)) or "--"]
+        row.append(tex(entry.result.model) + (" (anchor)" if entry.anchor else ""))
         for text in cells(entry, columns):
             mean, bracket, rest = text.partition(" [")
             row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
         lines.append(" & ".join(row) + r" \\")
+    if any(entry.note for entry in entries):
+        lines.append(r"\midrule")
+        lines += [
+            rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {tex(_not_ranked(entry))}}} \\"
+            for entry in entries
+            if entry.note
+        ]
     lines += [r"\bottomrule", r"\end{tabular}", *(f"% {line}" for line in _caption(entries).splitlines())]
     return "\n".join(lines) + "\n"
 
 
+def clusters_of(result: Result) -> str:
+    """What intervals are drawn over: "speakers", or "clips" where each clip is its own."""
+    cells = [result.summary[column.name] for column in result.columns if column.per_clip]
+    cell = next((cell for cell in cells if cell.n), None)
+    return "clips" if cell is not None and cell.n_clusters == cell.n else "speakers"
+
+
+def _not_ranked(entry: Entry) -> str:
+    return f"{entry.result.model} is not ranked: {entry.note}."
+
+
 def _caption(entries: Sequence[Entry]) -> str:
     result = entries[0].result
-    notes = [f"{entry.result.model} is not ranked: {entry.note}." for entry in entries if entry.note]
+    notes = [_not_ranked(entry) for entry in entries if entry.note]
     level = result.stats.get("level", math.nan)
     return "\n".join(
         [
             f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
-            f"brackets: {level:.0%} intervals over speakers.",
+            f"brackets: {level:.0%} intervals over {clusters_of(result)}.",
             *notes,
             f"Signature: {result.signature}",
         ]

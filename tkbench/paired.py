@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -38,8 +37,8 @@ class Difference:
     exact: bool
     """True where every permutation was tried."""
     detectable: float
-    """The smallest true difference that these speakers show with a power of about 80 % at the level of `low`
-    (75 % was seen with 20 uneven speakers: the normal curve stands in for the test's own)."""
+    """The smallest true difference that these speakers show with a power of about 80 %, at Holm's level for the
+    first of `pairs`; inf where so few speakers can show none, whatever its size."""
     n: int
     n_clusters: int
     n_unpaired: int
@@ -56,8 +55,11 @@ def paired_difference(
     n_draws: int = DRAWS,
     seed: int = 0,
     level: float = 0.95,
+    pairs: int = 1,
 ) -> Difference:
     """Compare two models clip by clip: a, b (n,) with nan for unscored, clusters (n,).
+
+    pairs: how many differences are tested together; it decides what is detectable, not p, which `holm` corrects.
 
     inf in both (PSNR of equal pictures) is a difference of 0; inf in one has none and makes the clip unpaired.
     Raises BadInput where lengths differ.
@@ -98,7 +100,7 @@ def paired_difference(
         interval.high,
         p,
         exact,
-        detectable(sums, counts, level=level),
+        detectable(sums, counts, level=level, pairs=pairs, n_draws=n_draws),
         interval.n,
         interval.n_clusters,
         unpaired,
@@ -140,13 +142,30 @@ def sign_test(sums: Float64, *, n_draws: int = DRAWS, seed: int = 0) -> tuple[fl
     return (1 + count) / (1 + n_draws), False
 
 
-def detectable(sums: Float64, counts: Float64, *, level: float = 0.95, power: float = POWER) -> float:
-    """The minimum detectable effect: (z of the level + z of the power) times the clustered standard error."""
+def detectable(
+    sums: Float64,
+    counts: Float64,
+    *,
+    level: float = 0.95,
+    power: float = POWER,
+    pairs: int = 1,
+    n_draws: int = DRAWS,
+) -> float:
+    """The minimum detectable effect: (t of the level + t of the power) times the clustered standard error.
+
+    The level is shared among `pairs` (Holm's first step). inf where the smallest p that so many clusters can have is
+    above it: with 5 speakers that is 2 / 2^5, above 0.05.
+    """
+    from scipy.stats import t
+
     n, clusters = float(counts.sum()), len(sums)
+    alpha = (1 - level) / pairs
+    smallest = 2.0 / 2**clusters if clusters <= EXACT else 1 / (1 + n_draws)
+    if smallest > alpha:
+        return math.inf
     rest = sums - counts * (sums.sum() / n)
     error = math.sqrt(float((rest**2).sum()) * clusters / (clusters - 1)) / n
-    normal = NormalDist()
-    return (normal.inv_cdf(0.5 + level / 2) + normal.inv_cdf(power)) * error
+    return float(t.ppf(1 - alpha / 2, clusters - 1) + t.ppf(power, clusters - 1)) * error
 
 
 def holm(ps: Sequence[float]) -> list[float]:

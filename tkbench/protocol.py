@@ -42,7 +42,7 @@ class MetricSpec(_Strict):
 
 
 class StatsSpec(_Strict):
-    """How means become intervals: a percentile bootstrap over speakers (or sources)."""
+    """How means become intervals: a bootstrap over speakers (or sources); see `stats`."""
 
     n_boot: int = Field(default=2000, ge=100)
     seed: int = 0
@@ -75,7 +75,9 @@ class Protocol(_Strict):
             *(metric.signature() for metric in self.metrics),
             f"slack:{self.length_slack}",
             f"seed:{self.seed}",
-            f"stats({stats})",
+            f"stats({stats},interval=stretched)",
+            f"coverage:{self.coverage_min:g}",
+            f"rank:{self.rank_by}",
         ]
         return "|".join(parts)
 

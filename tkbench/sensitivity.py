@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -24,7 +25,7 @@ import numpy as np
 
 from tkbench import features, models, shards
 from tkbench.errors import UsageError
-from tkbench.evaluate import CHUNK, build_metrics, see
+from tkbench.evaluate import CHUNK, build_metrics, open_split, see, signature
 from tkbench.metrics.base import once, score_by
 from tkbench.parallel import one_thread, pool
 from tkbench.progress import Progress, silent
@@ -142,7 +143,10 @@ def _text(value: Any) -> Any:
 class _Task:
     """Some clips and every step: each clip is decoded once."""
 
+    token: str
+    """Of one run; see `evaluate.Chunk`."""
     shards: str
+    split: str | None
     protocol: str
     keys: tuple[str, ...]
     steps: tuple[Step, ...]
@@ -160,6 +164,7 @@ def measure(
     *,
     knobs: Sequence[str] = (),
     protocol: str | Path | Protocol | None = None,
+    split: str | None = None,
     limit: int | None = None,
     workers: int = 1,
     progress: Progress = silent,
@@ -171,7 +176,7 @@ def measure(
     unknown = [name for name in knobs if name not in KNOBS]
     if unknown:
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
-    source = shards.open_shards(data)
+    source = open_split(data, split)
     rules = chosen_protocol(protocol, source.dataset)
     per_clip, whole_set = build_metrics(rules)
     columns = tuple(column for metric in (*per_clip, *whole_set) for column in metric.columns)
@@ -180,14 +185,15 @@ def measure(
         raise UsageError(f"{data}: holds no clip that could be prepared; see its manifest.parquet")
     chosen = tuple(KNOBS[name] for name in (knobs or KNOBS))
     steps = _steps(chosen)
+    token = secrets.token_hex(8)
     tasks = [
-        _Task(str(data), rules.model_dump_json(), keys[i : i + CHUNK], steps)
+        _Task(token, str(data), split, rules.model_dump_json(), keys[i : i + CHUNK], steps)
         for i in range(0, len(keys), CHUNK)
     ]
     answers = _run(tasks, workers, progress, len(keys))
-    signature = f"{rules.signature()}|data:{source.dataset}@{source.data_hash[:12]}|n:{len(keys)}"
+    line = signature(rules, source, columns, len(keys), limit)
     points = _points(answers, chosen, columns, whole_set, source.speakers, rules)
-    return Result(columns, chosen, tuple(points), source.dataset, len(keys), signature)
+    return Result(columns, chosen, tuple(points), source.dataset, len(keys), line)
 
 
 def _steps(knobs: Sequence[Knob]) -> tuple[Step, ...]:
@@ -212,13 +218,18 @@ def _run(tasks: Sequence[_Task], workers: int, progress: Progress, total: int) -
 
 
 @lru_cache(maxsize=2)
-def _workshop(data: str, protocol: str) -> tuple[shards.Shards, list[Any], list[Any]]:
-    return (shards.open_shards(Path(data)), *build_metrics(Protocol.model_validate_json(protocol)))
+def _workshop(
+    token: str, data: str, split: str | None, protocol: str
+) -> tuple[shards.Shards, list[Any], list[Any]]:
+    return (
+        shards.open_shards(Path(data), split=split),
+        *build_metrics(Protocol.model_validate_json(protocol)),
+    )
 
 
 def score_task(task: _Task) -> _Answer:
     """One unit of work, on one thread, so that the numbers do not depend on who does it."""
-    source, per_clip, whole_set = _workshop(task.shards, task.protocol)
+    source, per_clip, whole_set = _workshop(task.token, task.shards, task.split, task.protocol)
     rows: list[tuple[Step, Row]] = []
     frames: list[tuple[str, int]] = []
     states = {step: [metric.start() for metric in whole_set] for step in task.steps}

@@ -1,7 +1,10 @@
-"""Means with intervals: a percentile bootstrap over speakers (or sources), exact about what had no score.
+"""Means with intervals: a bootstrap over speakers (or sources), exact about what had no score.
 
 Clips of one speaker resemble each other, so whole speakers are drawn, with replacement (a cluster bootstrap:
-Cameron, Gelbach & Miller 2008). The result depends on values, clusters and seed, never on the order of clips.
+Cameron, Gelbach & Miller 2008). Percentiles of few draws are too narrow: of 12 speakers they hold the true mean nine
+times in ten where 95 % is said. So their distance from the mean is stretched as the variance of a sample and Student's
+t ask for (after the expanded percentile interval of Hesterberg, "What Teachers Should Know About the Bootstrap", The
+American Statistician 2015). The result depends on values, clusters and seed, never on the order of clips.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,7 +25,7 @@ DRAWS_AT_ONCE = 1 << 21
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and where it may lie. nan bounds mean that no interval could be made; `note` says why."""
+    """A mean and where it may lie; nan bounds where no interval could be made."""
 
     mean: float
     low: float
@@ -32,6 +36,7 @@ class Interval:
     """Clips without one: never in the mean, always counted."""
     n_clusters: int
     note: str = ""
+    """Why there is no interval, where there is none; and how infinite scores count."""
 
     @property
     def coverage(self) -> float:
@@ -48,9 +53,10 @@ def mean_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Mean of `values` (n,), nan = unscored, and its percentile interval over resampled `clusters` (n,).
+    """Mean of `values` (n,), nan = unscored, and its interval over resampled `clusters` (n,).
 
-    inf is a value (PSNR of equal pictures): its mean is inf and has no interval. One cluster has no interval.
+    inf is a value (PSNR of equal pictures). Where all are, so is the mean, without an interval; among finite ones it
+    counts as the best of them, or one copied clip would beat every model. One cluster has no interval.
     Raises BadInput where the lengths differ, `level` is not inside (0, 1) or `n_boot` is not positive.
 
     >>> mean_interval([1.0, 3.0, float("nan")], ["a", "b", "b"]).mean
@@ -68,7 +74,7 @@ def mean_interval(
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0, n_unscored, 0, "no clip has a score")
     names, inverse = np.unique(np.asarray(clusters, dtype=str)[kept], return_inverse=True)
-    scored = data[kept]
+    scored, note = _without_infinity(data[kept])
     # Sorted before summing: the same clips in another order must give the same last digit.
     order = np.lexsort((scored, inverse))
     scored, inverse = scored[order], inverse[order]
@@ -79,13 +85,41 @@ def mean_interval(
             mean, math.nan, math.nan, n, n_unscored, len(names), "an infinite score has no interval"
         )
     if len(names) < 2:
-        return Interval(mean, math.nan, math.nan, n, n_unscored, len(names), "one speaker gives no interval")
+        note = "; ".join(filter(None, ("one speaker gives no interval", note)))
+        return Interval(mean, math.nan, math.nan, n, n_unscored, len(names), note)
     sums = np.bincount(inverse, weights=scored, minlength=len(names))
     counts = np.bincount(inverse, minlength=len(names)).astype(np.float64)
     means = _resampled_means(sums, counts, n_boot, seed)
     tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(mean, float(low), float(high), n, n_unscored, len(names))
+    low, high = mean + stretch(len(names), level) * (np.quantile(means, [tail, 1 - tail]) - mean)
+    return Interval(mean, float(low), float(high), n, n_unscored, len(names), note)
+
+
+def _without_infinity(scored: Float64) -> tuple[Float64, str]:
+    """Scores with the infinite ones set to the largest (or smallest) finite one, and what was done."""
+    finite = np.isfinite(scored)
+    if finite.all() or not finite.any():
+        return scored, ""
+    count = int((~finite).sum())
+    word = "score counts" if count == 1 else "scores count"
+    return np.clip(scored, scored[finite].min(), scored[finite].max()), (
+        f"{count} infinite {word} as the {'best' if (scored > 0)[~finite].all() else 'last'} finite one"
+    )
+
+
+@lru_cache(maxsize=256)
+def stretch(clusters: int, level: float) -> float:
+    """How much farther than a percentile of resampled means an interval reaches, for so many clusters.
+
+    The square root of n / (n - 1), for a bootstrap's variance has the divisor n, times Student's t over the normal.
+
+    >>> round(stretch(12, 0.95), 3), round(stretch(10_000, 0.95), 3)
+    (1.173, 1.0)
+    """
+    from scipy.stats import norm, t
+
+    tail = (1 - level) / 2
+    return float(math.sqrt(clusters / (clusters - 1)) * t.ppf(tail, clusters - 1) / norm.ppf(tail))
 
 
 def _resampled_means(sums: Array, counts: Array, n_boot: int, seed: int) -> Float64:

@@ -61,6 +61,7 @@ class Reason(str, Enum):
     NOT_FINITE = "not-finite"
     UNCLEAR = "unclear"
     NO_TRUTH = "no-truth"
+    OTHER_VOICE = "other-voice"
     MODEL_ERROR = "model-error"
     INTERNAL_ERROR = "internal-error"
     PROCESS_DIED = "process-died"

@@ -15,12 +15,12 @@ import sys
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
 from tkbench.progress import Progress, silent
@@ -34,6 +34,8 @@ else:
 if TYPE_CHECKING:
     import torch
 
+P = ParamSpec("P")
+R = TypeVar("R")
 CHUNK = 1 << 20
 PINS = "pins.json"
 """In the weights folder: name -> sha256 of weights that were pinned by their first use on this machine."""
@@ -110,6 +112,28 @@ def sha256(path: Path) -> str:
     """The hash of a file's content; remembered for as long as size and time of the file stay the same."""
     facts = path.stat()
     return _sha256(str(path), facts.st_size, facts.st_mtime_ns)
+
+
+def once_per_content(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Keep what a function makes of files: its calls are known by their arguments and the sha256 of every path in them.
+
+    By the path alone, a file that was replaced would go on being answered by what it was.
+    """
+
+    def wrap(make: Callable[P, R]) -> Callable[P, R]:
+        @lru_cache(maxsize=maxsize)
+        def known(digests: tuple[str, ...], *args: Any, **more: Any) -> R:
+            return make(*args, **more)
+
+        @wraps(make)
+        def asked(*args: P.args, **more: P.kwargs) -> R:
+            files = [item for item in (*args, *more.values()) if isinstance(item, Path) and item.is_file()]
+            return known(tuple(map(sha256, files)), *args, **more)  # type: ignore[arg-type]
+
+        asked.cache_clear = known.cache_clear  # type: ignore[attr-defined]
+        return asked
+
+    return wrap
 
 
 @lru_cache(maxsize=64)

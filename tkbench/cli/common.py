@@ -43,6 +43,12 @@ Workers = Annotated[
         "--workers", "-w", min=1, help="Processes; by default one per core, at most 8.", show_default=False
     ),
 ]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split", "-s", help="Only the clips of one split, as in --split test.", show_default=False
+    ),
+]
 Shards = Annotated[Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import Shards, Workers, app, board, count_workers, say, show
+from tkbench.cli.common import Shards, Split, Workers, app, board, count_workers, say, show
 from tkbench.errors import UsageError
 
 
@@ -43,6 +43,7 @@ def evaluate_command(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for result bundles and the report.")] = Path("runs"),
     leaderboards: Annotated[Path, typer.Option(help="Folder for the CSV tables.")] = Path("leaderboards"),
+    split: Split = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first N clips; such rows never mix with full ones.")
     ] = None,
@@ -103,6 +104,7 @@ def evaluate_command(
                         item,
                         protocol=rules,
                         out=out,
+                        split=split,
                         limit=limit,
                         name=name,
                         workforce=workforce,
@@ -186,6 +188,7 @@ def sensitivity_command(
     out: Annotated[
         Path, typer.Option(help="The HTML page; a CSV file of the same name goes beside it.")
     ] = Path("sensitivity.html"),
+    split: Split = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
     workers: Workers = None,
 ) -> None:
@@ -206,6 +209,7 @@ def sensitivity_command(
             data_folder,
             knobs=knob or (),
             protocol=protocol,
+            split=split,
             limit=limit,
             workers=count_workers(workers),
             progress=progress,

@@ -6,7 +6,6 @@ Duta et al. 2020 (iResNet), Deng et al. 2019 (ArcFace).
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,7 @@ class IResNet(nn.Module):
         return torch.as_tensor(self.features(self.fc(self.bn2(x).flatten(1))))
 
 
-@lru_cache(maxsize=1)
+@weights.once_per_content(1)
 def load_arcface(path: Path, device: str = "cpu") -> IResNet:
     """The r100 network with the weights in a checked file; raises WeightsRefused where they are another network's."""
     state = weights.load_state(path)

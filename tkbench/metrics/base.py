@@ -64,7 +64,8 @@ def once(look: Look) -> Look:
 class PerClipMetric(Protocol):
     """One value per clip and column.
 
-    A metric with an attribute `sees = True` gets a fourth argument, `look`: see `Look`.
+    A metric with an attribute `sees = True` gets a fourth argument, `look`: see `Look`. One with `compares = True`
+    holds the generated frames against the true ones, and is left out where these say something else (`cross:MODEL`).
     """
 
     columns: tuple[Metric, ...]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ class FidState:
     made: dict[str, Float32] = field(default_factory=dict)
 
 
-@lru_cache(maxsize=1)
+@weights.once_per_content(1)
 def load_inception(path: Path, device: str = "cpu") -> Any:
     """pytorch-fid's InceptionV3 up to pool3 with the weights in the checked file `path`."""
     from pytorch_fid import inception

@@ -207,6 +207,8 @@ class Psnr(_Image):
     PSNR, which is inf as soon as one frame is identical (the first one of `still` is).
     """
 
+    compares = True
+
     def __init__(
         self, *, regions: Sequence[str] = ("full", "mouth"), pool: Literal["clip", "frame"] = "clip"
     ) -> None:
@@ -232,6 +234,8 @@ class Psnr(_Image):
 
 class Ssim(_Image):
     """Mean SSIM over the frames of a clip: Gaussian window, RGB, 1 for identical videos."""
+
+    compares = True
 
     slow = True
 

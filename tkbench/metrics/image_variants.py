@@ -67,6 +67,8 @@ def _ssim_frame(real: UInt8, made: UInt8) -> float:
 class PsnrWrapped(_Image):
     """PSNR from squared differences that wrap modulo 256, pooled over the clip; not a measure of likeness."""
 
+    compares = True
+
     def column(self, region: str) -> Metric:
         name = "psnr_wrapped_uint8" + ("" if region == "full" else f"_{region}")
         label = "PSNR wrapped uint8" + ("" if region == "full" else f" ({region})")
@@ -80,6 +82,8 @@ class PsnrWrapped(_Image):
 
 class SsimUniform(_Image):
     """Mean SSIM over the frames of a clip with a 7x7 mean window: 1 for identical videos."""
+
+    compares = True
 
     def column(self, region: str) -> Metric:
         name = "ssim_uniform" + ("" if region == "full" else f"_{region}")

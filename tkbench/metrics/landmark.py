@@ -77,8 +77,10 @@ VARIANTS: dict[str, Variant] = {
 """By the name that its column starts with."""
 
 
-def distance(real: Array, made: Array, variant: Variant) -> float:
+def distance(real: Array, made: Array, variant: Variant, both: Bool | None = None) -> float:
     """The number of one clip: (T, 68, 2) points of the true and the generated video, in the variant's pixels.
+
+    both: (T,) which frames count, by default all; a velocity needs two that stand side by side.
 
     >>> real = np.zeros((2, 68, 2))
     >>> made = real.copy()
@@ -88,13 +90,14 @@ def distance(real: Array, made: Array, variant: Variant) -> float:
     """
     if real.shape != made.shape or real.ndim != 3 or real.shape[1:] != (68, 2) or len(real) == 0:
         raise BadInput(f"points are {real.shape} and {made.shape}; expected two equal (T, 68, 2), T >= 1")
-    total = len(real)
+    both = np.ones(len(real), bool) if both is None else both
+    total = int(both.sum())
     a, b = (np.asarray(points[:, variant.part], np.float64) for points in (real, made))
     if variant.centred:
         a, b = (points - points.mean(axis=1, keepdims=True) for points in (a, b))
     if variant.moving:
-        a, b = np.diff(a, axis=0), np.diff(b, axis=0)
-    gap = a - b
+        a, b, both = np.diff(a, axis=0), np.diff(b, axis=0), both[1:] & both[:-1]
+    gap = (a - b)[both]
     if variant.norm == "l1":
         return float(np.abs(gap).mean())
     each = np.linalg.norm(gap, axis=2).sum(axis=1)
@@ -151,6 +154,8 @@ class _OnLandmarks:
 class Lmd(_OnLandmarks):
     """Landmark distances by name, 0 for identical videos; the columns are called VARIANT_POINTS."""
 
+    compares = True
+
     def __init__(
         self, *, variants: Sequence[str] = ("lmd_mouth", "lmd_face"), points: Points = "mesh"
     ) -> None:
@@ -173,11 +178,13 @@ class Lmd(_OnLandmarks):
         out = {}
         for name, column in zip(self.variants, self.columns, strict=True):
             rule = VARIANTS[name]
-            real, made = (in_crop(track[both], rule.crop) for track in (sample.landmarks, seen.landmarks))
-            if rule.moving and len(real) < 2:
-                found = Scored(math.nan, Reason.TOO_SHORT, "one frame; a velocity needs two")
+            real, made = (in_crop(track, rule.crop) for track in (sample.landmarks, seen.landmarks))
+            if rule.moving and not (both[1:] & both[:-1]).any():
+                found = Scored(
+                    math.nan, Reason.TOO_SHORT, "no two frames side by side; a velocity needs them"
+                )
             else:
-                found = Scored(distance(real, made, rule))
+                found = Scored(distance(real, made, rule, both))
             out[column.name] = found
         return out
 
@@ -189,6 +196,8 @@ class Lip(_OnLandmarks):
     truth: compare with the exact opening that the synthetic corpus keeps beside each clip; its error is a share of the
     widest opening, after the line that best maps the true video's landmarks to the truth.
     """
+
+    compares = True
 
     def __init__(self, *, points: Points = "mesh", truth: bool = False) -> None:
         super().__init__(points)

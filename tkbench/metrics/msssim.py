@@ -74,6 +74,8 @@ def _halved(picture: Float64) -> Float64:
 class MsSsim(_Image):
     """Mean MS-SSIM over every `stride`-th frame of a clip, RGB; a region below 161 pixels is unscored."""
 
+    compares = True
+
     smallest = SMALLEST
     slow = True
 

@@ -9,7 +9,6 @@ Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual M
 from __future__ import annotations
 
 import warnings
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +26,7 @@ SMALLEST = {"alex": 35, "vgg": 16, "squeeze": 17}
 BATCH = 8
 
 
-@lru_cache(maxsize=2)
+@weights.once_per_content(2)
 def load_lpips(net: str, path: Path, device: str = "cpu") -> Any:
     """The LPIPS module of the `lpips` package with the torchvision backbone in the checked file `path`.
 
@@ -77,6 +76,8 @@ def lpips_frames(module: Any, real: UInt8, made: UInt8, *, batch: int = BATCH) -
 
 class Lpips:
     """Mean LPIPS over every `stride`-th frame of the whole canvas; 0 for identical videos."""
+
+    compares = True
 
     def __init__(
         self, *, net: Literal["alex", "vgg", "squeeze"] = "alex", stride: int = 1, device: str = "cpu"

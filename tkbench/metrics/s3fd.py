@@ -8,7 +8,6 @@ not give the same boxes.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tkbench import weights
 from tkbench.errors import BadInput, WeightsRefused
 from tkbench.types import Array, Float64, UInt8
 from tkbench.weights import load_state
@@ -169,7 +169,7 @@ def detect(network: Any, frame: UInt8) -> Float64:
     return boxes
 
 
-@lru_cache(maxsize=1)
+@weights.once_per_content(1)
 def load_s3fd(path: Path, device: str = "cpu") -> S3FD:
     """The detector with the weights in the checked file `path`; WeightsRefused where they are of another net."""
     network = S3FD()

@@ -6,7 +6,8 @@ the minimum. Both scores are taken at the best lag, so a video that is late by a
 well as one on time: read them with AVOffset, which alone shows it.
 
 `ends` names what happens where a lag runs out of the clip:
-- "valid" (protocol tkbench-v1): only pairs that exist are averaged, so short and long clips are comparable;
+- "valid" (protocol tkbench-v1): only pairs that exist are averaged, so short and long clips that are in sync are
+  comparable (of mouths and voices that are not, the best lag is chance, and better in short clips);
 - "zeros" (the published calc_pdist, joonson/syncnet_python 6efbb1c): the voice is padded with zero vectors,
   which raises the distance at large lags and so lowers LSE-C of short clips.
 
@@ -16,7 +17,6 @@ anchor `shift:5` scores +5.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -122,7 +122,7 @@ def embed(
     return lips[:n], voice[:n]
 
 
-@lru_cache(maxsize=4)
+@weights.once_per_content(4)
 def load_judge(path: Path, device: str = "cpu", precision: str = "exact") -> Judge:
     """The judge in a checked weight file, built once per process."""
     from tkbench.metrics.nets import Judge, load_syncnet

@@ -21,6 +21,7 @@ from typing import Literal
 
 import numpy as np
 
+from tkbench import weights
 from tkbench.errors import BadInput, UsageError, WeightsRefused
 from tkbench.metrics.mouth import lengths
 from tkbench.types import SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, Float64
@@ -245,7 +246,7 @@ def save(fit: Fit, path: Path) -> None:
     save_file(tensors, str(path), metadata={"fit": json.dumps(facts, sort_keys=True)})
 
 
-@lru_cache(maxsize=4)
+@weights.once_per_content(4)
 def load(path: Path) -> Fit:
     """The fit in a file that `save` wrote; raises WeightsRefused for any other, and for one with other settings."""
     from safetensors import SafetensorError, safe_open

@@ -89,4 +89,6 @@ def cut_canvas(video: UInt8, sample: Sample) -> UInt8 | None:
     part = video[:, y : y + h, x : x + w]
     if part.shape[1:3] == (out_h, out_w):
         return np.ascontiguousarray(part)
-    return np.stack([cv2.resize(frame, (out_w, out_h), interpolation=cv2.INTER_AREA) for frame in part])
+    # As preparation does: areas where the picture shrinks, cubic where it grows.
+    how = cv2.INTER_AREA if out_w <= w else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (out_w, out_h), interpolation=how) for frame in part])

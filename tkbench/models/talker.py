@@ -49,6 +49,7 @@ class Talker:
             paper=PAPERS[kind],
             weights=weights.sha256(path),
             trained_on=(str(data),) if data else (),
+            train_data=self.facts.training.get("data"),
         )
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:

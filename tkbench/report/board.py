@@ -10,9 +10,9 @@ from typing import Any
 
 from tkbench import leaderboard
 from tkbench.bundle import Column, Result, Summary
-from tkbench.leaderboard import Entry
+from tkbench.leaderboard import Entry, goodness
 from tkbench.report import figures, finding
-from tkbench.report.finding import goodness, interval, number, sentence
+from tkbench.report.finding import interval, number, sentence
 
 HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
 
@@ -129,7 +129,7 @@ def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary,
         marks.append(notes.add(f"unscored ({reasons}). {todo}".strip(), about=column.label))
     elif own_gap:
         marks.append(notes.add(_gap_note(entry, summary, column)))
-    if summary.n and math.isnan(summary.low) and summary.note:
+    if summary.n and summary.note:
         marks.append(notes.add(sentence(summary.note)))
     return Cell(
         text="" if reasons else number(summary.mean, column),
@@ -158,7 +158,7 @@ def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
     def value(one: Entry) -> float:
         summary = one.result.summary[column.name]
         enough = not one.anchor and summary.coverage >= one.result.coverage_min
-        return goodness(summary.mean, column) if enough else math.nan
+        return goodness(summary, column) if enough else math.nan
 
     own = value(entry)
     return not math.isnan(own) and not any(value(other) > own for other in entries)

@@ -12,9 +12,9 @@ from typing import Any
 
 from tkbench.bundle import Bundle, Column, Preview
 from tkbench.errors import BadBundle
-from tkbench.leaderboard import Entry
+from tkbench.leaderboard import Entry, worth
 from tkbench.report import board
-from tkbench.report.finding import goodness, number
+from tkbench.report.finding import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def players(
     """The bundle's previews, worst first."""
 
     def badness(preview: Preview) -> tuple[float, str]:
-        value = goodness(preview.scores.get(rank.name, math.nan), rank)
+        value = worth(preview.scores.get(rank.name, math.nan), rank)
         return (-math.inf if math.isnan(value) else value, preview.key)
 
     return [

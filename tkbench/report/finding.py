@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tkbench.bundle import Column, Summary
-from tkbench.leaderboard import Entry
+from tkbench.leaderboard import Entry, goodness
 
 CEILING, FLOOR = "real", "shuffled-audio"
 """The anchors that should stand at the two ends of every ranking metric."""
@@ -57,11 +57,6 @@ def interval(summary: Summary, column: Column) -> str:
     return f"[{number(summary.low, column)}, {number(summary.high, column)}]"
 
 
-def goodness(value: float, column: Column) -> float:
-    """A number that grows as `value` gets better; nan stays nan."""
-    return {"higher": value, "lower": -value, "zero": -abs(value)}[column.better]
-
-
 def cell(entry: Entry, column: Column) -> Summary:
     """The ranking cell of a model."""
     return entry.result.summary[column.name]
@@ -88,7 +83,12 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
         words = f"{_name(best)} reaches {_value(best, column)} on {column.label}"
     if rest:
         second = _best(rest, column)
-        if _overlap(best, second, column):
+        if math.isnan(cell(best, column).low) or math.isnan(cell(second, column).low):
+            words += (
+                f", {_name(second)} has {number(cell(second, column).mean, column)}; without intervals nothing tells "
+                f"whether that is a difference"
+            )
+        elif _overlap(best, second, column):
             words += f", but is not clearly ahead of {_name(second)}: their intervals overlap"
         else:
             words += f", ahead of {_name(second)} ({number(cell(second, column).mean, column)})"
@@ -146,12 +146,12 @@ def _gap(entry: Entry, side: str, other: Entry, column: Column) -> str:
 
 
 def _best(entries: Sequence[Entry], column: Column) -> Entry:
-    return max(entries, key=lambda entry: goodness(cell(entry, column).mean, column))
+    return max(entries, key=lambda entry: goodness(cell(entry, column), column))
 
 
 def _compare(a: Entry, b: Entry, column: Column) -> float:
     """Above 0 where a is better; nan, which is neither, where one has no score."""
-    left, right = (goodness(cell(entry, column).mean, column) for entry in (a, b))
+    left, right = (goodness(cell(entry, column), column) for entry in (a, b))
     return 0.0 if left == right else left - right
 
 

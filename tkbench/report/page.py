@@ -63,7 +63,9 @@ def render(bundles: Sequence[Bundle]) -> str:
             result=result,
             level=f"{result.stats.get('level', math.nan):.0%}",
             rank=rank,
-            n_speakers=len(set(speakers.values()) - {""}),
+            # A clip of nobody known has its own key there.
+            n_speakers=len({speaker for key, speaker in speakers.items() if speaker not in ("", key)}),
+            clusters=leaderboard.clusters_of(result),
             finding=finding.find(entries, rank),
             columns=[board.head(column, rank) for column in columns],
             lines=lines,
