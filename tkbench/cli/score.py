@@ -247,7 +247,9 @@ def compare_command(
 def verify_command(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of result bundles.")],
 ) -> None:
-    """Recompute a bundle's table row from its per-clip numbers, and check its hashes.
+    """Recompute a bundle's table row from its per-clip numbers, hold its LSE against its curves, and check its hashes.
+
+    Numbers of a whole set (FID, KID) stand in one row of their own and are not computed again: that takes the videos.
 
     Example: `tkbench verify runs/synth-v1-1a2b3c4d/real`
     """

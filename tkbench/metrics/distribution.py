@@ -23,7 +23,7 @@ from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.features import device_facts, recall
 from tkbench.metrics import fid
 from tkbench.metrics.base import Scored, video_fault
-from tkbench.metrics.frechet import frechet, frechet_infinity, kid, moments
+from tkbench.metrics.frechet import KID_SIZE, KID_SUBSETS, frechet, frechet_infinity, kid, moments
 from tkbench.metrics.image import REGIONS, boxes
 from tkbench.registry import Registry, suggest
 from tkbench.types import Float32, Metric, Reason, Sample, UInt8
@@ -63,7 +63,7 @@ class Distribution:
         facts = f"[pytorch-fid,pool3@{digest},rgb,mode:{mode},region:{region},stride:{stride},n:{n}"
         kid_column = Metric(
             f"kid_{end}", f"KID x 1000 {label}", "", "lower", 3, per_clip=False,
-            signature=f"kid{facts},poly:3,subsets:100x1000,seed:{seed}]",
+            signature=f"kid{facts},poly:3,subsets:{kid_subsets(n)},seed:{seed}]",
         )  # fmt: skip
         fid_columns = (
             Metric(f"fid_{end}", f"FID {label}", "", "lower", 2, per_clip=False, signature=f"fid{facts}]"),
@@ -134,6 +134,15 @@ class Distribution:
             values.append(frechet_infinity(real, made, seed=self.seed))
         values.append(1000 * kid(real, made, seed=self.seed))
         return {name: Scored(value, detail=found) for name, value in zip(names, values, strict=True)}
+
+
+def kid_subsets(n: int) -> str:
+    """How KID draws from two sets of `n`: below 1,000 it takes them whole.
+
+    >>> kid_subsets(100), kid_subsets(2048)
+    ('1x100', '100x1000')
+    """
+    return f"{KID_SUBSETS}x{KID_SIZE}" if n > KID_SIZE else f"1x{n}"
 
 
 def chosen(total: int, n: int) -> Any:
