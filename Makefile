@@ -8,13 +8,13 @@ SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo test test-slow check format judge voice models clean
 help:
-	@echo "make demo       a corpus, its preparation, six models scored and ranked, a report ($(OUT)/report.html)"
+	@echo "make demo       a corpus, its preparation, seven models scored and ranked, a report ($(OUT)/report.html)"
 	@echo "make test       the fast tests"
 	@echo "make test-slow  every test; those with real clips use TKBENCH_CLIPS or ../shared/clips"
 	@echo "make check      ruff and mypy"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
-	@echo "make models     train the bundled CALS again from its recipe (about 45 min on one core)"
+	@echo "make models     train the bundled SyncTalkFace and CALS again from their recipes (about 3 h on one core)"
 	@echo "make clean      remove .venv and $(OUT)"
 
 $(VENV)/.installed: pyproject.toml
@@ -60,12 +60,14 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
-# On one thread, as the bundled one was.
+# On one thread, as the bundled ones were.
 models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out models/corpus --clips 480 --speakers 120 --seed 200
 	$(BIN)/tkbench prep folder --root models/corpus --out models/shards
 	$(BIN)/tkbench train --model expert --data models/shards --cache models/crops --out models/expert_synth.safetensors
+	$(BIN)/tkbench train --model synctalkface --data models/shards --cache models/crops \
+		--expert models/expert_synth.safetensors --out models/synctalkface_synth.safetensors
 	$(BIN)/tkbench train --model cals --data models/shards --cache models/crops \
 		--expert models/expert_synth.safetensors --out models/cals_synth.safetensors
 

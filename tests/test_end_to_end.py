@@ -199,11 +199,13 @@ def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_p
     """On speakers and sentences that neither they nor the judge have met, with intervals that do not overlap."""
     from tkbench.prep.synth.corpus import make_corpus
 
-    make_corpus(tmp_path / "corpus", clips=24, speakers=12, seed=4242, split="test")
-    prepare(tmp_path / "corpus", tmp_path / "shards")
+    make_corpus(tmp_path / "corpus", clips=96, speakers=48, seed=4242, split="test", workers=2)
+    prepare(tmp_path / "corpus", tmp_path / "shards", workers=2)
     rivals = ("still", f"mute:{kind}")
     found = {
-        model: bundle.read(evaluate(tmp_path / "shards", model, out=tmp_path / "runs")).result.summary
+        model: bundle.read(
+            evaluate(tmp_path / "shards", model, out=tmp_path / "runs", workers=2)
+        ).result.summary
         for model in (kind, *rivals)
     }
     mine = found[kind]
@@ -212,5 +214,4 @@ def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_p
         assert mine["lse_c_synth"].low > other["lse_c_synth"].high, rival
         assert mine["lip_corr_mesh"].low > other["lip_corr_mesh"].high, rival
         assert mine["voice_corr"].low > other["voice_corr"].high, rival
-        # By its intervals not yet: docs/models.md.
-        assert mine["lmd_mouth_mesh"].mean < other["lmd_mouth_mesh"].mean, rival
+        assert mine["lmd_mouth_mesh"].high < other["lmd_mouth_mesh"].low, rival

@@ -29,7 +29,7 @@ registry.add("wav2lip", "tkbench.models.talker:wav2lip")
 
 ANCHORS = ("real", "still", "shift:5", "shuffled-audio", "blur")
 """The rows that bracket every table; `--model anchors` means all of them."""
-REFERENCES = ("cals",)
+REFERENCES = ("synctalkface", "cals")
 """The reference models of which a checkpoint comes with the package, trained on the synthetic corpus."""
 
 
