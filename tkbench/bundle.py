@@ -148,11 +148,19 @@ class Bundle:
 
     def clips(self) -> pd.DataFrame:
         """Columns model, key, speaker, metric, value, reason, detail."""
-        return _read_parquet(self.folder / "clips.parquet")
+        return self._table("clips.parquet")
 
     def curves(self) -> pd.DataFrame:
         """Columns key, metric (the judge's first column), shift (frames), distance."""
-        return _read_parquet(self.folder / "curves.parquet")
+        return self._table("curves.parquet")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        """A table of the bundle; BadBundle where it is not the one that result.json has the hash of."""
+        path = self.folder / name
+        table = _read_parquet(path)
+        if self.result.files.get(name) != _sha256(path):
+            raise BadBundle(f"{path}: was changed or is of another run; run `tkbench eval` again")
+        return table
 
     @property
     def digest(self) -> str:

@@ -18,9 +18,9 @@ from tkbench.models.talker import Talker, draw
 from tkbench.prep import backends
 from tkbench.prep.track import fill
 from tkbench.progress import Progress, silent
-from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Float32, Reason, UInt8
+from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, Reason, UInt8
 
-PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MOST_HELD = 2_000_000_000
 """Bytes of pictures that may be held where the video has to be played back and forth."""
 LONGEST_SIDE = 1280
@@ -42,8 +42,17 @@ def generate(
         raise UsageError(f"--out {out}: the file must end in .mp4")
     for path, what in ((video, "photo or video"), (voice, "voice file")):
         if not path.is_file():
-            raise UsageError(f"{path}: no such file; expected a {what}")
-    sound = media.read_audio(voice)
+            found = "is a folder" if path.is_dir() else "no such file"
+            raise UsageError(f"{path}: {found}; expected a {what}")
+        if out.resolve() == path.resolve():
+            raise UsageError(f"--out {out}: is the {what} itself; give another name")
+    try:
+        sound = media.read_audio(voice)
+    except BadMedia as error:
+        raise BadMedia(error.reason, f"{voice}: {error.detail}") from error
+    if len(sound) < SAMPLES_PER_FRAME:
+        found = f"{len(sound) / SAMPLE_RATE:.3f} s of sound"
+        raise BadMedia(Reason.AUDIO_TOO_SHORT, f"{voice}: {found}, expected 0.04 s or more")
     count = max(1, round(len(sound) / SAMPLES_PER_FRAME))
     sound = np.pad(sound, (0, max(0, count * SAMPLES_PER_FRAME - len(sound))))[: count * SAMPLES_PER_FRAME]
     pictures = open_pictures(video, count)
@@ -83,7 +92,11 @@ class Pictures:
             self.held = [read_photo(path)]
             self.total = 1
             return
-        self.facts = media.probe(path)
+        try:
+            self.facts = media.probe(path)
+        except BadMedia as error:
+            kinds = ", ".join(PHOTOS)
+            raise BadMedia(error.reason, f"{path}: {error.detail} (photos end in {kinds})") from error
         self.total = max(1, round(self.facts.duration * FPS))
         if self.total < count:
             size = self.total * self.facts.width * self.facts.height * 3

@@ -49,6 +49,18 @@ def main() -> None:
         stopped = True
         raise KeyboardInterrupt
 
+    def lost(args: sys.UnraisableHookArgs) -> None:
+        """A KeyboardInterrupt that fell into a destructor or a callback is dropped there: ask again outside of it."""
+        nonlocal stopped
+        if stopped and isinstance(args.exc_value, KeyboardInterrupt):
+            stopped = False
+            signal.signal(signal.SIGALRM, stop)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+        else:
+            hook(args)
+
+    hook = sys.unraisablehook
+    sys.unraisablehook = lost
     # A shell starts background jobs with Ctrl-C ignored: that stays so.
     old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in old.items():
@@ -60,10 +72,20 @@ def main() -> None:
         text = " ".join(str(error).split())
         talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
         sys.exit(error.exit_code)
+    except OSError as error:
+        # A place that cannot be written or read; an error without a file is ours, and stays a traceback.
+        if stopped or error.filename is None:
+            raise
+        text = (
+            f"{error.filename}: {error.strerror or type(error).__name__}; give another place or mend this one"
+        )
+        talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
+        sys.exit(2)
     except BaseException:
         if not stopped:
             raise
     finally:
+        sys.unraisablehook = hook
         for number, handler in old.items():
             signal.signal(number, handler)
     say("tkbench: stopped; what is finished is kept, run the same command again to go on")

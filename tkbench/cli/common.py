@@ -5,6 +5,7 @@ Data goes to stdout, talk to stderr.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,24 @@ Split = Annotated[
     ),
 ]
 Shards = Annotated[Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")]
+
+
+def writable(path: Path, what: str, *, folder: bool = False) -> Path:
+    """`path`, whose folder (itself with `folder`) is made if need be; UsageError where that cannot be."""
+    from tkbench.errors import UsageError
+
+    place = path if folder else path.parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{what} {path}: cannot be written ({error.strerror}); give another place"
+        ) from error
+    if not folder and path.is_dir():
+        raise UsageError(f"{what} {path}: is a folder, expected the name of a file")
+    if not os.access(place, os.W_OK):
+        raise UsageError(f"{what} {path}: cannot be written (permission denied); give another place")
+    return path
 
 
 def talk() -> Console:

@@ -149,8 +149,11 @@ def data_splits(
     """
     from rich.table import Table
 
+    from tkbench.errors import UsageError
     from tkbench.prep.splits import splits_of, write
 
+    if annotations is not None and dataset != "hdtf":
+        raise UsageError(f"--annotations is for hdtf, found {dataset}")
     found = splits_of(dataset, root, None if annotations is None else {"annotations": str(annotations)})
     table = Table(title=f"{dataset}: {root}", title_justify="left")
     for heading in ("split", "clips", "missing", "sha256 of the list", "note"):

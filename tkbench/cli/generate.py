@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import app, say
+from tkbench.cli.common import app, say, writable
 
 
 @app.command("generate")
@@ -34,6 +34,7 @@ def generate_command(
     from tkbench.generate import generate
     from tkbench.progress import bar
 
+    writable(out, "--out")
     with bar("generate") as progress:
         found = generate(
             model if checkpoint is None else f"{model}:{checkpoint}", video, audio, out, progress=progress

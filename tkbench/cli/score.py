@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import Shards, Split, Workers, app, board, count_workers, say, show
-from tkbench.errors import UsageError
+from tkbench.cli.common import Shards, Split, Workers, app, board, count_workers, say, show, writable
+from tkbench.errors import BadBundle, TkbenchError, UsageError
 
 
 @app.command("eval")
@@ -88,12 +88,23 @@ def evaluate_command(
 
     # Before any process is started: what is wrong with the command is said at once.
     source = open_shards(data_folder)
+    called: dict[str, str] = {}
     for item in names:
-        models.create(item)
+        title = name or models.create(item).card.name
+        if title in called:
+            raise UsageError(
+                f"--model {called[title]} and --model {item} would both be called {title!r}; score them one at a time, "
+                f"with --name"
+            )
+        called[title] = item
     rules = load(protocol or default_for(source.dataset))
     if lse is not None:
         rules = extend(rules, lse)
     place = None if no_cache else cache or features.folder()
+    writable(out, "--out", folder=True)
+    writable(leaderboards, "--leaderboards", folder=True)
+    if cache is not None:
+        writable(cache, "--cache", folder=True)
     bundles = []
     with pool(count_workers(workers)) as workforce:
         for item in names:
@@ -201,6 +212,10 @@ def sensitivity_command(
     """
     from tkbench import sensitivity
     from tkbench.progress import bar
+
+    if out.suffix.lower() == ".csv":
+        raise UsageError(f"--out {out}: is the HTML page; the CSV goes beside it under the same name")
+    writable(out, "--out")
     from tkbench.report import sensitivity as page
     from tkbench.storage import write_file
 
@@ -255,9 +270,18 @@ def verify_command(
     """
     from tkbench import bundle
 
+    wrong = []
     for folder in bundles:
-        bundle.verify(folder)
-        say(f"{folder}: the row follows from the clips, and every file has its hash")
+        try:
+            bundle.verify(folder)
+        except TkbenchError as error:
+            wrong.append(str(error))
+        else:
+            say(f"{folder}: the row follows from the clips, and every file has its hash")
+    for line in wrong[:-1]:
+        say(f"tkbench: {line}")
+    if wrong:
+        raise BadBundle(wrong[-1])
 
 
 @app.command("ls")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import app, say
+from tkbench.cli.common import app, say, writable
 from tkbench.errors import UsageError
 
 MODELS = ("synctalkface", "cals", "wav2lip", "expert", "syncnet", "voice")
@@ -39,7 +39,7 @@ def train_command(
         typer.Option(help="Keeps crops between runs; by default beside the weights.", show_default=False),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Overrides the configuration's seed.", show_default=False)
+        int | None, typer.Option(min=0, help="Overrides the configuration's seed.", show_default=False)
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Overrides the configuration's steps.", show_default=False)
@@ -63,6 +63,9 @@ def train_command(
         raise UsageError(f"--model {model!r}: {suggest(model, list(MODELS))}")
     from tkbench.progress import bar
 
+    writable(out, "--out")
+    if cache is not None:
+        writable(cache, "--cache", folder=True)
     if model == "voice":
         if expert is not None or devices > 1 or config is not None or steps is not None:
             raise UsageError("--model voice: a fit has no --expert, --config or --steps, and one device")

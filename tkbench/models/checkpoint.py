@@ -140,6 +140,11 @@ def fill(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
         raise WeightsRefused(
             f"{path}: does not fit {type(net).__name__}: missing {missing[:2]}, unknown {foreign[:2]}, {shapes[:1]}"
         )
+    broken = next((name for name, value in state.items() if not bool(value.isfinite().all())), None)
+    if broken is not None:
+        raise WeightsRefused(
+            f"{path}: {broken} holds values that are no numbers; train it again, or get another file"
+        )
     net.load_state_dict(dict(state))
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tkbench.errors import BadInput
+
 Pair = int | tuple[int, int]
 
 
@@ -18,6 +20,8 @@ def wide(channels: int, width: float) -> int:
     >>> wide(512, 1.0), wide(80, 0.25), wide(16, 0.25)
     (512, 24, 8)
     """
+    if width <= 0:
+        raise BadInput(f"width {width}: a network's width is above 0")
     return channels if width == 1 else max(8, 8 * int(channels * width / 8 + 0.5))
 
 

@@ -42,7 +42,7 @@ def _plain(value: Any, wanted: Any, where: str) -> Any:
     """A number, word or list of the kind that the field wants; whole numbers pass as floats."""
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, list):
+    if isinstance(value, list) and wanted not in (int, float, bool, str):
         return tuple(value)
     if wanted in (int, float, bool, str) and type(value) is not wanted:
         raise UsageError(f"{where} = {value!r}, expected {wanted.__name__}")

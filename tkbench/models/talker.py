@@ -93,9 +93,15 @@ def _open(kind: str, path: str | None) -> Talker:
         return Talker(kind, Path(path).expanduser())
     bundled = f"{kind}-synth"
     if bundled not in weights.known():
-        raise UsageError(
-            f"model {kind!r}: needs a checkpoint, as in {kind}:FILE; `tkbench train --model {kind}` makes one"
+        published = next(
+            (n for n in (f"{kind}-gan", kind) if n in weights.known() and weights.find_or_hint(n)[0]), None
         )
+        if published is None:
+            raise UsageError(
+                f"model {kind!r}: needs a checkpoint, as in {kind}:FILE (generate: --checkpoint FILE); `tkbench train "
+                f"--model {kind}` makes one, `tkbench weights add {kind}-gan FILE` takes the published one"
+            )
+        return Talker(kind, weights.find(published), published)
     return Talker(kind, weights.find(bundled), kind)
 
 

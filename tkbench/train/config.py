@@ -99,6 +99,11 @@ class Config:
             raise UsageError(f"model = {self.model!r}: {suggest(self.model, list(MODELS))}")
         if self.steps < 1 or self.data.frames < 5:
             raise UsageError(f"steps = {self.steps}, frames = {self.data.frames}: at least 1 step, 5 frames")
+        for name in ("log_every", "val_every", "val_batches", "save_every", "sample_every"):
+            if getattr(self.run, name) < 1:
+                raise UsageError(f"[run] {name} = {getattr(self.run, name)}: at least 1")
+        if self.seed < 0 or self.data.batch < 1:
+            raise UsageError(f"seed = {self.seed}, batch = {self.data.batch}: at least 0 and 1")
         size = self.net.get("size", self.cut.size)
         if size != self.cut.size:
             raise UsageError(f"net.size = {size} and cut.size = {self.cut.size} must be the same")

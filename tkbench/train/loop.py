@@ -84,6 +84,10 @@ def train(
     """
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: the file must end in .safetensors")
+    if expert is not None and expert.resolve() == out.resolve():
+        raise UsageError(f"--out {out}: is the expert itself; give another name")
+    if out.exists() and not (out.with_name(out.stem + ".run") / LAST).is_file():
+        raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
     trainer = Trainer(source, out, config, expert, devices, accelerator, cache)
     finished = trainer.run(min(config.steps, stop_after or config.steps), progress)
     return trainer.finish() if finished else None
@@ -115,18 +119,27 @@ class Trainer:
         for net in (self.goal, self.quality):
             if net is not None:
                 channels_last(net)
-        self.fabric = Fabric(
-            accelerator=accelerator,
-            devices=devices,
-            # Losses switch terms by phase and by step, so not every weight has a part in each step.
-            strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
-            precision=config.run.precision,  # type: ignore[arg-type,unused-ignore]
-        )
+        try:
+            self.fabric = Fabric(
+                accelerator=accelerator,
+                devices=devices,
+                # Losses switch terms by phase and by step, so not every weight has a part in each step.
+                strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+                precision=config.run.precision,  # type: ignore[arg-type,unused-ignore]
+            )
+        except (ValueError, RuntimeError) as error:
+            asked = f"--accelerator {accelerator}, --devices {devices}, precision {config.run.precision!r}"
+            raise UsageError(f"{asked}: not possible here ({str(error).splitlines()[0]})") from error
         self.fabric.launch()
         self.folder = out.with_name(out.stem + ".run")
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.cache = cache or self.folder / "crops"
         self.splits = shards.open_shards(source).splits
+        if "train" not in self.splits:
+            raise UsageError(
+                f"{source}: has no split train, only {', '.join(self.splits)}; prepare training clips, for example "
+                f"`tkbench prep synth` with 20 speakers or more, or a data set's own train split"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.windows = self._windows("train")
         on_gpu = self.fabric.device.type == "cuda"
         self.loader = self.windows.loader(workers=config.data.workers, pin=on_gpu)
@@ -140,7 +153,8 @@ class Trainer:
             adam_q = torch.optim.Adam(self.quality.parameters(), optim.lr_quality, optim.betas)
             self.judged, self.adam_q = self.fabric.setup(self.quality, adam_q)
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
-        self.identity = state.identity(config, self.windows.shards.data_hash, self.fabric.world_size)
+        teacher = weights.sha256(expert) if expert is not None and self.goal.expert is not None else ""
+        self.identity = state.identity(config, self.windows.shards.data_hash, self.fabric.world_size, teacher)
         self.done, self.spent, self.waited = 0, 0.0, 0.0
         self.news: dict[str, float] = {}
         if (self.folder / LAST).is_file():

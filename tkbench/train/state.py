@@ -44,12 +44,12 @@ class Average:
                 self.state[name].copy_(value)
 
 
-def identity(config: Config, data: str, world: int) -> str:
-    """What must not change between the parts of a run, in one line."""
+def identity(config: Config, data: str, world: int, expert: str = "") -> str:
+    """What must not change between the parts of a run, in one line; expert: the sha256 of the frozen one."""
     settings = asdict(config)
     settings["run"] = {"precision": config.run.precision}
     settings["data"].pop("workers")
-    return json.dumps({"config": settings, "data": data, "world": world}, sort_keys=True)
+    return json.dumps({"config": settings, "data": data, "world": world, "expert": expert}, sort_keys=True)
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -84,4 +84,5 @@ def differences(one: Any, other: Any, where: str = "") -> Iterable[str]:
         for name in sorted({*one, *other}):
             yield from differences(one.get(name), other.get(name), f"{where}.{name}" if where else name)
     elif one != other:
-        yield f"{where} ({one} there, {other} here)" if where != "data" else "the data"
+        named = {"data": "the data", "expert": "the expert"}
+        yield named.get(where, f"{where} ({one} there, {other} here)")
