@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from bundles import COLUMNS, SPEAKERS, make
 
 from tkbench import bundle
 from tkbench.errors import BadBundle, BadInput, UsageError
-from tkbench.types import Reason, Row
+from tkbench.types import Metric, Reason, Row
 
 
 def test_a_bundle_reads_back_and_verifies(tmp_path: Path) -> None:
@@ -131,6 +132,16 @@ def test_a_list_of_rows_that_shrank_is_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=said):
             summarise(wrong)
+
+
+def test_no_interval_leaves_what_its_unit_can_be() -> None:
+    share = Metric("sure", "Sure", "share", "higher", 2, signature="s")
+    rows = [Row("m", key, "sure", value) for key, value in zip("abcd", (1.0, 1.0, 1.0, 0.7), strict=True)]
+    (cell,) = bundle.summarise(rows, {}, (share,), n_boot=200, seed=0, level=0.95).values()
+    assert cell.high == 1
+    plain = replace(share, unit="dB")
+    (cell,) = bundle.summarise(rows, {}, (plain,), n_boot=200, seed=0, level=0.95).values()
+    assert cell.high > 1
 
 
 def edited(folder: Path, change: object) -> Path:

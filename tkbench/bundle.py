@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 2
+BOUNDS = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
+"""What no mean of a unit can leave, and so no interval; a stretched one of few speakers would."""
 
 
 def _to_json(value: float) -> float | str | None:
@@ -238,6 +240,8 @@ def _summary(
         interval = mean_interval(
             [row.value for row in ordered], clusters, n_boot=n_boot, seed=seed, level=level
         )
+        least, most = BOUNDS.get(column.unit, (-math.inf, math.inf))
+        interval = replace(interval, low=max(interval.low, least), high=min(interval.high, most))
     else:
         value = ordered[0].value
         scored = 0 if math.isnan(value) else 1
