@@ -83,6 +83,15 @@ def scores_of(
     )
 
 
+def test_intervals_say_what_they_are_drawn_over(runs: Path) -> None:
+    """Three speakers of nine clips; where each clip is its own cluster, no speaker is claimed."""
+    result = bundle.find(runs)[0].result
+    assert leaderboard.clusters_of(result) == "speakers"
+    assert "intervals over speakers" in leaderboard.export(runs, "markdown")
+    alone = {name: cell.model_copy(update={"n_clusters": cell.n}) for name, cell in result.summary.items()}
+    assert leaderboard.clusters_of(result.model_copy(update={"summary": alone})) == "clips"
+
+
 def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
     path = leaderboard.write_csv(bundle.find(runs), tmp_path / "boards")
     assert path.name == f"{runs.name}.csv"

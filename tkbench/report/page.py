@@ -56,6 +56,7 @@ def render(bundles: Sequence[Bundle]) -> str:
         for place, (line, entry) in enumerate(zip(lines, entries, strict=True))
     ]
     script, css = asset("report.js"), asset("report.css")
+    clusters = leaderboard.clusters_of(result)
     return (
         templates()
         .get_template("report.html.j2")
@@ -63,9 +64,9 @@ def render(bundles: Sequence[Bundle]) -> str:
             result=result,
             level=f"{result.stats.get('level', math.nan):.0%}",
             rank=rank,
-            # A clip of nobody known has its own key there.
-            n_speakers=len({speaker for key, speaker in speakers.items() if speaker not in ("", key)}),
-            clusters=leaderboard.clusters_of(result),
+            # Of unknown people each clip is its own: that is no number of speakers.
+            n_speakers=len(set(speakers.values()) - {""}) if clusters == "speakers" else 0,
+            clusters=clusters,
             finding=finding.find(entries, rank),
             columns=[board.head(column, rank) for column in columns],
             lines=lines,
