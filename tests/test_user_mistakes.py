@@ -160,11 +160,19 @@ def test_an_added_wav2lip_is_found_by_its_name(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("TKBENCH_WEIGHTS", str(tmp_path))
     with pytest.raises(UsageError, match="tkbench weights add wav2lip-gan FILE"):
         models.create("wav2lip")
+    text = tmp_path / "notes.txt"
+    text.write_text("no weights at all")
+    with pytest.raises(WeightsRefused, match="not a file of weights"):
+        weights.add("wav2lip-gan", text)
     net = checkpoint.network("wav2lip", {"size": 96, "width": 1.0})
     source = tmp_path / "theirs.pth"
     torch.save({"state_dict": net.state_dict()}, source)
     weights.add("wav2lip-gan", source)
     assert models.create("wav2lip").card.name == "wav2lip-gan"
+    other = tmp_path / "other.pth"
+    torch.save({"state_dict": {}}, other)
+    with pytest.raises(WeightsRefused, match=r"that of the first file that was added.*pins\.json"):
+        weights.add("wav2lip-gan", other)
 
 
 def test_ctrl_c_in_a_callback_still_ends_the_command() -> None:

@@ -384,7 +384,7 @@ def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
 
 
 def clusters_of(result: Result) -> str:
-    """What intervals are drawn over: "speakers", or "clips" where (nearly) each clip is its own, as of unknown people."""
+    """What intervals are drawn over: "speakers", or "clips" where (nearly) each clip is its own."""
     cells = [result.summary[column.name] for column in result.columns if column.per_clip]
     cell = next((cell for cell in cells if cell.n), None)
     return "clips" if cell is not None and cell.n_clusters > 0.9 * cell.n else "speakers"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 CHUNK = 1 << 20
+TORCH = (".pth", ".pt", ".tar", ".model")
 PINS = "pins.json"
 """In the weights folder: name -> sha256 of weights that were pinned by their first use on this machine."""
 
@@ -159,15 +160,18 @@ def find(name: str) -> Path:
     return path
 
 
-def check(weight: Weight, path: Path) -> str:
+def check(weight: Weight, path: Path, advice: str = "remove the file, then") -> str:
     """The sha256 of `path` if it is the content that `weight` stands for; otherwise raises WeightsRefused."""
     found = sha256(path)
     expected = weight.pin or _local_pins().get(weight.name, "")
     if not found.startswith(expected):
         kind = "sha256" if len(expected) == 64 else "sha256 that starts with"
+        if not weight.pin:
+            pins = folder() / PINS
+            advice = f"that of the first file that was added; if this one is right, remove its line from {pins}, or"
         raise WeightsRefused(
             f"{path} is not {weight.name}: sha256 {found}, expected {kind} {expected}; "
-            f"remove the file, then {weight.how_to_get()}"
+            f"{advice} {weight.how_to_get()}"
         )
     return found
 
@@ -206,7 +210,9 @@ def add(name: str, file: Path) -> Path:
         raise UsageError(f"weight {name!r} comes with tkbench: nothing to add")
     if not file.is_file():
         raise UsageError(f"{file}: no such file; expected {weight.file} ({weight.origin})")
-    digest = check(weight, file)
+    digest = check(weight, file, "another file is needed:")
+    if not weight.pin and weight.file.endswith(TORCH):
+        _refuse_no_table(file)
     path = place(weight)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
@@ -215,6 +221,24 @@ def add(name: str, file: Path) -> Path:
     if not weight.pin:
         _pin_here(weight, digest)
     return path
+
+
+def _refuse_no_table(file: Path) -> None:
+    """WeightsRefused for a file that holds no table of weights: without a published hash, that much can be known."""
+    import pickle
+
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise WeightsRefused(
+            f"{file}: not a file of weights ({type(error).__name__}); give the published one"
+        ) from error
+    if not isinstance(found, dict) or not found:
+        raise WeightsRefused(f"{file}: holds a {type(found).__name__}, expected a table of weights")
 
 
 def fetch(name: str, *, progress: Progress = silent) -> Path:
