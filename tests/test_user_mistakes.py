@@ -13,10 +13,10 @@ import pytest
 import torch
 from toy_shards import make_shards
 
-from tkbench import bundle, media, weights
+from tkbench import bundle, media, shards, weights
 from tkbench.cli import main
 from tkbench.cli.common import writable
-from tkbench.errors import BadBundle, BadInput, BadMedia, UsageError, WeightsRefused
+from tkbench.errors import BadBundle, BadInput, BadMedia, BadShards, UsageError, WeightsRefused
 from tkbench.generate import generate
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut
@@ -104,6 +104,14 @@ def test_a_checkpoint_without_numbers_is_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "nan.safetensors", broken, facts)
     with pytest.raises(WeightsRefused, match="holds values that are no numbers"):
         checkpoint.load(tmp_path / "nan.safetensors", "wav2lip")
+
+
+def test_what_is_no_folder_of_shards_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "v.mp4"
+    file.write_text("x")
+    for path, said in ((file, "is a file; expected the folder"), (tmp_path, "it is no folder of shards, or")):
+        with pytest.raises(BadShards, match=said):
+            shards.open_shards(path)
 
 
 def test_two_models_of_one_name_are_not_one_row(

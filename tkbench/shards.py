@@ -308,13 +308,18 @@ def open_shards(path: str | Path, *, split: str | None = None) -> Shards:
 
 def _read_index(folder: Path) -> dict[str, Any]:
     file = folder / INDEX
+    if folder.is_file():
+        raise BadShards(
+            f"{folder}: is a file; expected the folder that `tkbench prep ... --out FOLDER` wrote"
+        )
     if not folder.is_dir():
         raise BadShards(
             f"{folder}: no such folder; `tkbench prep folder --root VIDEOS --out {folder}` makes it"
         )
     if not file.is_file():
         raise BadShards(
-            f"{folder}: no {INDEX}, so preparation did not finish; run `tkbench prep` again to resume"
+            f"{folder}: no {INDEX}, so it is no folder of shards, or preparation did not finish; give the --out of "
+            f"`tkbench prep`, or run that again to resume"
         )
     try:
         index = json.loads(file.read_text(encoding="utf-8"))

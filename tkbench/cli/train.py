@@ -45,7 +45,8 @@ def train_command(
         int | None, typer.Option(min=1, help="Overrides the configuration's steps.", show_default=False)
     ] = None,
 ) -> None:
-    """Train a network on prepared shards; the same command again goes on where a stopped run was.
+    """Train a network on prepared shards; the same command again goes on where a stopped run was (not of syncnet
+    and voice, which begin anew).
 
     Generators learn from a frozen expert, which is trained first:
 

@@ -55,7 +55,7 @@ class Trained:
         lines = [
             f"{self.out}: {run['steps']} steps in {run['seconds']:.0f} s, {run['samples_per_second']:.1f} windows/s, "
             f"{run['wait']:.0%} of the time waiting for data",
-            f"last report: {line_of(self.parts)}",
+            f"last report: {line_of(self.parts)}" if self.parts else "",
             f"card: {self.out.with_suffix('.md')}; curves and faces: {self.folder}",
         ]
         return "\n".join(filter(None, [*lines, self.hint]))
