@@ -460,8 +460,9 @@ def verify(folder: Path) -> Bundle:
     columns = [Metric(**column.model_dump()) for column in result.columns]
     try:
         speakers = dict(zip(table["key"], table["speaker"], strict=True))
+        rows = _rows(table)
         again = summarise(
-            _rows(table),
+            rows,
             speakers,
             columns,
             n_boot=int(result.stats["n_boot"]),
@@ -477,7 +478,7 @@ def verify(folder: Path) -> Bundle:
     for part in (f"coverage:{result.coverage_min:g}", f"rank:{result.rank_by}"):
         if part not in result.signature.split("|"):
             raise BadBundle(f"{folder}: {part} is not in the signature {result.signature[:60]}...")
-    _check_curves(bundle, table)
+    _check_curves(bundle, rows)
     for name, summary in again.items():
         for field in Summary.model_fields:
             value, stored = getattr(summary, field), getattr(result.summary[name], field)
@@ -486,19 +487,15 @@ def verify(folder: Path) -> Bundle:
     return bundle
 
 
-def _check_curves(bundle: Bundle, table: pd.DataFrame) -> None:
-    """Every curve has 2 k + 1 distances, and those of a judge end where its row of the clip says; else BadBundle."""
-    values = {(row.key, row.metric): row.value for row in _rows(table)}
-    curves = bundle.curves()
-    for (metric, key), part in curves.groupby(["metric", "key"], sort=False):
-        distances = part.sort_values("shift")["distance"].to_numpy()
-        deepest = float(distances.min())
-        if not str(metric).startswith("lse_c"):
+def _check_curves(bundle: Bundle, rows: Sequence[Row]) -> None:
+    """BadBundle where a judge's curve has its minimum elsewhere than at the LSE-D of that clip."""
+    values = {(row.key, row.metric): row.value for row in rows}
+    deepest_of = bundle.curves().groupby(["metric", "key"], sort=False)["distance"].min()
+    for (metric, key), deepest in cast("dict[tuple[str, str], float]", deepest_of.to_dict()).items():
+        if not metric.startswith("lse_c"):
             continue  # another metric's own curve
-        lowest = values.get((str(key), str(metric).replace("lse_c", "lse_d", 1)), math.nan)
-        if math.isnan(lowest):
-            continue
-        if not math.isclose(deepest, lowest, rel_tol=1e-5, abs_tol=1e-6):
+        lowest = values.get((key, metric.replace("lse_c", "lse_d", 1)), math.nan)
+        if not math.isnan(lowest) and not math.isclose(deepest, lowest, rel_tol=1e-5, abs_tol=1e-6):
             raise BadBundle(
                 f"{bundle.folder}: {key}: {metric}'s curve has its minimum at {deepest:.6g}, its LSE-D is {lowest:.6g}"
             )

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
 from tkbench.bundle import Bundle, Column
 from tkbench.errors import UnknownName, UsageError
-from tkbench.leaderboard import check_comparable
+from tkbench.leaderboard import check_comparable, scores_of
 from tkbench.paired import Difference, holm, paired_difference
 from tkbench.registry import suggest
-from tkbench.types import Float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +54,13 @@ def compare(bundles: Sequence[Bundle], *, metrics: Sequence[str] = ()) -> list[C
     tables = {bundle.result.model: bundle.clips() for bundle in bundles}
     found: list[Comparison] = []
     for column in columns:
-        scores: dict[str, dict[str, float]] = {}
-        speakers: dict[str, str] = {}
-        for model, table in tables.items():
-            part = table[table["metric"] == column.name]
-            scores[model] = dict(zip(part["key"], part["value"].astype(float), strict=True))
-            speakers |= dict(zip(part["key"], part["speaker"], strict=True))
-        keys = sorted(speakers)
-        clusters = [speakers[key] or f"clip {key}" for key in keys]
+        values, clusters = scores_of(list(tables.values()), column)
+        scores = dict(zip(tables, values, strict=True))
         pairs = list(combinations(scores, 2))
         differences = [
             paired_difference(
-                _values(scores[first], keys, column),
-                _values(scores[second], keys, column),
+                scores[first],
+                scores[second],
                 clusters,
                 n_boot=int(result.stats["n_boot"]),
                 seed=int(result.stats["seed"]),
@@ -94,11 +85,6 @@ def _columns(columns: Sequence[Column], wanted: Sequence[str]) -> list[Column]:
         if not known[name].per_clip:
             raise UsageError(f"{name} is one number for the whole set; a paired test needs a value per clip")
     return [known[name] for name in wanted] or [column for column in columns if column.per_clip]
-
-
-def _values(scores: dict[str, float], keys: Sequence[str], column: Column) -> Float64:
-    values = np.array([scores.get(key, math.nan) for key in keys], np.float64)
-    return np.abs(values) if column.better == "zero" else values
 
 
 def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Any:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from tkbench.registry import suggest
 from tkbench.stats import mean_interval
 from tkbench.storage import write_file
 from tkbench.types import Float64
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 FORMATS = ("csv", "markdown", "latex")
@@ -104,20 +107,29 @@ def _shared(bundles: Sequence[Bundle], column: Column) -> tuple[Float64, list[st
 
     Raises BadBundle where they share no clip: then nothing tells which is better.
     """
-    scores: list[dict[str, float]] = []
-    speakers: dict[str, str] = {}
-    for bundle in bundles:
-        table = bundle.clips()
-        part = table[table["metric"] == column.name]
-        scores.append(dict(zip(part["key"], part["value"].astype(float), strict=True)))
-        speakers |= dict(zip(part["key"], part["speaker"], strict=True))
-    keys = [key for key in sorted(speakers) if all(not math.isnan(row.get(key, math.nan)) for row in scores)]
-    if not keys:
+    values, clusters = scores_of([bundle.clips() for bundle in bundles], column)
+    shared = ~np.isnan(values).any(axis=0)
+    if not shared.any():
         names = ", ".join(bundle.result.model for bundle in bundles)
         raise BadBundle(
             f"{column.name}: no clip has a score of all of {names}; make a table of fewer of them"
         )
-    values = np.array([[row[key] for key in keys] for row in scores])
+    return values[:, shared], [clusters[place] for place in np.flatnonzero(shared)]
+
+
+def scores_of(tables: Sequence[pd.DataFrame], column: Column) -> tuple[Float64, list[str]]:
+    """(models, clips) scores by key in order, nan for none, sizes alone where 0 is best; and the clips' clusters.
+
+    tables: `Bundle.clips()` of each model.
+    """
+    scores: list[dict[str, float]] = []
+    speakers: dict[str, str] = {}
+    for table in tables:
+        part = table[table["metric"] == column.name]
+        scores.append(dict(zip(part["key"], part["value"].astype(float), strict=True)))
+        speakers |= dict(zip(part["key"], part["speaker"], strict=True))
+    keys = sorted(speakers)
+    values = np.array([[row.get(key, math.nan) for key in keys] for row in scores], np.float64)
     return np.abs(values) if column.better == "zero" else values, [
         speakers[key] or f"clip {key}" for key in keys
     ]

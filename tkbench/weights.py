@@ -223,8 +223,8 @@ def add(name: str, file: Path) -> Path:
     return path
 
 
-def _refuse_no_table(file: Path) -> None:
-    """WeightsRefused for a file that holds no table of weights: without a published hash, that much can be known."""
+def read_torch(path: Path, what: str, advice: str = "") -> Any:
+    """What a torch file holds, tensors and plain values alone; WeightsRefused with `what` where it cannot be read."""
     import pickle
 
     import torch
@@ -232,11 +232,14 @@ def _refuse_no_table(file: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found: Any = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsRefused(
-            f"{file}: not a file of weights ({type(error).__name__}); give the published one"
-        ) from error
+        raise WeightsRefused(f"{path}: {what} ({type(error).__name__}){advice}") from error
+
+
+def _refuse_no_table(file: Path) -> None:
+    """WeightsRefused for a file that holds no table of weights: without a published hash, that much can be known."""
+    found = read_torch(file, "not a file of weights", "; give the published one")
     if not isinstance(found, dict) or not found:
         raise WeightsRefused(f"{file}: holds a {type(found).__name__}, expected a table of weights")
 

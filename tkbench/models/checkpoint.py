@@ -8,8 +8,6 @@ as tensors alone.
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tkbench.errors import UsageError, WeightsRefused
 from tkbench.models.face import Cut
 from tkbench.models.settings import build
-from tkbench.weights import load_state
+from tkbench.weights import load_state, read_torch
 
 if TYPE_CHECKING:
     import torch
@@ -157,14 +155,7 @@ def load_published(path: Path) -> dict[str, torch.Tensor]:
 
     if not path.is_file():
         raise UsageError(f"{path}: no such file; expected a published Wav2Lip checkpoint")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsRefused(
-            f"{path}: cannot be read as a table of tensors ({type(error).__name__})"
-        ) from error
+    table = read_torch(path, "cannot be read as a table of tensors")
     if isinstance(table, dict) and isinstance(table.get("state_dict"), dict):
         table = table["state_dict"]
     if not isinstance(table, dict) or not all(isinstance(v, torch.Tensor) for v in table.values()):

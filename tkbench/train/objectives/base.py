@@ -195,6 +195,11 @@ def fooled(quality: Quality | None, streams: tuple[torch.Tensor, ...]) -> torch.
     return torch.stack([fool_loss(quality(frames)) for frames in streams]).sum()
 
 
+def weighted(weight: object, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The sum of the terms, each times its field of `weight`; `shape_lips` has that of `shape`."""
+    return torch.stack([getattr(weight, name.split("_")[0]) * value for name, value in parts.items()]).sum()
+
+
 def plain(parts: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Terms for the log."""
     return {name: value.detach() for name, value in parts.items()}

@@ -27,7 +27,7 @@ from tkbench.models.face import seen_by_generator
 from tkbench.models.wav2lip.expert import contrast_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels
+from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels, weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class CALSObjective(Objective):
                 with torch.no_grad():
                     true = self.expert.look(windows_of(self.lit(target))[place])
                 parts["vv"] = contrast_loss(looks, true, self.weight.temperature)
-        total = torch.stack([getattr(self.weight, name) * value for name, value in parts.items()]).sum()
+        total = weighted(self.weight, parts)
         return Step(total, plain(parts), real.detach(), (made.detach(),))
 
     def sample(self, batch: Batch) -> torch.Tensor:

@@ -11,7 +11,6 @@ and a term `shape` that tells them what to keep. The phase costs a fraction of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +25,7 @@ from tkbench.models.synctalkface.model import SyncTalkFace
 from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels
+from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels, weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class SyncTalkFaceObjective(Objective):
         mouths = lip_windows(self.scaled(batch["video"]))
         recall = self.net.remember(batch["mels"].flatten(0, 1), mouths)
         parts = self.remembered(batch, recall)
-        return Step(self.weighted(parts), plain(parts))
+        return Step(weighted(self.weight, parts), plain(parts))
 
     def remembered(self, batch: Batch, recall: Recall) -> dict[str, torch.Tensor]:
         """The terms of the memory, and what it misses of true mouths where that has a weight."""
@@ -98,12 +97,6 @@ class SyncTalkFaceObjective(Objective):
             parts["shape"] = self.shape_loss(recall.by_voice, batch)
             parts["shape_lips"] = self.shape_loss(recall.by_lips, batch)
         return parts
-
-    def weighted(self, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The sum of the terms, each with its weight."""
-        return torch.stack(
-            [getattr(self.weight, name.split("_")[0]) * value for name, value in parts.items()]
-        ).sum()
 
     def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         wide = self.scaled(batch["video"])
@@ -130,7 +123,7 @@ class SyncTalkFaceObjective(Objective):
             drawn = [s.unflatten(0, (size, frames)) for s in streams]
             apart = [(seen(self.net.lip_encoder, lip_windows(clip)) - wanted).abs().mean() for clip in drawn]
             parts["vv"] = torch.stack(apart).sum()
-        total = self.weighted(parts)
+        total = weighted(self.weight, parts)
         parts["l1"] = nn.functional.l1_loss(lit[0].float(), real)
         return Step(total, plain(parts), real.detach(), tuple(s.detach() for s in lit))
 
