@@ -1,20 +1,20 @@
 """`tkbench generate`: one photo or video, one voice file, one video of the face that speaks it.
 
-The video is read three times (track, cut, paste) instead of being held in memory; only where the voice is longer
+The video is read twice (track, draw) instead of being held in memory; only where the voice is longer
 than the video is it held, and played forwards and backwards in turn. Memory does not grow with length otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from tkbench import audio, media, models
+from tkbench import media, models
 from tkbench.errors import BadMedia, UsageError
-from tkbench.models.face import put_back
-from tkbench.models.talker import Talker, draw
+from tkbench.models.talker import CHUNK, Talker
 from tkbench.prep import backends
 from tkbench.prep.track import fill
 from tkbench.progress import Progress, silent
@@ -58,27 +58,24 @@ def generate(
     pictures = open_pictures(video, count)
     used = min(len(pictures), count)
 
-    progress(0, 3 * used, "looking for the face")
-    landmarks, lost = track(pictures, used, progress)
-    cut = talker.facts.cut
-    matrices = cut.matrices(landmarks)
-    faces = np.empty((used, cut.size, cut.size, 3), np.uint8)
-    for i, frame in enumerate(pictures.first(used)):
-        faces[i] = cut.faces(frame[None], matrices[i : i + 1])[0]
-        progress(used + i + 1, 3 * used, "cutting the face")
+    progress(0, used + count, "looking for the face")
+    landmarks, lost = track(pictures, used, used + count, progress)
+    matrices = talker.facts.cut.matrices(landmarks)
     order = back_and_forth(used, count)
-    mel = audio.windows(audio.mel(sound), np.arange(count), lead=talker.facts.lead)
-    spoken = draw(talker.kind, talker.net, faces[order], faces[0], mel)
+    [looks] = pictures.first(1)
+    speech = talker.speech(sound, count, looks, matrices[0])
 
-    def pasted() -> Iterator[UInt8]:
-        for i, frame in enumerate(pictures.in_order(order)):
-            place = matrices[order[i]][None]
-            yield put_back(even(frame)[None], spoken[i : i + 1], place)[0]
-            progress(2 * used + min(used, i * used // count + 1), 3 * used, "pasting")
+    def spoken() -> Iterator[UInt8]:
+        frames = iter(pictures.in_order(order))
+        for start in range(0, count, CHUNK):
+            part = np.stack(list(islice(frames, CHUNK)))
+            for said in speech.say(start, part, matrices[order[start : start + len(part)]]):
+                yield even(said)
+            progress(used + start + len(part), used + count, "speaking")
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    media.write_video(out, pasted(), audio=sound, quality=18)
-    progress(3 * used, 3 * used, "written")
+    media.write_video(out, spoken(), audio=sound, quality=18)
+    progress(used + count, used + count, "written")
     return {"frames": count, "source_frames": used, "filled": lost}
 
 
@@ -170,14 +167,17 @@ def back_and_forth(frames: int, count: int) -> Array:
     return np.minimum(place, 2 * (frames - 1) - place) if frames > 1 else np.zeros(count, int)
 
 
-def track(pictures: Pictures, count: int, progress: Progress) -> tuple[Float32, int]:
-    """(count, N, 2) landmarks of the face, and in how many frames they were filled from neighbours."""
+def track(pictures: Pictures, count: int, steps: int, progress: Progress) -> tuple[Float32, int]:
+    """(count, N, 2) landmarks of the face, and in how many frames they were filled from neighbours.
+
+    steps: those of the whole work, for `progress`.
+    """
     tracker = backends.shared(backends.DEFAULT)
     tracker.restart()
     found: list[Float32 | None] = []
     for frame in pictures.first(count):
         found += tracker.track([np.ascontiguousarray(frame)])
-        progress(len(found), 3 * count, "tracking the face")
+        progress(len(found), steps, "tracking the face")
     seen = np.array([points is not None for points in found])
     if not seen.any():
         raise BadMedia(

@@ -38,6 +38,13 @@ class Cut:
         """(T, H, W, 3) RGB -> (T, size, size, 3) RGB, as training windows are cut."""
         return align.warp(video, matrices, (self.size, self.size), border=recipe_of(self.recipe).border)
 
+    def enlarged(self, matrices: Float64, times: int) -> tuple[Cut, Float64]:
+        """The same part of the canvas in `times` as many pixels a side: its cut, and its matrices from this one's."""
+        larger = np.asarray(matrices, np.float64) * times
+        # Pixel edges stay on pixel edges: centre x of the small picture is x * times + (times - 1) / 2 of the large.
+        larger[..., 2] += (times - 1) / 2
+        return Cut(self.recipe, self.size * times), larger
+
 
 def scaled(faces: torch.Tensor, low: float) -> torch.Tensor:
     """(..., H, W, 3) uint8 RGB -> (..., 3, H, W) float32 BGR in [low, 1]; low is 0 or -1.

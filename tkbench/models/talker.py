@@ -7,7 +7,7 @@ and the voice. So the first frame is the only one whose own mouth a generator ha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,14 +15,16 @@ from tkbench import audio, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.base import ModelCard
-from tkbench.models.face import pixels, put_back, scaled, seen_by_generator
-from tkbench.types import Batch, Float32, Generated, Sample, UInt8
+from tkbench.models.face import Cut, pixels, put_back, scaled, seen_by_generator
+from tkbench.types import Batch, Float32, Float64, Generated, Sample, UInt8
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
 
 CHUNK = 32
 """Frames drawn at a time."""
+FINE = 2
+"""How many times larger than the network's picture that is which shows the reference's own pixels (`[net] blend`)."""
 PAPERS = {
     "synctalkface": "Park et al., AAAI 2022, arXiv 2211.00924",
     "cals": "Park et al., ICASSP 2024, arXiv 2305.19556",
@@ -58,34 +60,61 @@ class Talker:
 
     def speak(self, sample: Sample) -> UInt8:
         """The clip with a mouth that says `sample.audio`: (T, H, W, 3)."""
-        cut = self.facts.cut
-        matrices = cut.matrices(sample.landmarks)
-        faces = cut.faces(sample.video, matrices)
-        mel = audio.windows(audio.mel(sample.audio), np.arange(len(sample)), lead=self.facts.lead)
-        return put_back(sample.video, draw(self.kind, self.net, faces, faces[0], mel), matrices)
+        matrices = self.facts.cut.matrices(sample.landmarks)
+        speech = self.speech(sample.audio, len(sample), sample.video[0], matrices[0])
+        parts = [slice(start, start + CHUNK) for start in range(0, len(sample), CHUNK)]
+        return np.concatenate([speech.say(p.start, sample.video[p], matrices[p]) for p in parts])
+
+    def speech(self, sound: Float32, frames: int, looks: UInt8, matrix: Float64) -> Speech:
+        """`frames` frames of a voice (16 kHz), for the looks of one frame (H, W, 3) and its matrix (2, 3)."""
+        mel = audio.windows(audio.mel(sound), np.arange(frames), lead=self.facts.lead)
+        return Speech(self, mel, looks, matrix)
 
 
-def draw(kind: str, net: nn.Module, faces: UInt8, looks: UInt8, mel: Float32) -> UInt8:
-    """Faces for a voice: (T, h, h, 3) poses, (h, h, 3) looks, (T, 80, 16) mel -> (T, h, h, 3)."""
-    import torch
+class Speech:
+    """One voice over one face, said a few frames at a time: what is held does not grow with the pictures."""
 
-    from tkbench.models.cals.model import CALS
+    def __init__(self, talker: Talker, mel: Float32, looks: UInt8, matrix: Float64) -> None:
+        import torch
 
-    low = checkpoint.LOW[kind]
-    device = next(net.parameters()).device
-    reference = scaled(torch.from_numpy(looks).to(device), low)
-    out = np.empty_like(faces)
-    with torch.inference_mode():
-        heard = torch.from_numpy(mel).to(device)
-        face = net
-        if isinstance(net, CALS):  # its units need the whole clip, its faces one frame each
-            heard, face = net.audio_to_lip(heard[None])[0], net.lip_to_face
-        for start in range(0, len(faces), CHUNK):
-            part = scaled(torch.from_numpy(faces[start : start + CHUNK]).to(device), low)
-            shown = seen_by_generator(part, reference.expand_as(part))
-            made = face(heard[start : start + CHUNK], shown)
-            out[start : start + CHUNK] = pixels(made, low).cpu().numpy()
-    return out
+        from tkbench.models.cals.model import CALS
+
+        net: Any = talker.net
+        self.cut, self.device, self.low = talker.facts.cut, talker.device, checkpoint.LOW[talker.kind]
+        self.times = FINE if net.spec.blend else 1
+        """What is shown, and not drawn, keeps the detail of a larger picture."""
+        self.looks, self.fine_looks = self._cut(looks[None], matrix[None])
+        with torch.inference_mode():
+            heard = torch.from_numpy(mel).to(self.device)
+            self.face = net
+            if isinstance(net, CALS):  # its units need the whole clip, its faces one frame each
+                heard, self.face = net.audio_to_lip(heard[None])[0], net.lip_to_face
+            self.heard = heard
+
+    def say(self, start: int, video: UInt8, matrices: Float64) -> UInt8:
+        """Frames `start`, `start` + 1, ... of the voice, in these pictures: (n, H, W, 3), matrices (n, 2, 3)."""
+        import torch
+
+        with torch.inference_mode():
+            pose, fine_pose = self._cut(video, matrices)
+            fine = None if fine_pose is None else self._seen(fine_pose, self.fine_looks)
+            made = self.face(self.heard[start : start + len(video)], self._seen(pose, self.looks), fine)
+            faces = pixels(made, self.low).cpu().numpy()
+        return put_back(video, faces, self.cut.enlarged(matrices, self.times)[1])
+
+    def _cut(self, video: UInt8, matrices: Float64) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Faces as the network takes them, and larger ones where it shows those."""
+        import torch
+
+        def cut(cut: Cut, matrices: Float64) -> torch.Tensor:
+            return scaled(torch.from_numpy(cut.faces(video, matrices)).to(self.device), self.low)
+
+        larger = cut(*self.cut.enlarged(matrices, self.times)) if self.times > 1 else None
+        return cut(self.cut, matrices), larger
+
+    def _seen(self, pose: torch.Tensor, looks: torch.Tensor | None) -> torch.Tensor:
+        assert looks is not None
+        return seen_by_generator(pose, looks.expand_as(pose))
 
 
 def _open(kind: str, path: str | None) -> Talker:

@@ -59,16 +59,21 @@ def mirrored(batch: Mapping[str, Any], share: float) -> Mapping[str, Any]:
 
 
 def set_rates(adam: Any, adam_q: Any, config: Config, step: int) -> None:
-    """A linear rise over the warm-up, then half a cosine down to 0, or level."""
+    """A linear rise over the warm-up, then half a cosine down to 0, or level.
+
+    The discriminator's rate rises when its share begins (`gan_from`) and stays: it has to follow to the end, and with
+    a rate that had all but fallen to 0 by then it learned nothing.
+    """
     optim = config.optim
     share = min(1.0, (step + 1) / max(1, optim.warmup))
     if optim.cosine and step >= optim.warmup:
         done = (step - optim.warmup) / max(1, config.steps - optim.warmup)
         share = 0.5 * (1 + math.cos(math.pi * done))
-    for optimiser, rate in ((adam, optim.lr), (adam_q, optim.lr_quality)):
+    own = (step + 1 - config.loss.get("gan_from", 0)) / max(1, optim.warmup)
+    for optimiser, rate in ((adam, optim.lr * share), (adam_q, optim.lr_quality * min(1.0, max(0.0, own)))):
         if optimiser is not None:
             for part in optimiser.param_groups:
-                part["lr"] = rate * share
+                part["lr"] = rate
 
 
 def quality_loss(judged: Any, real: torch.Tensor, made: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -10,6 +10,7 @@ from torch import nn
 from tkbench.models.cals.audio_to_lip import AudioToLip, AudioToLipSpec
 from tkbench.models.layers import wide
 from tkbench.models.wav2lip.generator import (
+    Drawn,
     Picture,
     check_size,
     decode,
@@ -27,6 +28,8 @@ class CALSSpec:
     width: float = 1.0
     blend: bool = False
     """Whether what was seen shines through where nothing has to change; see `Picture`."""
+    warp: float = 0.0
+    """How far, as a share of the side, `blend` may move what was seen; see `Picture`."""
     voice: AudioToLipSpec = field(default_factory=AudioToLipSpec)
 
     def __post_init__(self) -> None:
@@ -39,17 +42,30 @@ class LipToFace(nn.Module):
     Pictures are BGR in [-1, 1]; the missing half is 0.
     """
 
-    def __init__(self, size: int, width: float, units: int, *, blend: bool = False) -> None:
+    def __init__(
+        self, size: int, width: float, units: int, *, blend: bool = False, warp: float = 0.0
+    ) -> None:
         super().__init__()
         self.enter = nn.Linear(units, wide(512, width))
         self.identity_encoder = face_encoder(size, width)
         self.decoder = face_decoder(size, width)
-        self.output = Picture(width, nn.Tanh(), blend=blend)
+        self.output = Picture(width, nn.Tanh(), blend=blend, warp=warp)
 
-    def forward(self, units: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
+    def forward(
+        self, units: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size).
+
+        fine: see `Picture.draw`.
+        """
+        return self.draw(units, faces, fine).picture
+
+    def draw(self, units: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
+        """`forward`, and what training looks at besides."""
         scales = encode(self.identity_encoder, faces)
-        return self.output.draw(decode(self.decoder, self.enter(units)[:, :, None, None], scales), faces)
+        return self.output.draw(
+            decode(self.decoder, self.enter(units)[:, :, None, None], scales), faces, fine
+        )
 
 
 class CALS(nn.Module):
@@ -59,7 +75,9 @@ class CALS(nn.Module):
         super().__init__()
         self.spec = spec = spec or CALSSpec()
         self.audio_to_lip = AudioToLip(spec.voice)
-        self.lip_to_face = LipToFace(spec.size, spec.width, spec.voice.units, blend=spec.blend)
+        self.lip_to_face = LipToFace(
+            spec.size, spec.width, spec.voice.units, blend=spec.blend, warp=spec.warp
+        )
 
     def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """(B, T, 80, 16) and (B, T, 6, size, size) -> (B, T, 3, size, size)."""

@@ -11,6 +11,7 @@ from tkbench.models.layers import wide
 from tkbench.models.synctalkface.lips import LipEncoder
 from tkbench.models.synctalkface.memory import AudioLipMemory, Recall
 from tkbench.models.wav2lip.generator import (
+    Drawn,
     Picture,
     check_size,
     decode,
@@ -37,6 +38,8 @@ class SyncTalkFaceSpec:
     """Whether training also decodes from the lips (the paper's second picture). Ours: it can be left out."""
     blend: bool = False
     """Whether what was seen shines through where nothing has to change (ours); see `Picture`."""
+    warp: float = 0.0
+    """How far, as a share of the side, `blend` may move what was seen (ours); see `Picture`."""
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -50,6 +53,8 @@ class Made:
     """(N, 3, size, size) in [-1, 1]: the picture of inference."""
     by_lips: torch.Tensor | None
     """The same from the lips themselves: what the memory is to reach; None without the lip path."""
+    moved: tuple[torch.Tensor, ...]
+    """The reference as it was moved for each picture; empty where nothing is moved."""
     recall: Recall
     """What the memory gave for both."""
 
@@ -67,14 +72,19 @@ class SyncTalkFace(nn.Module):
         self.memory = AudioLipMemory(dim, spec.slots, spec.kappa) if spec.memory else None
         self.fusion = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(2 * dim, dim))
         self.decoder = face_decoder(spec.size, spec.width)
-        self.output = Picture(spec.width, nn.Tanh(), blend=spec.blend)
+        self.output = Picture(spec.width, nn.Tanh(), blend=spec.blend, warp=spec.warp)
 
-    def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        """Inference: (N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
+    def forward(
+        self, mel: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Inference: (N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size).
+
+        fine: see `Picture.draw`.
+        """
         voice = self._hear(mel)
         scales = encode(self.identity_encoder, faces)
         recalled = self.memory(voice).by_voice if self.memory is not None else torch.zeros_like(voice)
-        return self._draw(recalled, voice, scales, faces)
+        return self._draw(recalled, voice, scales, faces, fine).picture
 
     def both(self, mel: torch.Tensor, faces: torch.Tensor, lips: torch.Tensor) -> Made:
         """Training: as `forward`, and with (N, 3, 5, size, size) true mouths around each frame.
@@ -84,11 +94,12 @@ class SyncTalkFace(nn.Module):
         """
         voice, scales = self._hear(mel), encode(self.identity_encoder, faces)
         recall = self._remember(voice, lips)
-        by_lips = None
+        drawn = [self._draw(recall.by_voice, voice, scales, faces)]
         if self.spec.lip_path:
             assert recall.by_lips is not None
-            by_lips = self._draw(recall.by_lips, voice, scales, faces)
-        return Made(self._draw(recall.by_voice, voice, scales, faces), by_lips, recall)
+            drawn.append(self._draw(recall.by_lips, voice, scales, faces))
+        moved = tuple(d.moved for d in drawn if d.moved is not None)
+        return Made(drawn[0].picture, drawn[1].picture if self.spec.lip_path else None, moved, recall)
 
     def remember(self, mel: torch.Tensor, lips: torch.Tensor) -> Recall:
         """`both` without the pictures, at a fraction of the time: what encoders and memory alone can learn from."""
@@ -107,7 +118,12 @@ class SyncTalkFace(nn.Module):
         return heard
 
     def _draw(
-        self, recalled: torch.Tensor, voice: torch.Tensor, scales: list[torch.Tensor], faces: torch.Tensor
-    ) -> torch.Tensor:
+        self,
+        recalled: torch.Tensor,
+        voice: torch.Tensor,
+        scales: list[torch.Tensor],
+        faces: torch.Tensor,
+        fine: torch.Tensor | None = None,
+    ) -> Drawn:
         fused = self.fusion(torch.cat([voice, recalled], dim=1))
-        return self.output.draw(decode(self.decoder, fused[:, :, None, None], scales), faces)
+        return self.output.draw(decode(self.decoder, fused[:, :, None, None], scales), faces, fine)

@@ -29,6 +29,8 @@ class Wav2LipSpec:
     """Every channel count is multiplied by this."""
     blend: bool = False
     """Whether what was seen shines through where nothing has to change; see `Picture`."""
+    warp: float = 0.0
+    """How far, as a share of the side, `blend` may move what was seen; see `Picture`."""
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -86,31 +88,92 @@ def face_decoder(size: int, width: float) -> nn.ModuleList:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What the end of a generator gives."""
+
+    picture: torch.Tensor
+    """(N, 3, size, size)."""
+    moved: torch.Tensor | None
+    """The reference as it was moved, of the same shape; None where nothing is moved."""
+
+
+def enlarged(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """(N, C, h, w) -> (N, C, *size), bilinear, edges on edges."""
+    return nn.functional.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+
+
 class Picture(nn.Sequential):
     """The end of a generator: (N, 64 w + 16 w, size, size) -> (N, 3, size, size), in the range of `last`.
 
     blend (ours, for small networks and short training; ATVGnet, CVPR 2019, has such a mask, too): a fourth channel says
     how much of each pixel is drawn. The rest is what the generator was shown: the target's upper half and the
     reference's lower one. So looks are sharp from the start, and what is learned is the mouth.
+
+    warp (ours, with blend): the reference is moved before it is shown, each pixel by up to this share of the side, as
+    far as a second head says. A head turns between the reference and the target, and what does not lie in its place
+    has to be drawn, softly; what is moved there stays sharp. The target's upper half stays as it is.
     """
 
-    def __init__(self, width: float, last: nn.Module, *, blend: bool = False) -> None:
+    def __init__(self, width: float, last: nn.Module, *, blend: bool = False, warp: float = 0.0) -> None:
         inside, c32 = wide(64, width) + wide(16, width), wide(32, width)
         super().__init__(Conv(inside, c32, 3, 1, 1), nn.Conv2d(c32, 4 if blend else 3, 1, 1, 0), last)
+        if warp and not blend:
+            raise BadInput(f"warp = {warp:g} without blend: there is nothing to move; set blend = true")
         self.blend = blend
+        self.mover = Mover(inside, warp) if warp else None
 
-    def draw(self, x: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        """faces: (N, 6, size, size), the masked target over the reference."""
-        if not self.blend:
-            made: torch.Tensor = self(x)
-            return made
-        block, conv, last = self
-        drawn = conv(block(x))
-        half = faces.shape[-2] // 2
-        shown = torch.cat([faces[:, :3, :half], faces[:, 3:, half:]], dim=-2)
-        share = torch.sigmoid(drawn[:, 3:])
-        made = share * last(drawn[:, :3]) + (1 - share) * shown
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Without blend: every pixel is drawn."""
+        made: torch.Tensor = self[2](self[1](self[0](x)))
         return made
+
+    def draw(self, x: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
+        """faces: (N, 6, size, size), the masked target over the reference; fine: the same in a larger picture.
+
+        With blend the picture can be made as large as `fine`: what is shown keeps its detail, what is drawn is
+        enlarged. Training has no use for it.
+        """
+        if not self.blend:
+            return Drawn(self(x), None)
+        drawn = self[1](self[0](x))
+        colours, share = self[2](drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
+        if fine is not None:
+            faces = fine
+            colours, share = (enlarged(layer, fine.shape[-2:]) for layer in (colours, share))
+        half = faces.shape[-2] // 2
+        looks = faces[:, 3:] if self.mover is None else self.mover(x, faces[:, 3:])
+        shown = torch.cat([faces[:, :3, :half], looks[:, :, half:]], dim=-2)
+        return Drawn(share * colours + (1 - share) * shown, None if self.mover is None else looks)
+
+
+class Mover(nn.Module):
+    """Moves pixels of a picture to where they belong; at first it leaves them where they are.
+
+    Its field has a quarter of the resolution and is smooth in between: a face moves in large pieces.
+    """
+
+    COARSE = 4
+
+    def __init__(self, inside: int, reach: float) -> None:
+        super().__init__()
+        self.reach = reach
+        last = nn.Conv2d(inside, 2, 3, 1, 1)
+        for value in last.parameters():
+            nn.init.zeros_(value)
+        self.field = nn.Sequential(Conv(inside, inside, 3, 1, 1), last)
+
+    def forward(self, x: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+        """(N, inside, H, W) features and (N, 3, H, W) -> (N, 3, H, W), with the rim repeated outside."""
+        height, width = picture.shape[-2:]
+        coarse = self.field(nn.functional.avg_pool2d(x, self.COARSE)).float()
+        field = enlarged(2 * self.reach * torch.tanh(coarse), (height, width))
+        down = (torch.arange(height, device=x.device) * 2 + 1) / height - 1
+        right = (torch.arange(width, device=x.device) * 2 + 1) / width - 1
+        grid = torch.stack(torch.meshgrid(down, right, indexing="ij")[::-1], dim=-1)
+        return nn.functional.grid_sample(
+            picture.float(), grid + field.movedim(1, -1), padding_mode="border", align_corners=False
+        )
 
 
 def encode(blocks: nn.ModuleList, faces: torch.Tensor) -> list[torch.Tensor]:
@@ -141,10 +204,19 @@ class Wav2Lip(nn.Module):
         self.face_encoder_blocks = face_encoder(spec.size, spec.width)
         self.audio_encoder = voice_encoder(spec.width)
         self.face_decoder_blocks = face_decoder(spec.size, spec.width)
-        self.output_block = Picture(spec.width, nn.Sigmoid(), blend=spec.blend)
+        self.output_block = Picture(spec.width, nn.Sigmoid(), blend=spec.blend, warp=spec.warp)
 
-    def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
-        """(N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size)."""
+    def forward(
+        self, mel: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """(N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size).
+
+        fine: see `Picture.draw`.
+        """
+        return self.draw(mel, faces, fine).picture
+
+    def draw(self, mel: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
+        """`forward`, and what training looks at besides."""
         voice = self.audio_encoder(mel[:, None])
         scales = encode(self.face_encoder_blocks, faces)
-        return self.output_block.draw(decode(self.face_decoder_blocks, voice, scales), faces)
+        return self.output_block.draw(decode(self.face_decoder_blocks, voice, scales), faces, fine)

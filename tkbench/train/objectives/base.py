@@ -165,6 +165,15 @@ def face_l1(made: torch.Tensor, real: torch.Tensor, mouth: float) -> torch.Tenso
     return (gap * (weight / weight.mean())).mean()
 
 
+def moved_loss(moved: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Mean |moved - real| of the lower halves of (N, 3, H, W).
+
+    Ours: without it a mover learns late, for what is drawn soon hides what is moved.
+    """
+    half = real.shape[-2] // 2
+    return (moved.float() - real.float())[..., half:, :].abs().mean()
+
+
 def shape_loss(made: torch.Tensor, mouth: torch.Tensor) -> torch.Tensor:
     """The share of the movement of mouths that is missed, (..., 8) lengths: 0 is perfect, 1 a mouth that holds still.
 

@@ -27,7 +27,17 @@ from tkbench.models.face import seen_by_generator
 from tkbench.models.wav2lip.expert import contrast_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels, weighted
+from tkbench.train.objectives.base import (
+    Batch,
+    Objective,
+    Step,
+    face_l1,
+    fooled,
+    moved_loss,
+    plain,
+    sync_mels,
+    weighted,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,9 @@ class CALSLoss:
     """Steps of phase 1; 0 is the ablation without masked learning."""
     drawn: int = 0
     """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
+    run: int = 0
+    """Frames in a row of each window that the second phase draws, 0 for all; the voice is heard whole. Frames side by
+    side teach less than other faces do."""
     masked: float = 0.3
     """Share of frames whose sound is hidden in phase 1."""
     longest: int = 5
@@ -49,6 +62,8 @@ class CALSLoss:
     av: float = 0.2
     vv: float = 0.2
     gan: float = 0.2
+    warp: float = 0.0
+    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
     sync_from: int = 0
     """The step from which `av` and `vv` have their share: before, a face is too blurred to be judged."""
     mouth: float = 1.0
@@ -72,6 +87,11 @@ class CALSObjective(Objective):
         self.weight = self.weights(CALSLoss)
         if self.weight.shape > 0:
             self.read_shapes(self.net.spec.voice.units)
+        if self.weight.run and not 5 <= self.weight.run <= config.data.frames:
+            raise UsageError(
+                f"[loss] run = {self.weight.run}: from 5 frames, which the expert sees at a time, to those of a window, "
+                f"{config.data.frames}"
+            )
 
     def needs_expert(self) -> bool:
         return max(self.weight.pretrain, self.weight.units, self.weight.av, self.weight.vv) > 0
@@ -113,18 +133,23 @@ class CALSObjective(Objective):
         return Step(loss, plain(parts))
 
     def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
-        target = self.scaled(batch["video"])[:, self.margin : -self.margin]
-        size, frames = target.shape[:2]
         units = self.net.audio_to_lip(batch["mels"])
-        faces = seen_by_generator(target, self.scaled(batch["reference"]))
-        made = self.lit(self.net.lip_to_face(units.flatten(0, 1), faces.flatten(0, 1)))
-        real = self.lit(target).flatten(0, 1)
-
-        parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": fooled(quality, (made,))}
+        parts: dict[str, torch.Tensor] = {}
         if self.weight.units > 0:
             parts["units"] = unit_loss(units, self.true_units(batch))
         if self.weight.shape > 0:
             parts["shape"] = self.shape_loss(units, batch)
+        units, batch = self.drawn_run(units, batch)
+        target = self.scaled(batch["video"])
+        size, frames = target.shape[:2]
+        faces = seen_by_generator(target, self.scaled(batch["reference"]))
+        drawn = self.net.lip_to_face.draw(units.flatten(0, 1), faces.flatten(0, 1))
+        made, real = self.lit(drawn.picture), self.lit(target).flatten(0, 1)
+
+        parts["recon"] = face_l1(made, real, self.weight.mouth)
+        parts["gan"] = fooled(quality, (made,))
+        if self.weight.warp > 0 and drawn.moved is not None:
+            parts["warp"] = moved_loss(self.lit(drawn.moved), real)
         if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:
             assert self.expert is not None
             picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)
@@ -139,6 +164,19 @@ class CALSObjective(Objective):
                 parts["vv"] = contrast_loss(looks, true, self.weight.temperature)
         total = weighted(self.weight, parts)
         return Step(total, plain(parts), real.detach(), (made.detach(),))
+
+    def drawn_run(self, units: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, Batch]:
+        """The frames that are drawn, without the margin: their units and what else they need."""
+        frames = units.shape[1]
+        count = self.weight.run or frames
+        start = int(torch.randint(0, frames - count + 1, ()))
+        part = slice(start, start + count)
+        inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]
+        return units[:, part], {
+            "video": inside[:, part],
+            "reference": batch["reference"][:, part],
+            "mels": batch["mels"][:, part],
+        }
 
     def sample(self, batch: Batch) -> torch.Tensor:
         target = self.scaled(batch["video"])[:, self.margin : -self.margin]

@@ -25,7 +25,17 @@ from tkbench.models.synctalkface.model import SyncTalkFace
 from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels, weighted
+from tkbench.train.objectives.base import (
+    Batch,
+    Objective,
+    Step,
+    face_l1,
+    fooled,
+    moved_loss,
+    plain,
+    sync_mels,
+    weighted,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,8 @@ class SyncTalkFaceLoss:
     """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
     shape: float = 0.0
     """Weight of the shape of the mouth as a linear layer reads it from what is recalled (ours); see `shape_loss`."""
+    warp: float = 0.0
+    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
     sync_from: int = 0
     """The step from which `av` and `vv` have their share (ours): before, a face is too blurred to be judged."""
     mouth: float = 1.0
@@ -110,6 +122,8 @@ class SyncTalkFaceObjective(Objective):
 
         parts = {**self.remembered(batch, made.recall), "gan": fooled(quality, tuple(lit))}
         parts["recon"] = torch.stack([face_l1(s, real, self.weight.mouth) for s in lit]).sum()
+        if self.weight.warp > 0 and made.moved:
+            parts["warp"] = torch.stack([moved_loss(self.lit(m), real) for m in made.moved]).sum()
         clips = [s.unflatten(0, (size, frames)) for s in lit]
         late = step >= self.weight.sync_from
         if self.weight.av > 0 and late:

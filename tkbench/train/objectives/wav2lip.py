@@ -15,7 +15,16 @@ from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.generator import Wav2Lip
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
-from tkbench.train.objectives.base import Batch, Objective, Step, face_l1, fooled, plain, sync_mels
+from tkbench.train.objectives.base import (
+    Batch,
+    Objective,
+    Step,
+    face_l1,
+    fooled,
+    moved_loss,
+    plain,
+    sync_mels,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,8 @@ class Wav2LipLoss:
 
     sync: float = 0.03
     gan: float = 0.07
+    warp: float = 0.0
+    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
     sync_from: int = 0
     """The step from which the expert has its share."""
     mouth: float = 1.0
@@ -53,12 +64,16 @@ class Wav2LipObjective(Objective):
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         target = self.scaled(batch["video"])
         faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
-        made = self.net(batch["mels"].flatten(0, 1), faces)
+        drawn = self.net.draw(batch["mels"].flatten(0, 1), faces)
+        made = drawn.picture
         real = target.flatten(0, 1)
         parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": fooled(quality, (made,))}
         sync = self.weight.sync if step >= self.weight.sync_from else 0.0
         gan = self.weight.gan if quality is not None else 0.0
         total = (1 - sync - gan) * parts["recon"] + gan * parts["gan"]
+        if self.weight.warp > 0 and drawn.moved is not None:
+            parts["warp"] = moved_loss(drawn.moved, real)
+            total = total + self.weight.warp * parts["warp"]
         if self.expert is not None:
             looks = self.looks(made.unflatten(0, target.shape[:2]), self.weight.soft)
             parts["sync"] = agreement_loss(looks, self.expert.hear(sync_mels(batch["mels"])))
