@@ -16,6 +16,8 @@ from tkbench.errors import UnknownName, UsageError
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut, feather, hidden, pixels, put_back, scaled, seen_by_generator
 from tkbench.models.settings import build
+from tkbench.models.talker import Talker
+from tkbench.models.wav2lip.generator import Mover
 from tkbench.recipes import IBUG_OF_MESH, RECIPES
 from tkbench.train.config import load_config
 from tkbench.types import Batch, Reason, Sample
@@ -44,15 +46,18 @@ def make_sample(frames: int = 7, size: int = 160) -> Sample:
     )
 
 
-def make_checkpoint(kind: str, folder: Path) -> Path:
+def make_checkpoint(kind: str, folder: Path, **more: object) -> Path:
     torch.manual_seed(0)
     path = folder / f"{kind}-tiny.safetensors"
-    facts = checkpoint.Facts(kind, SPECS[kind], CUT, training={"dataset": "toys"})
-    net = checkpoint.network(kind, SPECS[kind])
+    spec = {**SPECS[kind], **more}
+    facts = checkpoint.Facts(kind, spec, CUT, training={"dataset": "toys"})
+    net = checkpoint.network(kind, spec)
     # Norms that know their inputs: without that, a fresh network's answer is the same for every voice.
     for layer in net.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
+        if isinstance(layer, Mover):
+            torch.nn.init.normal_(layer.field[-1].weight)
     lead = (2, 4) if kind == "cals" else (8,)
     with torch.no_grad():
         net(torch.randn(*lead, 80, 16), torch.rand(*lead, 6, 64, 64))
@@ -60,10 +65,13 @@ def make_checkpoint(kind: str, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("more", [{}, {"blend": True, "warp": 0.1}], ids=["drawn", "moved"])
 @pytest.mark.parametrize("kind", sorted(SPECS))
-def test_generators_never_see_the_lower_half_of_a_target(kind: str, tmp_path: Path) -> None:
+def test_generators_never_see_the_lower_half_of_a_target(
+    kind: str, more: dict[str, object], tmp_path: Path
+) -> None:
     """Whatever lies below the middle of the cut, in all frames but the first, moves no generated pixel."""
-    model = models.create(f"{kind}:{make_checkpoint(kind, tmp_path)}")
+    model = models.create(f"{kind}:{make_checkpoint(kind, tmp_path, **more)}")
     assert model.card.name == f"{kind}:{kind}-tiny"
     assert model.card.trained_on == ("toys",)
     sample = make_sample()
@@ -153,6 +161,49 @@ def test_a_cut_face_goes_back_where_it_was() -> None:
     assert (soft[32:60, 4:60] == 1).all()
     assert (np.diff(soft[26:34, 32]) >= 0).all()
     assert soft[:, 0].max() < 0.2
+
+
+@pytest.mark.parametrize("recipe", ["steady-172", "face-128", "wav2lip-96"])
+def test_an_enlarged_cut_is_the_cut_of_that_size(recipe: str) -> None:
+    points = make_sample().landmarks
+    small = Cut(recipe, 64)
+    large, matrices = small.enlarged(small.matrices(points), 3)
+    assert large == Cut(recipe, 192)
+    np.testing.assert_allclose(matrices, large.matrices(points), rtol=1e-9, atol=1e-6)
+
+
+def test_what_is_shown_keeps_the_detail_of_the_video(tmp_path: Path) -> None:
+    """A network that draws nothing and moves nothing gives the first frame's lower half back, beyond its own pixels."""
+    import cv2
+
+    path = make_checkpoint("wav2lip", tmp_path, blend=True, warp=0.1)
+    talker = models.create(f"wav2lip:{path}")
+    assert isinstance(talker, Talker)
+    end = talker.net.output_block
+    with torch.no_grad():
+        end[1].weight[3], end[1].bias[3] = 0, -100
+        end.mover.field[-1].weight.zero_()
+    sample = make_sample(3)
+    soft = cv2.GaussianBlur(sample.video[0], (0, 0), 1)
+    still = replace(sample, video=np.repeat(soft[None], 3, axis=0))
+    (made,) = talker.generate(Batch((still,)), seed=0)
+    lost = np.abs(made.video.astype(int) - still.video).mean()
+    matrices = CUT.matrices(still.landmarks)
+    coarse = put_back(still.video, CUT.faces(still.video, matrices), matrices)
+    assert lost < 0.5 * np.abs(coarse.astype(int) - still.video).mean()
+
+
+def test_a_speech_is_the_same_in_any_pieces(tmp_path: Path) -> None:
+    talker = models.create(f"cals:{make_checkpoint('cals', tmp_path, blend=True, warp=0.1)}")
+    assert isinstance(talker, Talker)
+    sample = make_sample(9)
+    matrices = CUT.matrices(sample.landmarks)
+    speech = talker.speech(sample.audio, 9, sample.video[0], matrices[0])
+    pieces = [
+        speech.say(start, sample.video[start : start + 4], matrices[start : start + 4]) for start in (0, 4, 8)
+    ]
+    gap = np.abs(np.concatenate(pieces).astype(int) - talker.speak(sample))
+    assert gap.max() <= 1
 
 
 def test_a_model_without_checkpoint_says_what_to_do(tmp_path: Path) -> None:

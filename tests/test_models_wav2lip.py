@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from tkbench.models.wav2lip.expert import (
     contrast_loss,
     windows_of,
 )
-from tkbench.models.wav2lip.generator import Wav2Lip, Wav2LipSpec
+from tkbench.models.wav2lip.generator import Mover, Wav2Lip, Wav2LipSpec
 from tkbench.models.wav2lip.quality import Quality, fool_loss, tell_loss
+from tkbench.train.objectives.base import moved_loss
 
 
 def count(net: torch.nn.Module) -> int:
@@ -154,6 +156,74 @@ def test_a_blended_picture_is_between_the_drawn_and_the_shown() -> None:
     plain = Wav2Lip(Wav2LipSpec(size=64, width=0.05)).state_dict()
     assert plain.keys() == net.state_dict().keys()
     assert plain["output_block.1.weight"].shape[0] == 3
+
+
+def test_a_mover_moves_by_what_its_field_says() -> None:
+    """At first nothing; with a level field, every pixel by the same 8 pixels, and the rim is repeated."""
+    torch.manual_seed(0)
+    mover = Mover(4, 0.25).eval()
+    x, picture = torch.randn(2, 4, 64, 64), torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(mover(x, picture), picture, atol=1e-5, rtol=0)
+    with torch.no_grad():
+        mover.field[-1].bias[0] = math.atanh(0.5)
+    found = mover(x, picture)
+    torch.testing.assert_close(found[..., :-8], picture[..., 8:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[..., -8:], picture[..., -1:].expand(-1, -1, -1, 8), atol=1e-4, rtol=0)
+    with torch.no_grad():
+        mover.field[-1].bias.copy_(torch.tensor([0.0, 1e9]))
+    torch.testing.assert_close(mover(x, picture)[:, :, :48], picture[:, :, 16:], atol=1e-4, rtol=0)
+    # The same field moves a larger picture by as many parts of its side.
+    large = torch.rand(2, 3, 128, 128)
+    torch.testing.assert_close(mover(x, large)[:, :, :96], large[:, :, 32:], atol=1e-4, rtol=0)
+
+
+def test_a_moved_reference_is_shown_and_learned_from() -> None:
+    torch.manual_seed(0)
+    net = Wav2Lip(Wav2LipSpec(size=64, width=0.05, blend=True, warp=0.1)).eval()
+    mel, faces = torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64)
+    with torch.no_grad():
+        net.output_block[1].weight[3] = 0
+        net.output_block[1].bias[3] = -100.0
+        torch.nn.init.normal_(net.output_block.mover.field[-1].weight)
+    drawn = net.draw(mel, faces)
+    assert drawn.moved is not None
+    torch.testing.assert_close(drawn.picture[:, :, :32], faces[:, :3, :32])
+    torch.testing.assert_close(drawn.picture[:, :, 32:], drawn.moved[:, :, 32:])
+    assert (drawn.moved - faces[:, 3:]).abs().max() > 0.1
+    real = torch.rand(2, 3, 64, 64)
+    loss = moved_loss(drawn.moved, real)
+    assert loss.item() == pytest.approx((drawn.moved - real)[:, :, 32:].abs().mean().item())
+    loss.backward()
+    assert net.output_block.mover.field[-1].weight.grad.abs().sum() > 0
+    with pytest.raises(BadInput, match="blend = true"):
+        Wav2Lip(Wav2LipSpec(size=64, width=0.05, warp=0.1))
+
+
+def test_a_finer_picture_has_what_is_shown_in_full_and_what_is_drawn_enlarged() -> None:
+    torch.manual_seed(0)
+    net = Wav2Lip(Wav2LipSpec(size=64, width=0.05, blend=True, warp=0.1)).eval()
+    mel, faces, fine = torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64), torch.rand(2, 6, 128, 128)
+    share = net.output_block[1]
+    with torch.no_grad():
+        torch.testing.assert_close(net(mel, faces, faces), net(mel, faces))
+        share.weight[3] = 0
+        share.bias[3] = -100.0
+        shown = net(mel, faces, fine)
+        share.bias[3] = 100.0
+        drawn = net(mel, faces, fine)
+        small = net(mel, faces)
+    torch.testing.assert_close(
+        shown, torch.cat([fine[:, :3, :64], fine[:, 3:, 64:]], dim=2), atol=1e-5, rtol=0
+    )
+    larger = torch.nn.functional.interpolate(small, (128, 128), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(drawn, larger, atol=1e-5, rtol=0)
+
+
+def test_a_fresh_discriminator_sees_its_pictures() -> None:
+    """Its logit differs from picture to picture; with the framework's own first weights it did by 1e-7."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert Quality(96, 0.25)(torch.rand(8, 3, 1, 1).expand(-1, -1, 96, 96)).std() > 0.02
 
 
 def test_motion_weighs_what_moves() -> None:

@@ -58,7 +58,7 @@ def test_a_face_says_a_voice(face: str, made_of: Path, tmp_path: Path) -> None:
     difference = np.abs(video[0].astype(int) - photo[:-1]).max(axis=2)
     assert difference.max() > 40
     assert difference[:20, :20].max() < 20
-    assert news[-1] == (3 * sources, 3 * sources)
+    assert news[-1] == (sources + 15, sources + 15)
     assert [done for done, _ in news] == sorted(done for done, _ in news)
 
 

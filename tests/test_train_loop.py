@@ -24,7 +24,7 @@ from tkbench.train.loop import LAST, Trained, Trainer, train
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, shape_loss, softened, sync_mels
 from tkbench.train.objectives.synctalkface import seen
-from tkbench.train.steps import NotFinite, check_finite, mirrored
+from tkbench.train.steps import NotFinite, check_finite, mirrored, set_rates
 from tkbench.types import Batch
 
 CUT = Cut("steady-172", 64)
@@ -312,18 +312,60 @@ def test_targets_of_the_generators_step_stay_unseen(
     folder: Path, expert: Path, crops: Path, tmp_path: Path
 ) -> None:
     """In training, too, the lower half of the target moves no pixel of the picture drawn from the voice."""
-    for model, blend in itertools.product(("wav2lip", "synctalkface", "cals"), (False, True)):
-        loss = {"pretrain": 0} if model == "cals" else {}
-        rules = config(model, loss=loss, net=NETS[model] | {"blend": blend})
-        run = trainer(folder, tmp_path / f"{model}-{blend}.safetensors", rules, expert, crops)
+    ways: list[dict[str, Any]] = [{}, {"blend": True}, {"blend": True, "warp": 0.1}]
+    for model, way in itertools.product(("wav2lip", "synctalkface", "cals"), ways):
+        loss: dict[str, Any] = {"pretrain": 0, "run": 5} if model == "cals" else {}
+        rules = config(model, loss=loss | {"warp": 1.0}, net=NETS[model] | way)
+        run = trainer(folder, tmp_path / f"{model}-{len(way)}.safetensors", rules, expert, crops)
         run.goal.eval()
         batch = dict(next(iter(run.loader)))
         with torch.no_grad():
+            torch.manual_seed(0)
             made = run.goal.step(batch, 3, run.quality).made[0]
+            assert len(made) == 2 * (5 if model == "cals" else 6)
             batch["video"] = batch["video"].clone()
             batch["video"][..., 32:, :, :] = 255 - batch["video"][..., 32:, :, :]
-            again = run.goal.step(batch, 3, run.quality).made[0]
-        assert torch.equal(made, again), model
+            torch.manual_seed(0)
+            again = run.goal.step(batch, 3, run.quality)
+        assert torch.equal(made, again.made[0]), model
+        assert ("warp" in again.parts) == ("warp" in way)
+
+
+def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> None:
+    """Units, sounds, targets and references of the same frames; with 0, of all of them."""
+    batch = {name: torch.arange(12.0)[None, :, None] for name in ("video", "reference", "mels")}
+    batch["reference"], batch["mels"] = batch["reference"][:, 2:-2], batch["mels"][:, 2:-2]
+    units = batch["mels"] + 0.5
+    firsts = set()
+    for run in (0, 5):
+        goal = objective(config("cals", loss={"run": run}, data=Data(frames=8, batch=2)), expert)
+        for _ in range(20):
+            some, part = goal.drawn_run(units, batch)
+            assert some.shape[1] == (run or 8)
+            for value in part.values():
+                assert torch.equal(value + 0.5, some)
+            assert torch.equal(some[0, :, 0].diff(), torch.ones((run or 8) - 1))
+            firsts.add((run, float(some[0, 0, 0])))
+    assert firsts == {(0, 2.5), (5, 2.5), (5, 3.5), (5, 4.5), (5, 5.5)}
+    with pytest.raises(UsageError, match=r"run = 9: from 5 frames.* those of a window, 6"):
+        objective(config("cals", loss={"run": 9}), expert)
+
+
+def test_the_discriminators_rate_rises_when_it_wakes_and_stays() -> None:
+    """The generator's falls to 0 by a cosine meanwhile."""
+    net = torch.nn.Linear(1, 1)
+    adam, adam_q = (torch.optim.Adam(net.parameters()) for _ in range(2))
+    rules = config(
+        "cals", steps=100, loss={"gan_from": 50}, optim=Optim(lr=1.0, lr_quality=0.5, warmup=10, cosine=True)
+    )
+    rates = []
+    for step in (0, 9, 49, 50, 54, 59, 99):
+        set_rates(adam, adam_q, rules, step)
+        rates.append((adam.param_groups[0]["lr"], adam_q.param_groups[0]["lr"]))
+    assert [own for _, own in rates] == pytest.approx([0, 0, 0, 0.05, 0.25, 0.5, 0.5])
+    assert rates[1][0] == 1
+    assert rates[-1][0] < 0.001
+    set_rates(adam, None, rules, 0)
 
 
 def test_before_it_draws_the_memory_learns_the_shapes_of_mouths(

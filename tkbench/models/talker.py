@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 32
 """Frames drawn at a time."""
-FINE = 2
+FINE = 3
 """How many times larger than the network's picture that is which shows the reference's own pixels (`[net] blend`)."""
 PAPERS = {
     "synctalkface": "Park et al., AAAI 2022, arXiv 2211.00924",
