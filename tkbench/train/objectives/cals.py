@@ -89,8 +89,8 @@ class CALSObjective(Objective):
             self.read_shapes(self.net.spec.voice.units)
         if self.weight.run and not 5 <= self.weight.run <= config.data.frames:
             raise UsageError(
-                f"[loss] run = {self.weight.run}: from 5 frames, which the expert sees at a time, to those of a window, "
-                f"{config.data.frames}"
+                f"[loss] run = {self.weight.run}: from 5 frames, which the expert sees at a time, to those of a "
+                f"window, {config.data.frames}"
             )
 
     def needs_expert(self) -> bool:
