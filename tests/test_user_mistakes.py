@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import textwrap
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import bundles
@@ -13,7 +17,7 @@ import pytest
 import torch
 from toy_shards import make_shards
 
-from tkbench import bundle, media, shards, weights
+from tkbench import __main__, bundle, media, shards, weights
 from tkbench.cli import main
 from tkbench.cli.common import writable
 from tkbench.errors import BadBundle, BadInput, BadMedia, BadShards, UsageError, WeightsRefused
@@ -209,3 +213,43 @@ def test_ctrl_c_in_a_callback_still_ends_the_command() -> None:
     assert done.returncode == 130, done.stderr
     assert "still running" not in done.stdout
     assert "tkbench: stopped" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["eval", "--limit", "0", "--data", "x"], "Invalid value for '--limit': .*`tkbench eval --help`"),
+        (["eval"], "Missing option '--data' / '-d'; `tkbench eval --help` shows what there is"),
+        (["evall"], "No such command 'evall'. Did you mean 'eval'; `tkbench --help`"),
+        (["weights", "fetsch"], "No such command 'fetsch'.*`tkbench weights --help`"),
+        (["train", "--modle", "cals"], "No such option: --modle.*`tkbench train --help`"),
+    ],
+)
+def test_words_that_are_no_command_get_one_line(
+    arguments: list[str], line: str, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    code, out, err = run_cli(*arguments)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(f"tkbench: {line}.*\n", err), err
+
+
+def test_a_command_without_words_shows_its_help(run_cli: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = run_cli("weights")
+    assert code == 2
+    assert "fetch" in out
+    assert err == ""
+
+
+def test_ctrl_c_while_the_commands_load(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Stopped(types.ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "tkbench.cli", Stopped("tkbench.cli"))
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as stop:
+        __main__.main()
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "tkbench: stopped before anything began\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -18,6 +18,9 @@ from tkbench import __version__
 from tkbench.cli import bench, data, demo, doctor, generate, prep, score, train, weights  # noqa: F401
 from tkbench.cli.common import app, say, talk
 from tkbench.errors import TkbenchError
+
+USAGE: Any = typer.BadParameter.__bases__[0]
+"""Click's UsageError: of the click that typer brings with it, or of click itself, by typer's version."""
 
 
 def _version(wanted: bool) -> None:
@@ -33,6 +36,13 @@ def _root(
     ] = False,
 ) -> None:
     """Options before the command."""
+
+
+def _refuse(text: str, code: int) -> NoReturn:
+    """The one line, and the end."""
+    if text:
+        talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
+    sys.exit(code)
 
 
 def main() -> None:
@@ -67,20 +77,20 @@ def main() -> None:
         if handler is not signal.SIG_IGN:
             signal.signal(number, stop)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except TkbenchError as error:
-        text = " ".join(str(error).split())
-        talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
-        sys.exit(error.exit_code)
+        _refuse(" ".join(str(error).split()), error.exit_code)
+    except USAGE as error:
+        # Words on the command line. A command without any has shown its help already, and has no message.
+        message = error.format_message().rstrip(".?")
+        place = error.ctx.command_path if error.ctx else "tkbench"
+        _refuse(f"{message}; `{place} --help` shows what there is" if message else "", 2)
     except OSError as error:
         # A place that cannot be written or read; an error without a file is ours, and stays a traceback.
         if stopped or error.filename is None:
             raise
-        text = (
-            f"{error.filename}: {error.strerror or type(error).__name__}; give another place or mend this one"
-        )
-        talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
-        sys.exit(2)
+        found = error.strerror or type(error).__name__
+        _refuse(f"{error.filename}: {found}; give another place or mend this one", 2)
     except BaseException:
         if not stopped:
             raise
