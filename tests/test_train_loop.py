@@ -331,6 +331,63 @@ def test_targets_of_the_generators_step_stay_unseen(
         assert ("warp" in again.parts) == ("warp" in way)
 
 
+def test_a_run_begins_with_the_weights_of_another(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """All that both networks have is the file's; what only the new one has learns from its own first weights."""
+    first = train(
+        folder,
+        tmp_path / "first.safetensors",
+        config("wav2lip", net=NETS["wav2lip"] | {"blend": True}),
+        expert=expert,
+        accelerator="cpu",
+        cache=crops,
+    )
+    assert first is not None
+    rules = config("wav2lip", net=NETS["wav2lip"] | {"blend": True, "warp": 0.1})
+    run = Trainer(folder, tmp_path / "on.safetensors", rules, expert, 1, "cpu", crops, first.out)
+    there = tensors(first.out)
+    new = {name for name in run.goal.net.state_dict() if "mover" in name}
+    assert new
+    for name, value in run.goal.net.state_dict().items():
+        assert name in new or torch.equal(value, there[name]), name
+    assert run.average is not None
+    assert torch.equal(run.average.state["output_block.1.weight"], there["output_block.1.weight"])
+    on = train(
+        folder,
+        tmp_path / "on.safetensors",
+        rules,
+        expert=expert,
+        start=first.out,
+        accelerator="cpu",
+        cache=crops,
+        stop_after=2,
+    )
+    assert on is None
+    with pytest.raises(UsageError, match="differs in the checkpoint of --from"):
+        train(folder, tmp_path / "on.safetensors", rules, expert=expert, accelerator="cpu", cache=crops)
+    on = train(
+        folder,
+        tmp_path / "on.safetensors",
+        rules,
+        expert=expert,
+        start=first.out,
+        accelerator="cpu",
+        cache=crops,
+    )
+    assert on is not None
+    assert on.facts.training["start"] == weights.sha256(first.out)
+    assert f"sha256 {weights.sha256(first.out)[:12]}" in on.out.with_suffix(".md").read_text(encoding="utf-8")
+    # Another kind, another width, and the file itself.
+    other = config("wav2lip", net={"width": 0.1})
+    with pytest.raises(WeightsRefused, match="does not fit Wav2Lip"):
+        train(folder, tmp_path / "x.safetensors", other, expert=expert, start=first.out, accelerator="cpu")
+    with pytest.raises(WeightsRefused, match="holds an expert, expected a wav2lip"):
+        train(folder, tmp_path / "x.safetensors", rules, expert=expert, start=expert, accelerator="cpu")
+    with pytest.raises(UsageError, match="is the checkpoint of --from itself"):
+        train(folder, first.out, rules, expert=expert, start=first.out, accelerator="cpu")
+
+
 def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> None:
     """Units, sounds, targets and references of the same frames; with 0, of all of them."""
     batch = {name: torch.arange(12.0)[None, :, None] for name in ("video", "reference", "mels")}

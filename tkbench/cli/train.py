@@ -32,6 +32,15 @@ def train_command(
         Path | None,
         typer.Option(help="The frozen sync expert that generators learn from.", show_default=False),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A checkpoint of the same model whose weights the training begins with: to go on with another "
+            "configuration, or with your own data.",
+            show_default=False,
+        ),
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices (GPUs, or processes on a CPU).")] = 1,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     cache: Annotated[
@@ -54,6 +63,9 @@ def train_command(
 
     Then: `tkbench train --model cals --data shards --expert expert.safetensors --out cals.safetensors`
 
+    And on from there, with your own faces: `tkbench train --model cals --from cals.safetensors --data mine
+    --expert expert.safetensors --out my-cals.safetensors`
+
     syncnet is the bundled judge; voice is no network but the map of mouth and sound behind the metric of that name:
 
     Example: `tkbench train --model voice --data shards --out voice.safetensors`
@@ -68,8 +80,10 @@ def train_command(
     if cache is not None:
         writable(cache, "--cache", folder=True)
     if model == "voice":
-        if expert is not None or devices > 1 or config is not None or steps is not None:
-            raise UsageError("--model voice: a fit has no --expert, --config or --steps, and one device")
+        if any((expert, start, devices > 1, config, steps)):
+            raise UsageError(
+                "--model voice: a fit has no --expert, --from, --config or --steps, and one device"
+            )
         from tkbench.train.voice import fit_voice
 
         with bar("fit voice") as progress:
@@ -77,8 +91,10 @@ def train_command(
         say(fitted)
         return
     if model == "syncnet":
-        if expert is not None or devices > 1:
-            raise UsageError("--model syncnet: the judge is trained alone, without --expert, on one device")
+        if any((expert, start, devices > 1)):
+            raise UsageError(
+                "--model syncnet: the judge is trained alone, without --expert or --from, on one device"
+            )
         from tkbench.train.judge import train_syncnet
 
         with bar("train") as progress:
@@ -100,6 +116,7 @@ def train_command(
             out,
             rules,
             expert=expert,
+            start=start,
             devices=devices,
             accelerator=accelerator,
             cache=cache,

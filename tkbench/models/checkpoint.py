@@ -146,6 +146,17 @@ def fill(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     net.load_state_dict(dict(state))
 
 
+def begin(net: nn.Module, path: Path, kind: str) -> list[str]:
+    """Give `net` the weights of a checkpoint to learn on from; the names of what only `net` has, which keep their own.
+
+    WeightsRefused where the file has what `net` lacks, or a tensor of another shape: that is another network.
+    """
+    other, _ = load(path, kind)
+    state, own = other.state_dict(), net.state_dict()
+    fill(net, {**own, **state}, path)
+    return sorted(set(own) - set(state))
+
+
 def load_published(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a Wav2Lip checkpoint as its authors saved them: a table with `state_dict`.
 

@@ -43,6 +43,8 @@ def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str
     ]
     if run.get("expert"):
         lines.append(f"| expert | sha256 {run['expert'][:12]}, frozen; never a judge |")
+    if run.get("start"):
+        lines.append(f"| began with | the weights of sha256 {run['start'][:12]} |")
     lines += ["", f"What is ours: {OURS[facts.kind]}", ""]
     names = [n for n in dict.fromkeys(n for r in reports for n in r) if n.startswith(("train/", "val/"))]
     if names:

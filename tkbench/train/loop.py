@@ -67,6 +67,7 @@ def train(
     config: Config,
     *,
     expert: Path | None = None,
+    start: Path | None = None,
     devices: int = 1,
     accelerator: str = "auto",
     cache: Path | None = None,
@@ -77,7 +78,8 @@ def train(
 
     The folder `out` without its suffix, plus `.run`, holds the state, curves and faces; a run that finds its own
     state there goes on, and ends with the weights it would have had. `cache`: where crops are kept (by default in
-    that folder). `stop_after`: keep the state after that many steps in all, and return None; so do ranks but the first.
+    that folder). `start`: a checkpoint of the same kind whose weights the run begins with. `stop_after`: keep the state
+    after that many steps in all, and return None; so do ranks but the first.
 
     Raises UsageError, BadShards or WeightsRefused before any work, NotFinite with the batch's keys where a loss is
     no number.
@@ -86,9 +88,11 @@ def train(
         raise UsageError(f"--out {out}: the file must end in .safetensors")
     if expert is not None and expert.resolve() == out.resolve():
         raise UsageError(f"--out {out}: is the expert itself; give another name")
+    if start is not None and start.resolve() == out.resolve():
+        raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
     if out.exists() and not (out.with_name(out.stem + ".run") / LAST).is_file():
         raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
-    trainer = Trainer(source, out, config, expert, devices, accelerator, cache)
+    trainer = Trainer(source, out, config, expert, devices, accelerator, cache, start)
     finished = trainer.run(min(config.steps, stop_after or config.steps), progress)
     return trainer.finish() if finished else None
 
@@ -105,6 +109,7 @@ class Trainer:
         devices: int,
         accelerator: str,
         cache: Path | None,
+        start: Path | None = None,
     ) -> None:
         import logging
 
@@ -115,6 +120,9 @@ class Trainer:
         self.source, self.out, self.config, self.expert = source, out, config, expert
         torch.manual_seed(config.seed)
         self.goal: Objective = objective(config, expert)
+        self.start = "" if start is None else weights.sha256(start)
+        if start is not None:
+            checkpoint.begin(self.goal.net, start, config.model)
         self.quality = self.goal.quality()
         for net in (self.goal, self.quality):
             if net is not None:
@@ -154,7 +162,9 @@ class Trainer:
             self.judged, self.adam_q = self.fabric.setup(self.quality, adam_q)
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
         teacher = weights.sha256(expert) if expert is not None and self.goal.expert is not None else ""
-        self.identity = state.identity(config, self.windows.shards.data_hash, self.fabric.world_size, teacher)
+        self.identity = state.identity(
+            config, self.windows.shards.data_hash, self.fabric.world_size, teacher, self.start
+        )
         self.done, self.spent, self.waited = 0, 0.0, 0.0
         self.news: dict[str, float] = {}
         if (self.folder / LAST).is_file():
@@ -336,6 +346,7 @@ class Trainer:
                 "samples_per_second": round(config.steps * batch / max(self.spent, 1e-9), 3),
                 "wait": round(self.waited / max(self.spent, 1e-9), 4),
                 "expert": weights.sha256(teacher) if teacher is not None else None,
+                "start": self.start or None,
                 "config": asdict(config),
             },
         )

@@ -44,12 +44,16 @@ class Average:
                 self.state[name].copy_(value)
 
 
-def identity(config: Config, data: str, world: int, expert: str = "") -> str:
-    """What must not change between the parts of a run, in one line; expert: the sha256 of the frozen one."""
+def identity(config: Config, data: str, world: int, expert: str = "", start: str = "") -> str:
+    """What must not change between the parts of a run, in one line.
+
+    expert, start: the sha256 of the frozen one, and of the checkpoint that the run began with.
+    """
     settings = asdict(config)
     settings["run"] = {"precision": config.run.precision}
     settings["data"].pop("workers")
-    return json.dumps({"config": settings, "data": data, "world": world, "expert": expert}, sort_keys=True)
+    files = {"expert": expert, "start": start}
+    return json.dumps({"config": settings, "data": data, "world": world, **files}, sort_keys=True)
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
@@ -84,5 +88,5 @@ def differences(one: Any, other: Any, where: str = "") -> Iterable[str]:
         for name in sorted({*one, *other}):
             yield from differences(one.get(name), other.get(name), f"{where}.{name}" if where else name)
     elif one != other:
-        named = {"data": "the data", "expert": "the expert"}
+        named = {"data": "the data", "expert": "the expert", "start": "the checkpoint of --from"}
         yield named.get(where, f"{where} ({one} there, {other} here)")

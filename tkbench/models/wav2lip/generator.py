@@ -121,28 +121,32 @@ class Picture(nn.Sequential):
         if warp and not blend:
             raise BadInput(f"warp = {warp:g} without blend: there is nothing to move; set blend = true")
         self.blend = blend
-        self.mover = Mover(inside, warp) if warp else None
+        self.mover = Mover(width, warp) if warp else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Without blend: every pixel is drawn."""
         made: torch.Tensor = self[2](self[1](self[0](x)))
         return made
 
-    def draw(self, x: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
-        """faces: (N, 6, size, size), the masked target over the reference; fine: the same in a larger picture.
+    def draw(
+        self, maps: Sequence[torch.Tensor], faces: torch.Tensor, fine: torch.Tensor | None = None
+    ) -> Drawn:
+        """maps: what `decode` gives. faces: (N, 6, size, size), the masked target over the reference.
+
+        fine: the same in a larger picture.
 
         With blend the picture can be made as large as `fine`: what is shown keeps its detail, what is drawn is
         enlarged. Training has no use for it.
         """
         if not self.blend:
-            return Drawn(self(x), None)
-        drawn = self[1](self[0](x))
+            return Drawn(self(maps[0]), None)
+        drawn = self[1](self[0](maps[0]))
         colours, share = self[2](drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
         if fine is not None:
             faces = fine
             colours, share = (enlarged(layer, fine.shape[-2:]) for layer in (colours, share))
         half = faces.shape[-2] // 2
-        looks = faces[:, 3:] if self.mover is None else self.mover(x, faces[:, 3:])
+        looks = faces[:, 3:] if self.mover is None else self.mover(maps[Mover.LEVEL], faces[:, 3:])
         shown = torch.cat([faces[:, :3, :half], looks[:, :, half:]], dim=-2)
         return Drawn(share * colours + (1 - share) * shown, None if self.mover is None else looks)
 
@@ -153,21 +157,22 @@ class Mover(nn.Module):
     Its field has a quarter of the resolution and is smooth in between: a face moves in large pieces.
     """
 
-    COARSE = 4
+    LEVEL = 2
+    """Which of `decode`'s maps it looks at: two halvings below the picture."""
 
-    def __init__(self, inside: int, reach: float) -> None:
+    def __init__(self, width: float, reach: float) -> None:
         super().__init__()
         self.reach = reach
-        last = nn.Conv2d(inside, 2, 3, 1, 1)
+        inside, c128 = wide(256, width) + wide(64, width), wide(128, width)
+        last = nn.Conv2d(c128, 2, 3, 1, 1)
         for value in last.parameters():
             nn.init.zeros_(value)
-        self.field = nn.Sequential(Conv(inside, inside, 3, 1, 1), last)
+        self.field = nn.Sequential(*stage(Conv(inside, c128, 3, 1, 1), c128, 1), last)
 
     def forward(self, x: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
-        """(N, inside, H, W) features and (N, 3, H, W) -> (N, 3, H, W), with the rim repeated outside."""
+        """(N, 256 w + 64 w, h, w) map and (N, 3, H, W) -> (N, 3, H, W), with the rim repeated outside."""
         height, width = picture.shape[-2:]
-        coarse = self.field(nn.functional.avg_pool2d(x, self.COARSE)).float()
-        field = enlarged(2 * self.reach * torch.tanh(coarse), (height, width))
+        field = enlarged(2 * self.reach * torch.tanh(self.field(x).float()), (height, width))
         down = (torch.arange(height, device=x.device) * 2 + 1) / height - 1
         right = (torch.arange(width, device=x.device) * 2 + 1) / width - 1
         grid = torch.stack(torch.meshgrid(down, right, indexing="ij")[::-1], dim=-1)
@@ -185,11 +190,16 @@ def encode(blocks: nn.ModuleList, faces: torch.Tensor) -> list[torch.Tensor]:
     return scales
 
 
-def decode(blocks: nn.ModuleList, x: torch.Tensor, scales: Sequence[torch.Tensor]) -> torch.Tensor:
-    """`x` (B, 512 w, 1, 1) up through the decoder, joined after each block by the scale of the same size."""
+def decode(blocks: nn.ModuleList, x: torch.Tensor, scales: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """`x` (B, 512 w, 1, 1) up through the decoder, joined after each block by the scale of the same size.
+
+    What each block and its scale give, the finest first.
+    """
+    found = []
     for block, scale in zip(blocks, reversed(scales), strict=True):
         x = torch.cat([block(x), scale], dim=1)
-    return x
+        found.append(x)
+    return found[::-1]
 
 
 class Wav2Lip(nn.Module):
