@@ -66,10 +66,13 @@ models: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out models/corpus --clips 480 --speakers 120 --seed 200
 	$(BIN)/tkbench prep folder --root models/corpus --out models/shards
 	$(BIN)/tkbench train --model expert --data models/shards --cache models/crops --out models/expert_synth.safetensors
-	$(BIN)/tkbench train --model synctalkface --data models/shards --cache models/crops \
-		--expert models/expert_synth.safetensors --out models/synctalkface_synth.safetensors
-	$(BIN)/tkbench train --model cals --data models/shards --cache models/crops \
-		--expert models/expert_synth.safetensors --out models/cals_synth.safetensors
+	for model in synctalkface cals; do \
+		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
+			--expert models/expert_synth.safetensors --out models/$${model}_base.safetensors && \
+		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
+			--expert models/expert_synth.safetensors --config $$model-sharp \
+			--from models/$${model}_base.safetensors --out models/$${model}_synth.safetensors || exit; \
+	done
 
 clean:
 	rm -rf $(VENV) $(OUT)

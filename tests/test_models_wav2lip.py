@@ -161,8 +161,8 @@ def test_a_blended_picture_is_between_the_drawn_and_the_shown() -> None:
 def test_a_mover_moves_by_what_its_field_says() -> None:
     """At first nothing; with a level field, every pixel by the same 8 pixels, and the rim is repeated."""
     torch.manual_seed(0)
-    mover = Mover(4, 0.25).eval()
-    x, picture = torch.randn(2, 4, 64, 64), torch.rand(2, 3, 64, 64)
+    mover = Mover(0.05, 0.25).eval()
+    x, picture = torch.randn(2, 24, 16, 16), torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(mover(x, picture), picture, atol=1e-5, rtol=0)
     with torch.no_grad():
         mover.field[-1].bias[0] = math.atanh(0.5)
@@ -191,12 +191,19 @@ def test_a_moved_reference_is_shown_and_learned_from() -> None:
     torch.testing.assert_close(drawn.picture[:, :, 32:], drawn.moved[:, :, 32:])
     assert (drawn.moved - faces[:, 3:]).abs().max() > 0.1
     real = torch.rand(2, 3, 64, 64)
-    loss = moved_loss(drawn.moved, real)
-    assert loss.item() == pytest.approx((drawn.moved - real)[:, :, 32:].abs().mean().item())
-    loss.backward()
+    moved_loss(drawn.moved, real).backward()
     assert net.output_block.mover.field[-1].weight.grad.abs().sum() > 0
     with pytest.raises(BadInput, match="blend = true"):
         Wav2Lip(Wav2LipSpec(size=64, width=0.05, warp=0.1))
+
+
+def test_what_is_moved_is_compared_on_three_scales() -> None:
+    """What lies apart everywhere counts on all, what a pixel's neighbour makes up for on the finest alone."""
+    real = torch.rand(2, 3, 64, 64)
+    assert moved_loss(real, real).item() == 0
+    assert moved_loss(real + 0.3, real).item() == pytest.approx(0.3, abs=1e-5)
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 0.6 - 0.3
+    assert moved_loss(real + board, real).item() == pytest.approx(0.1, abs=1e-5)
 
 
 def test_a_finer_picture_has_what_is_shown_in_full_and_what_is_drawn_enlarged() -> None:
