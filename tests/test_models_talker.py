@@ -193,6 +193,22 @@ def test_what_is_shown_keeps_the_detail_of_the_video(tmp_path: Path) -> None:
     assert lost < 0.5 * np.abs(coarse.astype(int) - still.video).mean()
 
 
+def test_a_card_names_all_that_the_weights_have_seen(tmp_path: Path) -> None:
+    """Data of every training, and the licence of published weights, however often they were trained since."""
+    before = [{"dataset": "first", "data": "a" * 64, "steps": 3, "seed": 0}, {"published": "wav2lip_gan.pth"}]
+    training = {"dataset": "mine", "data": "b" * 64, "before": before}
+    net = checkpoint.network("wav2lip", SPECS["wav2lip"])
+    path = tmp_path / "w.safetensors"
+    checkpoint.save(
+        path, net.state_dict(), checkpoint.Facts("wav2lip", SPECS["wav2lip"], CUT, training=training)
+    )
+    card = models.create(f"wav2lip:{path}").card
+    assert card.trained_on == ("mine", "first")
+    assert card.train_data == ("b" * 64, "a" * 64)
+    assert card.licence == "non-commercial research (Wav2Lip)"
+    assert "trained by tkbench" in card.summary
+
+
 def test_a_speech_is_the_same_in_any_pieces(tmp_path: Path) -> None:
     talker = models.create(f"cals:{make_checkpoint('cals', tmp_path, blend=True, warp=0.1)}")
     assert isinstance(talker, Talker)
@@ -224,7 +240,9 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
     assert facts.training["expert"] != judge
     # The documented configuration made it, from weights that the one before it made.
     assert facts.training["config"] == json.loads(json.dumps(asdict(load_config(f"{kind}-sharp", kind))))
-    assert len(facts.training["start"]) == 64
+    (before,) = facts.training["before"]
+    assert len(before["sha256"]) == 64
+    assert before["data"] == facts.training["data"]
     model = models.create(kind)
     assert model.card.name == kind
     sample = make_sample()

@@ -193,6 +193,8 @@ def test_a_moved_reference_is_shown_and_learned_from() -> None:
     real = torch.rand(2, 3, 64, 64)
     moved_loss(drawn.moved, real).backward()
     assert net.output_block.mover.field[-1].weight.grad.abs().sum() > 0
+    with pytest.raises(BadInput, match="finer faces without blend"):
+        Wav2Lip(Wav2LipSpec(size=64, width=0.05)).eval()(mel, faces, faces)
     with pytest.raises(BadInput, match="blend = true"):
         Wav2Lip(Wav2LipSpec(size=64, width=0.05, warp=0.1))
 
@@ -227,10 +229,17 @@ def test_a_finer_picture_has_what_is_shown_in_full_and_what_is_drawn_enlarged() 
 
 
 def test_a_fresh_discriminator_sees_its_pictures() -> None:
-    """Its logit differs from picture to picture; with the framework's own first weights it did by 1e-7."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        assert Quality(96, 0.25)(torch.rand(8, 3, 1, 1).expand(-1, -1, 96, 96)).std() > 0.02
+    """Its logit differs from picture to picture; with the framework's own first weights hardly."""
+    for seed in range(5):
+        torch.manual_seed(seed)
+        pictures = torch.rand(8, 3, 1, 1).expand(-1, -1, 96, 96)
+        quality = Quality(96, 0.25)
+        with torch.no_grad():
+            assert quality(pictures).std() > 5e-3
+            for layer in quality.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    layer.reset_parameters()
+            assert quality(pictures).std() < 1e-5
 
 
 def test_motion_weighs_what_moves() -> None:

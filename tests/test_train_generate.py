@@ -62,6 +62,26 @@ def test_a_face_says_a_voice(face: str, made_of: Path, tmp_path: Path) -> None:
     assert [done for done, _ in news] == sorted(done for done, _ in news)
 
 
+def test_every_frame_of_a_long_video_is_its_own(
+    made_of: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that is longer than its voice is streamed: each picture is drawn on once, whatever is drawn together."""
+    photo = read_photo(made_of / "me.png")[:400, :400]
+    shades = (np.arange(24) * 37 + 11) % 200
+    frames = []
+    for shade in shades:
+        frame = photo.copy()
+        frame[:16, :16] = shade
+        frames.append(frame)
+    media.write_video(tmp_path / "long.mp4", frames, quality=10)
+    monkeypatch.setattr("tkbench.generate.TOGETHER", 4 * photo.nbytes)
+    model = f"wav2lip:{made_of / 'w.safetensors'}"
+    found = generate(model, tmp_path / "long.mp4", made_of / "voice.wav", tmp_path / "said.mp4")
+    assert found["source_frames"] == 15
+    said = media.read_video(tmp_path / "said.mp4")[:, 4:12, 4:12].mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(said, shades[:15], atol=8)
+
+
 def test_what_cannot_be_used_is_said(
     made_of: Path, tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
 ) -> None:

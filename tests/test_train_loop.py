@@ -314,8 +314,8 @@ def test_targets_of_the_generators_step_stay_unseen(
     """In training, too, the lower half of the target moves no pixel of the picture drawn from the voice."""
     ways: list[dict[str, Any]] = [{}, {"blend": True}, {"blend": True, "warp": 0.1}]
     for model, way in itertools.product(("wav2lip", "synctalkface", "cals"), ways):
-        loss: dict[str, Any] = {"pretrain": 0, "run": 5} if model == "cals" else {}
-        rules = config(model, loss=loss | {"warp": 1.0}, net=NETS[model] | way)
+        loss: dict[str, Any] = {"pretrain": 0, "drawn_frames": 5} if model == "cals" else {}
+        rules = config(model, loss=loss | ({"warp": 1.0} if "warp" in way else {}), net=NETS[model] | way)
         run = trainer(folder, tmp_path / f"{model}-{len(way)}.safetensors", rules, expert, crops)
         run.goal.eval()
         batch = dict(next(iter(run.loader)))
@@ -334,58 +334,61 @@ def test_targets_of_the_generators_step_stay_unseen(
 def test_a_run_begins_with_the_weights_of_another(
     folder: Path, expert: Path, crops: Path, tmp_path: Path
 ) -> None:
-    """All that both networks have is the file's; what only the new one has learns from its own first weights."""
-    first = train(
-        folder,
-        tmp_path / "first.safetensors",
-        config("wav2lip", net=NETS["wav2lip"] | {"blend": True}),
-        expert=expert,
-        accelerator="cpu",
-        cache=crops,
-    )
+    """All that both networks have is the file's; what only the new one has keeps its own first weights."""
+    plain, moved = (NETS["wav2lip"] | {"blend": True} | more for more in ({}, {"warp": 0.1}))
+    given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
+    first = train(folder, tmp_path / "first.safetensors", config("wav2lip", net=plain), **given)
     assert first is not None
-    rules = config("wav2lip", net=NETS["wav2lip"] | {"blend": True, "warp": 0.1})
-    run = Trainer(folder, tmp_path / "on.safetensors", rules, expert, 1, "cpu", crops, first.out)
-    there = tensors(first.out)
-    new = {name for name in run.goal.net.state_dict() if "mover" in name}
+    rules = config("wav2lip", net=moved, loss={"warp": 1.0})
+    run = Trainer(folder, tmp_path / "x.safetensors", rules, expert, 1, "cpu", crops, first.out)
+    there, here = tensors(first.out), run.goal.net.state_dict()
+    new = here.keys() - there.keys()
     assert new
-    for name, value in run.goal.net.state_dict().items():
-        assert name in new or torch.equal(value, there[name]), name
+    assert all("mover" in name for name in new)
+    assert all(torch.equal(here[name], value) for name, value in there.items())
     assert run.average is not None
-    assert torch.equal(run.average.state["output_block.1.weight"], there["output_block.1.weight"])
-    on = train(
-        folder,
-        tmp_path / "on.safetensors",
-        rules,
-        expert=expert,
-        start=first.out,
-        accelerator="cpu",
-        cache=crops,
-        stop_after=2,
-    )
-    assert on is None
+    assert all(torch.equal(run.average.state[name], value) for name, value in there.items())
+
+    # A stopped run ends with the weights of one that was not, and with no other start.
+    whole = train(folder, tmp_path / "whole.safetensors", rules, start=first.out, **given)
+    assert whole is not None
+    parted = tmp_path / "parted.safetensors"
+    assert train(folder, parted, rules, start=first.out, stop_after=2, **given) is None
     with pytest.raises(UsageError, match="differs in the checkpoint of --from"):
-        train(folder, tmp_path / "on.safetensors", rules, expert=expert, accelerator="cpu", cache=crops)
-    on = train(
-        folder,
-        tmp_path / "on.safetensors",
-        rules,
-        expert=expert,
-        start=first.out,
-        accelerator="cpu",
-        cache=crops,
-    )
-    assert on is not None
-    assert on.facts.training["start"] == weights.sha256(first.out)
-    assert f"sha256 {weights.sha256(first.out)[:12]}" in on.out.with_suffix(".md").read_text(encoding="utf-8")
-    # Another kind, another width, and the file itself.
-    other = config("wav2lip", net={"width": 0.1})
-    with pytest.raises(WeightsRefused, match="does not fit Wav2Lip"):
-        train(folder, tmp_path / "x.safetensors", other, expert=expert, start=first.out, accelerator="cpu")
+        train(folder, parted, rules, **given)
+    train(folder, parted, rules, start=first.out, **given)
+    assert all(torch.equal(tensors(whole.out)[name], value) for name, value in tensors(parted).items())
+
+    # What the first one saw is not forgotten.
+    (before,) = whole.facts.training["before"]
+    assert before["sha256"] == weights.sha256(first.out)
+    assert before["data"] == first.facts.training["data"]
+    assert set(before["fresh"]) == new
+    text = whole.out.with_suffix(".md").read_text(encoding="utf-8")
+    assert f"4 steps on toys, seed 0 (sha256 {before['sha256'][:12]}, steady-172 at 64" in text
+    assert "blend and warp" in text
+    assert "and warp" not in first.out.with_suffix(".md").read_text(encoding="utf-8")
+    third = train(folder, tmp_path / "third.safetensors", rules, start=whole.out, **given)
+    assert third is not None
+    assert [t["steps"] for t in third.facts.training["before"]] == [4, 4]
+
+
+def test_what_no_run_can_begin_with(folder: Path, expert: Path, crops: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
+    first = train(folder, tmp_path / "first.safetensors", config("wav2lip", steps=1), **given)
+    assert first is not None
+    out = tmp_path / "x.safetensors"
+    with pytest.raises(WeightsRefused, match=r"does not fit Wav2Lip.* or has less in it"):
+        train(folder, out, config("wav2lip", net={"width": 0.1}), start=first.out, **given)
     with pytest.raises(WeightsRefused, match="holds an expert, expected a wav2lip"):
-        train(folder, tmp_path / "x.safetensors", rules, expert=expert, start=expert, accelerator="cpu")
+        train(folder, out, config("wav2lip"), start=expert, **given)
+    for nothing in (tmp_path, tmp_path / "nowhere.safetensors"):
+        with pytest.raises(UsageError, match="no such file; expected a checkpoint"):
+            train(folder, out, config("wav2lip"), start=nothing, **given)
     with pytest.raises(UsageError, match="is the checkpoint of --from itself"):
-        train(folder, first.out, rules, expert=expert, start=first.out, accelerator="cpu")
+        train(folder, first.out, config("wav2lip"), start=first.out, **given)
+    with pytest.raises(UsageError, match="nothing is moved"):
+        train(folder, out, config("wav2lip", loss={"warp": 1.0}), **given)
 
 
 def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> None:
@@ -395,7 +398,7 @@ def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> No
     units = batch["mels"] + 0.5
     firsts = set()
     for run in (0, 5):
-        goal = objective(config("cals", loss={"run": run}, data=Data(frames=8, batch=2)), expert)
+        goal = objective(config("cals", loss={"drawn_frames": run}, data=Data(frames=8, batch=2)), expert)
         for _ in range(20):
             some, part = goal.drawn_run(units, batch)
             assert some.shape[1] == (run or 8)
@@ -404,8 +407,8 @@ def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> No
             assert torch.equal(some[0, :, 0].diff(), torch.ones((run or 8) - 1))
             firsts.add((run, float(some[0, 0, 0])))
     assert firsts == {(0, 2.5), (5, 2.5), (5, 3.5), (5, 4.5), (5, 5.5)}
-    with pytest.raises(UsageError, match=r"run = 9: from 5 frames.* those of a window, 6"):
-        objective(config("cals", loss={"run": 9}), expert)
+    with pytest.raises(UsageError, match=r"drawn_frames = 9: from 5 frames.* those of a window, 6"):
+        objective(config("cals", loss={"drawn_frames": 9}), expert)
 
 
 def test_the_discriminators_rate_rises_when_it_wakes_and_stays() -> None:
@@ -423,6 +426,7 @@ def test_the_discriminators_rate_rises_when_it_wakes_and_stays() -> None:
     assert rates[1][0] == 1
     assert rates[-1][0] < 0.001
     set_rates(adam, None, rules, 0)
+    assert adam.param_groups[0]["lr"] == pytest.approx(0.1)
 
 
 def test_before_it_draws_the_memory_learns_the_shapes_of_mouths(

@@ -177,10 +177,10 @@ def open_split(data: Path, split: str | None) -> shards.Shards:
 
 def refuse_training_clips(card: ModelCard, source: shards.Shards) -> None:
     """UsageError where a split that is to be scored is the one that the model was trained on."""
-    if card.train_data is None:
+    if not card.train_data:
         return
     for split in source.splits:
-        if shards.open_shards(source.folder, split=split).data_hash == card.train_data:
+        if shards.open_shards(source.folder, split=split).data_hash in card.train_data:
             others = [name for name in shards.open_shards(source.folder).splits if name != split]
             advice = f"give --split {others[-1]}" if others else "score it on other data"
             raise UsageError(f"{source.folder}: {card.name} was trained on its split {split}; {advice}")

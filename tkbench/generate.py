@@ -1,13 +1,13 @@
 """`tkbench generate`: one photo or video, one voice file, one video of the face that speaks it.
 
-The video is read twice (track, draw) instead of being held in memory; only where the voice is longer
-than the video is it held, and played forwards and backwards in turn. Memory does not grow with length otherwise.
+The video is read from its file to be tracked and again to be drawn on, instead of being held in memory; only where the
+voice is longer than the video is it held, and played forwards and backwards in turn. Otherwise what grows with its
+length are landmarks and mel, 10 KB a frame.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, R
 PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MOST_HELD = 2_000_000_000
 """Bytes of pictures that may be held where the video has to be played back and forth."""
+TOGETHER = 64_000_000
+"""Bytes of pictures that are drawn on together, at most."""
 LONGEST_SIDE = 1280
 """Photos are scaled down to this."""
 
@@ -62,13 +64,16 @@ def generate(
     landmarks, lost = track(pictures, used, used + count, progress)
     matrices = talker.facts.cut.matrices(landmarks)
     order = back_and_forth(used, count)
-    [looks] = pictures.first(1)
+    [looks] = (frame.copy() for frame in pictures.first(1))
     speech = talker.speech(sound, count, looks, matrices[0])
 
     def spoken() -> Iterator[UInt8]:
         frames = iter(pictures.in_order(order))
-        for start in range(0, count, CHUNK):
-            part = np.stack(list(islice(frames, CHUNK)))
+        room = np.empty((max(1, min(CHUNK, TOGETHER // looks.nbytes)), *looks.shape), np.uint8)
+        for start in range(0, count, len(room)):
+            part = room[: count - start]
+            for place in range(len(part)):
+                part[place] = next(frames)  # a decoder's picture is its own until the next one is asked for
             for said in speech.say(start, part, matrices[order[start : start + len(part)]]):
                 yield even(said)
             progress(used + start + len(part), used + count, "speaking")

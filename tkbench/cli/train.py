@@ -63,8 +63,8 @@ def train_command(
 
     Then: `tkbench train --model cals --data shards --expert expert.safetensors --out cals.safetensors`
 
-    And on from there, with your own faces: `tkbench train --model cals --from cals.safetensors --data mine
-    --expert expert.safetensors --out my-cals.safetensors`
+    And on from there, with your own faces: `tkbench train --model cals --config cals-sharp --from cals.safetensors
+    --data mine --expert expert.safetensors --out my-cals.safetensors`
 
     syncnet is the bundled judge; voice is no network but the map of mouth and sound behind the metric of that name:
 

@@ -24,8 +24,8 @@ class ModelCard(BaseModel):
     """sha256 of the checkpoint, None for a model without one."""
     trained_on: tuple[str, ...] = ()
     """Data sets seen in training, so that overlap with a test set can be seen."""
-    train_data: str | None = None
-    """`Shards.data_hash` of the split that a checkpoint of ours was trained on: it is never scored on these clips."""
+    train_data: tuple[str, ...] = ()
+    """`Shards.data_hash` of each split that a checkpoint of ours was trained on: it is never scored on these clips."""
     anchor: bool = False
     """True for the reference points that bracket a table; they are marked in it."""
     drive: Literal["own", "other"] = "own"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tkbench.errors import UsageError, WeightsRefused
 from tkbench.models.face import Cut
 from tkbench.models.settings import build
-from tkbench.weights import load_state, read_torch
+from tkbench.weights import load_state, read_torch, sha256
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +39,10 @@ class Facts:
     """Frames by which the mel of a frame begins before it; see `tkbench.audio.windows`."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Configuration, data hash, steps, losses, device: what a model card is made from."""
+
+
+SEEN = ("dataset", "data", "n_train", "steps", "seed", "published")
+"""What of a training is handed on to the next one that begins with its weights."""
 
 
 def network(kind: str, spec: Mapping[str, Any] | None = None) -> nn.Module:
@@ -146,15 +150,30 @@ def fill(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     net.load_state_dict(dict(state))
 
 
-def begin(net: nn.Module, path: Path, kind: str) -> list[str]:
-    """Give `net` the weights of a checkpoint to learn on from; the names of what only `net` has, which keep their own.
+def begin(net: nn.Module, path: Path, kind: str) -> list[dict[str, Any]]:
+    """Give `net` the weights of a checkpoint to learn on from; what only `net` has keeps its own.
 
-    WeightsRefused where the file has what `net` lacks, or a tensor of another shape: that is another network.
+    What all these weights have seen, the latest training first: what `trainings` tells of the file, and of `path`
+    its sha256, its cut, its lead and the names of what it lacks (`fresh`). WeightsRefused where the file has what
+    `net` lacks, or a tensor of another shape: that is another network.
     """
-    other, _ = load(path, kind)
+    other, facts = load(path, kind)
     state, own = other.state_dict(), net.state_dict()
-    fill(net, {**own, **state}, path)
-    return sorted(set(own) - set(state))
+    try:
+        fill(net, {**own, **state}, path)
+    except WeightsRefused as error:
+        raise WeightsRefused(
+            f"{error}; give --from a checkpoint whose [net] is that of the configuration, or has less in it"
+        ) from error
+    about = {"sha256": sha256(path), "cut": asdict(facts.cut), "lead": facts.lead}
+    latest, *earlier = trainings(facts)
+    return [{**latest, **about, "fresh": sorted(set(own) - set(state))}, *earlier]
+
+
+def trainings(facts: Facts) -> list[dict[str, Any]]:
+    """Every training that led to a checkpoint, the latest first: data set, hash of its split, steps, or `published`."""
+    own = {name: facts.training[name] for name in SEEN if name in facts.training}
+    return [own, *facts.training.get("before", ())]
 
 
 def load_published(path: Path) -> dict[str, torch.Tensor]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 32
 """Frames drawn at a time."""
 FINE = 3
-"""How many times larger than the network's picture that is which shows the reference's own pixels (`[net] blend`)."""
+"""Where a network shows what it was shown (`[net] blend`), the picture is put together at so many times its side."""
 PAPERS = {
     "synctalkface": "Park et al., AAAI 2022, arXiv 2211.00924",
     "cals": "Park et al., ICASSP 2024, arXiv 2305.19556",
@@ -42,16 +42,17 @@ class Talker:
         net, self.facts = checkpoint.load(path, kind)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.kind, self.net = kind, net.to(self.device)
-        published = self.facts.training.get("published")
-        data = self.facts.training.get("dataset")
+        seen = checkpoint.trainings(self.facts)
+        published = any("published" in training for training in seen)
+        trained = "published weights" if "published" in seen[0] else "trained by tkbench"
         self.card = ModelCard(
             name=name or f"{kind}:{path.stem}",
-            summary=f"{kind}, {'published weights' if published else 'trained by tkbench'}. {SEEN}",
+            summary=f"{kind}, {trained}. {SEEN}",
             licence="non-commercial research (Wav2Lip)" if published else "Apache-2.0",
             paper=PAPERS[kind],
             weights=weights.sha256(path),
-            trained_on=(str(data),) if data else (),
-            train_data=self.facts.training.get("data"),
+            trained_on=tuple(dict.fromkeys(str(t["dataset"]) for t in seen if "dataset" in t)),
+            train_data=tuple(dict.fromkeys(str(t["data"]) for t in seen if "data" in t)),
         )
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
@@ -97,8 +98,11 @@ class Speech:
 
         with torch.inference_mode():
             pose, fine_pose = self._cut(video, matrices)
-            fine = None if fine_pose is None else self._seen(fine_pose, self.fine_looks)
-            made = self.face(self.heard[start : start + len(video)], self._seen(pose, self.looks), fine)
+            shown = seen_by_generator(pose, self.looks.expand_as(pose))
+            fine = None
+            if fine_pose is not None and self.fine_looks is not None:
+                fine = seen_by_generator(fine_pose, self.fine_looks.expand_as(fine_pose))
+            made = self.face(self.heard[start : start + len(video)], shown, fine)
             faces = pixels(made, self.low).cpu().numpy()
         return put_back(video, faces, self.cut.enlarged(matrices, self.times)[1])
 
@@ -106,15 +110,11 @@ class Speech:
         """Faces as the network takes them, and larger ones where it shows those."""
         import torch
 
-        def cut(cut: Cut, matrices: Float64) -> torch.Tensor:
+        def faces(cut: Cut, matrices: Float64) -> torch.Tensor:
             return scaled(torch.from_numpy(cut.faces(video, matrices)).to(self.device), self.low)
 
-        larger = cut(*self.cut.enlarged(matrices, self.times)) if self.times > 1 else None
-        return cut(self.cut, matrices), larger
-
-    def _seen(self, pose: torch.Tensor, looks: torch.Tensor | None) -> torch.Tensor:
-        assert looks is not None
-        return seen_by_generator(pose, looks.expand_as(pose))
+        larger = faces(*self.cut.enlarged(matrices, self.times)) if self.times > 1 else None
+        return faces(self.cut, matrices), larger
 
 
 def _open(kind: str, path: str | None) -> Talker:

@@ -11,13 +11,13 @@ OURS = {
     "synctalkface": "Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "
     "(theirs saturates), its first weights and its rate, the norms in L_vv, the cut of the face where it is "
     "steady-172, the schedule; and what the small configuration has beyond it: the phase without pictures, the shapes "
-    "of true mouths as a target, blend and warp, the mouth's weight, the blur before the expert.",
+    "of true mouths as a target, {blend}, the mouth's weight, the blur before the expert.",
     "cals": "The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "
     "Lip-to-Face, a sync loss of d_av and d_vv. Everything else is ours: layers, targets (in the small configuration "
     "the shapes of true mouths, too), mask, InfoNCE, weights.",
     "wav2lip": "Networks and weights follow the authors' code. Ours: the sync loss starts at a step, the "
     "discriminator's loss on logits, its first weights and its rate; and what the small configuration has beyond it: "
-    "blend and warp, the mouth's weight, the blur before the expert.",
+    "{blend}, the mouth's weight, the blur before the expert.",
     "expert": "The network follows the authors' code. Ours: the contrast term and the weight of motion, where they are "
     "not 0 and 1.",
 }
@@ -26,6 +26,7 @@ OURS = {
 def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str:
     """Markdown; numbers are those of the run, and nothing else is claimed."""
     run = facts.training
+    blend = "blend and warp" if facts.spec.get("warp") else "blend"
     lines = [
         f"# {file}",
         "",
@@ -43,9 +44,13 @@ def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str
     ]
     if run.get("expert"):
         lines.append(f"| expert | sha256 {run['expert'][:12]}, frozen; never a judge |")
-    if run.get("start"):
-        lines.append(f"| began with | the weights of sha256 {run['start'][:12]} |")
-    lines += ["", f"What is ours: {OURS[facts.kind]}", ""]
+    for before in run.get("before", ()):
+        what = (
+            before.get("published")
+            or f"{before['steps']} steps on {before['dataset']}, seed {before['seed']}"
+        )
+        lines.append(f"| before that | {what}{begun(before)} |")
+    lines += ["", f"What is ours: {OURS[facts.kind].format(blend=blend)}", ""]
     names = [n for n in dict.fromkeys(n for r in reports for n in r) if n.startswith(("train/", "val/"))]
     if names:
         lines += ["| step | " + " | ".join(names) + " |", "|---:|" + "---:|" * len(names)]
@@ -53,6 +58,15 @@ def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str
             cells = (f"{report[name]:.4g}" if name in report else "" for name in names)
             lines.append(f"| {report['step']:.0f} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def begun(before: Mapping[str, Any]) -> str:
+    """Of the checkpoint that a training began with: which it is, how it cut faces, and what it lacked."""
+    if "sha256" not in before:
+        return ""
+    cut, fresh = before["cut"], before["fresh"]
+    new = f"; {len(fresh)} tensors that it lacks began fresh, {fresh[0]} the first" if fresh else ""
+    return f" (sha256 {before['sha256'][:12]}, {cut['recipe']} at {cut['size']}{new})"
 
 
 def thinned(reports: Sequence[Mapping[str, Any]], most: int = 20) -> list[Mapping[str, Any]]:

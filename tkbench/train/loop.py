@@ -120,9 +120,8 @@ class Trainer:
         self.source, self.out, self.config, self.expert = source, out, config, expert
         torch.manual_seed(config.seed)
         self.goal: Objective = objective(config, expert)
-        self.start = "" if start is None else weights.sha256(start)
-        if start is not None:
-            checkpoint.begin(self.goal.net, start, config.model)
+        self.before = [] if start is None else checkpoint.begin(self.goal.net, start, config.model)
+        """The trainings whose weights this one begins with."""
         self.quality = self.goal.quality()
         for net in (self.goal, self.quality):
             if net is not None:
@@ -162,8 +161,9 @@ class Trainer:
             self.judged, self.adam_q = self.fabric.setup(self.quality, adam_q)
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
         teacher = weights.sha256(expert) if expert is not None and self.goal.expert is not None else ""
+        begun = self.before[0]["sha256"] if self.before else ""
         self.identity = state.identity(
-            config, self.windows.shards.data_hash, self.fabric.world_size, teacher, self.start
+            config, self.windows.shards.data_hash, self.fabric.world_size, teacher, begun
         )
         self.done, self.spent, self.waited = 0, 0.0, 0.0
         self.news: dict[str, float] = {}
@@ -346,7 +346,7 @@ class Trainer:
                 "samples_per_second": round(config.steps * batch / max(self.spent, 1e-9), 3),
                 "wait": round(self.waited / max(self.spent, 1e-9), 4),
                 "expert": weights.sha256(teacher) if teacher is not None else None,
-                "start": self.start or None,
+                "before": self.before,
                 "config": asdict(config),
             },
         )

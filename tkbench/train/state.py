@@ -52,7 +52,7 @@ def identity(config: Config, data: str, world: int, expert: str = "", start: str
     settings = asdict(config)
     settings["run"] = {"precision": config.run.precision}
     settings["data"].pop("workers")
-    files = {"expert": expert, "start": start}
+    files = {"expert": expert} | ({"start": start} if start else {})
     return json.dumps({"config": settings, "data": data, "world": world, **files}, sort_keys=True)
 
 

@@ -54,7 +54,7 @@ class LipToFace(nn.Module):
     def forward(
         self, units: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size).
+        """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size), or as large as `fine`.
 
         fine: see `Picture.draw`.
         """

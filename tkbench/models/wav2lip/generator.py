@@ -93,7 +93,7 @@ class Drawn:
     """What the end of a generator gives."""
 
     picture: torch.Tensor
-    """(N, 3, size, size)."""
+    """(N, 3, size, size), or as large as the finer faces."""
     moved: torch.Tensor | None
     """The reference as it was moved, of the same shape; None where nothing is moved."""
 
@@ -118,8 +118,10 @@ class Picture(nn.Sequential):
     def __init__(self, width: float, last: nn.Module, *, blend: bool = False, warp: float = 0.0) -> None:
         inside, c32 = wide(64, width) + wide(16, width), wide(32, width)
         super().__init__(Conv(inside, c32, 3, 1, 1), nn.Conv2d(c32, 4 if blend else 3, 1, 1, 0), last)
-        if warp and not blend:
-            raise BadInput(f"warp = {warp:g} without blend: there is nothing to move; set blend = true")
+        if not 0 <= warp <= 1 or (warp and not blend):
+            raise BadInput(
+                f"warp = {warp:g}, blend = {blend}: from 0 to 1, and above 0 with blend = true alone"
+            )
         self.blend = blend
         self.mover = Mover(width, warp) if warp else None
 
@@ -133,12 +135,12 @@ class Picture(nn.Sequential):
     ) -> Drawn:
         """maps: what `decode` gives. faces: (N, 6, size, size), the masked target over the reference.
 
-        fine: the same in a larger picture.
-
-        With blend the picture can be made as large as `fine`: what is shown keeps its detail, what is drawn is
-        enlarged. Training has no use for it.
+        fine: the same in a larger picture, with blend alone; the answer is as large: what is shown keeps its detail,
+        what is drawn is enlarged. Training has no use for it.
         """
         if not self.blend:
+            if fine is not None:
+                raise BadInput("finer faces without blend: nothing of them would be shown; set blend = true")
             return Drawn(self(maps[0]), None)
         drawn = self[1](self[0](maps[0]))
         colours, share = self[2](drawn[:, :3]), torch.sigmoid(drawn[:, 3:])
@@ -219,7 +221,7 @@ class Wav2Lip(nn.Module):
     def forward(
         self, mel: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """(N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size).
+        """(N, 80, 16) and (N, 6, size, size) masked target over reference -> (N, 3, size, size), or as large as `fine`.
 
         fine: see `Picture.draw`.
         """

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from tkbench.errors import UsageError
 from tkbench.metrics.mouth import NAMES
 from tkbench.models import checkpoint
 from tkbench.models.face import pixels, scaled
@@ -44,6 +45,10 @@ class Objective(nn.Module):
         super().__init__()
         self.config = config
         self.low = checkpoint.LOW[config.model]
+        if config.loss.get("warp") and not config.net.get("warp"):
+            raise UsageError(
+                "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
+            )
         self.net = checkpoint.network(config.model, {"size": config.cut.size, **config.net})
         self.heads = nn.ModuleDict()
         """What only training needs and learns; kept with its state, not in a checkpoint."""

@@ -24,7 +24,7 @@ from tkbench.errors import UsageError
 from tkbench.models.cals.audio_to_lip import draw_mask, unit_loss
 from tkbench.models.cals.model import CALS
 from tkbench.models.face import seen_by_generator
-from tkbench.models.wav2lip.expert import contrast_loss, windows_of
+from tkbench.models.wav2lip.expert import FRAMES, contrast_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
@@ -48,7 +48,7 @@ class CALSLoss:
     """Steps of phase 1; 0 is the ablation without masked learning."""
     drawn: int = 0
     """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
-    run: int = 0
+    drawn_frames: int = 0
     """Frames in a row of each window that the second phase draws, 0 for all; the voice is heard whole. Frames side by
     side teach less than other faces do."""
     masked: float = 0.3
@@ -87,10 +87,10 @@ class CALSObjective(Objective):
         self.weight = self.weights(CALSLoss)
         if self.weight.shape > 0:
             self.read_shapes(self.net.spec.voice.units)
-        if self.weight.run and not 5 <= self.weight.run <= config.data.frames:
+        if self.weight.drawn_frames and not FRAMES <= self.weight.drawn_frames <= config.data.frames:
             raise UsageError(
-                f"[loss] run = {self.weight.run}: from 5 frames, which the expert sees at a time, to those of a "
-                f"window, {config.data.frames}"
+                f"[loss] drawn_frames = {self.weight.drawn_frames}: from {FRAMES} frames, which the expert sees at a "
+                f"time, to those of a window, {config.data.frames}"
             )
 
     def needs_expert(self) -> bool:
@@ -168,7 +168,7 @@ class CALSObjective(Objective):
     def drawn_run(self, units: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, Batch]:
         """The frames that are drawn, without the margin: their units and what else they need."""
         frames = units.shape[1]
-        count = self.weight.run or frames
+        count = self.weight.drawn_frames or frames
         start = int(torch.randint(0, frames - count + 1, ()))
         part = slice(start, start + count)
         inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]
