@@ -41,7 +41,7 @@ from tkbench.types import Array, Better, Metric, Reason, Row
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 2
+FORMAT = 3
 BOUNDS = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
 """What no mean of a unit can leave, and so no interval; a stretched one of few speakers would."""
 

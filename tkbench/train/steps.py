@@ -61,8 +61,7 @@ def mirrored(batch: Mapping[str, Any], share: float) -> Mapping[str, Any]:
 def set_rates(adam: Any, adam_q: Any, config: Config, step: int) -> None:
     """A linear rise over the warm-up, then half a cosine down to 0, or level.
 
-    The discriminator's rate rises when its share begins (`gan_from`) and stays: it has to follow to the end, and with
-    a rate that had all but fallen to 0 by then it learned nothing.
+    The discriminator's rate rises when its share begins (`gan_from`) and stays: it has to follow to the end.
     """
     optim = config.optim
     share = min(1.0, (step + 1) / max(1, optim.warmup))

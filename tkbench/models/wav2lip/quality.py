@@ -17,7 +17,7 @@ class Quality(nn.Module):
     parameters, so published weights load.
 
     Ours: weights begin by He's rule. With the framework's own, fourteen layers without a norm let so little of the
-    picture through that the logit was the same for all, and stayed so: after 700 steps the loss was still ln 2.
+    picture through that the logit is the same for all.
     """
 
     def __init__(self, size: int = 96, width: float = 1.0) -> None:
