@@ -9,14 +9,14 @@ from tkbench.models.checkpoint import Facts
 
 OURS = {
     "synctalkface": "Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "
-    "(theirs saturates), its first weights and its rate, the norms in L_vv, the cut of the face where it is "
+    "(theirs saturates), its first weights, the norms in L_vv, the cut of the face where it is "
     "steady-172, the schedule; and what the small configuration has beyond it: the phase without pictures, the shapes "
     "of true mouths as a target, {blend}, the mouth's weight, the blur before the expert.",
     "cals": "The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "
     "Lip-to-Face, a sync loss of d_av and d_vv. Everything else is ours: layers, targets (in the small configuration "
     "the shapes of true mouths, too), mask, InfoNCE, weights.",
     "wav2lip": "Networks and weights follow the authors' code. Ours: the sync loss starts at a step, the "
-    "discriminator's loss on logits, its first weights and its rate; and what the small configuration has beyond it: "
+    "discriminator's loss on logits, its first weights; and what the small configuration has beyond it: "
     "{blend}, the mouth's weight, the blur before the expert.",
     "expert": "The network follows the authors' code. Ours: the contrast term and the weight of motion, where they are "
     "not 0 and 1.",
