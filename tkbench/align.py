@@ -139,11 +139,14 @@ def apply(transforms: Array, points: Array) -> Float64:
     )
 
 
-def warp(frames: UInt8, transforms: Array, size: tuple[int, int], *, border: int = 0) -> UInt8:
+def warp(
+    frames: UInt8, transforms: Array, size: tuple[int, int], *, border: int = 0, cubic: bool = False
+) -> UInt8:
     """Each frame through its matrix: (T, H, W, 3) uint8 -> (T, h, w, 3) uint8, size = (h, w).
 
-    Bilinear; where a crop is less than half its source region, the frame is first halved by 2 x 2 means (as
-    often as needed), so that fine texture does not alias. Outside the picture: the grey level `border`.
+    Bilinear, or bicubic, which keeps more detail; where a crop is less than half its source region, the frame is
+    first halved by 2 x 2 means (as often as needed), so that fine texture does not alias. Outside the picture: the
+    grey level `border`.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise BadInput(f"frames are {frames.dtype} {frames.shape}, expected uint8 (T, H, W, 3)")
@@ -152,12 +155,18 @@ def warp(frames: UInt8, transforms: Array, size: tuple[int, int], *, border: int
     height, width = size
     out = np.empty((len(frames), height, width, 3), np.uint8)
     for frame, matrix, crop in zip(frames, np.asarray(transforms, np.float64), out, strict=True):
-        warp_one(frame, matrix, size, (border, border, border), crop)
+        warp_one(frame, matrix, size, (border, border, border), crop, cubic=cubic)
     return out
 
 
 def warp_one(
-    picture: UInt8, affine: Float64, size: tuple[int, int], border: tuple[int, ...], out: UInt8 | None = None
+    picture: UInt8,
+    affine: Float64,
+    size: tuple[int, int],
+    border: tuple[int, ...],
+    out: UInt8 | None = None,
+    *,
+    cubic: bool = False,
 ) -> UInt8:
     """One picture through one matrix, as `warp` does it: (H, W) or (H, W, C) uint8 -> (h, w) or (h, w, C)."""
     import cv2
@@ -171,7 +180,7 @@ def warp_one(
         affine,
         (size[1], size[0]),
         dst=out,
-        flags=cv2.INTER_LINEAR,
+        flags=cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=border,
     )

@@ -34,9 +34,10 @@ class Cut:
         """(T, N, 2) canvas pixels -> (T, 2, 3), canvas -> crop."""
         return align.matrices(landmarks, self.recipe, size=(self.size, self.size))
 
-    def faces(self, video: UInt8, matrices: Float64) -> UInt8:
-        """(T, H, W, 3) RGB -> (T, size, size, 3) RGB, as training windows are cut."""
-        return align.warp(video, matrices, (self.size, self.size), border=recipe_of(self.recipe).border)
+    def faces(self, video: UInt8, matrices: Float64, *, cubic: bool = False) -> UInt8:
+        """(T, H, W, 3) RGB -> (T, size, size, 3) RGB, as training windows are cut, or bicubic."""
+        border = recipe_of(self.recipe).border
+        return align.warp(video, matrices, (self.size, self.size), border=border, cubic=cubic)
 
     def enlarged(self, matrices: Float64, times: int) -> tuple[Cut, Float64]:
         """The same part of the canvas in `times` as many pixels a side: its cut, and its matrices from this one's."""
@@ -99,7 +100,7 @@ def put_back(video: UInt8, faces: UInt8, matrices: Float64) -> UInt8:
     size = (video.shape[2], video.shape[1])
     soft = feather(faces.shape[1])
     for canvas, face, back in zip(out, faces, align.invert(matrices), strict=True):
-        laid = cv2.warpAffine(face, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        laid = cv2.warpAffine(face, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         share = cv2.warpAffine(soft, back, size, flags=cv2.INTER_LINEAR)[:, :, None]
         canvas[:] = np.rint(canvas + share * (laid.astype(np.float32) - canvas)).astype(np.uint8)
     return out

@@ -110,10 +110,11 @@ class Speech:
         """Faces as the network takes them, and larger ones where it shows those."""
         import torch
 
-        def faces(cut: Cut, matrices: Float64) -> torch.Tensor:
-            return scaled(torch.from_numpy(cut.faces(video, matrices)).to(self.device), self.low)
+        def faces(cut: Cut, matrices: Float64, *, cubic: bool = False) -> torch.Tensor:
+            crops = cut.faces(video, matrices, cubic=cubic)
+            return scaled(torch.from_numpy(crops).to(self.device), self.low)
 
-        larger = faces(*self.cut.enlarged(matrices, self.times)) if self.times > 1 else None
+        larger = faces(*self.cut.enlarged(matrices, self.times), cubic=True) if self.times > 1 else None
         return faces(self.cut, matrices), larger
 
 

@@ -148,7 +148,9 @@ class Picture(nn.Sequential):
             faces = fine
             colours, share = (enlarged(layer, fine.shape[-2:]) for layer in (colours, share))
         half = faces.shape[-2] // 2
-        looks = faces[:, 3:] if self.mover is None else self.mover(maps[Mover.LEVEL], faces[:, 3:])
+        looks = faces[:, 3:]
+        if self.mover is not None:
+            looks = self.mover(maps[Mover.LEVEL], looks, cubic=fine is not None)
         shown = torch.cat([faces[:, :3, :half], looks[:, :, half:]], dim=-2)
         return Drawn(share * colours + (1 - share) * shown, None if self.mover is None else looks)
 
@@ -171,15 +173,22 @@ class Mover(nn.Module):
             nn.init.zeros_(value)
         self.field = nn.Sequential(*stage(Conv(inside, c128, 3, 1, 1), c128, 1), last)
 
-    def forward(self, x: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
-        """(N, 256 w + 64 w, h, w) map and (N, 3, H, W) -> (N, 3, H, W), with the rim repeated outside."""
+    def forward(self, x: torch.Tensor, picture: torch.Tensor, *, cubic: bool = False) -> torch.Tensor:
+        """(N, 256 w + 64 w, h, w) map and (N, 3, H, W) -> (N, 3, H, W), with the rim repeated outside.
+
+        Bilinear, or bicubic, which keeps more detail and is for inference: it can overshoot.
+        """
         height, width = picture.shape[-2:]
         field = enlarged(2 * self.reach * torch.tanh(self.field(x).float()), (height, width))
         down = (torch.arange(height, device=x.device) * 2 + 1) / height - 1
         right = (torch.arange(width, device=x.device) * 2 + 1) / width - 1
         grid = torch.stack(torch.meshgrid(down, right, indexing="ij")[::-1], dim=-1)
         return nn.functional.grid_sample(
-            picture.float(), grid + field.movedim(1, -1), padding_mode="border", align_corners=False
+            picture.float(),
+            grid + field.movedim(1, -1),
+            mode="bicubic" if cubic else "bilinear",
+            padding_mode="border",
+            align_corners=False,
         )
 
 
