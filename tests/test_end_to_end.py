@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tkbench import bundle, publish
+from tkbench import bundle, models, publish
 from tkbench.errors import UsageError
 from tkbench.evaluate import evaluate
 from tkbench.models import ANCHORS, REFERENCES
 from tkbench.prep.run import prepare
 from tkbench.shards import export, open_shards
+from tkbench.types import Array, Batch, UInt8
 
 pytest.importorskip("espeakng_loader", reason="the corpus needs speech: pip install 'tkbench[synth]'")
 
@@ -215,3 +216,24 @@ def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_p
         assert mine["lip_corr_mesh"].low > other["lip_corr_mesh"].high, rival
         assert mine["voice_corr"].low > other["voice_corr"].high, rival
         assert mine["lmd_mouth_mesh"].high < other["lmd_mouth_mesh"].low, rival
+    # And they do not blur: the lower face has as much fine detail as the true one, and little that is not there.
+    opened, model = open_shards(tmp_path / "shards"), models.create(kind)
+    shares = []
+    for key in sorted(opened.keys())[::12]:
+        sample = opened.get(key)
+        (made,) = model.generate(Batch((sample,)), seed=0)
+        assert made.video is not None
+        shares.append(detail(made.video, sample.landmarks) / detail(sample.video, sample.landmarks))
+    assert 0.9 < np.mean(shares) < 1.15, shares
+
+
+def detail(video: UInt8, landmarks: Array) -> float:
+    """Mean size of the Laplacian over the lower half of the face."""
+    import cv2
+
+    sizes = []
+    for frame, points in zip(video, landmarks.astype(int), strict=True):
+        (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        grey = cv2.cvtColor(frame[(top + bottom) // 2 : bottom, left:right], cv2.COLOR_RGB2GRAY)
+        sizes.append(np.abs(cv2.Laplacian(grey.astype(np.float32), cv2.CV_32F)).mean())
+    return float(np.mean(sizes))
