@@ -71,7 +71,10 @@ models: $(VENV)/.installed
 			--expert models/expert_synth.safetensors --out models/$${model}_base.safetensors && \
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
 			--expert models/expert_synth.safetensors --config $$model-sharp \
-			--from models/$${model}_base.safetensors --out models/$${model}_synth.safetensors || exit; \
+			--from models/$${model}_base.safetensors --out models/$${model}_sharp.safetensors && \
+		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
+			--expert models/expert_synth.safetensors --config $$model-clean \
+			--from models/$${model}_sharp.safetensors --out models/$${model}_synth.safetensors || exit; \
 	done
 
 clean:

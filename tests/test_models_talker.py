@@ -238,11 +238,11 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
     judge = weights.get("syncnet-synth").sha256
     assert len(facts.training["expert"]) == 64
     assert facts.training["expert"] != judge
-    # The documented configuration made it, from weights that the one before it made.
-    assert facts.training["config"] == json.loads(json.dumps(asdict(load_config(f"{kind}-sharp", kind))))
-    (before,) = facts.training["before"]
-    assert len(before["sha256"]) == 64
-    assert before["data"] == facts.training["data"]
+    # The documented configuration made it, from weights that the two before it made.
+    assert facts.training["config"] == json.loads(json.dumps(asdict(load_config(f"{kind}-clean", kind))))
+    before = facts.training["before"]
+    assert [len(training["sha256"]) for training in before] == [64, 64]
+    assert {training["data"] for training in before} == {facts.training["data"]}
     model = models.create(kind)
     assert model.card.name == kind
     sample = make_sample()

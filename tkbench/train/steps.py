@@ -61,8 +61,7 @@ def mirrored(batch: Mapping[str, Any], share: float) -> Mapping[str, Any]:
 def set_rates(adam: Any, adam_q: Any, config: Config, step: int) -> None:
     """A linear rise over the warm-up, then half a cosine down to 0, or level.
 
-    The discriminator's rises when its share begins (`gan_from`), and falls with the generator's: one that goes on
-    learning while the other cannot answer any more has it draw specks.
+    The discriminator's rate rises when its share begins (`gan_from`) and stays.
     """
     optim = config.optim
     share = min(1.0, (step + 1) / max(1, optim.warmup))
@@ -71,7 +70,7 @@ def set_rates(adam: Any, adam_q: Any, config: Config, step: int) -> None:
         share = 0.5 * (1 + math.cos(math.pi * done))
     own = (step + 1 - config.loss.get("gan_from", 0)) / max(1, optim.warmup)
     rises = min(1.0, max(0.0, own))
-    for optimiser, rate in ((adam, optim.lr * share), (adam_q, optim.lr_quality * share * rises)):
+    for optimiser, rate in ((adam, optim.lr * share), (adam_q, optim.lr_quality * rises)):
         if optimiser is not None:
             for part in optimiser.param_groups:
                 part["lr"] = rate
