@@ -93,7 +93,7 @@ def test_an_edited_clip_is_found(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ("[]", "format None"),
         ('{"format_version": 99}', "format 99"),
-        ('{"format_version": 2}', "model"),
+        ('{"format_version": 3}', "model"),
     ],
 )
 def test_what_is_not_a_bundle_is_said_in_one_line(tmp_path: Path, text: str | None, said: str) -> None:
