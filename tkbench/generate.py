@@ -8,6 +8,7 @@ length are landmarks and mel, 10 KB a frame.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -64,16 +65,17 @@ def generate(
     landmarks, lost = track(pictures, used, used + count, progress)
     matrices = talker.facts.cut.matrices(landmarks)
     order = back_and_forth(used, count)
-    [looks] = (frame.copy() for frame in pictures.first(1))
+    frames = iter(pictures.in_order(order))
+    looks = next(frames).copy()  # a decoder's picture is its own until the next one is asked for
     speech = talker.speech(sound, count, looks, matrices[0])
 
     def spoken() -> Iterator[UInt8]:
-        frames = iter(pictures.in_order(order))
+        shown = chain([looks], frames)
         room = np.empty((max(1, min(CHUNK, TOGETHER // looks.nbytes)), *looks.shape), np.uint8)
         for start in range(0, count, len(room)):
             part = room[: count - start]
             for place in range(len(part)):
-                part[place] = next(frames)  # a decoder's picture is its own until the next one is asked for
+                part[place] = next(shown)
             for said in speech.say(start, part, matrices[order[start : start + len(part)]]):
                 yield even(said)
             progress(used + start + len(part), used + count, "speaking")

@@ -45,10 +45,6 @@ class Objective(nn.Module):
         super().__init__()
         self.config = config
         self.low = checkpoint.LOW[config.model]
-        if config.loss.get("warp") and not config.net.get("warp"):
-            raise UsageError(
-                "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
-            )
         self.net = checkpoint.network(config.model, {"size": config.cut.size, **config.net})
         self.heads = nn.ModuleDict()
         """What only training needs and learns; kept with its state, not in a checkpoint."""
@@ -122,16 +118,54 @@ class Objective(nn.Module):
         mouth = batch["mouth"]
         return shape_loss(self.heads["shape"](features).reshape(mouth.shape), mouth)
 
+    def inside(self, clips: torch.Tensor) -> torch.Tensor:
+        """(B, T, ...) without the margin: the frames that are drawn."""
+        return clips[:, self.margin : clips.shape[1] - self.margin]
+
     def first(self, batch: Batch, windows: int) -> Batch:
         """The first windows of a batch; all of them for 0."""
         return {name: value[:windows] for name, value in batch.items()} if windows else batch
 
     def rows(self, batch: Batch, drawn: torch.Tensor) -> torch.Tensor:
         """Reference, drawn and true frame of the middle of each window, side by side."""
-        inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]
+        inside = self.inside(batch["video"])
         middle = inside.shape[1] // 2
         shown = pixels(drawn.unflatten(0, inside.shape[:2])[:, middle], self.low)
         return torch.stack([batch["reference"][:, middle], shown, inside[:, middle]], dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceLoss:
+    """What the losses of all generators can have."""
+
+    gan: float = 0.2
+    warp: float = 0.0
+    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
+    sync_from: int = 0
+    """The step from which terms of sync have their share (ours): before, a face is too blurred to be judged."""
+    mouth: float = 1.0
+    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
+    soft: int = 0
+    """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
+    gan_from: int = 0
+    """The step from which the discriminator has its share (ours)."""
+
+
+class FaceObjective(Objective):
+    """An objective whose network draws faces."""
+
+    weight: FaceLoss
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        if config.loss.get("warp") and not config.net.get("warp"):
+            raise UsageError(
+                "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
+            )
+
+    def quality(self) -> Quality | None:
+        spec: Any = self.net.spec
+        return Quality(spec.size, spec.width) if self.weight.gan > 0 else None
 
 
 def softened(clips: torch.Tensor, passes: int) -> torch.Tensor:

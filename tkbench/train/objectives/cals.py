@@ -29,7 +29,8 @@ from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
     Batch,
-    Objective,
+    FaceLoss,
+    FaceObjective,
     Step,
     face_l1,
     fooled,
@@ -41,7 +42,7 @@ from tkbench.train.objectives.base import (
 
 
 @dataclass(frozen=True, slots=True)
-class CALSLoss:
+class CALSLoss(FaceLoss):
     """Weights, 0 switches a term off; and the masked learning. All ours."""
 
     pretrain: int = 0
@@ -61,26 +62,16 @@ class CALSLoss:
     recon: float = 10.0
     av: float = 0.2
     vv: float = 0.2
-    gan: float = 0.2
-    warp: float = 0.0
-    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
-    sync_from: int = 0
-    """The step from which `av` and `vv` have their share: before, a face is too blurred to be judged."""
-    mouth: float = 1.0
-    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
-    soft: int = 0
-    """Blurs of 1-2-1 before the expert looks at a drawn face; see `softened`."""
-    gan_from: int = 0
-    """The step from which the discriminator has its share (ours)."""
     temperature: float = 0.07
     stride: int = 3
     """Frames between the windows that d_av and d_vv compare: neighbours share four of five frames."""
 
 
-class CALSObjective(Objective):
+class CALSObjective(FaceObjective):
     """Windows of T frames, with two more on either side for the mouths around each frame."""
 
     net: CALS
+    weight: CALSLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -95,9 +86,6 @@ class CALSObjective(Objective):
 
     def needs_expert(self) -> bool:
         return max(self.weight.pretrain, self.weight.units, self.weight.av, self.weight.vv) > 0
-
-    def quality(self) -> Quality | None:
-        return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
@@ -171,14 +159,13 @@ class CALSObjective(Objective):
         count = self.weight.drawn_frames or frames
         start = int(torch.randint(0, frames - count + 1, ()))
         part = slice(start, start + count)
-        inside = batch["video"][:, self.margin : batch["video"].shape[1] - self.margin]
         return units[:, part], {
-            "video": inside[:, part],
+            "video": self.inside(batch["video"])[:, part],
             "reference": batch["reference"][:, part],
             "mels": batch["mels"][:, part],
         }
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        target = self.scaled(batch["video"])[:, self.margin : -self.margin]
+        target = self.scaled(self.inside(batch["video"]))
         faces = seen_by_generator(target, self.scaled(batch["reference"]))
         return self.rows(batch, self.net(batch["mels"], faces).flatten(0, 1))

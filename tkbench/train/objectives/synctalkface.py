@@ -27,7 +27,8 @@ from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
     Batch,
-    Objective,
+    FaceLoss,
+    FaceObjective,
     Step,
     face_l1,
     fooled,
@@ -39,13 +40,12 @@ from tkbench.train.objectives.base import (
 
 
 @dataclass(frozen=True, slots=True)
-class SyncTalkFaceLoss:
+class SyncTalkFaceLoss(FaceLoss):
     """Weights; 0 switches a term off. `net.memory = false` leaves the memory out (the paper's ablation)."""
 
     recon: float = 10.0
     av: float = 0.2
     vv: float = 0.2
-    gan: float = 0.2
     store: float = 0.2
     align: float = 0.2
     pretrain: int = 0
@@ -54,22 +54,13 @@ class SyncTalkFaceLoss:
     """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
     shape: float = 0.0
     """Weight of the shape of the mouth as a linear layer reads it from what is recalled (ours); see `shape_loss`."""
-    warp: float = 0.0
-    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
-    sync_from: int = 0
-    """The step from which `av` and `vv` have their share (ours): before, a face is too blurred to be judged."""
-    mouth: float = 1.0
-    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
-    soft: int = 0
-    """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
-    gan_from: int = 0
-    """The step from which the discriminator has its share (ours)."""
 
 
-class SyncTalkFaceObjective(Objective):
+class SyncTalkFaceObjective(FaceObjective):
     """Windows of T frames, with two more on either side for the mouths around each frame."""
 
     net: SyncTalkFace
+    weight: SyncTalkFaceLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -83,9 +74,6 @@ class SyncTalkFaceObjective(Objective):
 
     def needs_expert(self) -> bool:
         return self.weight.av > 0
-
-    def quality(self) -> Quality | None:
-        return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
@@ -112,7 +100,7 @@ class SyncTalkFaceObjective(Objective):
 
     def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         wide = self.scaled(batch["video"])
-        target = wide[:, self.margin : wide.shape[1] - self.margin]
+        target = self.inside(wide)
         size, frames = target.shape[:2]
         faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
         made = self.net.both(batch["mels"].flatten(0, 1), faces, lip_windows(wide))
@@ -142,7 +130,7 @@ class SyncTalkFaceObjective(Objective):
         return Step(total, plain(parts), real.detach(), tuple(s.detach() for s in lit))
 
     def sample(self, batch: Batch) -> torch.Tensor:
-        target = self.scaled(batch["video"])[:, self.margin : -self.margin]
+        target = self.scaled(self.inside(batch["video"]))
         faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
         return self.rows(batch, self.net(batch["mels"].flatten(0, 1), faces))
 

@@ -17,7 +17,8 @@ from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
     Batch,
-    Objective,
+    FaceLoss,
+    FaceObjective,
     Step,
     face_l1,
     fooled,
@@ -28,28 +29,19 @@ from tkbench.train.objectives.base import (
 
 
 @dataclass(frozen=True, slots=True)
-class Wav2LipLoss:
+class Wav2LipLoss(FaceLoss):
     """Shares of the loss; L1 has the rest."""
 
     sync: float = 0.03
     gan: float = 0.07
-    warp: float = 0.0
-    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
-    sync_from: int = 0
-    """The step from which the expert has its share."""
-    mouth: float = 1.0
-    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
-    soft: int = 0
-    """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
-    gan_from: int = 0
-    """The step from which the discriminator has its share (ours)."""
 
 
-class Wav2LipObjective(Objective):
+class Wav2LipObjective(FaceObjective):
     """Windows of T frames."""
 
     margin = 0
     net: Wav2Lip
+    weight: Wav2LipLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -57,9 +49,6 @@ class Wav2LipObjective(Objective):
 
     def needs_expert(self) -> bool:
         return self.weight.sync > 0
-
-    def quality(self) -> Quality | None:
-        return Quality(self.net.spec.size, self.net.spec.width) if self.weight.gan > 0 else None
 
     def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
         target = self.scaled(batch["video"])
