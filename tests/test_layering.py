@@ -27,6 +27,7 @@ LAYERS = [
         "storage",
         "workers",
         "features",
+        "devices",
     },
     {"shards", "stats", "paired"},
     {"prep", "metrics", "models"},

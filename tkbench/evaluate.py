@@ -19,6 +19,7 @@ import numpy as np
 import tkbench
 from tkbench import bundle, features, lossy, media, models, shards
 from tkbench import metrics as metrics_package
+from tkbench.devices import check_device, device_facts, put_on
 from tkbench.errors import TkbenchError, UsageError, WeightsMissing
 from tkbench.metrics.base import Scored, Seen, once, picture_fault, score_by, unscored
 from tkbench.models.base import Model, ModelCard
@@ -63,6 +64,7 @@ class Chunk:
     split: str | None = None
     cache: str | None = None
     """Folder of `tkbench.features`; None keeps what one clip needs twice, and no more."""
+    device: str = "cpu"
 
 
 @dataclass(slots=True)
@@ -91,6 +93,7 @@ def evaluate(
     name: str | None = None,
     workforce: Pool | None = None,
     cache: Path | None = None,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> Path:
     """Score `model` on the shards in `data` and write the result bundle; returns its folder.
@@ -100,10 +103,13 @@ def evaluate(
     call the model.
     `workforce`: a running pool to use instead of a new one of `workers` processes. `cache`: a folder where features of
     clips are kept for the next evaluation, `tkbench.features.folder()` for one; the numbers are the same without.
+    `device`: where networks run, those of metrics and of the reference models: "cpu", "cuda" or "cuda:1". Sums on a GPU
+    differ from a processor's in their last digits; the bundle's `stack` names the device.
 
     Raises UnknownName, UsageError, BadShards or WeightsRefused before any work, UsageError also for a checkpoint on the
     very clips that it was trained on; clips that fail become rows with a reason.
     """
+    check_device(device)
     source = open_split(data, split)
     rules = chosen_protocol(protocol, source.dataset)
     card = models.create(model).card  # a wrong name fails here, not in a worker
@@ -124,7 +130,9 @@ def evaluate(
     place = str(cache.expanduser().absolute()) if cache is not None else None
     token = secrets.token_hex(8)
     chunks = [
-        Chunk(str(data), model, rules, part, {key: partners[key] for key in part}, token, split, place)
+        Chunk(
+            str(data), model, rules, part, {key: partners[key] for key in part}, token, split, place, device
+        )
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
     ]
     scores = _gather(chunks, workers, workforce, progress, card.name)
@@ -159,9 +167,9 @@ def evaluate(
         speakers=speakers,
         curves=curves,
         weights={k: v for metric in (*per_clip, *whole_set) for k, v in metric.weights.items()},
-        stack=software(),
+        stack=software() | ({} if device == "cpu" else {"device": device_facts(device)}),
         seed=rules.seed,
-        previews=lambda folder: _previews(folder, source, model, rules, columns, rows, partners),
+        previews=lambda folder: _previews(folder, source, model, rules, columns, rows, partners, device),
     )
 
 
@@ -272,11 +280,14 @@ def build_metrics(rules: Protocol) -> tuple[list[Any], list[Any]]:
 
 @lru_cache(maxsize=2)
 def _workshop(
-    token: str, data: str, split: str | None, model: str, rules: str
+    token: str, data: str, split: str | None, model: str, rules: str, device: str
 ) -> tuple[shards.Shards, Model, list[Any], list[Any]]:
     """What a process builds once for an evaluation: open shards, the model, the metrics with their networks."""
     protocol = Protocol.model_validate_json(rules)
-    return (shards.open_shards(Path(data), split=split), models.create(model), *build_metrics(protocol))
+    per_clip, whole_set = build_metrics(protocol)
+    for part in (maker := models.create(model), *per_clip, *whole_set):
+        put_on(part, device)
+    return shards.open_shards(Path(data), split=split), maker, per_clip, whole_set
 
 
 def score_chunk(chunk: Chunk) -> Scores:
@@ -287,7 +298,7 @@ def score_chunk(chunk: Chunk) -> Scores:
 
 def _score_chunk(chunk: Chunk) -> Scores:
     source, model, per_clip, whole_set = _workshop(
-        chunk.token, chunk.shards, chunk.split, chunk.model, chunk.protocol.model_dump_json()
+        chunk.token, chunk.shards, chunk.split, chunk.model, chunk.protocol.model_dump_json(), chunk.device
     )
     crossed = is_crossed(model.card)
     store = features.open_store(chunk.cache)
@@ -479,9 +490,10 @@ def _previews(
     columns: Sequence[Metric],
     rows: Sequence[Row],
     partners: Mapping[str, str | None],
+    device: str,
 ) -> list[tuple[str, str]]:
     """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
-    model = models.create(model_name)
+    model = put_on(models.create(model_name), device)
     better = next(column.better for column in columns if column.name == rules.rank_by)
     order = worst_first(rows, rules.rank_by, higher_is_better=better == "higher")
     written: list[tuple[str, str]] = []

@@ -261,19 +261,6 @@ def _processor() -> str:
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def device_facts(device: str) -> str:
-    """A device as recipes name it: graphics processors by their kind.
-
-    >>> device_facts("cpu")
-    'cpu'
-    """
-    if not device.startswith("cuda"):
-        return device
-    import torch
-
-    return f"cuda:{torch.cuda.get_device_name(device)}"
-
-
 _current: ContextVar[Store | None] = ContextVar("tkbench_features", default=None)
 
 

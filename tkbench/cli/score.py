@@ -57,6 +57,9 @@ def evaluate_command(
         ),
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep nothing and read nothing back.")] = False,
+    device: Annotated[
+        str, typer.Option(help="Where networks run: cpu, cuda or cuda:1. Scores differ in their last digits.")
+    ] = "cpu",
     workers: Workers = None,
 ) -> None:
     """Score models: LSE-C, LSE-D, AVOffset, PSNR, SSIM, LPIPS, FID, with intervals and coverage.
@@ -79,6 +82,7 @@ def evaluate_command(
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     from tkbench import features, models
+    from tkbench.devices import check_device
     from tkbench.evaluate import evaluate
     from tkbench.metrics.lse_recipes import extend
     from tkbench.parallel import pool
@@ -87,6 +91,7 @@ def evaluate_command(
     from tkbench.shards import open_shards
 
     # Before any process is started: what is wrong with the command is said at once.
+    check_device(device)
     source = open_shards(data_folder)
     called: dict[str, str] = {}
     for item in names:
@@ -120,6 +125,7 @@ def evaluate_command(
                         name=name,
                         workforce=workforce,
                         cache=place,
+                        device=device,
                         progress=progress,
                     )
                 )

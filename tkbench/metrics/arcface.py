@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tkbench import weights
+from tkbench.devices import whole_floats
 from tkbench.errors import BadInput, WeightsRefused
 from tkbench.types import Float32, UInt8
 
@@ -95,7 +96,7 @@ def embeddings(network: IResNet, faces: UInt8, *, batch: int = 16) -> Float32:
         raise BadInput(f"faces are {faces.dtype} {faces.shape}; expected uint8 (T, {SIDE}, {SIDE}, 3)")
     device = next(network.parameters()).device
     rows = [np.empty((0, EMBEDDING), np.float32)]
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_floats():
         for start in range(0, len(faces), batch):
             block = torch.from_numpy(np.ascontiguousarray(faces[start : start + batch])).to(device)
             out = network((block.permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5)

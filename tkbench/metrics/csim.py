@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 
 from tkbench import align, weights
+from tkbench.devices import device_facts
 from tkbench.errors import UnknownName, UsageError
-from tkbench.features import device_facts, recall
+from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
 from tkbench.metrics.mouth import landmark_fault
 from tkbench.recipes import ibug68

@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tkbench import weights
+from tkbench.devices import device_facts
 from tkbench.errors import BadInput, UnknownName, UsageError
-from tkbench.features import device_facts, recall
+from tkbench.features import recall
 from tkbench.metrics import fid
 from tkbench.metrics.base import Scored, video_fault
 from tkbench.metrics.frechet import KID_SIZE, KID_SUBSETS, frechet, frechet_infinity, kid, moments

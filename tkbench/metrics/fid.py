@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from tkbench import weights
+from tkbench.devices import device_facts, whole_floats
 from tkbench.errors import BadInput, UsageError, WeightsRefused
-from tkbench.features import device_facts, recall
+from tkbench.features import recall
 from tkbench.metrics.base import Scored, video_fault
 from tkbench.metrics.frechet import frechet, moments
 from tkbench.types import Float32, Metric, Reason, Sample, UInt8
@@ -70,7 +71,7 @@ def features(network: Any, frames: UInt8, *, batch: int = BATCH) -> Float32:
         raise BadInput(f"pictures are {frames.dtype} {frames.shape}; expected uint8 (n, H, W, 3)")
     device = next(network.parameters()).device
     rows = [np.empty((0, FEATURES), np.float32)]
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_floats():
         for start in range(0, len(frames), batch):
             block = torch.from_numpy(np.ascontiguousarray(frames[start : start + batch])).to(device)
             out = network(block.permute(0, 3, 1, 2).float() / 255)[0]

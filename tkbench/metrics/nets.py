@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tkbench.devices import whole_floats
 from tkbench.errors import BadInput, WeightsRefused
 from tkbench.metrics.winograd import LipStream, VoiceStream
 from tkbench.types import Float32, Float64, UInt8
@@ -196,7 +196,7 @@ class Judge:
                 raise BadInput(f"{found}; expected uint8 (T, {size}, {size}, 3)")
         counts = [max(0, len(frames) - WINDOW_FRAMES + 1) for frames in clips]
         rows = [np.empty((0, self.spec.embedding), np.float32)]
-        with torch.inference_mode(), _whole_floats():
+        with torch.inference_mode(), whole_floats():
             if self._stream is not None:
                 rows += [self._finish(out) for out in self._stream.run(clips, counts)]
             else:
@@ -241,7 +241,7 @@ class Judge:
         windows = np.lib.stride_tricks.sliding_window_view(cepstra, WINDOW_CEPSTRA, axis=0)
         windows = windows[::CEPSTRA_PER_FRAME]
         rows = []
-        with torch.inference_mode(), _whole_floats():
+        with torch.inference_mode(), whole_floats():
             for start in range(0, count, VOICES):
                 block = np.ascontiguousarray(windows[start : min(count, start + VOICES), None], np.float32)
                 tensor = torch.from_numpy(block).to(self.device, self._kind)
@@ -253,21 +253,6 @@ class Judge:
             out = nn.functional.normalize(out, dim=1)
         rows: Float32 = out.cpu().numpy()
         return rows
-
-
-@contextmanager
-def _whole_floats() -> Iterator[None]:
-    """Keep CUDA's convolutions in float32: by default they round their inputs to 10 bits (TF32)."""
-    cudnn = torch.backends.cudnn
-    conv = getattr(cudnn, "conv", None)  # the setting's place since torch 2.9
-    owner: Any = conv if hasattr(conv, "fp32_precision") else cudnn
-    name, value = ("fp32_precision", "ieee") if owner is conv else ("allow_tf32", False)
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)
 
 
 def flat_lip(net: SyncNet) -> nn.Sequential:

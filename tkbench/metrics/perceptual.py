@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from tkbench import weights
+from tkbench.devices import device_facts, whole_floats
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
-from tkbench.features import device_facts, recall
+from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
 from tkbench.registry import suggest
 from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
@@ -67,7 +68,7 @@ def lpips_frames(module: Any, real: UInt8, made: UInt8, *, batch: int = BATCH) -
         return moved.permute(0, 3, 1, 2).float() / 127.5 - 1
 
     values = []
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_floats():
         for start in range(0, len(real), batch):
             piece = slice(start, start + batch)
             values.append(module(tensor(real[piece]), tensor(made[piece])).flatten().double().cpu().numpy())

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from tkbench import weights
+from tkbench.devices import whole_floats
 from tkbench.errors import BadInput, WeightsRefused
 from tkbench.types import Array, Float64, UInt8
 from tkbench.weights import load_state
@@ -156,7 +157,7 @@ def detect(network: Any, frame: UInt8) -> Float64:
     # The means are those of blue, green, red, and the channels go in as red, green, blue: each is met by its own.
     small -= np.array(MEAN[::-1], np.float32)
     device = next(network.parameters()).device
-    with torch.inference_mode():
+    with torch.inference_mode(), whole_floats():
         found = (
             network(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device)).double().cpu().numpy()
         )

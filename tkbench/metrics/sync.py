@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tkbench import align, weights
+from tkbench.devices import device_facts
 from tkbench.errors import BadInput, UnknownName
-from tkbench.features import device_facts, recall
+from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, audio_fault, unscored, video_fault
 from tkbench.metrics.mfcc import mfcc, to_pcm16
 from tkbench.registry import suggest
@@ -128,7 +129,7 @@ def load_judge(path: Path, device: str = "cpu", precision: str = "exact") -> Jud
     from tkbench.metrics.nets import Judge, load_syncnet
 
     # Half the bytes, half the windows: what is measured to be fastest on a processor.
-    batch = 8 if precision == "bf16" else 20
+    batch = 64 if device != "cpu" else 8 if precision == "bf16" else 20
     return Judge(load_syncnet(path), device=device, precision=precision, batch=batch)
 
 

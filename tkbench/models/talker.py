@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tkbench import audio, weights
+from tkbench.devices import whole_floats
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.base import ModelCard
@@ -55,6 +56,13 @@ class Talker:
             train_data=tuple(dict.fromkeys(str(t["data"]) for t in seen if "data" in t)),
         )
 
+    def to(self, device: str) -> None:
+        """Draw on that device; without this call on a GPU where there is one."""
+        import torch
+
+        self.device = torch.device(device)
+        self.net.to(self.device)
+
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
         """Nothing is drawn by chance: `seed` changes nothing."""
         return [Generated(sample.key, self.speak(sample)) for sample in batch]
@@ -85,7 +93,7 @@ class Speech:
         self.times = FINE if net.spec.blend else 1
         """What is shown, and not drawn, keeps the detail of a larger picture."""
         self.looks, self.fine_looks = self._cut(looks[None], matrix[None])
-        with torch.inference_mode():
+        with torch.inference_mode(), whole_floats():
             heard = torch.from_numpy(mel).to(self.device)
             self.face = net
             if isinstance(net, CALS):  # its units need the whole clip, its faces one frame each
@@ -96,7 +104,7 @@ class Speech:
         """Frames `start`, `start` + 1, ... of the voice, in these pictures: (n, H, W, 3), matrices (n, 2, 3)."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), whole_floats():
             pose, fine_pose = self._cut(video, matrices)
             shown = seen_by_generator(pose, self.looks.expand_as(pose))
             fine = None

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tkbench.devices import put_on
 from tkbench.errors import UsageError
 from tkbench.models.base import Model
 from tkbench.types import Batch, Generated
@@ -24,6 +25,10 @@ class Cross:
         summary = f"{own.summary} Driven and judged by the voice of another clip."
         self.card = own.model_copy(update={"name": f"cross:{own.name}", "summary": summary, "drive": "other"})
 
+    def to(self, device: str) -> None:
+        """As the model itself."""
+        put_on(self.model, device)
+
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
         """The samples come with the other voice already."""
         return self.model.generate(batch, seed=seed)
@@ -37,6 +42,10 @@ class Mute:
         own = self.model.card
         summary = f"{own.summary} Given silence, judged with the true voice."
         self.card = own.model_copy(update={"name": f"mute:{own.name}", "summary": summary})
+
+    def to(self, device: str) -> None:
+        """As the model itself."""
+        put_on(self.model, device)
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
         silent = tuple(replace(sample, audio=np.zeros_like(sample.audio)) for sample in batch)

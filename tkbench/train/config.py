@@ -41,8 +41,9 @@ class Data:
     """Also windows whose sound reaches over an end of the clip."""
     flip: float = 0.0
     """How often a window is mirrored, with its reference. Ours: the papers do not say."""
-    workers: int = 0
-    """Processes that load; 0 loads between steps."""
+    workers: int = -1
+    """Processes that load; 0 loads between steps. -1 is 0 on a CPU, where steps need every core, and on a GPU one per
+    core, at most 8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,10 @@ class Config:
                 raise UsageError(f"[run] {name} = {getattr(self.run, name)}: at least 1")
         if self.seed < 0 or self.data.batch < 1:
             raise UsageError(f"seed = {self.seed}, batch = {self.data.batch}: at least 0 and 1")
+        if self.data.workers < -1:
+            raise UsageError(
+                f"[data] workers = {self.data.workers}: a number of processes, or -1 for as many as fit"
+            )
         size = self.net.get("size", self.cut.size)
         if size != self.cut.size:
             raise UsageError(f"net.size = {size} and cut.size = {self.cut.size} must be the same")

@@ -16,6 +16,7 @@ from tkbench import data as training_data
 from tkbench import shards, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
+from tkbench.parallel import default_workers
 from tkbench.progress import Progress, silent
 from tkbench.train import board, state
 from tkbench.train.card import card
@@ -149,7 +150,10 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.windows = self._windows("train")
         on_gpu = self.fabric.device.type == "cuda"
-        self.loader = self.windows.loader(workers=config.data.workers, pin=on_gpu)
+        workers = config.data.workers
+        if workers < 0:
+            workers = default_workers() if on_gpu else 0
+        self.loader = self.windows.loader(workers=workers, pin=on_gpu)
 
         optim = config.optim
         own = [value for value in self.goal.parameters() if value.requires_grad]

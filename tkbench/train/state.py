@@ -37,11 +37,15 @@ class Average:
     def update(self, net: nn.Module, step: int) -> None:
         """After step `step` (from 0)."""
         decay = min(self.decay, (1 + step) / (10 + step))
+        kept, fresh = [], []
         for name, value in net.state_dict().items():
             if value.is_floating_point():
-                self.state[name].lerp_(value, 1 - decay)
+                kept.append(self.state[name])
+                fresh.append(value)
             else:
                 self.state[name].copy_(value)
+        # On a GPU a few kernels instead of one per tensor.
+        torch._foreach_lerp_(kept, fresh, 1 - decay)
 
 
 def identity(config: Config, data: str, world: int, expert: str = "", start: str = "") -> str:

@@ -1,0 +1,74 @@
+"""Where networks run: `cpu`, or a CUDA device by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tkbench.errors import UsageError
+
+
+def check_device(name: str) -> str:
+    """`name`, where a network can run there; UsageError with what there is.
+
+    >>> check_device("cpu")
+    'cpu'
+    >>> check_device("gpu")
+    Traceback (most recent call last):
+    tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda or cuda:NUMBER
+    """
+    if name == "cpu":
+        return name
+    kind, colon, number = name.partition(":")
+    if kind != "cuda" or (colon and not number.isdecimal()):
+        raise UsageError(f"--device {name!r}: expected cpu, cuda or cuda:NUMBER")
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        found = f"devices 0 to {count - 1}" if count > 1 else "one device" if count else "none"
+        raise UsageError(
+            f"--device {name!r}: torch {torch.__version__} finds {found} of CUDA here; use cpu, or a torch that is "
+            "built for the driver (https://pytorch.org/get-started)"
+        )
+    return name
+
+
+def device_facts(device: str) -> str:
+    """A device as recipes and bundles name it: graphics processors by their kind.
+
+    >>> device_facts("cpu")
+    'cpu'
+    """
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return f"cuda:{torch.cuda.get_device_name(device)}"
+
+
+def put_on(thing: Any, device: str) -> Any:
+    """A metric (by its attribute `device`) or a model (by its method `to`) on that device; others stay as they are."""
+    if hasattr(thing, "to"):
+        thing.to(device)
+    elif hasattr(thing, "device"):
+        thing.device = device
+    return thing
+
+
+@contextmanager
+def whole_floats() -> Iterator[None]:
+    """Keep CUDA's convolutions in float32: by default they round their inputs to 10 bits (TF32)."""
+    import torch
+
+    cudnn = torch.backends.cudnn
+    conv = getattr(cudnn, "conv", None)  # the setting's place since torch 2.9
+    owner: Any = conv if hasattr(conv, "fp32_precision") else cudnn
+    name, value = ("fp32_precision", "ieee") if owner is conv else ("allow_tf32", False)
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
