@@ -36,26 +36,33 @@ class Loader:
         self.epoch, self.number = epoch + number // len(self), number % len(self)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for batch in self._loader():
+        if self._made is None:
+            self._made = self._loader(_Rest(self))
+        yield from self._moving(self._made)
+
+    def endless(self) -> Iterator[dict[str, Any]]:
+        """Epoch after epoch; workers are at the next one before this one is used up."""
+        yield from self._moving(self._loader(_Endless(self)))
+
+    def _moving(self, made: DataLoader[Any]) -> Iterator[dict[str, Any]]:
+        for batch in made:
             # Moved on before the batch is used: a state that is saved after its step points at the next one.
             self.seek(self.epoch, self.number + 1)
             yield batch
 
-    def _loader(self) -> DataLoader[Any]:
-        if self._made is None:
-            from torch.utils.data import DataLoader
+    def _loader(self, sampler: _Rest | _Endless) -> DataLoader[Any]:
+        from torch.utils.data import DataLoader
 
-            self._made = DataLoader(
-                self.windows,  # type: ignore[arg-type,unused-ignore]
-                batch_size=None,
-                sampler=_Rest(self),
-                num_workers=self._workers,
-                prefetch_factor=self._prefetch if self._workers else None,
-                persistent_workers=self._workers > 0,
-                pin_memory=self._pin,
-                worker_init_fn=_one_thread,
-            )
-        return self._made
+        return DataLoader(
+            self.windows,  # type: ignore[arg-type,unused-ignore]
+            batch_size=None,
+            sampler=sampler,
+            num_workers=self._workers,
+            prefetch_factor=self._prefetch if self._workers else None,
+            persistent_workers=self._workers > 0,
+            pin_memory=self._pin,
+            worker_init_fn=_one_thread,
+        )
 
 
 class _Rest:
@@ -70,6 +77,20 @@ class _Rest:
 
     def __len__(self) -> int:
         return len(self._loader) - self._loader.number
+
+
+class _Endless:
+    """(epoch, number) of the batches from where a loader stands, without an end."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        # The loader moves on as its batches are used; this runs ahead of it.
+        epoch, number = self._loader.epoch, self._loader.number
+        while True:
+            yield epoch, number
+            epoch, number = (epoch, number + 1) if number + 1 < len(self._loader) else (epoch + 1, 0)
 
 
 def _one_thread(worker: int) -> None:

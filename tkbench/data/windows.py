@@ -15,12 +15,13 @@ import io
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import tkbench
 from tkbench import align, audio, media, shards
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
@@ -79,7 +80,10 @@ def load(
         raise UsageError(f"rank {rank} of {world}: ranks count from 0")
     kept = None
     if cache is not None:
-        name = f"{opened.data_hash} {rule.signature()} {size} {sorted(media.stack().items())}"
+        from importlib.metadata import version
+
+        tools = {**media.stack(), "librosa": version("librosa"), "tkbench": tkbench.__version__}
+        name = f"{opened.data_hash} {rule.signature()} {size} {sorted(tools.items())}"
         kept = CropCache(cache, name, limit=int(cache_gb * 1e9))
     return Windows(
         opened,
@@ -288,9 +292,8 @@ class Windows:
         if self.cache is None:
             wanted = np.zeros(self.lengths[key], bool)
             wanted[picked[:, None] + wide] = wanted[others[:, None] + inside] = True
-        crops, voice = self.clip(key, wanted)
+        crops, spectrum, shapes = self._parts(key, wanted)
         clock = time.perf_counter()
-        spectrum = audio.mel(voice)
         mels = audio.windows(spectrum, (picked[:, None] + inside).ravel(), lead=1)
         found = {
             "mel": audio.windows(spectrum, picked, steps=self._steps),
@@ -303,47 +306,68 @@ class Windows:
         }
         self.seconds["mel"] += time.perf_counter() - clock
         if self.mouths:
-            found["mouth"] = self._shapes(key)[picked[:, None] + inside]
+            found["mouth"] = np.asarray(shapes[picked[:, None] + inside])
         clock = time.perf_counter()
         found["video"] = np.asarray(crops[picked[:, None] + wide])
         found["reference"] = np.asarray(crops[others[:, None] + inside])
         self.seconds["collect"] += time.perf_counter() - clock
         return found
 
-    def clip(self, key: str, wanted: Array | None = None) -> tuple[UInt8, Float32]:
-        """Every crop of a clip, (T, h, w, 3) RGB, and its sound, (T * 640,); the crops from the cache if there.
-
-        wanted: (T,) bool, frames that are needed; the others may be black.
-        """
-        clock = time.perf_counter()
-        crops = self.cache.get(key) if self.cache is not None else None
-        parts = ("flac",) if crops is not None else ("mp4", "flac", "npz")
-        members = self.shards.members(key, parts)
-        voice = media.read_flac(members["flac"])
-        self.seconds["read"] += time.perf_counter() - clock
-        if crops is None:
-            crops = cut(
-                members["mp4"],
-                self._receipts(members["npz"]),
-                self.size,
-                border=self._rule.border,
-                canvas=self._canvas[key],
-                seconds=self.seconds,
-                wanted=wanted,
-            )
-            if self.cache is not None and wanted is None:
-                self.cache.put(key, crops)
-        if len(crops) != self.lengths[key]:
-            raise BadShards(
-                f"{key}: {len(crops)} frames, the manifest says {self.lengths[key]}; prepare it again"
-            )
+    def clip(self, key: str) -> tuple[UInt8, Float32]:
+        """Every crop of a clip, (T, h, w, 3) RGB, and its sound, (T * 640,); the crops from the cache if there."""
+        voice = self.shards.get_audio(key)
+        crops = self._parts(key)[0]
         audio.check_length(len(crops), len(voice), key)
         return crops, voice
 
-    def _shapes(self, key: str) -> Float32:
-        """(T, 8): how the mouth of a clip differs in each frame from its usual shape."""
-        shape = lengths(self.shards.get_arrays(key)["landmarks"])
-        return (shape - np.median(shape, axis=0)).astype(np.float32)
+    def _parts(self, key: str, wanted: Array | None = None) -> tuple[UInt8, Float32, Float32]:
+        """Crops, mel and shapes of mouths of a whole clip, each from the cache if there; no shapes without `mouths`.
+
+        wanted: (T,) bool, frames that are needed; the others may be black.
+        """
+        kinds = {"": ("mp4", "npz"), "mel": ("flac",), **({"mouth": ("npz",)} if self.mouths else {})}
+        clock = time.perf_counter()
+        kept: dict[str, Array] = {}
+        for kind in kinds:
+            array = self.cache.get(key, kind) if self.cache is not None else None
+            if array is not None:
+                kept[kind] = array
+        missing = [kind for kind in kinds if kind not in kept]
+        needed = {name for kind in missing for name in kinds[kind]}
+        members = self.shards.members(key, sorted(needed)) if needed else {}
+        self.seconds["read"] += time.perf_counter() - clock
+        for kind in missing:
+            kept[kind] = self._make(kind, key, members, wanted)
+            if self.cache is not None and (kind or wanted is None):
+                self.cache.put(key, kept[kind], kind)
+        if len(kept[""]) != self.lengths[key]:
+            found = f"{len(kept[''])} frames, the manifest says {self.lengths[key]}"
+            raise BadShards(f"{key}: {found}; prepare it again")
+        return kept[""], kept["mel"], kept.get("mouth", np.zeros((0, 8), np.float32))
+
+    def _make(self, kind: str, key: str, members: Mapping[str, bytes], wanted: Array | None) -> Array:
+        """One kind of what `_parts` answers."""
+        if kind == "mel":
+            clock = time.perf_counter()
+            voice = media.read_flac(members["flac"])
+            audio.check_length(self.lengths[key], len(voice), key)
+            spectrum = audio.mel(voice)
+            self.seconds["mel"] += time.perf_counter() - clock
+            return spectrum
+        if kind == "mouth":
+            with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
+                shape = lengths(arrays["landmarks"])
+            # How the mouth of a clip differs in each frame from its usual shape.
+            return np.asarray(shape - np.median(shape, axis=0), np.float32)
+        return cut(
+            members["mp4"],
+            self._receipts(members["npz"]),
+            self.size,
+            border=self._rule.border,
+            canvas=self._canvas[key],
+            seconds=self.seconds,
+            wanted=wanted,
+        )
 
     def _receipts(self, packed: bytes) -> Float64:
         with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:

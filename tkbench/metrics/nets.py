@@ -207,29 +207,31 @@ class Judge:
             [part.copy() for part in np.split(whole, np.cumsum(counts)[:-1])] if len(clips) > 1 else [whole]
         )
 
-    def _blocks(self, clips: Sequence[UInt8], counts: Sequence[int]) -> Iterator[UInt8]:
-        """Batches of windows over the clips in order: (n, size, size, 5 * channels), time before colour."""
-        waiting: list[UInt8] = []
+    def _blocks(self, clips: Sequence[UInt8], counts: Sequence[int]) -> Iterator[torch.Tensor]:
+        """Batches of windows over the clips in order: (n, size, size, 5 * channels) uint8, time before colour."""
+        waiting: list[torch.Tensor] = []
         room = self.batch
         for frames, count in zip(clips, counts, strict=True):
             own = pixels(frames, self.spec.channels) if count else frames
             start = 0
             while start < count:
                 stop = min(count, start + room)
+                # A frame goes to the device once, and becomes part of five windows there.
+                piece = torch.from_numpy(own[start : stop + WINDOW_FRAMES - 1]).to(self.device)
                 # The order of the folded first layer.
-                parts = [own[start + t : stop + t] for t in range(WINDOW_FRAMES)]
-                waiting.append(np.concatenate(parts, axis=-1))
+                parts = [piece[t : t + stop - start] for t in range(WINDOW_FRAMES)]
+                waiting.append(torch.cat(parts, dim=-1))
                 room -= stop - start
                 start = stop
                 if room == 0:
-                    yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+                    yield waiting[0] if len(waiting) == 1 else torch.cat(waiting)
                     waiting, room = [], self.batch
         if waiting:
-            yield waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            yield waiting[0] if len(waiting) == 1 else torch.cat(waiting)
 
-    def _tensor(self, block: UInt8) -> torch.Tensor:
-        """Pixels as numbers on the device; bfloat16 holds 0 to 255 exactly."""
-        return torch.from_numpy(block).to(self.device).permute(0, 3, 1, 2).to(self._kind)
+    def _tensor(self, block: torch.Tensor) -> torch.Tensor:
+        """Pixels as numbers, channels first; bfloat16 holds 0 to 255 exactly."""
+        return block.permute(0, 3, 1, 2).to(self._kind)
 
     def voice(self, cepstra: Float64) -> Float32:
         """(F, 13) cepstra at 100 Hz -> ((F - 20) // 4 + 1, embedding): row v sees cepstra 4 v to 4 v + 19."""

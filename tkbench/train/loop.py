@@ -29,7 +29,6 @@ from tkbench.train.steps import (
     channels_last,
     check_finite,
     device_name,
-    forever,
     line_of,
     mirrored,
     on_device,
@@ -177,7 +176,7 @@ class Trainer:
 
     def run(self, last: int, progress: Progress) -> bool:
         """Steps up to `last`; True where that is the configuration's last one."""
-        batches, report = forever(self.loader), Report(self.config.data.batch * self.fabric.world_size)
+        batches, report = self.loader.endless(), Report(self.config.data.batch * self.fabric.world_size)
         how = self.config.run
         self.wrapped.train()
         clock = time.perf_counter()

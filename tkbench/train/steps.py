@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from tkbench.data import Loader
 from tkbench.errors import UsageError
 from tkbench.models.wav2lip.quality import tell_loss
 from tkbench.train.config import Config
@@ -19,12 +18,6 @@ from tkbench.train.config import Config
 
 class NotFinite(UsageError, FloatingPointError):
     """A loss that is no number: training stops."""
-
-
-def forever(loader: Loader) -> Iterator[Mapping[str, Any]]:
-    """Batches, epoch after epoch."""
-    while True:
-        yield from loader
 
 
 def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
