@@ -14,7 +14,7 @@ help:
 	@echo "make check      ruff and mypy"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
-	@echo "make models     train the bundled SyncTalkFace and CALS again from their recipes (about 3 h on one core)"
+	@echo "make models     train the bundled SyncTalkFace and CALS again from their recipes (hours, and a GPU; SECOND=sharp without)"
 	@echo "make clean      remove .venv and $(OUT)"
 
 $(VENV)/.installed: pyproject.toml
@@ -60,6 +60,8 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
+# The second of three trainings: gpu, as the bundled ones had it, or sharp, an eighth of it, which a CPU can do.
+SECOND ?= gpu
 # On one thread, as the bundled ones were.
 models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed
@@ -70,11 +72,11 @@ models: $(VENV)/.installed
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
 			--expert models/expert_synth.safetensors --out models/$${model}_base.safetensors && \
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
-			--expert models/expert_synth.safetensors --config $$model-sharp \
-			--from models/$${model}_base.safetensors --out models/$${model}_sharp.safetensors && \
+			--expert models/expert_synth.safetensors --config $$model-$(SECOND) \
+			--from models/$${model}_base.safetensors --out models/$${model}_$(SECOND).safetensors && \
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
 			--expert models/expert_synth.safetensors --config $$model-clean \
-			--from models/$${model}_sharp.safetensors --out models/$${model}_synth.safetensors || exit; \
+			--from models/$${model}_$(SECOND).safetensors --out models/$${model}_synth.safetensors || exit; \
 	done
 
 clean:
