@@ -16,8 +16,8 @@ from tkbench.errors import UsageError
 from tkbench.progress import Progress, silent
 from tkbench.train.config import MODELS, Config, load_config
 
-WARM = 2
-"""Steps before the clock starts: kernels are chosen, memory is taken."""
+WARM, WARM_GPU = 2, 20
+"""Steps before the clock starts: kernels are chosen, memory is taken; on a GPU loaders fill up, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ def bench_train(
 ) -> TrainReport:
     """Time `steps` steps of each model on the split `train` of the shards in `data`; nothing is kept but crops.
 
-    scale: "small" or "paper", the bundled configurations; cache: where crops are kept, by default nowhere for long.
+    scale: "small", "sharp", "gpu" or "paper", what the bundled configurations end in; cache: where crops are kept, by
+    default nowhere for long.
     Raises UnknownName for a model, BadShards and UsageError as training does.
     """
     if steps < 1:
@@ -112,7 +113,7 @@ def _full(config: Config, steps: int) -> Config:
     """The configuration with every term from the first step on, and without looks at it in between."""
     early = {"pretrain": 0, "gan_from": 0, "sync_from": 0}
     loss = {name: early.get(name, value) for name, value in config.loss.items()}
-    never = 10 * (WARM + steps)
+    never = 10 * (WARM_GPU + steps)
     quiet = replace(config.run, log_every=never, val_every=never, save_every=never, sample_every=never)
     return replace(config, steps=never, loss=loss, run=quiet)
 
@@ -133,8 +134,9 @@ def _pace(
     trainer = Trainer(
         data, folder / f"{name}.safetensors", config, expert, 1, accelerator, cache or folder / "crops"
     )
-    trainer.run(WARM, silent)
-    trainer.run(WARM + steps, silent)
+    warm = WARM_GPU if trainer.fabric.device.type == "cuda" else WARM
+    trainer.run(warm, silent)
+    trainer.run(warm + steps, silent)
     return Pace(
         model=config.model,
         config=name,

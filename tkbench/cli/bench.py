@@ -119,7 +119,10 @@ def bench_train_command(
         typer.Option("--model", "-m", help="Again for several.", show_default="all of tkbench's"),
     ] = None,
     scale: Annotated[
-        str, typer.Option(help="small or paper: which of the bundled configurations.")
+        str,
+        typer.Option(
+            help="small or paper, or, of synctalkface and cals, sharp or gpu: which of the bundled configurations."
+        ),
     ] = "small",
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 10,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
