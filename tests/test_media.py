@@ -369,3 +369,30 @@ def test_an_interval_is_sought_and_still_exact(tmp_path: Path, name: str) -> Non
         )
         if file.stem != "cut":
             assert media._part_of(file, interval).seek > 2.5  # found, not read from the start
+
+
+def test_tags_need_not_be_utf8(tmp_path: Path) -> None:
+    """Old cameras write tags in whatever they had; a picture is a picture."""
+    media.write_video(tmp_path / "v.mp4", np.zeros((5, 32, 32, 3), np.uint8), quality="lossless")
+    title = b"title=caf\xe9"
+    done = subprocess.run(
+        [
+            media.ffmpeg_exe(),
+            "-y",
+            "-i",
+            tmp_path / "v.mp4",
+            "-c:v",
+            "mjpeg",
+            "-r",
+            "25",
+            "-metadata",
+            title,
+            tmp_path / "t.avi",
+        ],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"caf\xe9" in (tmp_path / "t.avi").read_bytes()
+    assert media.probe(tmp_path / "t.avi").width == 32
+    assert len(media.read_video(tmp_path / "t.avi")) == 5

@@ -11,13 +11,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tkbench import media, shards, storage
 from tkbench.errors import StorageError, UsageError
-from tkbench.parallel import pool, tell
+from tkbench.parallel import Pool, pool, tell
 from tkbench.prep import make, pipeline
 from tkbench.prep.estimate import estimate
 from tkbench.prep.live import Live
@@ -197,6 +198,49 @@ def test_a_dead_worker_is_replaced_and_its_task_done_again(tmp_path: Path) -> No
         assert dict(done) == {number: number**2 for number in range(5)}
     assert (1, 1) in deaths
     assert {message["number"] for message in heard if message} == set(range(5))
+
+
+class _Forgetful:
+    """A Dask client whose first result is lost before it is fetched, as when its worker dies of another item."""
+
+    status = "running"
+
+    def __init__(self) -> None:
+        self.scheduler = SimpleNamespace(ncores=None)
+        self.answers: list[int] = []
+        self.released = 0
+
+    def sync(self, *_: object, **__: object) -> dict[str, int]:
+        return {"one": 1}
+
+    def subscribe_topic(self, *_: object) -> None: ...
+
+    def unsubscribe_topic(self, *_: object) -> None: ...
+
+    def submit(self, call: Callable[[bytes], int], task: bytes, *, pure: bool) -> SimpleNamespace:
+        assert not pure
+        self.answers.append(call(task))
+        number = len(self.answers)
+
+        def release() -> None:
+            self.released += 1
+
+        future = SimpleNamespace(key=f"call-{number}", status="lost" if number == 1 else "finished")
+        future.result = lambda value=self.answers[-1]: value
+        future.release = release
+        future.add_done_callback = lambda tell: tell(future)
+        return future
+
+
+def _square(number: int) -> int:
+    return number**2
+
+
+def test_a_result_that_died_with_its_worker_is_made_again() -> None:
+    client = _Forgetful()
+    assert dict(Pool(client).run(_square, [3, 4, 5])) == {0: 9, 1: 16, 2: 25}
+    assert sorted(client.answers) == [9, 9, 16, 25]
+    assert client.released == 4
 
 
 # -- failures ------------------------------------------------------------------------------------------------

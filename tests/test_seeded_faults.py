@@ -63,12 +63,10 @@ def pixels_from_0_to_1(patch: Patch) -> None:
 def frames_in_reverse(patch: Patch) -> None:
     blocks = nets.Judge._blocks
 
-    def reverse(self: nets.Judge, clips: Any, counts: Any) -> Iterator[np.ndarray]:
+    def reverse(self: nets.Judge, clips: Any, counts: Any) -> Iterator[torch.Tensor]:
         for block in blocks(self, clips, counts):
             n, height, width, depth = block.shape
-            yield np.ascontiguousarray(block.reshape(n, height, width, 5, depth // 5)[:, :, :, ::-1]).reshape(
-                block.shape
-            )
+            yield block.reshape(n, height, width, 5, depth // 5).flip(3).reshape(block.shape)
 
     patch.setattr(nets.Judge, "_blocks", reverse)
 

@@ -132,9 +132,15 @@ def _open(path: str | Path) -> Any:
     """The container, for `with`: of a known format, and whatever its tags are written in."""
     import av
 
-    return av.open(
-        str(Path(path).absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-    )
+    return av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}, **_any_tags())
+
+
+@lru_cache(maxsize=1)
+def _any_tags() -> dict[str, str]:
+    """PyAV before 19 has to be told that tags need not be UTF-8."""
+    from importlib.metadata import version
+
+    return {"metadata_errors": "replace"} if int(version("av").split(".")[0]) < 19 else {}
 
 
 def peek(path: str | Path) -> Header:
@@ -381,7 +387,7 @@ def read_planes(canvas: bytes) -> Iterator[Planes]:
     import av
 
     try:
-        with av.open(io.BytesIO(canvas), format="mp4", metadata_errors="replace") as box:
+        with av.open(io.BytesIO(canvas), format="mp4", **_any_tags()) as box:
             stream = box.streams.video[0]
             stream.thread_count = 1
             for frame in box.decode(stream):

@@ -150,8 +150,13 @@ class _Hand:
         from distributed import KilledWorker
 
         index, item, deaths, future = self.running.pop(key)
-        if future.status in ("cancelled", "lost"):
+        if future.status == "cancelled":
             raise self._lost()
+        if future.status == "lost":
+            # Done, and its worker died (of another item) before the result was fetched: do it again.
+            future.release()
+            self.waiting.append((index, item, deaths))
+            return
         try:
             value = future.result()
         except KilledWorker as error:
