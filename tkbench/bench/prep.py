@@ -260,8 +260,13 @@ def _peak(who: int) -> int:
 
 @contextmanager
 def _one_core() -> Iterator[None]:
-    """Run on one core only, ffmpeg too, and give the others back afterwards."""
+    """Run on one core only, ffmpeg too, and give the others back afterwards.
+
+    Threads of numpy's BLAS too: as in a worker of a preparation there is one. A second one has nothing to do here, and
+    spins on another core while it waits, which would count as our time.
+    """
     import cv2
+    from threadpoolctl import threadpool_limits
 
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -269,7 +274,8 @@ def _one_core() -> Iterator[None]:
     if len(usable) > 1:
         os.sched_setaffinity(0, {max(usable)})
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         cv2.setNumThreads(threads)
         if len(usable) > 1:
