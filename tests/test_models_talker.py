@@ -14,7 +14,7 @@ import torch
 from tkbench import models, weights
 from tkbench.errors import UnknownName, UsageError
 from tkbench.models import checkpoint
-from tkbench.models.face import Cut, feather, hidden, pixels, put_back, scaled, seen_by_generator
+from tkbench.models.face import Cut, feather, hidden, oval, pixels, put_back, scaled, seen_by_generator
 from tkbench.models.settings import build
 from tkbench.models.talker import Talker
 from tkbench.models.wav2lip.generator import Mover
@@ -327,3 +327,24 @@ def test_commands_that_cannot_be_run_are_refused(command: str, said: str) -> Non
     with pytest.raises(UsageError) as error:
         models.create(f"cmd:{command}")
     assert said in str(error.value)
+
+
+def test_within_an_outline_what_stands_beside_the_face_stays(tmp_path: Path) -> None:
+    """Around the face the video moves on; the mouth is drawn as without."""
+    talker, sample = Talker("cals", make_checkpoint("cals", tmp_path)), make_sample(5)
+    matrices = CUT.matrices(sample.landmarks)
+    given = (sample.audio, 5, sample.video[0], matrices[0])
+    whole = talker.speech(*given).say(0, sample.video, matrices)
+    points = sample.landmarks[0]
+    outline = np.float32(points[points[:, 1].argsort()[:400]])
+    part = talker.speech(*given, outline).say(0, sample.video, matrices)
+    share = oval(outline, matrices[0], 64)
+    assert share.shape == (64, 64)
+    assert 0 <= share.min() < share.max() <= 1
+    assert (share <= feather(64)).all()
+    assert (share[:28] == 0).all()
+    # The rim of the crop, far from any landmark, is the video's own; in the middle nothing is different.
+    changed = (part != sample.video).any(axis=(0, 3))
+    assert changed.sum() < (whole != sample.video).any(axis=(0, 3)).sum()
+    x, y = outline.mean(axis=0).astype(int)
+    assert np.array_equal(part[:, y + 8, x], whole[:, y + 8, x])

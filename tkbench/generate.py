@@ -67,7 +67,7 @@ def generate(
     order = back_and_forth(used, count)
     frames = iter(pictures.in_order(order))
     looks = next(frames).copy()  # a decoder's picture is its own until the next one is asked for
-    speech = talker.speech(sound, count, looks, matrices[0])
+    speech = talker.speech(sound, count, looks, matrices[0], landmarks[0])
 
     def spoken() -> Iterator[UInt8]:
         shown = chain([looks], frames)

@@ -90,17 +90,38 @@ def feather(size: int) -> Float32:
     return (from_top * bottom)[:, None] * from_edge[None]
 
 
-def put_back(video: UInt8, faces: UInt8, matrices: Float64) -> UInt8:
-    """Lay generated lower halves (T, h, h, 3) into the canvas (T, H, W, 3) RGB, with soft edges."""
+def oval(landmarks: Array, matrix: Float64, size: int) -> Float32:
+    """`feather` within the outline of a face alone: (N, 2) canvas pixels and the matrix of its crop -> (size, size).
+
+    The outline is the hull of the landmarks, lower by a jaw that opens; towards it the face fades out. Give it the frame
+    that the looks came from: that of the target would tell what the target's jaw does.
+    """
+    import cv2
+
+    matrix = np.asarray(matrix, np.float64)
+    points = np.asarray(landmarks, np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    points = np.concatenate([points, points + np.array([0, size / 12])])
+    inside = np.zeros((size, size), np.float32)
+    cv2.fillConvexPoly(inside, cv2.convexHull(points.round().astype(np.int32)), 1.0)
+    soft = cv2.GaussianBlur(inside, (0, 0), size / 24, borderType=cv2.BORDER_CONSTANT)
+    # Half of it lies outside the outline: ears would be cut in two.
+    return feather(size) * np.clip(2 * soft - 1, 0, 1)
+
+
+def put_back(video: UInt8, faces: UInt8, matrices: Float64, share: Float32 | None = None) -> UInt8:
+    """Lay generated lower halves (T, h, h, 3) into the canvas (T, H, W, 3) RGB, with soft edges.
+
+    share: (h, h), how much of each pixel is taken; by default `feather`, which takes all of the lower half.
+    """
     import cv2
 
     if not len(video) == len(faces) == len(matrices):
         raise BadInput(f"{len(faces)} faces and {len(matrices)} matrices for {len(video)} frames")
     out = video.copy()
     size = (video.shape[2], video.shape[1])
-    soft = feather(faces.shape[1])
+    soft = feather(faces.shape[1]) if share is None else share
     for canvas, face, back in zip(out, faces, align.invert(matrices), strict=True):
         laid = cv2.warpAffine(face, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        share = cv2.warpAffine(soft, back, size, flags=cv2.INTER_LINEAR)[:, :, None]
-        canvas[:] = np.rint(canvas + share * (laid.astype(np.float32) - canvas)).astype(np.uint8)
+        part = cv2.warpAffine(soft, back, size, flags=cv2.INTER_LINEAR)[:, :, None]
+        canvas[:] = np.rint(canvas + part * (laid.astype(np.float32) - canvas)).astype(np.uint8)
     return out

@@ -16,7 +16,7 @@ from tkbench.devices import whole_floats
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.base import ModelCard
-from tkbench.models.face import Cut, pixels, put_back, scaled, seen_by_generator
+from tkbench.models.face import Cut, oval, pixels, put_back, scaled, seen_by_generator
 from tkbench.types import Batch, Float32, Float64, Generated, Sample, UInt8
 
 if TYPE_CHECKING:
@@ -74,16 +74,24 @@ class Talker:
         parts = [slice(start, start + CHUNK) for start in range(0, len(sample), CHUNK)]
         return np.concatenate([speech.say(p.start, sample.video[p], matrices[p]) for p in parts])
 
-    def speech(self, sound: Float32, frames: int, looks: UInt8, matrix: Float64) -> Speech:
-        """`frames` frames of a voice (16 kHz), for the looks of one frame (H, W, 3) and its matrix (2, 3)."""
+    def speech(
+        self, sound: Float32, frames: int, looks: UInt8, matrix: Float64, outline: Float32 | None = None
+    ) -> Speech:
+        """`frames` frames of a voice (16 kHz), for the looks of one frame (H, W, 3) and its matrix (2, 3).
+
+        outline: landmarks of that frame, (N, 2). Only the face within is then put back: what stands beside it moves
+        with the video. Nothing is scored so, for around the mouth the true jaw would show.
+        """
         mel = audio.windows(audio.mel(sound), np.arange(frames), lead=self.facts.lead)
-        return Speech(self, mel, looks, matrix)
+        return Speech(self, mel, looks, matrix, outline)
 
 
 class Speech:
     """One voice over one face, said a few frames at a time: what is held does not grow with the pictures."""
 
-    def __init__(self, talker: Talker, mel: Float32, looks: UInt8, matrix: Float64) -> None:
+    def __init__(
+        self, talker: Talker, mel: Float32, looks: UInt8, matrix: Float64, outline: Float32 | None = None
+    ) -> None:
         import torch
 
         from tkbench.models.cals.model import CALS
@@ -93,6 +101,10 @@ class Speech:
         self.times = FINE if net.spec.blend else 1
         """What is shown, and not drawn, keeps the detail of a larger picture."""
         self.looks, self.fine_looks = self._cut(looks[None], matrix[None])
+        self.share: Float32 | None = None
+        if outline is not None:
+            larger, finer = self.cut.enlarged(matrix, self.times)
+            self.share = oval(outline, finer, larger.size)
         with torch.inference_mode(), whole_floats():
             heard = torch.from_numpy(mel).to(self.device)
             self.face = net
@@ -112,7 +124,7 @@ class Speech:
                 fine = seen_by_generator(fine_pose, self.fine_looks.expand_as(fine_pose))
             made = self.face(self.heard[start : start + len(video)], shown, fine)
             faces = pixels(made, self.low).cpu().numpy()
-        return put_back(video, faces, self.cut.enlarged(matrices, self.times)[1])
+        return put_back(video, faces, self.cut.enlarged(matrices, self.times)[1], self.share)
 
     def _cut(self, video: UInt8, matrices: Float64) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Faces as the network takes them, and larger ones where it shows those."""
