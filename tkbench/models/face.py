@@ -93,8 +93,8 @@ def feather(size: int) -> Float32:
 def oval(landmarks: Array, matrix: Float64, size: int) -> Float32:
     """`feather` within the outline of a face alone: (N, 2) canvas pixels and the matrix of its crop -> (size, size).
 
-    The outline is the hull of the landmarks, lower by a jaw that opens; towards it the face fades out. Give it the frame
-    that the looks came from: that of the target would tell what the target's jaw does.
+    The outline is the hull of the landmarks, lower by a jaw that opens; towards it the face fades out. Give it the
+    frame that the looks came from: that of the target would tell what the target's jaw does.
     """
     import cv2
 
