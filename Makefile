@@ -60,7 +60,7 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
-# The second of three trainings: gpu, as the bundled ones had it, or sharp, an eighth of it, which a CPU can do.
+# The second of three trainings: gpu, as the bundled ones had it, or sharp, with smaller steps, which a CPU can do.
 SECOND ?= gpu
 # On one thread, as the bundled ones were.
 models: export OMP_NUM_THREADS = 1

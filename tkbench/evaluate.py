@@ -285,8 +285,9 @@ def _workshop(
     """What a process builds once for an evaluation: open shards, the model, the metrics with their networks."""
     protocol = Protocol.model_validate_json(rules)
     per_clip, whole_set = build_metrics(protocol)
-    for part in (maker := models.create(model), *per_clip, *whole_set):
-        put_on(part, device)
+    for metric in (*per_clip, *whole_set):
+        put_on(metric, device)
+    maker = put_on(models.create(model), device)
     return shards.open_shards(Path(data), split=split), maker, per_clip, whole_set
 
 

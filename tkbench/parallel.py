@@ -152,12 +152,11 @@ class _Hand:
         index, item, deaths, future = self.running.pop(key)
         if future.status == "cancelled":
             raise self._lost()
-        if future.status == "lost":
-            # Done, and its worker died (of another item) before the result was fetched: do it again.
-            future.release()
-            self.waiting.append((index, item, deaths))
-            return
         try:
+            if future.status == "lost":
+                # Done, and its worker died (of another item) before the result was fetched: do it again.
+                self.waiting.append((index, item, deaths))
+                return
             value = future.result()
         except KilledWorker as error:
             deaths += error.allowed_failures + 1

@@ -25,6 +25,11 @@ _STARTS = 5
 """Deaths of a worker in a row, each within seconds of its start, that end the run."""
 
 
+def one_thread_environment() -> dict[str, str]:
+    """The environment of a process whose libraries start no threads of their own: otherwise that of here."""
+    return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
+
+
 class _Crew:
     """The workers of one cluster: started, replaced when they die, killed at the end."""
 
@@ -54,7 +59,7 @@ class _Crew:
 
     def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes], float]:
         said = tempfile.TemporaryFile()
-        environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
+        environment = one_thread_environment()
         # What this process can import (a script's own modules, a model beside it) a worker must find, too.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
         process = subprocess.Popen(

@@ -9,7 +9,6 @@ landmarks, no checks of time stamps, no track and no receipts in it.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from tkbench import media
 from tkbench.errors import UsageError
 from tkbench.prep.backends.wheel import mediapipe, quiet
 from tkbench.prep.pipeline import cpu_seconds
-from tkbench.workers import THREAD_VARIABLES
+from tkbench.workers import one_thread_environment
 
 HELD = 1_000_000_000
 """Bytes of pictures that the loop may hold: of a longer video only the first part is taken."""
@@ -51,9 +50,13 @@ class Plain:
 def measure_plain(path: str, n_frames: int, repeat: int) -> Plain:
     """Run the loop over a clip in a process of its own, whose memory is not counted as ours."""
     command = [sys.executable, "-m", "tkbench.bench.plain", path, str(n_frames), str(repeat)]
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=one_thread_environment(),
     )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]

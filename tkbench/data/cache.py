@@ -32,16 +32,16 @@ class CropCache:
     def _file(self, key: str, kind: str) -> Path:
         # A key may be "a/b"; its hash is one plain file name, in one of 256 folders.
         digest = hashlib.sha256(key.encode()).hexdigest()
-        return self.folder / digest[:2] / f"{digest[2:34]}{kind and '.'}{kind}.npy"
+        return self.folder / digest[:2] / f"{digest[2:34]}.{kind}.npy"
 
-    def get(self, key: str, kind: str = "") -> Array | None:
+    def get(self, key: str, kind: str = "crops") -> Array | None:
         """The crops, mapped from their file, or the array of another kind; None where it is not there."""
         try:
             return np.load(self._file(key, kind), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             return None
 
-    def put(self, key: str, array: Array, kind: str = "") -> bool:
+    def put(self, key: str, array: Array, kind: str = "crops") -> bool:
         """Keep an array of a clip; False where the cache is full (or its disk is)."""
         if self._count % SCAN_EVERY == 0:
             self._used = sum(file.stat().st_size for file in self.folder.glob("*/*.npy"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,10 +88,9 @@ class _Endless:
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         # The loader moves on as its batches are used; this runs ahead of it.
-        epoch, number = self._loader.epoch, self._loader.number
-        while True:
-            yield epoch, number
-            epoch, number = (epoch, number + 1) if number + 1 < len(self._loader) else (epoch + 1, 0)
+        length = len(self._loader)
+        for place in count(self._loader.epoch * length + self._loader.number):
+            yield divmod(place, length)
 
 
 def _one_thread(worker: int) -> None:

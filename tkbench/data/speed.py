@@ -12,7 +12,7 @@ from tkbench.errors import UsageError
 from tkbench.progress import Progress, silent
 
 STAGES = ("read", "decode", "warp", "mel", "collect")
-"""In order: bytes out of the tar and the sound, ffmpeg, the crops, the mel and its windows, one batch."""
+"""In order: bytes out of the tar, ffmpeg, the crops, the sound with its mel and windows, one batch."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ import io
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,18 @@ from tkbench import align, audio, media, shards
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
 from tkbench.errors import BadShards, UsageError
+from tkbench.features import version_of
 from tkbench.metrics.mouth import lengths
 from tkbench.shards import Shards
 from tkbench.types import Array, Float32, Float64, UInt8
 
 if TYPE_CHECKING:
     from tkbench.data.loader import Loader
+
+
+MEMBERS = {"crops": ("mp4", "npz"), "mel": ("flac",), "mouth": ("npz",)}
+"""What is made of a clip, and the members of its shard that each is made of: (T, h, w, 3) uint8, (80, n) float32, and
+(T, 8) float32, how the mouth differs in each frame from its usual shape."""
 
 
 def load(
@@ -80,9 +86,7 @@ def load(
         raise UsageError(f"rank {rank} of {world}: ranks count from 0")
     kept = None
     if cache is not None:
-        from importlib.metadata import version
-
-        tools = {**media.stack(), "librosa": version("librosa"), "tkbench": tkbench.__version__}
+        tools = {**media.stack(), "librosa": version_of("librosa"), "tkbench": tkbench.__version__}
         name = f"{opened.data_hash} {rule.signature()} {size} {sorted(tools.items())}"
         kept = CropCache(cache, name, limit=int(cache_gb * 1e9))
     return Windows(
@@ -292,7 +296,8 @@ class Windows:
         if self.cache is None:
             wanted = np.zeros(self.lengths[key], bool)
             wanted[picked[:, None] + wide] = wanted[others[:, None] + inside] = True
-        crops, spectrum, shapes = self._parts(key, wanted)
+        parts = self._parts(key, ("crops", "mel", "mouth") if self.mouths else ("crops", "mel"), wanted)
+        crops, spectrum = parts["crops"], parts["mel"]
         clock = time.perf_counter()
         mels = audio.windows(spectrum, (picked[:, None] + inside).ravel(), lead=1)
         found = {
@@ -306,7 +311,7 @@ class Windows:
         }
         self.seconds["mel"] += time.perf_counter() - clock
         if self.mouths:
-            found["mouth"] = np.asarray(shapes[picked[:, None] + inside])
+            found["mouth"] = np.asarray(parts["mouth"][picked[:, None] + inside])
         clock = time.perf_counter()
         found["video"] = np.asarray(crops[picked[:, None] + wide])
         found["reference"] = np.asarray(crops[others[:, None] + inside])
@@ -316,16 +321,15 @@ class Windows:
     def clip(self, key: str) -> tuple[UInt8, Float32]:
         """Every crop of a clip, (T, h, w, 3) RGB, and its sound, (T * 640,); the crops from the cache if there."""
         voice = self.shards.get_audio(key)
-        crops = self._parts(key)[0]
+        crops = self._parts(key, ("crops",))["crops"]
         audio.check_length(len(crops), len(voice), key)
         return crops, voice
 
-    def _parts(self, key: str, wanted: Array | None = None) -> tuple[UInt8, Float32, Float32]:
-        """Crops, mel and shapes of mouths of a whole clip, each from the cache if there; no shapes without `mouths`.
+    def _parts(self, key: str, kinds: Sequence[str], wanted: Array | None = None) -> dict[str, Array]:
+        """What `MEMBERS` names, of a whole clip, each from the cache if there.
 
-        wanted: (T,) bool, frames that are needed; the others may be black.
+        wanted: (T,) bool, frames that are needed; the crops of others may be black.
         """
-        kinds = {"": ("mp4", "npz"), "mel": ("flac",), **({"mouth": ("npz",)} if self.mouths else {})}
         clock = time.perf_counter()
         kept: dict[str, Array] = {}
         for kind in kinds:
@@ -333,17 +337,17 @@ class Windows:
             if array is not None:
                 kept[kind] = array
         missing = [kind for kind in kinds if kind not in kept]
-        needed = {name for kind in missing for name in kinds[kind]}
+        needed = {name for kind in missing for name in MEMBERS[kind]}
         members = self.shards.members(key, sorted(needed)) if needed else {}
         self.seconds["read"] += time.perf_counter() - clock
         for kind in missing:
             kept[kind] = self._make(kind, key, members, wanted)
-            if self.cache is not None and (kind or wanted is None):
+            if self.cache is not None and (kind != "crops" or wanted is None):
                 self.cache.put(key, kept[kind], kind)
-        if len(kept[""]) != self.lengths[key]:
-            found = f"{len(kept[''])} frames, the manifest says {self.lengths[key]}"
+        if len(kept["crops"]) != self.lengths[key]:
+            found = f"{len(kept['crops'])} frames, the manifest says {self.lengths[key]}"
             raise BadShards(f"{key}: {found}; prepare it again")
-        return kept[""], kept["mel"], kept.get("mouth", np.zeros((0, 8), np.float32))
+        return kept
 
     def _make(self, kind: str, key: str, members: Mapping[str, bytes], wanted: Array | None) -> Array:
         """One kind of what `_parts` answers."""
@@ -357,7 +361,6 @@ class Windows:
         if kind == "mouth":
             with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
                 shape = lengths(arrays["landmarks"])
-            # How the mouth of a clip differs in each frame from its usual shape.
             return np.asarray(shape - np.median(shape, axis=0), np.float32)
         return cut(
             members["mp4"],
