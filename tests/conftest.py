@@ -79,6 +79,8 @@ def run_cli(
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tkbench", *map(str, arguments)])
+        # Under `python -m pytest` click would name the command after pytest.
+        monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
         with pytest.raises(SystemExit) as stop:
             cli.main()
         out, err = capsys.readouterr()

@@ -86,11 +86,15 @@ class Pool:
         if self._client is not None:
             yield from _Hand(self, self._client, self._tend, function, items, hear, killed).results()
             return
+        from threadpoolctl import threadpool_limits
+
         global _hear_here
         _hear_here = hear
         try:
-            for index, item in enumerate(items):
-                yield index, function(item)
+            # As a worker has it: the products are small here, and a second thread only burns a core waiting.
+            with threadpool_limits(1, user_api="blas"):
+                for index, item in enumerate(items):
+                    yield index, function(item)
         finally:
             _hear_here = None
 

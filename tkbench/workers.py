@@ -1,4 +1,4 @@
-"""Worker processes on this machine: `python -m tkbench.workers tcp://127.0.0.1:PORT` is one.
+"""Worker processes on this machine: `python -m tkbench.workers` is one, told its scheduler's address on stdin.
 
 Each is a process group of its own, so that Ctrl-C in a terminal reaches the main process alone, which then kills
 every group: worker and ffmpeg together. A worker whose main process is gone kills its group itself.
@@ -31,12 +31,29 @@ def one_thread_environment() -> dict[str, str]:
 
 
 class _Crew:
-    """The workers of one cluster: started, replaced when they die, killed at the end."""
+    """The workers of one cluster: started, replaced when they die, killed at the end.
 
-    def __init__(self, address: str, count: int) -> None:
-        self.address = address
+    They start, and import what they need, before there is a scheduler; `join` tells them where it is.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.address = ""
         self.places: list[tuple[subprocess.Popen[bytes], IO[bytes], float] | None] = [None] * count
         self.early = 0
+        self.tend()
+
+    def join(self, address: str) -> None:
+        """Let them work for this scheduler, those to come as well."""
+        self.address = address
+        for place in self.places:
+            if place is not None:
+                self._tell(place[0])
+
+    def _tell(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        with suppress(OSError):  # it is dead already, which `tend` sees
+            process.stdin.write(f"{self.address}\n".encode())
+            process.stdin.close()
 
     def tend(self) -> None:
         """Start what is missing. Raises StorageError where workers die as soon as they start."""
@@ -63,13 +80,15 @@ class _Crew:
         # What this process can import (a script's own modules, a model beside it) a worker must find, too.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
         process = subprocess.Popen(
-            [sys.executable, "-m", "tkbench.workers", self.address],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "tkbench.workers"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=said,
             env=environment,
             start_new_session=True,
         )
+        if self.address:
+            self._tell(process)
         return process, said, time.monotonic()
 
     def kill(self) -> None:
@@ -79,8 +98,11 @@ class _Crew:
                 _kill(place[0])
         for place in self.places:
             if place is not None:
-                place[0].wait()
-                place[1].close()
+                process, said, _ = place
+                process.wait()
+                said.close()
+                if process.stdin is not None:
+                    process.stdin.close()
         self.places = []
 
 
@@ -96,6 +118,14 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
     """A Dask scheduler in this process and `count` workers: (client, function that replaces dead workers)."""
+    crew = _Crew(count)
+    try:
+        yield from _cluster(crew)
+    finally:
+        crew.kill()
+
+
+def _cluster(crew: _Crew) -> Iterator[tuple[Any, Callable[[], None]]]:
     import logging
 
     import dask
@@ -107,6 +137,8 @@ def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
         # One death comes back to us at once: what to do then is decided by the caller, not by the scheduler.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.worker-ttl": None,
+        # The first worker to come takes the first tasks; the second must not wait a second for its share.
+        "distributed.scheduler.work-stealing-interval": "100ms",
         "distributed.admin.log-format": "%(message)s",
     }
     with (
@@ -120,10 +152,9 @@ def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         ) as local,
     ):
-        crew = _Crew(local.scheduler_address, count)
+        crew.join(local.scheduler_address)
         try:
             with Client(local, set_as_default=False) as client:
-                crew.tend()
                 yield client, crew.tend
                 crew.kill()
         finally:
@@ -142,7 +173,14 @@ async def _work(address: str) -> None:
     from distributed import Worker
 
     # No limit of memory: a task that needs more than expected is slow, a paused worker would be stuck.
-    quiet = {"distributed.worker.memory.terminate": False, "distributed.admin.log-format": "%(message)s"}
+    quiet = {
+        "distributed.worker.memory.terminate": False,
+        "distributed.admin.log-format": "%(message)s",
+        # What looks at the worker from other threads takes the interpreter from it a hundred times a second.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
+    }
     with dask.config.set(quiet):
         async with Worker(
             address, nthreads=1, memory_limit=0, host="127.0.0.1", dashboard=False, death_timeout=30
@@ -159,9 +197,11 @@ def main() -> None:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     # Many workers share the cores better than many threads do.
     import cv2
+    import distributed  # noqa: F401  (takes its second while the scheduler starts)
 
     cv2.setNumThreads(0)
-    asyncio.run(_work(sys.argv[1]))
+    if address := sys.stdin.readline().strip():
+        asyncio.run(_work(address))
 
 
 if __name__ == "__main__":
