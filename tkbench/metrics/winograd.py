@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,8 +36,8 @@ POINTS = {
 Of all sets of 0, 1, -1 and fractions up to 4, the one whose rounding errors grow least for a kernel of three: by
 2.6, 3.8, 4.5 and 8.8 along a side (root mean square, and its square in a picture).
 """
-MOST = {torch.float32: (9, 9), torch.bfloat16: (8, 6)}
-"""Points along a side of a tile, at most, in the first layer and in the others, by the type of the products."""
+MOST = {torch.float32: 9, torch.bfloat16: 6}
+"""Points along a side of a tile, at most, by the type of the products; behind the first layer, which has eight."""
 FEW = 0.05
 """A larger tile must save more than this share of the products."""
 GROUP = 16
@@ -45,9 +46,8 @@ WIDE = 8
 """Windows per step of the second layer: 3 MB a window pass from one of its stages to the next."""
 VOICES = 32
 """Voice windows per step."""
-STRIPS = {torch.float32: (2, 1), torch.bfloat16: (1, 4)}
-"""Rows of tiles and windows that the first layer has in hand at once: what is between its steps is to stay in the
-second-level cache, and products of bfloat16 are to have many rows."""
+TOGETHER = {torch.float32: 4, torch.bfloat16: 8}
+"""Windows that the first layer has in hand at once."""
 
 
 @lru_cache(maxsize=16)
@@ -124,6 +124,7 @@ class Conv:
         *,
         frames: int = 1,
         most: int = 9,
+        size: int | None = None,
         kind: torch.dtype = torch.float32,
         room: Room | None = None,
     ) -> None:
@@ -132,7 +133,7 @@ class Conv:
         self.r = -(-self.kernel // self.stride)
         self.outputs = [(side + 2 * self.pad - self.kernel) // self.stride + 1 for side in sides]
         """Height and width of the answer."""
-        self.tile = [tile(length, self.r, most) for length in self.outputs]
+        self.tile = [size or tile(length, self.r, most) for length in self.outputs]
         self.grid = [-(-length // m) for length, m in zip(self.outputs, self.tile, strict=True)]
         """Rows and columns of tiles."""
         self.points = [m + self.r - 1 for m in self.tile]
@@ -211,83 +212,62 @@ class Conv:
 
 
 class FirstLayer(Conv):
-    """The 7x7 convolution over five frames and its pooling: frames (n + 4, H, W, 3) -> windows (n, O, O, out).
+    """The 7x7 convolution over five frames with pooling 3x3, stride 2, bias and ReLU; F(5, 4) whatever its sides are.
 
-    Pooling is 3x3 with stride 2. It is done strip by strip, while the strip is in the cache: three quarters of
-    the layer's 4.6 MB a window are never written.
+    Frames (n + 4, H, W, 3) uint8 -> windows (n, O, O, out). Row by row of tiles, some windows at a time, so that what
+    passes from one step to the next is in the cache: three quarters of the layer's 4.6 MB a window are never written.
     """
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        sides: Sequence[int],
+        *,
+        kind: torch.dtype = torch.float32,
+        room: Room | None = None,
+    ) -> None:
+        super().__init__(conv, sides, frames=5, size=5, kind=kind, room=room)
+        assert (self.r, self.stride, self.pad) == (4, 2, 0)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        windows, (tiles, columns), (m, m2) = len(x) - 4, self.grid, self.tile
-        strip, together = STRIPS[self.kind]
-        phases, out = self.phases(x), self.weight.shape[2]
-        high, wide = ((length - 3) // 2 + 1 for length in self.outputs)
-        made = torch.empty(windows, high, wide, out)
-        for first in range(0, tiles, strip):
-            rows = min(tiles, first + strip) - first
-            v = self._tiles(phases, first, first + rows)
-            for window in range(0, windows, together):
-                count = min(windows, window + together) - window
-                y = self._pixels(self._times(self._seen(v, window, count), self.weight))
-                whole = self.room("strip", count, rows, m, columns, m2, out)
-                whole.copy_(y.view(m, m2, rows, columns, count, out).permute(4, 2, 0, 3, 1, 5))
-                line = whole.view(count, rows * m, columns * m2, out)
-                lines = self.room("lines", count, rows * m, wide, out)
-                torch.maximum(line[:, :, 0 : 2 * wide : 2], line[:, :, 1 : 2 * wide : 2], out=lines)
-                torch.maximum(lines, line[:, :, 2 : 2 * wide + 1 : 2], out=lines)
-                _pool_rows(made[window : window + count], lines, first * m)
-        return made.add_(self.bias).relu_()
+        from tkbench.metrics.winograd_kernels import pool_products, tile_frames
 
-    def _tiles(self, phases: torch.Tensor, first: int, last: int) -> torch.Tensor:
-        """Transformed tiles of tile rows `first` to `last`: (points, rows * columns, frames, K of a frame)."""
-        (n, n2), m2, columns, (_, q, frames, k) = self.points, self.tile[1], self.grid[1], phases.shape
-        mixed, rows, spot = self._rows(phases, first, last), last - first, frames * k
-        cut = self.room("cut", n, n2, rows, columns, spot)
-        cut.copy_(mixed.as_strided(cut.shape, (q * spot, spot, n * q * spot, m2 * spot, 1)))
-        made = self.room("tiles", n, n2, rows * columns * spot)
-        torch.bmm(self.forth[1].expand(n, n2, n2), cut.view(n, n2, -1), out=made)
-        if self.kind is not torch.float32:
-            made = self.room("short frames", *made.shape, kind=self.kind).copy_(made)
-        return made.view(n * n2, rows * columns, frames, k)
+        frames, windows, (rows, columns) = len(x), len(x) - 4, self.grid
+        out, together = self.weight.shape[2], TOGETHER[self.kind]
+        high, wide = ((length - 3) // 2 + 1 for length in self.outputs)
+        made, pixels, bias = torch.empty(windows, high, wide, out), x.numpy(), self.bias.numpy()
+        phases = self.room("phases", 8, 5 * columns + 3, frames, 12).numpy()
+        mixed = self.room("mixed", 8, 8, 12 * frames).numpy()
+        half, line = self.room("half", 5, 8, out).numpy(), self.room("line", 5, 5 * columns, out).numpy()
+        tiles = self.room("tiles", 64, columns, frames, 12, kind=self.kind)
+        for row in range(rows):
+            tile_frames(pixels, row, phases, mixed, _bits(tiles.view(8, 8, columns, frames, 12)))
+            for first in range(0, windows, together):
+                count = min(windows, first + together) - first
+                products = self._times(self._seen(tiles, first, count), self.weight)
+                square = _bits(products.view(8, 8, count, columns, out))
+                pool_products(square, bias, row, half, line, made[first : first + count].numpy())
+        return made
 
     def _seen(self, tiles: torch.Tensor, window: int, count: int) -> torch.Tensor:
-        """What `count` windows see: (points, spots * count, 5 K). A window's frames lie one behind the other."""
-        points, spots, _, k = tiles.shape
-        first, second, frame, one = tiles.stride()
-        seen = tiles.as_strided((points, spots, count, 5 * k), (first, second, frame, one), window * k)
-        if count == 1:
-            return seen.squeeze(2)
-        return (
-            self.room("seen", points, spots * count, 5 * k, kind=self.kind)
-            .view_as(seen)
-            .copy_(seen)
-            .flatten(1, 2)
-        )
+        """What `count` windows see: (64, count * columns, 60). A window's frames lie one behind the other."""
+        points, columns, frames, k = tiles.shape
+        shifts = (columns * frames * k, k, frames * k, 1)
+        seen = tiles.as_strided((points, count, columns, 5 * k), shifts, window * k)
+        copied = self.room("seen", points, count * columns, 5 * k, kind=self.kind)
+        copied.view_as(seen).copy_(seen)
+        return copied
 
-    def _pixels(self, products: torch.Tensor) -> torch.Tensor:
-        """(points, spots, out) -> (m, m2, spots * out)."""
-        (n, n2), (m, m2) = self.points, self.tile
-        half = self.room("halves", m, products.numel() // n)
-        torch.mm(self.back[0], products.view(n, -1), out=half)
-        whole = self.room("whole", m, m2, half.shape[1] // n2)
-        torch.bmm(self.back[1].expand(m, m2, n2), half.view(m, n2, -1), out=whole)
-        return whole
+    def _times(self, tiles: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        made = self.room("products", *tiles.shape[:2], weight.shape[2], kind=self.kind)
+        return torch.bmm(tiles, weight, out=made)
 
 
-def _pool_rows(made: torch.Tensor, lines: torch.Tensor, start: int) -> None:
-    """Take lines (n, L, W, C), of which the first is line `start`, into the largest of lines 2 j to 2 j + 2.
-
-    Lines come in order, so the first of each three is there before the others.
-    """
-    for place in range(3):
-        row = max(0, (start - place + 1) // 2)
-        part = lines[:, 2 * row + place - start :: 2]
-        into = made[:, row : row + part.shape[1]]
-        part = part[:, : into.shape[1]]
-        if place == 0:
-            into.copy_(part)
-        else:
-            torch.maximum(into, part, out=into)
+def _bits(tensor: torch.Tensor) -> Any:
+    """As numpy has it: float32, or the 16 bits of a bfloat16 as uint16."""
+    return (
+        tensor.numpy() if tensor.dtype is torch.float32 else tensor.view(torch.int16).numpy().view(np.uint16)
+    )
 
 
 class LipStream:
@@ -298,8 +278,8 @@ class LipStream:
     ) -> None:
         convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         pools = [layer for layer in layers if isinstance(layer, nn.MaxPool2d)]
-        room, (first, most) = Room(), MOST[kind]
-        self.first = FirstLayer(_red_first(convs[0]), sides, frames=5, most=first, kind=kind, room=room)
+        room, most = Room(), MOST[kind]
+        self.first = FirstLayer(_red_first(convs[0]), sides, kind=kind, room=room)
         self.middle: list[tuple[Conv, nn.MaxPool2d | None]] = []
         sides = [(length - 3) // 2 + 1 for length in self.first.outputs]
         for conv, pool in zip(convs[1:-1], [pools[1], None, None, pools[2]], strict=True):
@@ -347,7 +327,7 @@ class VoiceStream:
         self.first = convs[0]  # one channel is not worth transforming
         self.middle: list[tuple[Conv, nn.MaxPool2d | None]] = []
         for conv, pool in zip(convs[1:-1], [pools[0], None, None, pools[1]], strict=True):
-            self.middle.append((Conv(conv, sides, most=MOST[kind][1], kind=kind, room=room), pool))
+            self.middle.append((Conv(conv, sides, most=MOST[kind], kind=kind, room=room), pool))
             sides = _pooled(self.middle[-1][0].outputs, pool)
         self.last = _head(layers)
 
