@@ -55,8 +55,10 @@ def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
         assert report.fps(group, timing.backend) == pytest.approx(20 / timing.total)
     (run,) = report.plain[group]
     assert run.frames == 20
-    assert min(run.decode, run.detect, run.detect_near, run.write) > 0
-    assert report.plain_fps(group) == pytest.approx(20 / (run.decode + run.detect + run.write))
+    assert min(run.decode, run.full, run.near, run.haar, run.write) > 0
+    for detector in loop.DETECTORS:
+        spent = run.decode + getattr(run, detector) + run.write
+        assert report.plain_fps(group, detector) == pytest.approx(20 / spent)
     assert report.table().row_count == report.comparison().row_count == 2
     assert "left out: mute: no-audio-stream" in report.verdict()
     assert re.search(r"160x160 h264, mediapipe: \d+ frames/s per core; the limit is \w+ ", report.verdict())
@@ -84,8 +86,8 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
     monkeypatch.setattr(loop.tempfile, "TemporaryDirectory", Kept)
     detector = loop.mediapipe().solutions.face_detection.FaceDetection
     with loop.quiet():
-        both = {"detect": detector(model_selection=1), "detect_near": detector(model_selection=0)}
-        result = loop.plain_loop(str(videos / "plain.mp4"), 20, both)
+        networks = {"full": detector(model_selection=1), "near": detector(model_selection=0)}
+        result = loop.plain_loop(str(videos / "plain.mp4"), 20, networks | {"haar": loop.cascade()})
     assert result.frames == 20
     crops = sorted(tmp_path.glob("*.jpg"))
     assert len(crops) == 20
@@ -97,10 +99,18 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
 
 def test_the_plain_loop_holds_no_more_than_it_may(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "HELD", 5 * 160 * 160 * 3)
-    assert (
-        loop.plain_loop(str(videos / "plain.mp4"), 20, {"detect": Blind(), "detect_near": Blind()}).frames
-        == 5
-    )
+    blind = dict.fromkeys(loop.DETECTORS, Blind())
+    assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind).frames == 5
+
+
+def test_the_cascade_of_the_loop_finds_the_face() -> None:
+    import cv2
+    from skimage import data
+
+    photo = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    (box,) = loop.cascade().detectMultiScale(photo, 1.1, 5)
+    assert 150 < box[0] < 200
+    assert 80 < box[2] < 140
 
 
 class Blind:
@@ -110,6 +120,9 @@ class Blind:
 
     def process(self, _: object) -> Blind:
         return self
+
+    def detectMultiScale(self, *_: object) -> tuple[()]:
+        return ()
 
 
 def test_what_goes_wrong_in_the_loop_is_told(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ KEEP = 0.9
 """Share of the limit that is left after the oldest entries went."""
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "opencv-contrib-python", "scikit-image", "mediapipe", "face-alignment",
-    "lpips", "pytorch-fid",
+    "lpips", "numba", "pytorch-fid",
 )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """The loop that people write today to prepare a talking head, to compare with.
 
-The whole video by OpenCV into memory, one MediaPipe face detection per frame through the wheel's own
-`process`, the crop of the largest face written as JPEG, the sound by ffmpeg as 16 kHz WAV. auto_avsr@c82185a
-(preparation/detectors/mediapipe/detector.py) does it so, with the full-range detector at 0.5. There are no
-landmarks, no checks of time stamps, no track and no receipts in it.
+The whole video by OpenCV into memory, one face detection per frame, the crop of the largest face written as JPEG,
+the sound by ffmpeg as 16 kHz WAV. Three detectors are timed: MediaPipe's full-range network at 0.5 through the
+wheel's own `process`, as auto_avsr@c82185a has it (preparation/detectors/mediapipe/detector.py); MediaPipe's
+lighter network; and the Haar cascade of OpenCV itself. The networks see 192 and 128 pixels however large the
+picture is, the cascade sees it whole. There are no landmarks, no checks of time stamps, no track and no receipts
+in it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,14 @@ from tkbench.workers import one_thread_environment
 
 HELD = 1_000_000_000
 """Bytes of pictures that the loop may hold: of a longer video only the first part is taken."""
+DETECTORS = {
+    "full": "MediaPipe full-range",
+    "near": "MediaPipe short-range",
+    "haar": "OpenCV Haar cascade",
+}
+"""Detectors by name, with what people call them."""
+HAAR_FRAMES = 12
+"""Frames that the cascade gets, from all over the clip, for it takes up to half a second; its time is scaled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +46,16 @@ class Plain:
 
     frames: int
     decode: float
-    detect: float
-    detect_near: float
-    """The same with the lighter detector, for faces that are near: it costs half, and misses small faces."""
+    full: float
+    near: float
+    """It costs half, and misses small faces."""
+    haar: float
     write: float
     """Crops and sound."""
 
-    def seconds(self, *, near: bool = False) -> float:
-        """All together."""
-        return self.decode + (self.detect_near if near else self.detect) + self.write
+    def seconds(self, detector: str = "full") -> float:
+        """All together, with one of `DETECTORS`."""
+        return self.decode + float(getattr(self, detector)) + self.write
 
 
 def measure_plain(path: str, n_frames: int, repeat: int) -> Plain:
@@ -80,10 +91,15 @@ def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         video.release()
     boxes: list[Any] = []
-    for name, detector in detectors.items():
+    for name in ("full", "near"):
         with _spent(spent, name):
-            answers = [detector.process(frame).detections or () for frame in frames]
+            answers = [detectors[name].process(frame).detections or () for frame in frames]
             boxes = boxes or [_largest(found) for found in answers]
+    some = frames[:: max(1, len(frames) // HAAR_FRAMES)]
+    with _spent(spent, "haar"):
+        for frame in some:
+            detectors["haar"].detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
+    spent["haar"] *= len(frames) / len(some)
     with tempfile.TemporaryDirectory(prefix="tkbench-plain-") as folder:
         with _spent(spent, "write"):
             for index, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
@@ -97,6 +113,15 @@ def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
             media.write_wav(Path(folder) / "sound.wav", media.read_audio(path))
     spent["write"] += spent.pop("sound") * len(frames) / n_frames
     return Plain(len(frames), **spent)
+
+
+def cascade() -> Any:
+    """The frontal cascade that OpenCV's wheel carries."""
+    import cv2
+
+    # Not in OpenCV's stubs for every version.
+    folder = Path(cv2.__file__).parent / "data"
+    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
 
 
 def _largest(found: Any) -> Any:
@@ -119,11 +144,12 @@ def main(path: str, n_frames: int, repeat: int) -> None:
     make = mediapipe().solutions.face_detection.FaceDetection
     with quiet():
         detectors = {
-            "detect": make(model_selection=1, min_detection_confidence=0.5),
-            "detect_near": make(model_selection=0, min_detection_confidence=0.5),
+            "full": make(model_selection=1, min_detection_confidence=0.5),
+            "near": make(model_selection=0, min_detection_confidence=0.5),
         }
         for detector in detectors.values():
             detector.process(np.zeros((64, 64, 3), np.uint8))  # the networks start with the first picture
+        detectors["haar"] = cascade()
     runs = [asdict(plain_loop(path, n_frames, detectors)) for _ in range(repeat)]
     sys.stdout.write(json.dumps({name: min(run[name] for run in runs) for name in runs[0]}))
 
