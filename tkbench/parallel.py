@@ -118,6 +118,7 @@ class _Hand:
         self.running: dict[str, tuple[int, Any, int, Any]] = {}
         self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.threads = 1
+        self.began = time.monotonic()
         self.counted = self.seen = -_PATIENCE
 
     def results(self) -> Iterator[tuple[int, Any]]:
@@ -180,9 +181,12 @@ class _Hand:
         yield index, value
 
     def _look(self) -> None:
-        """Every two seconds: is the scheduler there, how many threads, are our own workers alive?"""
+        """Every two seconds: is the scheduler there, how many threads, are our own workers alive?
+
+        More often in the first ten, in which workers come.
+        """
         now = time.monotonic()
-        if now - self.counted < 2:
+        if now - self.counted < (0.3 if now - self.began < 10 else 2):
             return
         self.counted = now
         self.tend()

@@ -236,7 +236,7 @@ class FirstLayer(Conv):
         out, together = self.weight.shape[2], TOGETHER[self.kind]
         high, wide = ((length - 3) // 2 + 1 for length in self.outputs)
         made, pixels, bias = torch.empty(windows, high, wide, out), x.numpy(), self.bias.numpy()
-        phases = self.room("phases", 8, 5 * columns + 3, frames, 12).numpy()
+        phases = self.room("phases", 5 * columns + 3, 8, frames, 12).numpy()
         mixed = self.room("mixed", 8, 8, 12 * frames).numpy()
         half, line = self.room("half", 5, 8, out).numpy(), self.room("line", 5, 5 * columns, out).numpy()
         tiles = self.room("tiles", 64, columns, frames, 12, kind=self.kind)

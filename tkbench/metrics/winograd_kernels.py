@@ -24,11 +24,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _HALF, _QUARTER, _EIGHTH, _SIXTEENTH = map(np.float32, (1 / 2, 1 / 4, 1 / 8, 1 / 16))
 _TWO, _FOUR, _EIGHT, _SIXTEEN, _ZERO = map(np.float32, (2, 4, 8, 16, 0))
-# Rows of B^T, each divided by the sum of its sizes (12.5, 12.5, 15, 7.5).
-_A, _B = map(np.float32, (1 / 12.5, 5.25 / 12.5))
-_C, _D = map(np.float32, (1 / 12.5, 4.25 / 12.5))
-_E, _G, _H = map(np.float32, (1 / 15, 1 / 3, 4 / 15))
-_I, _J, _K = map(np.float32, (1 / 7.5, 1.25 / 7.5, 0.25 / 7.5))
+# What B^T has in its rows of 0 and infinity, of 1 and -1, of the halves and of the twos: polynomials that are zero at
+# all other points, their coefficients divided by the sum of their sizes.
+_ENDS = tuple(map(np.float32, (1 / 12.5, 5.25 / 12.5)))
+_ONES = tuple(map(np.float32, (1 / 12.5, 4.25 / 12.5)))
+_HALVES = tuple(map(np.float32, (1 / 15, 5 / 15, 4 / 15)))
+_TWOS = tuple(map(np.float32, (4 / 30, 5 / 30, 1 / 30)))
 
 
 def _compiled(function: F) -> F:
@@ -78,10 +79,14 @@ def like(typing: Any, value: Any, place: Any) -> Any:
 @_compiled
 def forth(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any) -> Any:
     """B^T x: eight pixels to eight points."""
-    e1, o1 = _D * x4 - _C * (x2 + x6), _D * x3 - _C * (x1 + x5)
-    e2, o2 = _E * x6 - _G * x4 + _H * x2, _HALF * (_E * x5 - _G * x3 + _H * x1)
-    e3, o3 = _I * x6 - _J * x4 + _K * x2, _TWO * (_I * x5 - _J * x3 + _K * x1)
-    first, last = _A * (x0 - x6) + _B * (x4 - x2), _A * (x7 - x1) + _B * (x3 - x5)
+    a, b = _ENDS
+    first, last = a * (x0 - x6) + b * (x4 - x2), a * (x7 - x1) + b * (x3 - x5)
+    a, b = _ONES
+    e1, o1 = b * x4 - a * (x2 + x6), b * x3 - a * (x1 + x5)
+    a, b, c = _HALVES
+    e2, o2 = a * x6 - b * x4 + c * x2, _HALF * (a * x5 - b * x3 + c * x1)
+    a, b, c = _TWOS
+    e3, o3 = a * x6 - b * x4 + c * x2, _TWO * (a * x5 - b * x3 + c * x1)
     return first, e1 + o1, e1 - o1, e2 + o2, e2 - o2, e3 + o3, e3 - o3, last
 
 
@@ -99,20 +104,28 @@ def back(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any)
 
 
 @_compiled
+def _ring(lines: Array, first: int) -> Any:
+    """The eight lines from `first` on, of which each lies at its number modulo eight."""
+    i = first % 8
+    a, b, c, d = lines[i], lines[(i + 1) % 8], lines[(i + 2) % 8], lines[(i + 3) % 8]
+    return a, b, c, d, lines[(i + 4) % 8], lines[(i + 5) % 8], lines[(i + 6) % 8], lines[(i + 7) % 8]
+
+
+@_compiled
 def tile_frames(frames: Array, row: int, phases: Array, mixed: Array, tiles: Array) -> None:
     """A row of tiles of every frame, from its pixels: B^T d B.
 
-    frames: (T, height, width, 3) uint8. row: rows come in order, from 0. phases (8, columns of pixel pairs, T, 12)
+    frames: (T, height, width, 3) uint8. row: rows come in order, from 0. phases (columns of pixel pairs, 8, T, 12)
     and mixed (8, 8, 12 T), float32: room to work in; the last three lines of `phases` are what the next row begins
     with. tiles: (8, 8, columns, T, 12) float32, or uint16 for bfloat16; written to. The 12 are a 2x2 field: row,
     column, colour.
     """
     count, height, width, _ = frames.shape
-    columns, across = tiles.shape[2], phases.shape[1]
-    for p in range(5 * row if row == 0 else 5 * row + 3, 5 * row + 8):
+    columns, across, top = tiles.shape[2], phases.shape[0], 5 * row
+    for p in range(top + 3 if row else 0, top + 8):
         for q in range(across):
             for f in range(count):
-                cell = phases[p % 8, q, f]
+                cell = phases[q, p % 8, f]
                 for a in range(2):
                     for b in range(2):
                         inside = 2 * p + a < height and 2 * q + b < width
@@ -120,58 +133,30 @@ def tile_frames(frames: Array, row: int, phases: Array, mixed: Array, tiles: Arr
                             k = 6 * a + 3 * b + colour
                             cell[k] = np.float32(frames[f, 2 * p + a, 2 * q + b, colour]) if inside else _ZERO
     size = 12 * count
-    flat = phases.reshape(8, across, size)
-    made = tiles.reshape(8, 8, columns, size)
-    top = 5 * row
-    for q in range(5 * columns + 3):
-        p0, p1, p2, p3 = (
-            flat[top % 8, q],
-            flat[(top + 1) % 8, q],
-            flat[(top + 2) % 8, q],
-            flat[(top + 3) % 8, q],
-        )
-        p4, p5, p6, p7 = (
-            flat[(top + 4) % 8, q],
-            flat[(top + 5) % 8, q],
-            flat[(top + 6) % 8, q],
-            flat[(top + 7) % 8, q],
-        )
-        slot = q % 8
-        m0, m1, m2, m3 = mixed[0, slot], mixed[1, slot], mixed[2, slot], mixed[3, slot]
-        m4, m5, m6, m7 = mixed[4, slot], mixed[5, slot], mixed[6, slot], mixed[7, slot]
+    flat, made = phases.reshape(across, 8, size), tiles.reshape(8, 8, columns, size)
+    for q in range(across):
+        p0, p1, p2, p3, p4, p5, p6, p7 = _ring(flat[q], top)
+        i = q % 8
+        m0, m1, m2, m3 = mixed[0, i], mixed[1, i], mixed[2, i], mixed[3, i]
+        m4, m5, m6, m7 = mixed[4, i], mixed[5, i], mixed[6, i], mixed[7, i]
         for c in range(size):
             m0[c], m1[c], m2[c], m3[c], m4[c], m5[c], m6[c], m7[c] = forth(
                 p0[c], p1[c], p2[c], p3[c], p4[c], p5[c], p6[c], p7[c]
             )
-        if q < 7 or (q - 7) % 5:
-            continue
         left = q - 7
+        if left < 0 or left % 5:
+            continue
         column = left // 5
         for k in range(8):
-            line = mixed[k]
-            p0, p1, p2, p3 = line[left % 8], line[(left + 1) % 8], line[(left + 2) % 8], line[(left + 3) % 8]
-            p4, p5, p6, p7 = (
-                line[(left + 4) % 8],
-                line[(left + 5) % 8],
-                line[(left + 6) % 8],
-                line[(left + 7) % 8],
-            )
+            p0, p1, p2, p3, p4, p5, p6, p7 = _ring(mixed[k], left)
             t0, t1, t2, t3 = made[k, 0, column], made[k, 1, column], made[k, 2, column], made[k, 3, column]
             t4, t5, t6, t7 = made[k, 4, column], made[k, 5, column], made[k, 6, column], made[k, 7, column]
             for c in range(size):
                 y0, y1, y2, y3, y4, y5, y6, y7 = forth(p0[c], p1[c], p2[c], p3[c], p4[c], p5[c], p6[c], p7[c])
-                t0[c], t1[c], t2[c], t3[c] = (
-                    like(y0, t0[c]),
-                    like(y1, t1[c]),
-                    like(y2, t2[c]),
-                    like(y3, t3[c]),
-                )
-                t4[c], t5[c], t6[c], t7[c] = (
-                    like(y4, t4[c]),
-                    like(y5, t5[c]),
-                    like(y6, t6[c]),
-                    like(y7, t7[c]),
-                )
+                t0[c], t1[c] = like(y0, t0[c]), like(y1, t1[c])
+                t2[c], t3[c] = like(y2, t2[c]), like(y3, t3[c])
+                t4[c], t5[c] = like(y4, t4[c]), like(y5, t5[c])
+                t6[c], t7[c] = like(y6, t6[c]), like(y7, t7[c])
 
 
 @_compiled
