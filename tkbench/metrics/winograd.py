@@ -4,11 +4,13 @@ Convolutions by the Toom-Cook / Winograd way (Winograd, "Arithmetic Complexity o
 & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016): a tile of inputs is transformed,
 multiplied point by point, and transformed back. A strided convolution is the sum of stride-1 convolutions over
 the picture's phases, so 7x7 and 5x5 with stride 2 become 4x4 and 3x3. The first layer transforms each frame once
-for all five windows that it is in, and is pooled tile row by tile row, while it is in the cache.
+for all five windows that it is in, and is pooled tile row by tile row, while it is in the cache; what it does beside
+its products is compiled (`winograd_kernels`).
 
 Larger tiles need fewer products and round worse (Barabasz et al., "Error Analysis and Improving the Accuracy of
 Winograd Convolution for Deep Neural Networks", ACM TOMS 2020), so `POINTS` were searched for small growth of
-errors, and tiles end at nine points a side in float32 and at six where products are bfloat16.
+errors, and tiles end at nine points a side in float32 and at six where products are bfloat16; the first layer has
+eight.
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ class Room:
 class Conv:
     """One convolution of pictures (B, *sides, C), its weights transformed.
 
-    most: points along a side of a tile at most. kind: the type of the products; transforms are float32.
+    most: points along a side of a tile at most. size: outputs along a side, instead of a choice by `tile`. kind: the
+    type of the products; transforms are float32.
     """
 
     def __init__(
