@@ -13,7 +13,7 @@ from talkers import late, seeing, talker
 
 from tkbench import metrics, weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
-from tkbench.metrics import voicefit
+from tkbench.metrics import voice, voicefit
 from tkbench.metrics.base import ClipScores, Look, Seen, once
 from tkbench.metrics.mouth import RIGID, aperture, lengths, points68, upright
 from tkbench.metrics.voice import SURE, Voice, confidence_of, correlation_curve, opinion
@@ -189,6 +189,17 @@ def test_another_voice_is_not_sure() -> None:
     assert said["voice_lag"].reason is Reason.UNCLEAR
     assert "confidence" in said["voice_lag"].detail or "largest" in said["voice_lag"].detail
     assert said["voice_corr"].value < score(sample).values["voice_corr"].value
+
+
+def test_a_confidence_just_below_the_limit_does_not_read_as_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sample = talker()
+    told = voice.Opinion(0.0, 0.37, SURE - 0.0004, np.zeros(31), True)
+    monkeypatch.setattr(voice, "opinion", lambda *_: told)
+    said = score(sample).values["voice_lag"]
+    assert said.reason is Reason.UNCLEAR
+    assert said.detail.startswith("confidence 0.97, 0.98 is needed: correlation 0.37 over ")
 
 
 def test_order_of_clips_does_not_matter() -> None:

@@ -168,7 +168,8 @@ class Voice:
         if said.confidence >= SURE and said.inside:
             return Scored(said.lag + self.zero)
         why = (
-            f"confidence {said.confidence:.2f}, {SURE:g} is needed"
+            # Rounded down: what is not enough must not read as if it were.
+            f"confidence {math.floor(100 * said.confidence) / 100:.2f}, {SURE:g} is needed"
             if said.inside
             else "the best lag is the largest one"
         )
