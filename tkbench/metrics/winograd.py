@@ -209,9 +209,13 @@ class Conv:
         """(points, spots, K) times (points, K, out), in the type of the weights; float32 comes and goes."""
         if tiles.dtype is not self.kind:
             tiles = self.room("short tiles", *tiles.shape, kind=self.kind).copy_(tiles)
-        made = self.room("products", *tiles.shape[:2], weight.shape[2], kind=self.kind)
-        torch.bmm(tiles, weight, out=made)
+        made = self._products(tiles, weight)
         return made if self.kind is torch.float32 else self.room("long products", *made.shape).copy_(made)
+
+    def _products(self, tiles: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """The same from the type of the weights to it."""
+        made = self.room("products", *tiles.shape[:2], weight.shape[2], kind=self.kind)
+        return torch.bmm(tiles, weight, out=made)
 
 
 class FirstLayer(Conv):
@@ -247,7 +251,7 @@ class FirstLayer(Conv):
             tile_frames(pixels, row, phases, mixed, _bits(tiles.view(8, 8, columns, frames, 12)))
             for first in range(0, windows, together):
                 count = min(windows, first + together) - first
-                products = self._times(self._seen(tiles, first, count), self.weight)
+                products = self._products(self._seen(tiles, first, count), self.weight)
                 square = _bits(products.view(8, 8, count, columns, out))
                 pool_products(square, bias, row, half, line, made[first : first + count].numpy())
         return made
@@ -260,10 +264,6 @@ class FirstLayer(Conv):
         copied = self.room("seen", points, count * columns, 5 * k, kind=self.kind)
         copied.view_as(seen).copy_(seen)
         return copied
-
-    def _times(self, tiles: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        made = self.room("products", *tiles.shape[:2], weight.shape[2], kind=self.kind)
-        return torch.bmm(tiles, weight, out=made)
 
 
 def _bits(tensor: torch.Tensor) -> Any:
