@@ -184,6 +184,8 @@ def test_runs_cover_every_window_once() -> None:
 def test_bench_refuses_a_folder_without_clips(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no video with sound"):
         bench_lse.bench_lse(tmp_path)
+    with pytest.raises(UsageError, match=r"nowhere: not a folder; give the folder"):
+        bench_lse.bench_lse(tmp_path / "nowhere")
 
 
 @pytest.mark.slow

@@ -110,6 +110,8 @@ def bench_lse(
 
 
 def _found(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise UsageError(f"{root}: not a folder; give the folder that holds the videos")
     paths = [path for path in sorted(root.rglob("*")) if path.suffix.lower() in SUFFIXES]
     kept = []
     for path in paths:
