@@ -82,7 +82,7 @@ def workers_of(main: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in main.children():
         try:
-            if "tkbench.workers" in child.cmdline():
+            if "tkbench.runtime.workers" in child.cmdline():
                 found.append(child)
         except psutil.Error:
             continue

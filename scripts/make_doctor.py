@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tkbench import doctor, media
-from tkbench.prep.synth.corpus import make_corpus
+from tkbench.synth.corpus import make_corpus
 
 SEED, FIRST, FRAMES, SIDE = 77, 12, 40, 224
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from between import rewrite
 
-from tkbench import sensitivity
-from tkbench.parallel import default_workers
-from tkbench.progress import bar
 from tkbench.protocol import Protocol
-from tkbench.sensitivity import KNOBS, Point, Result, trend
+from tkbench.runtime.parallel import default_workers
+from tkbench.runtime.progress import bar
+from tkbench.scoring import sensitivity
+from tkbench.scoring.sensitivity import KNOBS, Point, Result, trend
 from tkbench.types import Metric
 
 RULES = Protocol.model_validate(

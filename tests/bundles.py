@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tkbench import bundle
+from tkbench.results import bundle
 from tkbench.types import Better, Metric, Reason, Row
 
 COLUMNS = (

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tkbench import bundle, media
+from tkbench import media
+from tkbench.results import bundle
 from tkbench.types import Metric, Reason, Row
 
 SHIFTS = np.arange(-15, 16)

@@ -14,7 +14,7 @@ from tkbench.types import Array, Float32, Sample
 def talker(speaker: int = 0, seconds: tuple[float, float] = (4.0, 5.0)) -> Sample:
     """A clip of 4 to 5 s, 192 x 192, with tracked landmarks and its exact truth; always the same."""
     from tkbench.prep import backends
-    from tkbench.prep.synth import make_clip
+    from tkbench.synth import make_clip
 
     clip = make_clip(seed=3, speaker=speaker, index=speaker, seconds=seconds, size=192)
     tracker = backends.shared(backends.DEFAULT)

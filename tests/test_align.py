@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tkbench import align, recipes
+from tkbench.crops import align, recipes
 from tkbench.errors import BadInput, UnknownName
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tkbench import align, media, recipes, shards, weights
+from tkbench import media, shards, weights
+from tkbench.crops import align, recipes
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
 from tkbench.metrics import image
 from tkbench.prep import backends, pipeline

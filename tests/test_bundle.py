@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from bundles import COLUMNS, SPEAKERS, make
 
-from tkbench import bundle
 from tkbench.errors import BadBundle, BadInput, UsageError
+from tkbench.results import bundle
 from tkbench.types import Metric, Reason, Row
 
 

@@ -18,11 +18,12 @@ import psutil
 import pytest
 from test_scale import SHORT, copy_to, hashes, make_videos, many, peace, videos  # noqa: F401 - two are fixtures
 
-from tkbench import shards, storage
+from tkbench import shards
 from tkbench.errors import StorageError
-from tkbench.parallel import pool, tell
 from tkbench.prep.plan import ShardPlan, make_plan
 from tkbench.prep.run import prepare
+from tkbench.runtime import storage
+from tkbench.runtime.parallel import pool, tell
 
 pytestmark = pytest.mark.slow
 
@@ -312,7 +313,7 @@ def test_s3_gives_the_same_bytes_and_resumes(
 
 def test_lrs2_on_s3_gives_the_same_bytes_as_on_disk(s3: str, tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader", reason="needs tkbench[synth]")
-    from tkbench.prep.fake import make_fake
+    from tkbench.prep.datasets.fake import make_fake
 
     root, out = tmp_path / "lrs2", tmp_path / "out"
     make_fake("lrs2", root, clips=4)

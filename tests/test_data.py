@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tkbench import align, audio, data, media, shards
+from tkbench import audio, data, media, shards
+from tkbench.crops import align
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
 from tkbench.data.speed import bench_load

@@ -21,13 +21,13 @@ from test_train_loop import config
 from toy_shards import make_shards
 
 from tkbench import models, weights
-from tkbench.devices import check_device, put_on, whole_floats
 from tkbench.errors import UsageError
-from tkbench.evaluate import build_metrics
 from tkbench.metrics import arcface, fid
-from tkbench.metrics.nets import Judge, SyncNetSpec
+from tkbench.metrics.syncnet import Judge, SyncNetSpec
 from tkbench.models.talker import Talker
 from tkbench.protocol import load
+from tkbench.runtime.devices import check_device, put_on, whole_floats
+from tkbench.scoring.evaluate import build_metrics
 from tkbench.train.loop import Trainer, train
 from tkbench.types import Batch
 

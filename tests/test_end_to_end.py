@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tkbench import bundle, models, publish
+from tkbench import models
 from tkbench.errors import UsageError
-from tkbench.evaluate import evaluate
 from tkbench.models import ANCHORS, REFERENCES
 from tkbench.prep.run import prepare
+from tkbench.report import publish
+from tkbench.results import bundle
+from tkbench.scoring.evaluate import evaluate
 from tkbench.shards import export, open_shards
 from tkbench.types import Array, Batch, UInt8
 
@@ -22,7 +24,7 @@ pytest.importorskip("espeakng_loader", reason="the corpus needs speech: pip inst
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tkbench.prep.synth.corpus import make_corpus
+    from tkbench.synth.corpus import make_corpus
 
     work = tmp_path_factory.mktemp("way")
     make_corpus(work / "corpus", clips=6, speakers=3, seed=5, split="test")
@@ -198,7 +200,7 @@ def test_the_result_says_which_networks_judged(runs: Path) -> None:
 @pytest.mark.parametrize("kind", REFERENCES)
 def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_path: Path) -> None:
     """On speakers and sentences that neither they nor the judge have met, with intervals that do not overlap."""
-    from tkbench.prep.synth.corpus import make_corpus
+    from tkbench.synth.corpus import make_corpus
 
     make_corpus(tmp_path / "corpus", clips=96, speakers=48, seed=4242, split="test", workers=2)
     prepare(tmp_path / "corpus", tmp_path / "shards", workers=2)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import UsageError
-from tkbench.evaluate import (
+from tkbench.protocol import Protocol
+from tkbench.scoring.evaluate import (
     build_metrics,
     check_name,
     choose_partner,
@@ -17,7 +18,6 @@ from tkbench.evaluate import (
     side_by_side,
     worst_first,
 )
-from tkbench.protocol import Protocol
 from tkbench.types import Generated, Reason, Row, Sample
 
 

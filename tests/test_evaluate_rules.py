@@ -10,13 +10,14 @@ import pytest
 import torch
 from toy_shards import make_shards
 
-from tkbench import bundle, shards
+from tkbench import shards
 from tkbench.errors import BadBundle, UsageError
-from tkbench.evaluate import _set_rows, evaluate
 from tkbench.metrics.base import Scored
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut
 from tkbench.protocol import MetricSpec, Protocol
+from tkbench.results import bundle
+from tkbench.scoring.evaluate import _set_rows, evaluate
 from tkbench.types import Metric, Reason
 
 SPEC = {"size": 64, "width": 0.05}

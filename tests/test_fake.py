@@ -15,8 +15,9 @@ import pytest
 
 from tkbench import cli, media, shards
 from tkbench.errors import UsageError
-from tkbench.prep import ledger, readers
-from tkbench.prep.fake import make_fake
+from tkbench.prep import datasets
+from tkbench.prep.datasets import check
+from tkbench.prep.datasets.fake import make_fake
 from tkbench.prep.plan import Settings
 from tkbench.prep.run import prepare
 from tkbench.types import Clip, Sample
@@ -71,7 +72,7 @@ def test_a_fake_of_words_and_sentences_is_prepared_whole(
         assert abs(sample.meta["length"]["lacking"]) <= 640
     index = json.loads((prepared / dataset / "index.json").read_text())
     assert index["dataset"] == f"{dataset}-fake"
-    found = ledger.check(dataset, trees / dataset)
+    found = check.check(dataset, trees / dataset)
     assert {item.kind for item in found.findings} <= {"missing-folder"}  # a word need not be in all splits
 
 
@@ -125,7 +126,7 @@ def test_hdtf_is_cut_by_its_annotations(prepared: Path) -> None:
 
 def test_the_frames_of_an_interval_are_those_of_the_whole_file(prepared: Path, trees: Path) -> None:
     """The canvas of each clip against the whole video, decoded from its first picture and cropped by hand."""
-    found = readers.registry.get("hdtf")(trees / "hdtf")
+    found = datasets.registry.get("hdtf")(trees / "hdtf")
     clips = {item.key: item for item in found if isinstance(item, Clip)}
     opened = shards.open_shards(prepared / "hdtf")
     for key in ("WDA_AdaSample0_001", "WRA_BobSample_000"):
@@ -191,7 +192,7 @@ def test_a_damaged_tree_gives_rows_and_a_ledger(trees: Path, tmp_path: Path) -> 
     }
     assert table.loc[by_split["train"]].status == "ok"
     assert "line 2: not a line of such a file" in table.loc[by_split["train"]].fixes
-    kinds = {item.kind for item in ledger.check("lrs2", root).findings}
+    kinds = {item.kind for item in check.check("lrs2", root).findings}
     assert kinds == {"missing-file", "empty-file", "bad-text"}
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tkbench import features, weights
+from tkbench import weights
 from tkbench.errors import BadInput
-from tkbench.features import Counts, Store, recall, using
 from tkbench.metrics import csim, fid, perceptual, sync
 from tkbench.metrics.image import Ssim
+from tkbench.runtime import feature_cache
+from tkbench.runtime.feature_cache import Counts, Store, recall, using
 from tkbench.types import Array, Sample
 
 
@@ -87,7 +88,7 @@ def test_whatever_can_move_a_feature_moves_its_key(tmp_path: Path, monkeypatch: 
         for array in (base.astype(np.int16), base.reshape(2, 3), base[::-1], np.arange(1, 7, dtype=np.uint8)):
             ask(network, array)
         ask(network, base, "twice|other-weights")
-        monkeypatch.setattr(features, "world", lambda: "another library")
+        monkeypatch.setattr(feature_cache, "world", lambda: "another library")
         ask(network, base)
     assert network.asked == 7
     assert len(entries(tmp_path)) == 7
@@ -206,10 +207,10 @@ def test_many_processes_share_a_folder(tmp_path: Path) -> None:
 
 def test_the_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TKBENCH_CACHE", str(tmp_path))
-    assert features.folder() == tmp_path
+    assert feature_cache.folder() == tmp_path
     monkeypatch.delenv("TKBENCH_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert features.folder() == tmp_path / "tkbench" / "features"
+    assert feature_cache.folder() == tmp_path / "tkbench" / "features"
 
 
 # -- what metrics ask for ------------------------------------------------------------------------------------

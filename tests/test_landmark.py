@@ -12,12 +12,14 @@ import pytest
 from conftest import Gap
 from talkers import late, seeing, talker
 
-from tkbench import align, evaluate, metrics
+from tkbench import metrics
+from tkbench.crops import align
+from tkbench.crops.recipes import IBUG_OF_MESH
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics.base import ClipScores, Seen
 from tkbench.metrics.landmark import VARIANTS, Lip, Lmd, correlation, distance, in_crop, true_aperture
 from tkbench.prep.retrack import gaps_filled, retrack
-from tkbench.recipes import IBUG_OF_MESH
+from tkbench.scoring import evaluate
 from tkbench.types import Array, Float32, Float64, Reason, Sample, UInt8
 
 ALL = tuple(VARIANTS)

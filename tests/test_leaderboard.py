@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from bundles import SPEAKERS, make
 
-from tkbench import bundle, leaderboard
 from tkbench.errors import BadBundle, UnknownName, UsageError
+from tkbench.results import bundle, leaderboard
 
 
 @pytest.fixture

@@ -14,16 +14,17 @@ import torch
 from conftest import Gap
 from test_sync import SMALL, Ear, frames_of, published_distances, published_lips, seeded
 
-from tkbench import lossy, media, protocol, weights
+from tkbench import media, protocol, weights
 from tkbench.errors import BadInput, UnknownName, UsageError
+from tkbench.media import lossy
 from tkbench.metrics import tracks
 from tkbench.metrics.judge_check import late
 from tkbench.metrics.lse import Lse, TrackScore, pool, score_pieces
 from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.lse_recipes import RECIPES, choose, extend
 from tkbench.metrics.mfcc import mfcc, to_pcm16
-from tkbench.metrics.nets import Judge, SyncNetSpec, save_syncnet
 from tkbench.metrics.sync import lse as values_of
+from tkbench.metrics.syncnet import Judge, SyncNetSpec, save_syncnet
 from tkbench.types import Reason, Sample
 
 

@@ -13,9 +13,28 @@ from hypothesis import strategies as st
 
 from tkbench import media
 from tkbench.errors import BadInput, BadMedia, UsageError
-from tkbench.types import Reason, UInt8
+from tkbench.media.interval import locate_part
+from tkbench.types import FPS, Array, Reason, UInt8
 
 H, W = 48, 64
+
+
+def resample_indices(times: Array, fps: float = FPS, *, end: float | None = None) -> Array:
+    """Which source picture each output frame shows; the law that the `fps` filter of ffmpeg follows.
+
+    times: (N,) seconds, rising, with the first at any value. end: when the last picture ends, by default one
+    usual step after it began -> (M,) int64 indices, where M is the length of the clip in output frames,
+    rounded.
+
+    >>> resample_indices(np.arange(6) / 30).tolist()
+    [0, 1, 2, 4, 5]
+    """
+    times = np.asarray(times, np.float64)
+    if end is None:
+        end = float(times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1 / fps))
+    slots = np.floor((times - times[0]) * fps + 0.5).astype(np.int64)
+    length = int(np.floor((end - times[0]) * fps + 0.5))
+    return np.searchsorted(slots, np.arange(length), side="right") - 1
 
 
 def grey(level: int) -> UInt8:
@@ -79,7 +98,7 @@ def test_a_variable_rate_is_resampled_by_time_stamps(tmp_path: Path) -> None:
     facts = media.probe(tmp_path / "v.mp4")
     assert facts.vfr
     assert facts.n_frames == len(times)
-    law = media.resample_indices(np.array(times), end=facts.duration).tolist()
+    law = resample_indices(np.array(times), end=facts.duration).tolist()
     assert which(media.read_video(tmp_path / "v.mp4")) == law
 
 
@@ -87,7 +106,7 @@ def test_a_variable_rate_is_resampled_by_time_stamps(tmp_path: Path) -> None:
 def test_another_rate_follows_the_same_law(tmp_path: Path, fps: float) -> None:
     media.write_video(tmp_path / "v.mp4", clip(24), fps=fps)
     assert media.probe(tmp_path / "v.mp4").fps == pytest.approx(fps, abs=0.01)
-    law = media.resample_indices(np.arange(24) / fps).tolist()
+    law = resample_indices(np.arange(24) / fps).tolist()
     assert which(media.read_video(tmp_path / "v.mp4")) == law
     assert len(law) == pytest.approx(24 / fps * 25, abs=0.6)
 
@@ -95,7 +114,7 @@ def test_another_rate_follows_the_same_law(tmp_path: Path, fps: float) -> None:
 @given(st.lists(st.floats(0.002, 0.3), min_size=1, max_size=40), st.floats(-5, 5))
 def test_the_index_law_never_runs_ahead_and_never_goes_back(steps: list[float], start: float) -> None:
     times = start + np.concatenate([[0.0], np.cumsum(steps)])
-    indices = media.resample_indices(times)
+    indices = resample_indices(times)
     assert (np.diff(indices) >= 0).all()
     shown = times[indices] - times[0]
     # Half a frame at most before its time, plus the rounding of floats.
@@ -104,7 +123,7 @@ def test_the_index_law_never_runs_ahead_and_never_goes_back(steps: list[float], 
 
 @given(st.integers(1, 200))
 def test_the_index_law_keeps_a_clip_of_25_fps(count: int) -> None:
-    assert media.resample_indices(np.arange(count) / 25).tolist() == list(range(count))
+    assert resample_indices(np.arange(count) / 25).tolist() == list(range(count))
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
@@ -117,7 +136,7 @@ def test_the_rotation_flag_is_obeyed(tmp_path: Path, turn: int) -> None:
     assert facts.rotation == turn
     assert (facts.height, facts.width) == shown.shape[:2]
     assert np.abs(media.read_video(tmp_path / "r.mp4")[0].astype(int) - shown).mean() < 2
-    looked = media.look(tmp_path / "r.mp4", facts=facts, limit=2)[0]
+    looked = media.sample_pictures(tmp_path / "r.mp4", facts=facts, limit=2)[0]
     assert np.abs(looked.astype(int) - shown).mean() < 3
 
 
@@ -313,7 +332,9 @@ def test_looks_of_an_interval_come_from_it(tmp_path: Path) -> None:
     media.write_video(tmp_path / "v.mp4", clip(50))
     facts = media.probe(tmp_path / "v.mp4")
     for dense in (False, True):  # one keyframe, at the start: all of the interval is decoded
-        pictures = media.look(tmp_path / "v.mp4", facts=facts, limit=4, dense=dense, interval=(0.8, 1.6))
+        pictures = media.sample_pictures(
+            tmp_path / "v.mp4", facts=facts, limit=4, dense=dense, interval=(0.8, 1.6)
+        )
         assert 2 <= len(pictures) <= 4
         assert all(20 <= number < 40 for number in which(np.stack(pictures)))
 
@@ -368,7 +389,7 @@ def test_an_interval_is_sought_and_still_exact(tmp_path: Path, name: str) -> Non
             media.read_audio(file, interval=interval), heard[first * 640 : last * 640]
         )
         if file.stem != "cut":
-            assert media._part_of(file, interval).seek > 2.5  # found, not read from the start
+            assert locate_part(file, interval).seek > 2.5  # found, not read from the start
 
 
 def test_tags_need_not_be_utf8(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tkbench.report import glossary
-from tkbench.sensitivity import Point
+from tkbench.scoring.sensitivity import Point
 from tkbench.types import Metric
 
 ROOT = Path(__file__).parents[1]
@@ -91,9 +91,9 @@ def test_only_what_stands_between_the_marks_changes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_metric_follows_the_fault_that_it_claims(tmp_path: Path) -> None:
     pytest.importorskip("espeakng_loader", reason="the corpus needs speech: pip install 'tkbench[synth]'")
-    from tkbench import sensitivity
     from tkbench.prep.run import prepare
-    from tkbench.prep.synth.corpus import make_corpus
+    from tkbench.scoring import sensitivity
+    from tkbench.synth.corpus import make_corpus
 
     make_corpus(tmp_path / "corpus", clips=6, speakers=6, seed=1, split="test")
     prepare(tmp_path / "corpus", tmp_path / "shards")

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from tkbench import models, weights
+from tkbench.crops.recipes import IBUG_OF_MESH, RECIPES
 from tkbench.errors import UnknownName, UsageError
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut, feather, hidden, oval, pixels, put_back, scaled, seen_by_generator
 from tkbench.models.settings import build
 from tkbench.models.talker import Talker
 from tkbench.models.wav2lip.generator import Mover
-from tkbench.recipes import IBUG_OF_MESH, RECIPES
 from tkbench.train.config import load_config
 from tkbench.types import Batch, Reason, Sample
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tkbench import bundle, leaderboard, paired
 from tkbench.cli import main
-from tkbench.compare import compare, probability
 from tkbench.errors import BadBundle, BadInput, UnknownName, UsageError
-from tkbench.paired import detectable, holm, paired_difference, rank_intervals, sign_test
+from tkbench.results import bundle, leaderboard, paired
+from tkbench.results.compare import compare, probability
+from tkbench.results.paired import detectable, holm, paired_difference, rank_intervals, sign_test
 
 
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=7))

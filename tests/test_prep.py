@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tkbench import align, media, shards
+from tkbench import media, shards
+from tkbench.crops import align
 from tkbench.errors import UsageError
 from tkbench.prep import pipeline, run
 from tkbench.prep.plan import Settings

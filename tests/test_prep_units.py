@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tkbench.errors import BadMedia, UsageError
 from tkbench.media import Cut
 from tkbench.prep import gates, track
+from tkbench.prep.datasets import detect, folder, synth
 from tkbench.prep.plan import Settings, default_shard_clips, make_plan
-from tkbench.prep.readers import detect, folder, synth
 from tkbench.shards import KEY
 from tkbench.types import Clip, MediaFacts, Reason, Skipped
 

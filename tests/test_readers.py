@@ -13,11 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tkbench import storage
 from tkbench.errors import UsageError
 from tkbench.media import Cut
-from tkbench.prep import ledger, official, readers, splits
-from tkbench.prep.readers import hdtf_lists, hdtf_split, lrs, lrs2, lrw, tree
+from tkbench.prep import datasets, official
+from tkbench.prep.datasets import check, lrs, splits, tree
+from tkbench.prep.datasets.hdtf import lists as hdtf_lists
+from tkbench.prep.datasets.hdtf import split as hdtf_split
+from tkbench.prep.datasets.lrs2 import reader as lrs2
+from tkbench.prep.datasets.lrw import reader as lrw
+from tkbench.runtime import storage
 from tkbench.types import Clip, Crop, Reason, Skipped, Word
 
 Found = list[Clip | Skipped]
@@ -32,7 +36,7 @@ def grow(root: Path, names: Iterable[str], content: str = "x") -> Path:
 
 
 def read(dataset: str, root: Path, **options: str) -> Found:
-    found: Found = list(readers.registry.get(dataset)(root, **options))
+    found: Found = list(datasets.registry.get(dataset)(root, **options))
     keys = [item.key for item in found]
     assert len(set(keys)) == len(keys)
     assert all(re.fullmatch(r"[A-Za-z0-9_/-]+", key) for key in keys)
@@ -47,7 +51,7 @@ def missing(found: Found) -> dict[str, Skipped]:
     return {item.key: item for item in found if isinstance(item, Skipped)}
 
 
-def kinds(found: ledger.Ledger) -> list[tuple[str, str, int | None]]:
+def kinds(found: check.Ledger) -> list[tuple[str, str, int | None]]:
     return sorted((item.kind, item.key, item.line) for item in found.findings)
 
 
@@ -87,7 +91,7 @@ def test_lrw_gives_words_by_split_and_their_interval_from_the_duration(words: Pa
         "ABOUT",
         (),
     )
-    told, notes = readers.annotate(first)
+    told, notes = datasets.annotate(first)
     assert notes == []
     assert told.words == (Word("ABOUT", 0.41, 0.75),)  # 0.34 s around the middle of 1.16 s
     assert sum(told.words[0].__getattribute__(name) for name in ("start", "end")) == pytest.approx(1.16)
@@ -101,18 +105,18 @@ def test_lrw_gives_words_by_split_and_their_interval_from_the_duration(words: Pa
 def test_an_lrw_text_without_a_usable_duration_costs_the_interval_alone(words: Path, text: str) -> None:
     file = words / "lipread_mp4/ABOUT/test/ABOUT_00001.txt"
     file.write_text(text)
-    told, notes = readers.annotate(clips(read("lrw", words))["ABOUT/test/ABOUT_00001"])
+    told, notes = datasets.annotate(clips(read("lrw", words))["ABOUT/test/ABOUT_00001"])
     assert (told.text, told.words) == ("ABOUT", ())
     assert notes == ["ABOUT_00001.txt: no usable Duration, the word has no interval"]
     file.unlink()
     assert (
-        "FileNotFoundError" in readers.annotate(Clip("k", "p", "lrw", text="ABOUT", sidecar=str(file)))[1][0]
+        "FileNotFoundError" in datasets.annotate(Clip("k", "p", "lrw", text="ABOUT", sidecar=str(file)))[1][0]
     )
 
 
 def test_an_lrw_ledger_counts_and_names(words: Path) -> None:
     grow(words / "lipread_mp4", ["ABOUT/test/ABOUT_00004.mp4"], "")
-    found = ledger.check("lrw", words)
+    found = check.check("lrw", words)
     rows = {row[0]: row for row in found.table()}
     assert rows["test"][1:4] == ("25000 (lists)", "4", "2")
     assert rows["train"][2:4] == ("1", "1")
@@ -168,14 +172,14 @@ def test_lrs2_follows_its_lists_with_and_without_the_tag(broadcasts: Path) -> No
 
 def test_lrs2_text_and_word_times_come_with_the_worker(broadcasts: Path) -> None:
     by_key = clips(read("lrs2", broadcasts))
-    told, notes = readers.annotate(by_key[f"{ID}/00011"])
+    told, notes = datasets.annotate(by_key[f"{ID}/00011"])
     assert (told.text, told.words, notes) == ("WHEN WE WENT", (), [])
     assert told.extra == {"tag": "NF", "conf": 4}
-    told, notes = readers.annotate(by_key[f"pretrain/{ID}/00001"])
+    told, notes = datasets.annotate(by_key[f"pretrain/{ID}/00001"])
     assert told.words == (Word("WHEN", 0.0, 0.2), Word("WE", 0.24, 0.4))
     assert (told.extra, notes) == ({"conf": 5, "word_scores": [6.3, -1.5]}, [])
     untold = by_key["5535415699068794046/00001"]
-    assert readers.annotate(untold) == (untold, [])
+    assert datasets.annotate(untold) == (untold, [])
 
 
 def test_lrs2_says_what_to_do_without_lists_or_folders(broadcasts: Path, tmp_path: Path) -> None:
@@ -198,7 +202,7 @@ def test_a_clip_in_two_lists_is_given_away_once_and_told(broadcasts: Path) -> No
     (base / "train.txt").write_text(f"{ID}/00011\n{ID}/00012\n5535415699068794046/00001\n")
     found = read("lrs2", base)
     assert clips(found)[f"{ID}/00011"].split == "test"
-    told = kinds(ledger.check("lrs2", base))
+    told = kinds(check.check("lrs2", base))
     assert ("listed-twice", f"{ID}/00011", 1) in told
     assert ("listed-twice", f"{ID}/00012", 2) in told
 
@@ -208,7 +212,7 @@ def test_an_lrs2_ledger_names_every_hole(broadcasts: Path) -> None:
     (base / "val.txt").unlink()
     (base / "pretrain" / ID / "00001.mp4").write_text("")
     (base / "main" / ID / "00012.txt").write_text("Text:  A\nWORD START END\nA 0.3 0.1\n")
-    found = ledger.check("lrs2", broadcasts)
+    found = check.check("lrs2", broadcasts)
     assert kinds(found) == [
         ("bad-line", "", 3),
         ("bad-text", f"{ID}/00012", 3),
@@ -220,7 +224,7 @@ def test_an_lrs2_ledger_names_every_hole(broadcasts: Path) -> None:
         ("not-listed", f"{ID}/00099", None),
     ]
     assert [item.file for item in found.findings if item.kind == "bad-line"] == ["mvlrs_v1/train.txt"]
-    quick = {item.kind for item in ledger.check("lrs2", broadcasts, fast=True).findings}
+    quick = {item.kind for item in check.check("lrs2", broadcasts, fast=True).findings}
     assert quick == {item.kind for item in found.findings} - {"bad-text"}
     assert found.problems == 8
     out = broadcasts / "f.csv"
@@ -299,8 +303,8 @@ def test_lrs3_is_read_by_folders(tmp_path: Path) -> None:
     assert missing(found)["test/-bc_0/00003"].reason is Reason.MISSING_FILE
     first = clips(found)["test/-bc_0/00001"]
     assert (first.speaker, first.split) == ("-bc_0", "test")
-    assert readers.annotate(first)[0].extra == {"conf": 2, "ref": "-bc_0"}
-    told = ledger.check("lrs3", root)
+    assert datasets.annotate(first)[0].extra == {"conf": 2, "ref": "-bc_0"}
+    told = check.check("lrs3", root)
     assert ("missing-folder", "", None) in kinds(told)
     assert {row[0]: row[3] for row in told.table()} == {"pretrain": "0", "trainval": "1", "test": "2"}
 
@@ -356,7 +360,7 @@ def test_hdtf_makes_a_clip_of_every_interval(annotated: Path) -> None:
 
 
 def test_an_hdtf_ledger_names_bad_lines_and_what_is_there(annotated: Path) -> None:
-    found = ledger.check("hdtf", annotated, fast=True)
+    found = check.check("hdtf", annotated, fast=True)
     told = {(item.kind, item.key or item.file, item.line) for item in found.findings}
     assert told == {
         ("bad-line", "RD_crop_wh.txt", 2),
@@ -376,7 +380,7 @@ def test_an_hdtf_ledger_names_bad_lines_and_what_is_there(annotated: Path) -> No
     }
     # Opened, files of one letter are no videos: named as such, and nothing is left.
     with pytest.raises(UsageError, match="none of the 5 clips"):
-        ledger.check("hdtf", annotated)
+        check.check("hdtf", annotated)
 
 
 @given(
@@ -517,7 +521,7 @@ def test_a_remote_tree_reads_like_a_local_one(broadcasts: Path, words: Path, ann
 @pytest.mark.parametrize("dataset", ["lrw", "lrs2", "lrs3", "hdtf"])
 def test_another_folder_is_refused_in_one_line(dataset: str, tmp_path: Path) -> None:
     grow(tmp_path, ["a.mp4", "b/c.mp4"])
-    for call in (read, ledger.check, splits.splits_of):
+    for call in (read, check.check, splits.splits_of):
         with pytest.raises(UsageError) as caught:
             call(dataset, tmp_path)  # type: ignore[operator]
         assert "\n" not in str(caught.value)
@@ -525,7 +529,7 @@ def test_another_folder_is_refused_in_one_line(dataset: str, tmp_path: Path) -> 
 
 
 def test_names_of_data_sets_are_checked(tmp_path: Path) -> None:
-    for call in (ledger.check, splits.splits_of):
+    for call in (check.check, splits.splits_of):
         with pytest.raises(UsageError, match="did you mean lrs2"):
             call("lsr2", tmp_path)  # type: ignore[operator]
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from report_runs import ANCHORS, KINDS, NASTY, make_run
 
-from tkbench import bundle, leaderboard, report
-from tkbench.bundle import Column
+from tkbench import report
 from tkbench.errors import BadBundle
 from tkbench.report import board, figures, finding, glossary, page
+from tkbench.results import bundle, leaderboard
+from tkbench.results.bundle import Column
 
 VOID = {"meta", "link", "br", "wbr", "input", "img"}
 

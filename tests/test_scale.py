@@ -16,15 +16,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tkbench import media, shards, storage
+from tkbench import media, shards
 from tkbench.errors import StorageError, UsageError
-from tkbench.parallel import Pool, pool, tell
 from tkbench.prep import make, pipeline
 from tkbench.prep.estimate import estimate
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.plan import Settings, ShardPlan, make_plan
 from tkbench.prep.run import prepare
+from tkbench.runtime import storage
+from tkbench.runtime.parallel import Pool, pool, tell
 from tkbench.types import Clip
 
 SHORT = Settings(min_frames=12)
@@ -157,7 +158,7 @@ def test_a_shard_that_was_fatal_twice_is_made_in_a_process_of_its_own(
 
 
 def _clips(videos: Path) -> Iterator[Clip]:
-    from tkbench.prep.readers import folder
+    from tkbench.prep.datasets import folder
 
     yield from (item for item in folder.read(videos) if isinstance(item, Clip))
 
@@ -451,7 +452,7 @@ def test_only_a_few_tasks_are_handed_out_at_a_time() -> None:
 
             return Future()
 
-    from tkbench.parallel import Pool
+    from tkbench.runtime.parallel import Pool
 
     client = Client()
     assert sorted(Pool(client).run(abs, [-n for n in range(50)])) == [(n, n) for n in range(50)]

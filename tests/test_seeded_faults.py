@@ -26,8 +26,21 @@ import torch
 from conftest import without_gap
 from test_lse import small_judge  # noqa: F401
 
-from tkbench import lossy, media, paired
-from tkbench.metrics import frechet, image_variants, lse, lse_pieces, mfcc, nets, s3fd, sync, tracks, winograd
+from tkbench import media
+from tkbench.media import lossy
+from tkbench.metrics import (
+    frechet,
+    image_variants,
+    lse,
+    lse_pieces,
+    mfcc,
+    s3fd,
+    sync,
+    syncnet,
+    tracks,
+    winograd,
+)
+from tkbench.results import paired
 
 Patch = pytest.MonkeyPatch
 
@@ -45,7 +58,7 @@ def padding_left_out(patch: Patch) -> None:
 
 
 def red_for_blue(patch: Patch) -> None:
-    patch.setattr(nets, "pixels", lambda frames, channels: np.ascontiguousarray(frames))
+    patch.setattr(syncnet, "pixels", lambda frames, channels: np.ascontiguousarray(frames))
 
 
 def red_for_blue_in_the_fast_stream(patch: Patch) -> None:
@@ -56,19 +69,19 @@ def red_for_blue_in_the_fast_stream(patch: Patch) -> None:
 
 
 def pixels_from_0_to_1(patch: Patch) -> None:
-    tensor = nets.Judge._tensor
-    patch.setattr(nets.Judge, "_tensor", lambda self, block: tensor(self, block) / 255)
+    tensor = syncnet.Judge._tensor
+    patch.setattr(syncnet.Judge, "_tensor", lambda self, block: tensor(self, block) / 255)
 
 
 def frames_in_reverse(patch: Patch) -> None:
-    blocks = nets.Judge._blocks
+    blocks = syncnet.Judge._blocks
 
-    def reverse(self: nets.Judge, clips: Any, counts: Any) -> Iterator[torch.Tensor]:
+    def reverse(self: syncnet.Judge, clips: Any, counts: Any) -> Iterator[torch.Tensor]:
         for block in blocks(self, clips, counts):
             n, height, width, depth = block.shape
             yield block.reshape(n, height, width, 5, depth // 5).flip(3).reshape(block.shape)
 
-    patch.setattr(nets.Judge, "_blocks", reverse)
+    patch.setattr(syncnet.Judge, "_blocks", reverse)
 
 
 def resize_by_area(patch: Patch) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tkbench import sensitivity, shards
+from tkbench import shards
 from tkbench.errors import UsageError
 from tkbench.report import sensitivity as page
-from tkbench.sensitivity import KNOBS, Point, Result, Step, apply, measure, scaled, trend
+from tkbench.scoring import sensitivity
+from tkbench.scoring.sensitivity import KNOBS, Point, Result, Step, apply, measure, scaled, trend
 from tkbench.types import Sample
 
 PROTOCOL = """

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tkbench import align, media, shards
+from tkbench import media, shards
+from tkbench.crops import align
 from tkbench.errors import BadInput, BadShards, UnknownName
 
 T = 5

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tkbench import media, recipes, shards, sheet
+from tkbench import media, shards, sheet
+from tkbench.crops import recipes
 from tkbench.errors import BadShards, UnknownName, WeightsMissing
 from tkbench.metrics.base import ClipScores, Scored
 from tkbench.metrics.sync import Sync
@@ -142,7 +143,7 @@ def test_a_view_shows_the_face_and_stays_on_the_canvas(height: int, width: int, 
     rng = np.random.default_rng(0)
     face = np.array([width / 2, height / 2]) + size * rng.uniform(-0.5, 0.5, (4, 68, 2))
     corners = np.array([[[-0.5, -0.5], [card.SIDE - 0.5, card.SIDE - 0.5]]]).repeat(4, axis=0)
-    from tkbench import align
+    from tkbench.crops import align
 
     seen = align.apply(align.invert(card.view(face, (height, width))), corners)
     assert seen.min() >= -0.5 - 1e-6

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import BadInput
-from tkbench.stats import mean_interval, stretch
+from tkbench.results.stats import mean_interval, stretch
 
 scores = st.lists(
     st.tuples(st.floats(-100, 100) | st.just(math.nan), st.sampled_from("abcde")), min_size=1, max_size=30
@@ -115,5 +115,5 @@ def test_slices_of_draws_hold_the_memory_and_give_what_one_slice_gives(
 ) -> None:
     values, clusters = list(np.random.default_rng(3).normal(size=50)), [str(i) for i in range(50)]
     whole = mean_interval(values, clusters, n_boot=300)
-    monkeypatch.setattr("tkbench.stats.DRAWS_AT_ONCE", 1000)
+    monkeypatch.setattr("tkbench.results.stats.DRAWS_AT_ONCE", 1000)
     assert mean_interval(values, clusters, n_boot=300) == whole

@@ -11,12 +11,14 @@ import pytest
 import torch
 from conftest import Gap
 
-from tkbench import align, weights
+from tkbench import weights
+from tkbench.crops import align
 from tkbench.errors import BadInput, UnknownName, WeightsRefused
 from tkbench.metrics import registry
 from tkbench.metrics.judge_check import late
 from tkbench.metrics.mfcc import mfcc
-from tkbench.metrics.nets import (
+from tkbench.metrics.sync import MIN_FRAMES, Sync, confidence_at, judge_crops, lse, sync_curve
+from tkbench.metrics.syncnet import (
     Judge,
     SyncNet,
     SyncNetSpec,
@@ -26,7 +28,6 @@ from tkbench.metrics.nets import (
     read_facts,
     save_syncnet,
 )
-from tkbench.metrics.sync import MIN_FRAMES, Sync, confidence_at, judge_crops, lse, sync_curve
 from tkbench.types import Reason, Sample
 
 SMALL = SyncNetSpec(

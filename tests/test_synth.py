@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tkbench import media
 from tkbench.errors import MissingExtra, UsageError
-from tkbench.prep.synth import PRESETS, Knobs, make_clip, make_corpus, preset, write_clip
-from tkbench.prep.synth.articulation import SHORTEST, Articulation, Style
-from tkbench.prep.synth.corpus import splits_of
-from tkbench.prep.synth.sentences import sentence
-from tkbench.prep.synth.visemes import PARAMETERS, VISEMES, gestures
+from tkbench.synth import PRESETS, Knobs, make_clip, make_corpus, preset, write_clip
+from tkbench.synth.articulation import SHORTEST, Articulation, Style
+from tkbench.synth.corpus import splits_of
+from tkbench.synth.sentences import sentence
+from tkbench.synth.visemes import PARAMETERS, VISEMES, gestures
 from tkbench.types import Word
 
 SHORT = (1.8, 2.0)
@@ -29,7 +29,7 @@ TIME = 1e-4
 @pytest.fixture(scope="module")
 def speech():
     pytest.importorskip("espeakng_loader")
-    from tkbench.prep.synth import speech
+    from tkbench.synth import speech
 
     return speech
 

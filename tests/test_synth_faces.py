@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tkbench.prep.synth import Knobs, make_clip
-from tkbench.prep.synth.identity import head_of
-from tkbench.prep.synth.mouth import pose
-from tkbench.prep.synth.people import PEOPLE, person
-from tkbench.prep.synth.render import Motion, Renderer
-from tkbench.prep.synth.visemes import VISEMES
+from tkbench.synth import Knobs, make_clip
+from tkbench.synth.identity import head_of
+from tkbench.synth.mouth import pose
+from tkbench.synth.people import PEOPLE, person
+from tkbench.synth.render import Motion, Renderer
+from tkbench.synth.visemes import VISEMES
 from tkbench.types import Float64, UInt8
 
 GREY = np.full((256, 256, 3), 120, np.float32)

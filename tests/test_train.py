@@ -13,8 +13,8 @@ from tkbench import shards, weights
 from tkbench.errors import BadShards, UnknownName, UsageError
 from tkbench.metrics import augment
 from tkbench.metrics.judge_check import JudgeReport, check_judge, late
-from tkbench.metrics.nets import Judge, SyncNet, SyncNetSpec, load_syncnet, read_facts
 from tkbench.metrics.sync import judge_crops, lse, sync_curve
+from tkbench.metrics.syncnet import Judge, SyncNet, SyncNetSpec, load_syncnet, read_facts
 from tkbench.train import judge as train
 from tkbench.types import Sample
 
@@ -257,7 +257,7 @@ def test_bundled_judge_on_speakers_it_has_not_seen(tmp_path: Path) -> None:
     """The acceptance of the bundled judge, on a small corpus of a seed that it was not trained on."""
     pytest.importorskip("espeakng_loader")
     from tkbench.prep.run import prepare
-    from tkbench.prep.synth import make_corpus
+    from tkbench.synth import make_corpus
 
     make_corpus(tmp_path / "corpus", clips=24, speakers=24, seed=4242, split="test")
     prepare(tmp_path / "corpus", tmp_path / "shards")

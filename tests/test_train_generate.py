@@ -27,7 +27,7 @@ def made_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     facts = checkpoint.Facts("wav2lip", SPEC, Cut("steady-172", 64))
     checkpoint.save(folder / "w.safetensors", checkpoint.network("wav2lip", SPEC).state_dict(), facts)
-    photo = cv2.imread(str(resources.files("tkbench") / "prep" / "synth" / "data" / "astronaut.png"))
+    photo = cv2.imread(str(resources.files("tkbench") / "synth" / "data" / "astronaut.png"))
     photo = photo[: photo.shape[0] // 2 * 2 - 1]  # an odd height, as photos have
     cv2.imwrite(str(folder / "me.png"), photo)
     frames = [np.ascontiguousarray(np.roll(photo[:-1], t, axis=1)[..., ::-1]) for t in range(4)]

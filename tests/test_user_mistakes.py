@@ -17,7 +17,7 @@ import pytest
 import torch
 from toy_shards import make_shards
 
-from tkbench import __main__, bundle, media, shards, weights
+from tkbench import __main__, media, shards, weights
 from tkbench.cli import main
 from tkbench.cli.common import writable
 from tkbench.errors import BadBundle, BadInput, BadMedia, BadShards, UsageError, WeightsRefused
@@ -25,6 +25,7 @@ from tkbench.generate import generate
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut
 from tkbench.models.layers import wide
+from tkbench.results import bundle
 from tkbench.train import state
 from tkbench.train.config import Config, Run
 from tkbench.train.loop import train

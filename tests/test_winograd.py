@@ -15,7 +15,7 @@ from torch import nn
 from tkbench.bench import lse as bench_lse
 from tkbench.errors import UsageError
 from tkbench.metrics import winograd_kernels as kernels
-from tkbench.metrics.nets import Judge, SyncNetSpec
+from tkbench.metrics.syncnet import Judge, SyncNetSpec
 from tkbench.metrics.winograd import GROUP, POINTS, TOGETHER, Conv, FirstLayer, Room, runs, tile, transforms
 
 SIZES = [(m, r) for r in (3, 4) for m in range(3, 8) if m + r - 1 in POINTS]

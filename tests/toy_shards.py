@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tkbench import media, shards
-from tkbench.recipes import IBUG_OF_MESH, RECIPES
+from tkbench.crops.recipes import IBUG_OF_MESH, RECIPES
 
 SIZE = 64
 LOWER_LIPS = np.array([55, 56, 57, 58, 59, 65, 66, 67])

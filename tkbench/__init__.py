@@ -15,18 +15,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tkbench.evaluate import evaluate as score
-    from tkbench.prep.run import prepare as prepare
-    from tkbench.prep.synth.corpus import make_corpus as make_corpus
-    from tkbench.report import write as write_report
-    from tkbench.shards import open_shards as open_shards
+from tkbench.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from tkbench.prep.run import prepare as prepare
+    from tkbench.report import write as write_report
+    from tkbench.scoring.evaluate import evaluate as score
+    from tkbench.shards import open_shards as open_shards
+    from tkbench.synth.corpus import make_corpus as make_corpus
 
 _LAZY = {
-    "score": "tkbench.evaluate:evaluate",
-    "make_corpus": "tkbench.prep.synth.corpus:make_corpus",
+    "score": "tkbench.scoring.evaluate:evaluate",
+    "make_corpus": "tkbench.synth.corpus:make_corpus",
     "open_shards": "tkbench.shards:open_shards",
     "prepare": "tkbench.prep.run:prepare",
     "write_report": "tkbench.report:write",

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tkbench import publish
-from tkbench.evaluate import evaluate
 from tkbench.models import ANCHORS, REFERENCES
-from tkbench.parallel import pool
 from tkbench.prep.run import prepare
-from tkbench.prep.synth.corpus import make_corpus
-from tkbench.progress import bar
+from tkbench.report import publish
+from tkbench.runtime.parallel import pool
+from tkbench.runtime.progress import bar
+from tkbench.scoring.evaluate import evaluate
+from tkbench.synth.corpus import make_corpus
 
 
 def run(

@@ -20,12 +20,13 @@ from typing import Literal
 
 import numpy as np
 
-import tkbench
-from tkbench import align, media, weights
+from tkbench import media, weights
+from tkbench.crops import align
 from tkbench.errors import UsageError
-from tkbench.parallel import one_thread, usable_cores
-from tkbench.progress import Progress, silent
+from tkbench.runtime.parallel import one_thread, usable_cores
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Array
+from tkbench.version import __version__
 
 FORMAT = "tkbench-doctor-1"
 N_VALUES = 64
@@ -139,7 +140,7 @@ def machine() -> dict[str, str]:
     import torch
 
     facts = {
-        "tkbench": tkbench.__version__,
+        "tkbench": __version__,
         "python": platform.python_version(),
         "system": platform.platform(),
         "cpu": _cpu(),

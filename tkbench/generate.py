@@ -18,7 +18,7 @@ from tkbench.errors import BadMedia, UsageError
 from tkbench.models.talker import CHUNK, Talker
 from tkbench.prep import backends
 from tkbench.prep.track import fill
-from tkbench.progress import Progress, silent
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, Reason, UInt8
 
 PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")

@@ -29,11 +29,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from tkbench import media, storage
+from tkbench import media
 from tkbench.errors import BadInput, BadShards, UnknownName
-from tkbench.progress import Progress, silent
 from tkbench.registry import suggest
-from tkbench.storage import write_file
+from tkbench.runtime import storage
+from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.storage import write_file
 from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Sample, Word
 
 if TYPE_CHECKING:

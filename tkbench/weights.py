@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 import urllib.error
@@ -23,8 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
-from tkbench.progress import Progress, silent
 from tkbench.registry import suggest
+from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.storage import user_folder
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -92,14 +92,6 @@ def get(name: str) -> Weight:
 def folder() -> Path:
     """Where downloaded and added weights live; it need not exist yet."""
     return user_folder("TKBENCH_WEIGHTS", "weights")
-
-
-def user_folder(variable: str, name: str) -> Path:
-    """The folder that an environment variable names, or tkbench/`name` in the user's cache folder."""
-    chosen = os.environ.get(variable)
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tkbench" / name
 
 
 def place(weight: Weight) -> Path:

@@ -20,14 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from tkbench import lossy, media
+from tkbench import media
 from tkbench.errors import UsageError
+from tkbench.media import lossy
 from tkbench.metrics.lse import score_pieces
 from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.mfcc import mfcc
-from tkbench.parallel import pool
 from tkbench.prep.pipeline import cpu_seconds
-from tkbench.progress import Progress, silent
+from tkbench.runtime.parallel import pool
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Float32
 
 SIDE, BATCH, SHIFT = 224, 20, 15
@@ -174,7 +175,7 @@ def score_file(job: tuple[str, str, int]) -> tuple[tuple[float, float, int], flo
 def _network(form: str) -> Any:
     import torch
 
-    from tkbench.metrics.nets import Judge, SyncNet, SyncNetSpec
+    from tkbench.metrics.syncnet import Judge, SyncNet, SyncNetSpec
 
     torch.manual_seed(0)
     net = SyncNet(SyncNetSpec()).eval()

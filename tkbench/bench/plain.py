@@ -26,7 +26,7 @@ from tkbench import media
 from tkbench.errors import UsageError
 from tkbench.prep.backends.wheel import mediapipe, quiet
 from tkbench.prep.pipeline import cpu_seconds
-from tkbench.workers import one_thread_environment
+from tkbench.runtime.workers import one_thread_environment
 
 HELD = 1_000_000_000
 """Bytes of pictures that the loop may hold: of a longer video only the first part is taken."""

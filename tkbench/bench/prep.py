@@ -21,9 +21,9 @@ from typing import Any
 from tkbench import media, shards
 from tkbench.bench.plain import DETECTORS, HELD, Plain, measure_plain
 from tkbench.errors import BadMedia, UsageError
-from tkbench.prep import backends, pipeline, readers
+from tkbench.prep import backends, datasets, pipeline
 from tkbench.prep.plan import Settings
-from tkbench.progress import Progress, silent
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Clip, MediaFacts, Reason
 
 STAGES = ("probe", "look", "decode", "encode", "track", "write")
@@ -184,7 +184,9 @@ def bench_prep(
     for name in trackers:
         backends.check(name)
     rules = [replace(settings or Settings(), backend=name) for name in dict.fromkeys(trackers)]
-    found = [item for item in readers.registry.get(readers.detect(source))(source) if isinstance(item, Clip)]
+    found = [
+        item for item in datasets.registry.get(datasets.detect(source))(source) if isinstance(item, Clip)
+    ]
     if not found:
         raise UsageError(f"{root}: no video file found in it or below")
     report = Report()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tkbench.errors import UsageError
-from tkbench.progress import Progress, silent
+from tkbench.runtime.progress import Progress, silent
 from tkbench.train.config import MODELS, Config, load_config
 
 WARM, WARM_GPU = 2, 20

@@ -12,12 +12,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from tkbench import __version__
-
 # Each module adds its commands to the app; help shows them in this order.
 from tkbench.cli import bench, data, demo, doctor, generate, prep, score, train, weights  # noqa: F401
 from tkbench.cli.common import app, say, talk
 from tkbench.errors import TkbenchError
+from tkbench.version import __version__
 
 USAGE: Any = typer.BadParameter.__bases__[0]
 """Click's UsageError: of the click that typer brings with it, or of click itself, by typer's version."""

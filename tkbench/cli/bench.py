@@ -34,7 +34,7 @@ def bench_prep_command(
     Example: `tkbench bench prep --root videos --backend mediapipe --backend mediapipe-plain`
     """
     from tkbench.bench import bench_prep
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     with bar("bench") as progress:
         report = bench_prep(
@@ -69,7 +69,7 @@ def bench_load_command(
     Example: `tkbench bench load shards --batch 16`
     """
     from tkbench.data.speed import bench_load
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     with bar("bench") as progress:
         report = bench_load(
@@ -102,7 +102,7 @@ def bench_lse_command(
     Example: `tkbench bench lse --seconds 4`
     """
     from tkbench.bench.lse import bench_lse
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     with bar("bench") as progress:
         report = bench_lse(
@@ -135,7 +135,7 @@ def bench_train_command(
     Example: `tkbench bench train shards --model cals --steps 5`
     """
     from tkbench.bench.train import bench_train
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
     from tkbench.train.config import MODELS
 
     with bar("bench") as progress:

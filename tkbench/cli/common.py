@@ -95,6 +95,6 @@ def show(table: Any) -> None:
 
 def count_workers(workers: int | None) -> int:
     """What --workers says, or one per core."""
-    from tkbench.parallel import default_workers
+    from tkbench.runtime.parallel import default_workers
 
     return default_workers() if workers is None else workers

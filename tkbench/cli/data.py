@@ -21,7 +21,7 @@ def data_export(
 
     Example: `tkbench data export shards --out clips`
     """
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
     from tkbench.shards import export
 
     with bar("export") as progress:
@@ -50,7 +50,7 @@ def data_show(
 
     Example: `tkbench data show shards --out sheet.html`
     """
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
     from tkbench.sheet import write
 
     with bar("sheet") as progress:
@@ -84,8 +84,8 @@ def data_check(
     """
     from rich.table import Table
 
-    from tkbench.prep.ledger import check
-    from tkbench.progress import bar
+    from tkbench.prep.datasets.check import check
+    from tkbench.runtime.progress import bar
 
     with bar("check") as progress:
         ledger = check(
@@ -124,8 +124,8 @@ def data_fake(
 
     Example: `tkbench data fake lrs2 --out fake/lrs2`
     """
-    from tkbench.prep.fake import make_fake
-    from tkbench.progress import bar
+    from tkbench.prep.datasets.fake import make_fake
+    from tkbench.runtime.progress import bar
 
     with bar("fake") as progress:
         root = make_fake(dataset, out, clips=clips, seed=seed, progress=progress)
@@ -150,7 +150,7 @@ def data_splits(
     from rich.table import Table
 
     from tkbench.errors import UsageError
-    from tkbench.prep.splits import splits_of, write
+    from tkbench.prep.datasets.splits import splits_of, write
 
     if annotations is not None and dataset != "hdtf":
         raise UsageError(f"--annotations is for hdtf, found {dataset}")

@@ -34,7 +34,7 @@ def doctor_command(
     Two machines: `tkbench doctor --compare here.json there.json`
     """
     from tkbench import doctor
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     if compare is not None:
         if out is not None:

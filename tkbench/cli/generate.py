@@ -32,7 +32,7 @@ def generate_command(
     Example: `tkbench generate --model cals --checkpoint c.safetensors --video me.mp4 --audio me.wav --out said.mp4`
     """
     from tkbench.generate import generate
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     writable(out, "--out")
     with bar("generate") as progress:

@@ -109,8 +109,8 @@ def prep_synth(
 
     Example: `tkbench prep synth --out corpus --clips 24 --speakers 12 --seed 0`
     """
-    from tkbench.prep.synth.corpus import make_corpus
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
+    from tkbench.synth.corpus import make_corpus
 
     with bar("corpus") as progress:
         path = make_corpus(
@@ -211,7 +211,7 @@ def _prepare(
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
     from tkbench.prep.plan import Settings
     from tkbench.prep.run import prepare
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     workers = count_workers(how.workers)
     what: dict[str, Any] = {"dataset": dataset, "split": split, "shard_clips": how.shard_clips}

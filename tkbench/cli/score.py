@@ -81,13 +81,14 @@ def evaluate_command(
         raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
-    from tkbench import features, models
-    from tkbench.devices import check_device
-    from tkbench.evaluate import evaluate
+    from tkbench import models
     from tkbench.metrics.lse_recipes import extend
-    from tkbench.parallel import pool
-    from tkbench.progress import bar
     from tkbench.protocol import default_for, load
+    from tkbench.runtime import feature_cache
+    from tkbench.runtime.devices import check_device
+    from tkbench.runtime.parallel import pool
+    from tkbench.runtime.progress import bar
+    from tkbench.scoring.evaluate import evaluate
     from tkbench.shards import open_shards
 
     # Before any process is started: what is wrong with the command is said at once.
@@ -105,7 +106,7 @@ def evaluate_command(
     rules = load(protocol or default_for(source.dataset))
     if lse is not None:
         rules = extend(rules, lse)
-    place = None if no_cache else cache or features.folder()
+    place = None if no_cache else cache or feature_cache.folder()
     writable(out, "--out", folder=True)
     writable(leaderboards, "--leaderboards", folder=True)
     if cache is not None:
@@ -131,7 +132,7 @@ def evaluate_command(
                 )
     _publish(bundles, leaderboards)
     if lse is not None:
-        from tkbench.publish import lse_table
+        from tkbench.report.publish import lse_table
 
         show(lse_table(bundles))
 
@@ -144,7 +145,7 @@ def _expand(item: str) -> tuple[str, ...]:
 
 def _publish(bundles: list[Path], leaderboards: Path) -> None:
     """Bring the table and the report up to date with new bundles, and show the table."""
-    from tkbench import publish
+    from tkbench.report import publish
 
     made = publish.publish(bundles, leaderboards)
     show(publish.rich_table(made.folder))
@@ -164,7 +165,7 @@ def board_export(
 
     Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
     """
-    from tkbench.leaderboard import export
+    from tkbench.results.leaderboard import export
 
     names = [name.strip() for name in columns.split(",")] if columns else []
     sys.stdout.write(export(runs, format, names))
@@ -181,8 +182,8 @@ def report_command(
 
     Example: `tkbench report runs/synth-v1-1a2b3c4d`
     """
-    from tkbench.bundle import find
     from tkbench.report import write
+    from tkbench.results.bundle import find
 
     say(str(write([row.folder for row in find(runs)], out or runs / "report.html")))
 
@@ -216,14 +217,14 @@ def sensitivity_command(
 
     Example: `tkbench sensitivity --data shards --knob jpeg --knob shift`
     """
-    from tkbench import sensitivity
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
+    from tkbench.scoring import sensitivity
 
     if out.suffix.lower() == ".csv":
         raise UsageError(f"--out {out}: is the HTML page; the CSV goes beside it under the same name")
     writable(out, "--out")
     from tkbench.report import sensitivity as page
-    from tkbench.storage import write_file
+    from tkbench.runtime.storage import write_file
 
     with bar("sensitivity") as progress:
         result = sensitivity.measure(
@@ -256,8 +257,8 @@ def compare_command(
 
     Example: `tkbench compare runs/synth-v1-1a2b3c4d/real runs/synth-v1-1a2b3c4d/still`
     """
-    from tkbench.bundle import read
-    from tkbench.compare import compare, rich_table
+    from tkbench.results.bundle import read
+    from tkbench.results.compare import compare, rich_table
 
     rows = [read(folder) for folder in bundles]
     found = compare(rows, metrics=metric or ())
@@ -274,7 +275,7 @@ def verify_command(
 
     Example: `tkbench verify runs/synth-v1-1a2b3c4d/real`
     """
-    from tkbench import bundle
+    from tkbench.results import bundle
 
     wrong = []
     for folder in bundles:
@@ -298,17 +299,18 @@ def list_names() -> None:
     """
     from rich.table import Table
 
-    from tkbench import align, metrics, models, protocol
+    from tkbench import metrics, models, protocol
+    from tkbench.crops import align
     from tkbench.metrics.lse_recipes import RECIPES
-    from tkbench.prep import backends, readers
-    from tkbench.sensitivity import KNOBS
+    from tkbench.prep import backends, datasets
+    from tkbench.scoring.sensitivity import KNOBS
 
     table = Table(show_header=False)
     table.add_row("models", ", ".join(models.registry))
     table.add_row("metrics", ", ".join(metrics.registry))
     table.add_row("protocols", ", ".join(protocol.bundled()))
     table.add_row("LSE recipes", ", ".join(RECIPES))
-    table.add_row("data sets", ", ".join(readers.registry))
+    table.add_row("data sets", ", ".join(datasets.registry))
     table.add_row("trackers", ", ".join(backends.BACKENDS))
     table.add_row("crop recipes", ", ".join(align.RECIPES))
     table.add_row("knobs", ", ".join(KNOBS))

@@ -74,7 +74,7 @@ def train_command(
 
     if model not in MODELS:
         raise UsageError(f"--model {model!r}: {suggest(model, list(MODELS))}")
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     writable(out, "--out")
     if cache is not None:

@@ -37,7 +37,7 @@ def weights_fetch(
     Example: `tkbench weights fetch syncnet-v2 inception-fid`
     """
     from tkbench import weights as registry
-    from tkbench.progress import bar
+    from tkbench.runtime.progress import bar
 
     for name in names:
         with bar(f"fetch {name}") as progress:

@@ -12,7 +12,8 @@ from collections.abc import MutableMapping
 
 import numpy as np
 
-from tkbench import align, media
+from tkbench import media
+from tkbench.crops import align
 from tkbench.types import Array, Float64, UInt8
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tkbench.data.windows import Windows, load
 from tkbench.errors import UsageError
-from tkbench.progress import Progress, silent
+from tkbench.runtime.progress import Progress, silent
 
 STAGES = ("read", "decode", "warp", "mel", "collect")
 """In order: bytes out of the tar, ffmpeg, the crops, the sound with its mel and windows, one batch."""

@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import tkbench
-from tkbench import align, audio, media, shards
+from tkbench import audio, media, shards
+from tkbench.crops import align
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
 from tkbench.errors import BadShards, UsageError
-from tkbench.features import version_of
 from tkbench.metrics.mouth import lengths
+from tkbench.runtime.feature_cache import version_of
 from tkbench.shards import Shards
 from tkbench.types import Array, Float32, Float64, UInt8
+from tkbench.version import __version__
 
 if TYPE_CHECKING:
     from tkbench.data.loader import Loader
@@ -86,7 +87,7 @@ def load(
         raise UsageError(f"rank {rank} of {world}: ranks count from 0")
     kept = None
     if cache is not None:
-        tools = {**media.stack(), "librosa": version_of("librosa"), "tkbench": tkbench.__version__}
+        tools = {**media.stack(), "librosa": version_of("librosa"), "tkbench": __version__}
         name = f"{opened.data_hash} {rule.signature()} {size} {sorted(tools.items())}"
         kept = CropCache(cache, name, limit=int(cache_gb * 1e9))
     return Windows(

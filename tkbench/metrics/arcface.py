@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from tkbench import weights
-from tkbench.devices import whole_floats
 from tkbench.errors import BadInput, WeightsRefused
+from tkbench.runtime.devices import whole_floats
 from tkbench.types import Float32, UInt8
 
 SIDE = 112

@@ -15,14 +15,15 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from tkbench import align, weights
-from tkbench.devices import device_facts
+from tkbench import weights
+from tkbench.crops import align
+from tkbench.crops.recipes import ibug68
 from tkbench.errors import UnknownName, UsageError
-from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
 from tkbench.metrics.mouth import landmark_fault
-from tkbench.recipes import ibug68
 from tkbench.registry import suggest
+from tkbench.runtime.devices import device_facts
+from tkbench.runtime.feature_cache import recall
 from tkbench.types import Array, Float32, Float64, Metric, Reason, Sample, UInt8
 
 WEIGHT = "arcface-r100"

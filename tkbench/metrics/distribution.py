@@ -19,14 +19,14 @@ from typing import Any, Literal
 import numpy as np
 
 from tkbench import weights
-from tkbench.devices import device_facts
 from tkbench.errors import BadInput, UnknownName, UsageError
-from tkbench.features import recall
 from tkbench.metrics import fid
 from tkbench.metrics.base import Scored, video_fault
 from tkbench.metrics.frechet import KID_SIZE, KID_SUBSETS, frechet, frechet_infinity, kid, moments
 from tkbench.metrics.image import REGIONS, boxes
 from tkbench.registry import Registry, suggest
+from tkbench.runtime.devices import device_facts
+from tkbench.runtime.feature_cache import recall
 from tkbench.types import Float32, Metric, Reason, Sample, UInt8
 
 LEAST_FID = fid.FEATURES

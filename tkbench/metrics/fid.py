@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from tkbench import weights
-from tkbench.devices import device_facts, whole_floats
 from tkbench.errors import BadInput, UsageError, WeightsRefused
-from tkbench.features import recall
 from tkbench.metrics.base import Scored, video_fault
 from tkbench.metrics.frechet import frechet, moments
+from tkbench.runtime.devices import device_facts, whole_floats
+from tkbench.runtime.feature_cache import recall
 from tkbench.types import Float32, Metric, Reason, Sample, UInt8
 
 WEIGHT = "inception-fid"

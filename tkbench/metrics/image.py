@@ -14,11 +14,11 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from tkbench.crops.recipes import point_set
 from tkbench.errors import BadInput, UnknownName
-from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
-from tkbench.recipes import point_set
 from tkbench.registry import suggest
+from tkbench.runtime.feature_cache import recall
 from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
 
 REGIONS = ("full", "face", "mouth")
@@ -148,7 +148,7 @@ class _Image:
     smallest = 2 * RADIUS + 1
     """Pixels a side below which a region is unscored."""
     slow = False
-    """Whether reading a value back (`tkbench.features`) is cheaper than working it out."""
+    """Whether reading a value back (`tkbench.runtime.feature_cache`) is cheaper than working it out."""
     weights: dict[str, str]
 
     def __init__(self, *, regions: Sequence[str] = ("full", "mouth")) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tkbench.metrics.nets import Judge
 from tkbench.metrics.sync import MAX_SHIFT, confidence_at, embed, lse, sync_curve
+from tkbench.metrics.syncnet import Judge
 from tkbench.types import Float64, Sample, UInt8
 
 SHIFTS = tuple(range(-5, 6))

@@ -25,11 +25,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tkbench import align
+from tkbench.crops import align
+from tkbench.crops.recipes import ibug68
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics.base import ClipScores, Look, Scored, Seen, unscored, video_fault
 from tkbench.metrics.mouth import aperture, landmark_fault
-from tkbench.recipes import ibug68
 from tkbench.registry import suggest
 from tkbench.types import Array, Bool, Float32, Float64, Metric, Reason, Sample, UInt8
 

@@ -23,7 +23,7 @@ from tkbench.registry import suggest
 from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
 
 if TYPE_CHECKING:
-    from tkbench.metrics.nets import Judge
+    from tkbench.metrics.syncnet import Judge
 
 LRS_FRAMES = WINDOW + 1
 """The published loop compares N - 5 windows of N frames, so it needs six."""

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import cv2
 import numpy as np
 
-from tkbench import recipes, weights
+from tkbench import weights
+from tkbench.crops import recipes
 from tkbench.metrics import tracks
 from tkbench.metrics.lse_recipes import LseRecipe
 from tkbench.metrics.sync import judge_crops
 from tkbench.types import SAMPLES_PER_FRAME, Float32, Float64, Reason, Sample, UInt8
 
 if TYPE_CHECKING:
-    from tkbench.metrics.nets import SyncNetSpec
+    from tkbench.metrics.syncnet import SyncNetSpec
 
 WINDOW = 5
 
 
 class Lossy(Protocol):
-    """Who makes the lossy generations; `tkbench.lossy` is one. Metrics run no encoder of their own."""
+    """Who makes the lossy generations; `tkbench.media.lossy` is one. Metrics run no encoder of their own."""
 
     def jpegs(self, frames: UInt8) -> UInt8: ...
 

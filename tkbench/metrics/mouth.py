@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tkbench.crops.recipes import ibug68, point_set
 from tkbench.errors import BadInput
-from tkbench.recipes import ibug68, point_set
 from tkbench.types import Array, Float64, Reason
 
 RIGID = (36, 39, 42, 45, 27, 28, 29, 30)

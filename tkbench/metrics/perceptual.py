@@ -15,11 +15,11 @@ from typing import Any, Literal
 import numpy as np
 
 from tkbench import weights
-from tkbench.devices import device_facts, whole_floats
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
-from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
 from tkbench.registry import suggest
+from tkbench.runtime.devices import device_facts, whole_floats
+from tkbench.runtime.feature_cache import recall
 from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
 
 SMALLEST = {"alex": 35, "vgg": 16, "squeeze": 17}

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from tkbench import weights
-from tkbench.devices import whole_floats
 from tkbench.errors import BadInput, WeightsRefused
+from tkbench.runtime.devices import whole_floats
 from tkbench.types import Array, Float64, UInt8
 from tkbench.weights import load_state
 

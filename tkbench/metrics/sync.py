@@ -22,17 +22,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from tkbench import align, weights
-from tkbench.devices import device_facts
+from tkbench import weights
+from tkbench.crops import align
 from tkbench.errors import BadInput, UnknownName
-from tkbench.features import recall
 from tkbench.metrics.base import ClipScores, Scored, audio_fault, unscored, video_fault
 from tkbench.metrics.mfcc import mfcc, to_pcm16
 from tkbench.registry import suggest
+from tkbench.runtime.devices import device_facts
+from tkbench.runtime.feature_cache import recall
 from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
 
 if TYPE_CHECKING:
-    from tkbench.metrics.nets import Judge, SyncNetSpec
+    from tkbench.metrics.syncnet import Judge, SyncNetSpec
 
 MAX_SHIFT = 15
 """Lags from -15 to 15 frames: 0.6 s to either side."""
@@ -111,7 +112,7 @@ def embed(
     """(lips, voice) of a clip: (N, D) each, N = frames - 5, as many as the published script compares.
 
     named: all that tells this judge from others (its weights' sha256 among it); crops and sounds that it met before
-    are then read back (`tkbench.features`). Without a name everything goes through the network.
+    are then read back (`tkbench.runtime.feature_cache`). Without a name everything goes through the network.
     """
     crops, pcm = judge_crops(video, landmarks, judge.spec), to_pcm16(audio)
     if named:
@@ -126,7 +127,7 @@ def embed(
 @weights.once_per_content(4)
 def load_judge(path: Path, device: str = "cpu", precision: str = "exact") -> Judge:
     """The judge in a checked weight file, built once per process."""
-    from tkbench.metrics.nets import Judge, load_syncnet
+    from tkbench.metrics.syncnet import Judge, load_syncnet
 
     # Half the bytes, half the windows: what is measured to be fastest on a processor.
     batch = 64 if device != "cpu" else 8 if precision == "bf16" else 20

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tkbench import align
+from tkbench.crops import align
+from tkbench.crops.recipes import recipe_of
 from tkbench.errors import BadInput
-from tkbench.recipes import recipe_of
 from tkbench.types import Array, Float32, Float64, UInt8
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tkbench import audio, weights
-from tkbench.devices import whole_floats
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.base import ModelCard
 from tkbench.models.face import Cut, oval, pixels, put_back, scaled, seen_by_generator
+from tkbench.runtime.devices import whole_floats
 from tkbench.types import Batch, Float32, Float64, Generated, Sample, UInt8
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tkbench.devices import put_on
 from tkbench.errors import UsageError
 from tkbench.models.base import Model
+from tkbench.runtime.devices import put_on
 from tkbench.types import Batch, Generated
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tkbench import storage
 from tkbench.prep import backends
 from tkbench.prep.make import prepare_one
 from tkbench.prep.plan import Plan, Settings, sizes_of
 from tkbench.prep.run import plan_run
-from tkbench.progress import Progress, silent
+from tkbench.runtime import storage
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import FPS, Clip
 
 _EACH = 3

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tkbench import align
+from tkbench.crops import align
 from tkbench.media import Cut
 from tkbench.prep import backends, track
 from tkbench.prep.plan import Settings

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tkbench.progress import Progress
+from tkbench.runtime.progress import Progress
 
 
 class Live:

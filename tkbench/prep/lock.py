@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tkbench import storage
 from tkbench.errors import StorageError
+from tkbench.runtime import storage
 
 NAME = ".lock"
 STALE = 180.0

@@ -20,12 +20,12 @@ from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tkbench import storage
 from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
-from tkbench.parallel import tell
 from tkbench.prep.isolate import Child, ProcessDied
 from tkbench.prep.pipeline import Outcome, prepare_clip
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
+from tkbench.runtime import storage
+from tkbench.runtime.parallel import tell
 from tkbench.shards import ShardRecord, ShardWriter
 from tkbench.types import Clip, Reason, Skipped
 

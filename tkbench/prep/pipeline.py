@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from tkbench import align, media, shards
+from tkbench import media, shards
+from tkbench.crops import align
 from tkbench.errors import BadMedia
 from tkbench.media import Cut
-from tkbench.prep import backends, gates, official, readers, track
+from tkbench.prep import backends, datasets, gates, official, track
 from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.plan import Settings
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
@@ -73,7 +74,7 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
     row |= {"speaker": clip.speaker, "text": clip.text}
     try:
         with _timed(outcome, "probe"):
-            clip, notes = readers.annotate(clip)
+            clip, notes = datasets.annotate(clip)
             row |= {"speaker": clip.speaker, "text": clip.text}
             facts = media.probe(clip.path)
             digest, size = hash_file(Path(clip.path))
@@ -244,7 +245,7 @@ def _detect_all(
 ) -> list[Array]:
     """Boxes (N, 5) of every face in a few pictures, in pixels of the shown size."""
     looks, detect = [], backends.shared(settings.backend).detect
-    for picture in media.look(path, facts=facts, limit=limit, dense=dense, interval=interval):
+    for picture in media.sample_pictures(path, facts=facts, limit=limit, dense=dense, interval=interval):
         boxes = detect(picture)
         if not len(boxes):
             boxes = detect(picture, far=True)

@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from tkbench import __version__, align, media, storage
+from tkbench import media
+from tkbench.crops import align
+from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
 from tkbench.prep import backends
-from tkbench.recipes import STORED
+from tkbench.runtime import storage
 from tkbench.types import Clip, Skipped
+from tkbench.version import __version__
 
 PROTOCOL = "prep-1"
 """Raised when the meaning of a prepared clip changes."""

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tkbench import shards, storage
+from tkbench import shards
 from tkbench.errors import UsageError
 from tkbench.prep.lock import is_running
 from tkbench.prep.make import SCRATCH, deaths_of, discard, scratch_of, stats_file
 from tkbench.prep.plan import Plan, Settings, ShardPlan
+from tkbench.runtime import storage
 
 _FRESH = 300
 """Seconds before the last sign of a killed run: shards of that time are read in full when it is resumed."""

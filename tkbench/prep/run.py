@@ -15,19 +15,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tkbench import __version__, media, shards, storage
+from tkbench import media, shards
 from tkbench.errors import StorageError, UsageError
-from tkbench.parallel import pool
-from tkbench.prep import backends, readers
+from tkbench.prep import backends, datasets
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.make import SCRATCH, discard, make_shard, skipped_row, stats_file
 from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan
 from tkbench.prep.resume import check_target, clear, kept_shards, plain
 from tkbench.prep.summary import Summary, Tally
-from tkbench.progress import Progress, silent
+from tkbench.runtime import storage
+from tkbench.runtime.parallel import pool
+from tkbench.runtime.progress import Progress, silent
 from tkbench.shards import ShardRecord
 from tkbench.types import Clip, Skipped
+from tkbench.version import __version__
 
 _HOPELESS = 10
 """Deaths at one shard after which its clips are given up, also where they had processes of their own."""
@@ -96,15 +98,15 @@ def plan_run(
     """The data set's name and the plan, from `place`d folders. Raises UsageError for a root without a clip."""
     if not source.is_dir():
         raise UsageError(f"{source}: not a folder; give the folder that holds the videos")
-    name = readers.detect(source) if dataset == "auto" else dataset
-    items = list(readers.registry.get(name)(source, **(options or {})))
+    name = datasets.detect(source) if dataset == "auto" else dataset
+    items = list(datasets.registry.get(name)(source, **(options or {})))
     found = [item for item in items if _wanted(item, split)]
     if items and not found:
         there = ", ".join(sorted({item.split for item in items if item.split is not None}))
         raise UsageError(f"{source}: no clip in split {split!r}; there are {there}")
     if not found:
         raise UsageError(f"{source}: no video file found; looked for the data set {name!r} in it and below")
-    name = readers.name_of(source, name)
+    name = datasets.name_of(source, name)
     return name, make_plan(found, source, target, settings, shard_clips=shard_clips)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tkbench import leaderboard
-from tkbench.bundle import Column, Result, Summary
-from tkbench.leaderboard import Entry, goodness
 from tkbench.report import figures, finding
 from tkbench.report.finding import interval, number, sentence
+from tkbench.results import leaderboard
+from tkbench.results.bundle import Column, Result, Summary
+from tkbench.results.leaderboard import Entry, goodness
 
 HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from tkbench.bundle import Bundle, Column, Preview
 from tkbench.errors import BadBundle
-from tkbench.leaderboard import Entry, worth
 from tkbench.report import board
 from tkbench.report.finding import number
+from tkbench.results.bundle import Bundle, Column, Preview
+from tkbench.results.leaderboard import Entry, worth
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tkbench.bundle import Column, Summary
-from tkbench.leaderboard import Entry, goodness
+from tkbench.results.bundle import Column, Summary
+from tkbench.results.leaderboard import Entry, goodness
 
 CEILING, FLOOR = "real", "shuffled-audio"
 """The anchors that should stand at the two ends of every ranking metric."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tkbench.bundle import Column
+from tkbench.results.bundle import Column
 
 _LSE_C = (
     "How much better lips and voice fit at their best shift than at a typical one: the median minus the "

@@ -15,12 +15,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from tkbench import bundle, leaderboard
-from tkbench.bundle import Bundle, Column
-from tkbench.leaderboard import Entry
 from tkbench.report import board, clips, figures, finding, glossary
 from tkbench.report.finding import interval, number
-from tkbench.storage import write_file
+from tkbench.results import bundle, leaderboard
+from tkbench.results.bundle import Bundle, Column
+from tkbench.results.leaderboard import Entry
+from tkbench.runtime.storage import write_file
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""

@@ -11,8 +11,8 @@ from typing import Any
 from markupsafe import Markup
 
 from tkbench.report.page import asset, templates
-from tkbench.sensitivity import Knob, Point, Result, trend
-from tkbench.storage import write_file
+from tkbench.runtime.storage import write_file
+from tkbench.scoring.sensitivity import Knob, Point, Result, trend
 from tkbench.types import Metric
 
 WIDTH, HEIGHT, PAD = 168.0, 84.0, 8.0

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tkbench import align, media
-from tkbench.recipes import ibug68
+from tkbench import media
+from tkbench.crops import align
+from tkbench.crops.recipes import ibug68
 from tkbench.shards import Shards
 from tkbench.sheet.drawing import envelope
 from tkbench.sheet.lag import Lag

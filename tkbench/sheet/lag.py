@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tkbench.errors import WeightsMissing
 from tkbench.metrics.sync import Sync
-from tkbench.progress import Progress, silent
+from tkbench.runtime.progress import Progress, silent
 from tkbench.shards import Shards
 from tkbench.types import Reason
 

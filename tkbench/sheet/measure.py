@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tkbench.recipes import ibug68
+from tkbench.crops.recipes import ibug68
 from tkbench.types import Array, Float64
 
 # MediaPipe's canonical face model, centimetres: the outer corners of the eyes lie 4.446 to either side, and the

@@ -11,15 +11,16 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tkbench import __version__, shards
-from tkbench.progress import Progress, silent
+from tkbench import shards
 from tkbench.report.page import asset, templates
+from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.storage import write_file
 from tkbench.shards import STATS, Shards
 from tkbench.sheet import card, choose, drawing, reasons
 from tkbench.sheet.lag import Lag, lags
 from tkbench.sheet.measure import Measure, measure
-from tkbench.storage import write_file
 from tkbench.types import FPS, SAMPLE_RATE
+from tkbench.version import __version__
 
 DETAILS = 200
 """Skipped clips whose details are on the page; the manifest has all."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tkbench.errors import BadShards, UnknownName, UsageError
-from tkbench.progress import Progress, silent
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Float32, Sample, UInt8
 
 if sys.version_info >= (3, 11):
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import torch
 
     from tkbench.metrics.augment import Augment
-    from tkbench.metrics.nets import SyncNet, SyncNetSpec
+    from tkbench.metrics.syncnet import SyncNet, SyncNetSpec
 
 MARGIN = 16
 """Pixels around the network's input that are kept in the cache, so that crops can be moved."""
@@ -108,7 +108,7 @@ class TrainSummary:
 def load_recipe(config: str | Path) -> Recipe:
     """The recipe called `config`, or the one in that TOML file. A setting that nothing knows is an error."""
     from tkbench.metrics.augment import Augment
-    from tkbench.metrics.nets import SyncNetSpec
+    from tkbench.metrics.syncnet import SyncNetSpec
     from tkbench.registry import suggest
 
     folder = Path(str(resources.files("tkbench") / "configs"))
@@ -227,7 +227,7 @@ def train_on(
     """The loop itself, on clips that are cut already."""
     import torch
 
-    from tkbench.metrics.nets import SyncNet, flat_lip, load_flat, save_syncnet
+    from tkbench.metrics.syncnet import SyncNet, flat_lip, load_flat, save_syncnet
 
     begin = time.perf_counter()
     torch.manual_seed(recipe.seed)
@@ -341,7 +341,7 @@ def _batch(
     import torch
 
     from tkbench.metrics import augment
-    from tkbench.metrics.nets import CEPSTRA_PER_FRAME, WINDOW_CEPSTRA, WINDOW_FRAMES
+    from tkbench.metrics.syncnet import CEPSTRA_PER_FRAME, WINDOW_CEPSTRA, WINDOW_FRAMES
 
     moving, still, heard = [], [], []
     n = recipe.windows
@@ -383,8 +383,8 @@ def with_pixels(net: SyncNet) -> SyncNet:
 def validate(net: SyncNet, clips: Sequence[TrainClip]) -> str:
     """How the net in training does on clips it has not seen: offsets found, LSE-C, LSE-D."""
     from tkbench.metrics.augment import plain
-    from tkbench.metrics.nets import Judge
     from tkbench.metrics.sync import lse, sync_curve
+    from tkbench.metrics.syncnet import Judge
 
     judge = Judge(with_pixels(net))
     rows = []

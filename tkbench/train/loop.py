@@ -11,13 +11,12 @@ from typing import Any
 
 import torch
 
-import tkbench
 from tkbench import data as training_data
 from tkbench import shards, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
-from tkbench.parallel import default_workers
-from tkbench.progress import Progress, silent
+from tkbench.runtime.parallel import default_workers
+from tkbench.runtime.progress import Progress, silent
 from tkbench.train import board, state
 from tkbench.train.card import card
 from tkbench.train.config import Config
@@ -35,6 +34,7 @@ from tkbench.train.steps import (
     quality_loss,
     set_rates,
 )
+from tkbench.version import __version__
 
 LAST = "last.pt"
 
@@ -336,7 +336,7 @@ class Trainer:
             spec=asdict(spec),
             cut=config.cut,
             training={
-                "tkbench": tkbench.__version__,
+                "tkbench": __version__,
                 "dataset": opened.dataset,
                 "data": opened.data_hash,
                 "n_train": len(self.windows.lengths),

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tkbench import shards
+from tkbench.crops.recipes import point_set
 from tkbench.errors import UsageError
 from tkbench.metrics import voicefit
 from tkbench.metrics.voice import MIN_FRAMES, MIN_SPEECH, correlation_curve
 from tkbench.metrics.voicefit import FOLDS, Fit, fold_of, mouth_features, speech_seconds, voice_features
-from tkbench.progress import Progress, silent
-from tkbench.recipes import point_set
+from tkbench.runtime.progress import Progress, silent
 from tkbench.types import SAMPLES_PER_FRAME, Float64
 
 MIN_SPEAKERS = 8

@@ -14,7 +14,7 @@ import numpy as np
 
 from tkbench import weights
 from tkbench.errors import UsageError, WeightsRefused
-from tkbench.parallel import one_thread
+from tkbench.runtime.parallel import one_thread
 from tkbench.types import Array, Float32, Float64, UInt8
 
 if TYPE_CHECKING:

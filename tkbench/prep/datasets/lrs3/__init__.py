@@ -1,0 +1,1 @@
+"""LRS3 (Afouras et al., 2018): sentences of TED talks."""

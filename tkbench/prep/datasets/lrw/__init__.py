@@ -1,0 +1,1 @@
+"""LRW (Chung & Zisserman, ACCV 2016): words of broadcast television."""

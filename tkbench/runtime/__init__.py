@@ -1,0 +1,1 @@
+"""What a run stands on: files and stores, processes, devices, progress, and the cache of features."""
