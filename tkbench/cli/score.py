@@ -82,13 +82,13 @@ def evaluate_command(
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     from tkbench import models
-    from tkbench.metrics.lse_recipes import extend
     from tkbench.protocol import default_for, load
     from tkbench.runtime import feature_cache
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.parallel import pool
     from tkbench.runtime.progress import bar
     from tkbench.scoring.evaluate import evaluate
+    from tkbench.scoring.recipes import extend
     from tkbench.shards import open_shards
 
     # Before any process is started: what is wrong with the command is said at once.

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
-    from tkbench.data.windows import Windows
+
+class BatchSource(Protocol):
+    """What a loader reads: so many batches an epoch, each by (epoch, number)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: tuple[int, int]) -> Mapping[str, Any]: ...
 
 
 class Loader:
@@ -18,7 +24,9 @@ class Loader:
     `state()` says where it stands and `seek(**state)` goes on there, with the very batch that was next.
     """
 
-    def __init__(self, windows: Windows, *, workers: int = 0, prefetch: int = 2, pin: bool = False) -> None:
+    def __init__(
+        self, windows: BatchSource, *, workers: int = 0, prefetch: int = 2, pin: bool = False
+    ) -> None:
         self.windows = windows
         self.epoch = self.number = 0
         self._workers, self._prefetch, self._pin = workers, prefetch, pin

@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +25,13 @@ from tkbench import audio, media, shards
 from tkbench.crops import align
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import cut
+from tkbench.data.loader import Loader
 from tkbench.errors import BadShards, UsageError
 from tkbench.metrics.mouth import lengths
 from tkbench.runtime.feature_cache import version_of
 from tkbench.shards import Shards
 from tkbench.types import Array, Float32, Float64, UInt8
 from tkbench.version import __version__
-
-if TYPE_CHECKING:
-    from tkbench.data.loader import Loader
-
 
 MEMBERS = {"crops": ("mp4", "npz"), "mel": ("flac",), "mouth": ("npz",)}
 """What is made of a clip, and the members of its shard that each is made of: (T, h, w, 3) uint8, (80, n) float32, and
@@ -383,6 +380,4 @@ class Windows:
 
     def loader(self, *, workers: int = 0, prefetch: int = 2, pin: bool = False) -> Loader:
         """A PyTorch loader over these batches; the same batches in the same order for any number of workers."""
-        from tkbench.data.loader import Loader
-
         return Loader(self, workers=workers, prefetch=prefetch, pin=pin)

@@ -22,11 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tkbench.errors import UnknownName
 from tkbench.metrics import tracks
 from tkbench.metrics.sync import RECIPE
-from tkbench.protocol import MetricSpec, Protocol
-from tkbench.registry import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +68,3 @@ _ALL = (
     *(replace(item, name=f"{item.name}-mediapipe", detector="mediapipe") for item in _S3FD),
 )
 RECIPES: dict[str, LseRecipe] = {item.name: item for item in _ALL}
-
-
-def choose(names: str) -> list[str]:
-    """Recipe names from a list with commas; "all" is every one.
-
-    >>> choose("wav2lip-lrs,mocha")
-    ['wav2lip-lrs', 'mocha']
-    """
-    chosen = list(RECIPES) if names.strip() == "all" else [name.strip() for name in names.split(",")]
-    for name in chosen:
-        if name not in RECIPES:
-            raise UnknownName(f"no LSE recipe is called {name!r}: {suggest(name, ['all', *RECIPES])}")
-    return list(dict.fromkeys(chosen))
-
-
-def extend(rules: Protocol, names: str) -> Protocol:
-    """The protocol with these recipes added, once per judge that it already has; its name says so.
-
-    `tkbench-v1` is left out where the protocol has it anyway, as `sync`.
-    """
-    judges = [
-        str(spec.settings.get("judge", "syncnet-v2"))
-        for spec in rules.metrics
-        if spec.name == "sync" and spec.settings.get("ends", "valid") == "valid"
-    ]
-    added = [
-        MetricSpec(name="lse", settings={"recipe": name, "judge": judge})
-        for judge in judges or ["syncnet-v2"]
-        for name in choose(names)
-        if not (name == "tkbench-v1" and judges)
-    ]
-    return rules.model_copy(update={"name": f"{rules.name}+lse", "metrics": (*rules.metrics, *added)})

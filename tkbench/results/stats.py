@@ -1,7 +1,7 @@
 """Means with intervals: a bootstrap over speakers (or sources), exact about what had no score.
 
-Clips of one speaker resemble each other, so whole speakers are drawn, with replacement (a cluster bootstrap:
-Cameron, Gelbach & Miller 2008). Percentiles of few clusters are too narrow (tests/test_stats.py), so their distance
+Clips of one speaker resemble each other, so whole speakers are drawn, with replacement (a cluster bootstrap: Cameron,
+Gelbach & Miller 2008). Percentiles of few clusters are too narrow (tests/results/test_stats.py), so their distance
 from the mean is stretched as the variance of a sample and Student's t ask for (after the expanded percentile interval
 of Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 2015). The result depends on
 values, clusters and seed, never on the order of clips.

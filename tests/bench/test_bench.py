@@ -1,0 +1,181 @@
+"""The speed bench: its stages add up, several trackers stand side by side, and the plain loop does what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.toy_shards import make_shards
+
+from tkbench import media
+from tkbench.bench import Report, Timing, bench_prep
+from tkbench.bench import plain as loop
+from tkbench.bench import prep as stages
+from tkbench.bench.train import _full, bench_train
+from tkbench.errors import UnknownName, UsageError, WeightsMissing
+from tkbench.prep.plan import Settings
+from tkbench.train.config import load_config
+
+SHORT = Settings(min_frames=12)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A face of 20 frames at 160 x 160 with sound, and the same without."""
+    import cv2
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("videos")
+    photo = cv2.resize(np.ascontiguousarray(data.astronaut()[0:288, 80:368]), (160, 160))
+    frames = [np.roll(photo, t // 4, axis=1) for t in range(20)]
+    sound = np.random.default_rng(0).normal(0, 0.1, 12_800)
+    media.write_video(folder / "plain.mp4", frames, audio=sound)
+    media.write_video(folder / "mute.mp4", frames)
+    return folder
+
+
+def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
+    said: list[tuple[int, int]] = []
+    report = bench_prep(
+        videos,
+        repeat=1,
+        settings=SHORT,
+        trackers=["mediapipe", "mediapipe-plain"],
+        progress=lambda done, total, _: said.append((done, total)),
+    )
+    group = "160x160 h264"
+    assert list(report.rows()) == [(group, "mediapipe"), (group, "mediapipe-plain")]
+    for timing in report.timings:
+        assert set(timing.seconds) == set(stages.STAGES)
+        assert all(value >= 0 for value in timing.seconds.values())
+        assert timing.seconds["track"] > 0.01
+        assert sum(report.shares(group, timing.backend).values()) == pytest.approx(1)
+        assert report.fps(group, timing.backend) == pytest.approx(20 / timing.total)
+    (run,) = report.plain[group]
+    assert run.frames == 20
+    assert min(run.decode, run.full, run.near, run.haar, run.write) > 0
+    for detector in loop.DETECTORS:
+        spent = run.decode + getattr(run, detector) + run.write
+        assert report.plain_fps(group, detector) == pytest.approx(20 / spent)
+    assert report.table().row_count == report.comparison().row_count == 2
+    assert "left out: mute: no-audio-stream" in report.verdict()
+    assert re.search(r"160x160 h264, mediapipe: \d+ frames/s per core; the limit is \w+ ", report.verdict())
+    # The peak is the process's own: here that of all tests before this one, so it has no upper bound to hold.
+    assert report.peak_bytes > 1e8
+    assert said[-1][0] == said[-1][1]
+    assert all(done <= total for done, total in said)
+
+
+def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cv2
+
+    class Kept:
+        """A temporary folder that stays."""
+
+        def __init__(self, **_: str) -> None: ...
+
+        def __enter__(self) -> str:
+            return str(tmp_path)
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(loop.tempfile, "TemporaryDirectory", Kept)
+    detector = loop.mediapipe().solutions.face_detection.FaceDetection
+    with loop.quiet():
+        networks = {"full": detector(model_selection=1), "near": detector(model_selection=0)}
+        result = loop.plain_loop(str(videos / "plain.mp4"), 20, networks | {"haar": loop.cascade()})
+    assert result.frames == 20
+    crops = sorted(tmp_path.glob("*.jpg"))
+    assert len(crops) == 20
+    crop = cv2.imread(str(crops[0]))
+    # The face fills about half of the picture.
+    assert 40 < crop.shape[0] < 140
+    assert media.read_audio(tmp_path / "sound.wav").shape == (12_800,)
+
+
+def test_the_plain_loop_holds_no_more_than_it_may(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "HELD", 5 * 160 * 160 * 3)
+    blind = dict.fromkeys(loop.DETECTORS, Blind())
+    assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind).frames == 5
+
+
+def test_the_cascade_of_the_loop_finds_the_face() -> None:
+    import cv2
+    from skimage import data
+
+    photo = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
+    (box,) = loop.cascade().detectMultiScale(photo, 1.1, 5)
+    assert 150 < box[0] < 200
+    assert 80 < box[2] < 140
+
+
+class Blind:
+    """A detector that finds nothing."""
+
+    detections = None
+
+    def process(self, _: object) -> Blind:
+        return self
+
+    def detectMultiScale(self, *_: object) -> tuple[()]:
+        return ()
+
+
+def test_what_goes_wrong_in_the_loop_is_told(tmp_path: Path) -> None:
+    (tmp_path / "no.mp4").write_bytes(b"nothing")
+    with pytest.raises(UsageError, match=r"no\.mp4: the plain loop ended with code 1"):
+        loop.measure_plain(str(tmp_path / "no.mp4"), 1, 1)
+
+
+def test_the_verdict_names_the_largest_stage() -> None:
+    seconds = dict.fromkeys(stages.STAGES, 0.1) | {"decode": 0.5}
+    report = Report([Timing("k", "64x64 h264", "mediapipe", 100, seconds, 1.0)])
+    assert report.fps("64x64 h264") == pytest.approx(100)
+    assert "the limit is decode (ffmpeg's decoder, scaling and the pipe), 50%" in report.verdict()
+    assert (
+        "decoding, encoding and tracking are 70%, so at most 30% could be saved elsewhere" in report.verdict()
+    )
+
+
+def test_a_tracker_that_cannot_start_is_told_before_any_work(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TKBENCH_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsMissing, match="tkbench weights fetch s3fd fan-2d"):
+        bench_prep(videos, trackers=["mediapipe", "face-alignment"])
+    with pytest.raises(UnknownName, match="did you mean mediapipe"):
+        bench_prep(videos, trackers=["mediapip"])
+    with pytest.raises(UsageError, match="not a folder"):
+        bench_prep(videos / "nowhere")
+    with pytest.raises(UsageError, match="no video file"):
+        bench_prep(tmp_path)
+
+
+def test_training_pace_is_that_of_full_steps(tmp_path: Path) -> None:
+    """Every term from the first step on, and nothing left behind."""
+    clips = {f"{name}/0": ("train", 40) for name in "abcdef"}
+    folder = make_shards(tmp_path, clips)
+    there = sorted(tmp_path.iterdir())
+    said: list[str] = []
+    report = bench_train(
+        folder,
+        models=["wav2lip"],
+        steps=1,
+        accelerator="cpu",
+        progress=lambda done, total, note: said.append(note),
+    )
+    (pace,) = report.paces
+    assert (pace.model, pace.config, pace.windows, pace.frames) == ("wav2lip", "wav2lip-small", 6, 5)
+    assert pace.seconds == pytest.approx(6 / pace.windows_per_second)
+    assert 0 <= pace.wait <= 1
+    assert report.table().row_count == 1
+    assert said == ["wav2lip", "measured"]
+    assert sorted(tmp_path.iterdir()) == there
+    full = _full(load_config(None, "cals"), 1)
+    assert (full.loss["pretrain"], full.loss["gan_from"]) == (0, 0)
+    with pytest.raises(UnknownName, match="cals"):
+        bench_train(folder, models=["calls"], steps=1)

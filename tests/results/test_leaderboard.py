@@ -1,0 +1,176 @@
+"""Tables: order, honesty about what is missing, and formats that read back."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.bundles import SPEAKERS, make
+
+from tkbench.errors import BadBundle, UnknownName, UsageError
+from tkbench.results import bundle, leaderboard
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    make(tmp_path, "real", 5.0, card={"anchor": True}, psnr=math.inf)
+    make(tmp_path, "mine", 3.0)
+    make(tmp_path, "gaps", 9.0, missing=["s0/c0", "s1/c1"])
+    make(tmp_path, "=1+1", 1.0)
+    return make(tmp_path, "worse", 2.0, missing=[]).parent
+
+
+def test_rank_follows_the_metric_and_gaps_are_not_ranked(runs: Path) -> None:
+    entries = leaderboard.ranked(bundle.find(runs))
+    assert [(e.rank, e.result.model) for e in entries] == [
+        (1, "real"),
+        (2, "mine"),
+        (3, "worse"),
+        (4, "=1+1"),
+        (None, "gaps"),
+    ]
+    assert entries[0].anchor
+    assert "coverage 78% is below 90%" in entries[-1].note
+
+
+def test_nobody_gains_by_failing_on_hard_clips(tmp_path: Path) -> None:
+    """The same scores without the two worst clips have the higher mean, and the same rank."""
+    whole = scores_of(tmp_path, "whole", [1.0, 2.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0], least=0.1)
+    picky = scores_of(tmp_path, "picky", [math.nan, 2.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0], least=0.1)
+    worse = scores_of(tmp_path, "worse", [4.0, 2.0, 4.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0], least=0.1)
+    rows = [bundle.read(folder) for folder in (picky, whole, worse)]
+    assert rows[0].result.summary["lse_c_synth"].mean > rows[1].result.summary["lse_c_synth"].mean
+    entries = leaderboard.ranked(rows)
+    assert [(e.rank, e.result.model) for e in entries] == [(1, "picky"), (1, "whole"), (3, "worse")]
+    assert entries[0].ranks == entries[1].ranks
+    nothing = scores_of(tmp_path, "nothing", [3.0, *(8 * [math.nan])], least=0.1)
+    with pytest.raises(BadBundle, match="no clip has a score of all of nothing, picky"):
+        leaderboard.ranked([bundle.read(nothing), bundle.read(picky)])
+
+
+def test_where_zero_is_best_sizes_count(tmp_path: Path) -> None:
+    """+5 and -5 are worse than a steady 1, though their mean is nearer to 0."""
+    wild = scores_of(tmp_path, "wild", [5.0, -5.0, 5.0, -5.0, 5.0, -5.0, 5.0, -5.0, 0.0], better="zero")
+    steady = scores_of(tmp_path, "steady", 9 * [1.0], better="zero")
+    entries = leaderboard.ranked([bundle.read(wild), bundle.read(steady)])
+    assert [(e.rank, e.ranks, e.result.model) for e in entries] == [
+        (1, (1, 1), "steady"),
+        (2, (2, 2), "wild"),
+    ]
+    table = pd.read_csv(io.StringIO(leaderboard.to_csv(entries)))
+    assert table["lse_c_synth_size"].tolist() == pytest.approx([1, 40 / 9], abs=1e-5)
+    column = entries[0].result.columns[0]
+    cells = [entry.result.summary[column.name] for entry in entries]
+    assert leaderboard.goodness(cells[0], column) > leaderboard.goodness(cells[1], column)
+
+
+def scores_of(
+    out: Path, model: str, values: list[float], *, better: str = "higher", least: float = 0.9
+) -> Path:
+    """A bundle with these scores, nan for none."""
+    keys = sorted(SPEAKERS)
+    return make(
+        out,
+        model,
+        0.0,
+        scores=dict(zip(keys, values, strict=True)),
+        missing=[key for key, value in zip(keys, values, strict=True) if math.isnan(value)],
+        better=better,
+        coverage_min=least,
+    )
+
+
+def test_intervals_say_what_they_are_drawn_over(runs: Path) -> None:
+    """Three speakers of nine clips; where each clip is its own cluster, no speaker is claimed."""
+    result = bundle.find(runs)[0].result
+    assert leaderboard.clusters_of(result) == "speakers"
+    assert "intervals over speakers" in leaderboard.export(runs, "markdown")
+    alone = {name: cell.model_copy(update={"n_clusters": cell.n}) for name, cell in result.summary.items()}
+    assert leaderboard.clusters_of(result.model_copy(update={"summary": alone})) == "clips"
+
+
+def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
+    path = leaderboard.write_csv(bundle.find(runs), tmp_path / "boards")
+    assert path.name == f"{runs.name}.csv"
+    table = pd.read_csv(path)
+    assert list(table["model"]) == ["real", "mine", "worse", "'=1+1", "gaps"]
+    assert table["psnr"][0] == math.inf
+    assert table["fid"].isna().all()
+    assert (table["fid_status"] == "unscored: weights-missing").all()
+    assert table["lse_c_synth_status"].iloc[-1] == "2 unscored: 2 not-generated"
+    assert (table["lse_c_synth_low"] < table["lse_c_synth"]).all()
+    assert table["coverage"].iloc[-1] == pytest.approx(7 / 9, abs=1e-5)
+    assert table["signature"].nunique() == 1
+    assert list(path.parent.iterdir()) == [path]
+    assert (
+        path.read_bytes() == leaderboard.write_csv(bundle.find(runs)[::-1], tmp_path / "again").read_bytes()
+    )
+
+
+def test_different_signatures_never_share_a_table(tmp_path: Path) -> None:
+    one = make(tmp_path, "a", 1.0, signature="test-v1|n:9|x")
+    two = make(tmp_path, "b", 1.0, signature="test-v1|n:8|x")
+    assert one.parent != two.parent
+    with pytest.raises(BadBundle, match=r"'n:8'.*'n:9'"):
+        leaderboard.ranked([bundle.read(one), bundle.read(two)])
+
+
+def test_different_data_never_share_a_table(tmp_path: Path) -> None:
+    one, two = make(tmp_path, "a", 1.0), make(tmp_path, "b", 1.0)
+    path = two / "result.json"
+    path.write_text(path.read_text().replace("0" * 64, "f" * 64))
+    with pytest.raises(BadBundle, match="data_hash is ffff"):
+        leaderboard.ranked([bundle.read(one), bundle.read(two)])
+
+
+def test_a_name_cannot_break_a_table(tmp_path: Path) -> None:
+    folder = make(tmp_path, "a|<b>&_%", 1.0).parent
+    assert r"a\|&lt;b>&_%" in leaderboard.export(folder, "markdown")
+    assert r"a\textbar{}\textless{}b\textgreater{}\&\_\%" in leaderboard.export(folder, "latex")
+
+
+def test_a_model_comes_once(runs: Path) -> None:
+    again = bundle.read(runs / "mine")
+    with pytest.raises(BadBundle, match="mine"):
+        leaderboard.ranked([*bundle.find(runs), again])
+
+
+def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> None:
+    markdown = leaderboard.export(runs, "markdown")
+    assert "| 1 | real (anchor) |" in markdown
+    assert "∞" in markdown
+    assert "unscored: weights-missing" in markdown
+    assert "(n=7/9)" in markdown
+    latex = leaderboard.export(runs, "latex")
+    assert r"$\infty$" in latex
+    assert latex.count(r"\\") == 7
+    assert r"gaps is not ranked: coverage 78\% is below 90\%." in latex.split(r"\bottomrule")[0]
+    for text in (markdown, latex, leaderboard.export(runs, "csv")):
+        assert "test-v1|n:9" in text
+    with pytest.raises(UsageError, match="markdown"):
+        leaderboard.export(runs, "docx")
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex"])
+def test_printed_tables_hold_the_columns_asked_for_in_that_order(runs: Path, form: str) -> None:
+    """The signature stays whole: it is that of the run."""
+    columns = bundle.find(runs)[0].result.columns
+    last, first = columns[-1], columns[0]
+    text = leaderboard.export(runs, form, [last.name, first.name])
+    labels = [leaderboard.tex(c.label) if form == "latex" else c.label for c in (last, first)]
+    head = next(line for line in text.splitlines() if "Model" in line)
+    assert head.index(labels[0]) < head.index(labels[1])
+    assert head.count("&" if form == "latex" else "|") == (3 if form == "latex" else 5)
+    assert "test-v1|n:9" in text
+    with pytest.raises(UnknownName, match=first.name):
+        leaderboard.export(runs, form, [first.name[:-1]])
+    with pytest.raises(UsageError, match="always whole"):
+        leaderboard.export(runs, "csv", [first.name])
+
+
+def test_an_empty_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="no result bundle"):
+        leaderboard.export(tmp_path, "csv")

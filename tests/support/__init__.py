@@ -1,0 +1,1 @@
+"""What tests share: small shards, bundles, faces and voices that are made on the spot."""
