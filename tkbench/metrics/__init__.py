@@ -5,9 +5,11 @@ Other packages add theirs by an entry point in the group `tkbench.metrics`; `bas
 
 from __future__ import annotations
 
+from typing import Any
+
 from tkbench.registry import Registry
 
-registry = Registry("metric", "tkbench.metrics")
+registry: Registry[Any] = Registry("metric", "tkbench.metrics")
 registry.add("sync", "tkbench.metrics.sync:Sync")
 registry.add("lse", "tkbench.metrics.lse:Lse")
 registry.add("psnr", "tkbench.metrics.image:Psnr")

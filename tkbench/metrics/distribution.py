@@ -32,7 +32,7 @@ from tkbench.types import Float32, Metric, Reason, Sample, UInt8
 LEAST_FID = fid.FEATURES
 """Frames under which a covariance of 2048 features cannot have full rank."""
 LEAST_KID = 100
-video_features = Registry("video network", "tkbench.video_features")
+video_features: Registry[Any] = Registry("video network", "tkbench.video_features")
 """Name -> a function (T, H, W, 3) uint8 RGB -> (clips, D) float32, with the attributes `sha256` and `frames`."""
 
 

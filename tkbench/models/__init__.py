@@ -5,11 +5,13 @@ A model is named `name` or `name:setting`, as in `shift:5` or `files:out/`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tkbench.errors import UsageError
 from tkbench.models.base import Model
 from tkbench.registry import Registry
 
-registry = Registry("model", "tkbench.models")
+registry: Registry[Callable[..., Model]] = Registry("model", "tkbench.models")
 registry.add("real", "tkbench.models.anchors:Real")
 registry.add("still", "tkbench.models.anchors:Still")
 registry.add("shift", "tkbench.models.anchors:Shift")

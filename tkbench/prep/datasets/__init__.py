@@ -10,11 +10,12 @@ set. Other packages add both through the entry point groups `tkbench.readers` an
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tkbench.registry import Registry
 from tkbench.types import Clip
 
-registry = Registry("data set", "tkbench.readers")
+registry: Registry[Any] = Registry("data set", "tkbench.readers")
 registry.add("folder", "tkbench.prep.datasets.folder:read")
 registry.add("synth", "tkbench.prep.datasets.synth:read")
 registry.add("lrw", "tkbench.prep.datasets.lrw.reader:read")
@@ -22,7 +23,7 @@ registry.add("lrs2", "tkbench.prep.datasets.lrs2.reader:read")
 registry.add("lrs3", "tkbench.prep.datasets.lrs3.reader:read")
 registry.add("hdtf", "tkbench.prep.datasets.hdtf.reader:read")
 
-annotators = Registry("annotator", "tkbench.annotators")
+annotators: Registry[Any] = Registry("annotator", "tkbench.annotators")
 annotators.add("lrw", "tkbench.prep.datasets.lrw.reader:annotate")
 annotators.add("lrs2", "tkbench.prep.datasets.lrs:annotate")
 annotators.add("lrs3", "tkbench.prep.datasets.lrs:annotate")
