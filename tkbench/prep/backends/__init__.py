@@ -54,14 +54,16 @@ class Info:
     what: str
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
-    """Names in the weights registry; none for networks that a wheel brings."""
-    packages: tuple[str, ...] = ("mediapipe",)
-    """Distributions that decide its landmarks."""
+    """Names in the weights registry that the user has to fetch; none for networks that the package or a wheel
+    brings."""
+    packages: tuple[str, ...] = ()
+    """Distributions whose version changes its landmarks."""
     batch: int = 1
     """Pictures that it takes at once."""
     revision: int = 1
-    """Raised when its landmarks change, though neither name nor network do. Of Face Mesh, 1 was the wheel's whole
-    graph; 2 looks the window up itself: a fiftieth of a pixel on average."""
+    """Raised when its landmarks change, though neither name nor network do. Of Face Mesh, 1 was the graph of the
+    mediapipe wheel; 2 looks the window up itself; 3 runs the networks in LiteRT and rounds the window. Each moved
+    the landmarks by a few hundredths of a pixel of 192."""
     enough: float = 220.0
     """Side of a face's box, pixels, from which on half of the picture holds all that the network looks at."""
 
@@ -73,7 +75,7 @@ class Info:
     def signature(self) -> str:
         """Name, points, weights and packages in one word."""
         parts = [self.points, *(f"{name}@{weights.get(name).pin[:8]}" for name in self.weights)]
-        parts += [f"{name}-{_version(name)}" for name in self.packages if name != "mediapipe"]
+        parts += [f"{name}-{_version(name)}" for name in self.packages]
         name = self.name if self.revision == 1 else f"{self.name}/{self.revision}"
         return f"track:{name}({','.join(parts)})"
 
@@ -106,7 +108,7 @@ BACKENDS: dict[str, Info] = {
             "mesh478",
             "MediaPipe Face Mesh with refined lips, eyes and irises (the default)",
             options={"refined": "all"},
-            revision=2,
+            revision=3,
         ),
         Info(
             "mediapipe-lips",
@@ -114,7 +116,7 @@ BACKENDS: dict[str, Info] = {
             "mesh468",
             "MediaPipe Face Mesh with refined lips alone: the default's lips, a tenth faster",
             options={"refined": "lips"},
-            revision=2,
+            revision=3,
         ),
         Info(
             "mediapipe-plain",
@@ -122,7 +124,7 @@ BACKENDS: dict[str, Info] = {
             "mesh468",
             "MediaPipe Face Mesh without refinement: a quarter less work, lips less exact",
             options={"refined": "none"},
-            revision=2,
+            revision=3,
         ),
         Info(
             "mediapipe-tasks",
@@ -130,8 +132,16 @@ BACKENDS: dict[str, Info] = {
             "mesh478",
             "MediaPipe Tasks, face_landmarker.task: the steadiest points, a third of the speed",
             weights=("face-landmarker",),
+            packages=("mediapipe",),
             # It looks at a face with 256 x 256 pixels where Face Mesh has 192.
             enough=293.0,
+        ),
+        Info(
+            "mediapipe-wheel",
+            "wheel_mesh:WheelTracker",
+            "mesh478",
+            "the networks of mediapipe in the runtime of the mediapipe<0.10.22 wheel, to compare with",
+            packages=("mediapipe",),
         ),
         _FAN,
         replace(
