@@ -17,6 +17,7 @@ from tkbench.bench.train import _full, bench_train
 from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.prep.plan import Settings
 from tkbench.train.config import load_config
+from tkbench.types import UInt8
 
 SHORT = Settings(min_frames=12)
 
@@ -84,10 +85,7 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(loop.tempfile, "TemporaryDirectory", Kept)
-    detector = loop.mediapipe().solutions.face_detection.FaceDetection
-    with loop.quiet():
-        networks = {"full": detector(model_selection=1), "near": detector(model_selection=0)}
-        result = loop.plain_loop(str(videos / "plain.mp4"), 20, networks | {"haar": loop.cascade()})
+    result = loop.plain_loop(str(videos / "plain.mp4"), 20, loop.own_detectors(), loop.open_cascade())
     assert result.frames == 20
     crops = sorted(tmp_path.glob("*.jpg"))
     assert len(crops) == 20
@@ -99,8 +97,20 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
 
 def test_the_plain_loop_holds_no_more_than_it_may(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "HELD", 5 * 160 * 160 * 3)
-    blind = dict.fromkeys(loop.DETECTORS, Blind())
-    assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind).frames == 5
+    blind = {"full": see_nothing, "near": see_nothing}
+    assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind, Blind()).frames == 5
+
+
+def test_the_loops_detectors_agree(videos: Path) -> None:
+    """The same networks by the wheel, where it has them, and by tkbench."""
+    frame = media.read_video(videos / "plain.mp4")[0]
+    own = loop.own_detectors()
+    assert all(len(detect(frame)) == 1 for detect in own.values())
+    if not hasattr(loop.mediapipe(), "solutions"):
+        pytest.skip("needs mediapipe<0.10.22")
+    with loop.quiet():
+        for name, detect in loop.wheel_detectors().items():
+            np.testing.assert_allclose(detect(frame), own[name](frame), atol=0.05)
 
 
 def test_the_cascade_of_the_loop_finds_the_face() -> None:
@@ -108,18 +118,18 @@ def test_the_cascade_of_the_loop_finds_the_face() -> None:
     from skimage import data
 
     photo = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
-    (box,) = loop.cascade().detectMultiScale(photo, 1.1, 5)
+    (box,) = loop.open_cascade().detectMultiScale(photo, 1.1, 5)
     assert 150 < box[0] < 200
     assert 80 < box[2] < 140
 
 
-class Blind:
+def see_nothing(_: UInt8) -> list[loop.Box]:
     """A detector that finds nothing."""
+    return []
 
-    detections = None
 
-    def process(self, _: object) -> Blind:
-        return self
+class Blind:
+    """A cascade that finds nothing."""
 
     def detectMultiScale(self, *_: object) -> tuple[()]:
         return ()

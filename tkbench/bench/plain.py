@@ -5,7 +5,8 @@ the sound by ffmpeg as 16 kHz WAV. Three detectors are timed: MediaPipe's full-r
 wheel's own `process`, as auto_avsr@c82185a has it (preparation/detectors/mediapipe/detector.py); MediaPipe's
 lighter network; and the Haar cascade of OpenCV itself. The networks see 192 and 128 pixels however large the
 picture is, the cascade sees it whole. There are no landmarks, no checks of time stamps, no track and no receipts
-in it.
+in it. mediapipe from 0.10.22 on has no `process`; then tkbench's own detectors run the same networks, which is
+faster, so the loop is better than it would be.
 """
 
 from __future__ import annotations
@@ -14,20 +15,35 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from tkbench import media
 from tkbench.errors import UsageError
+from tkbench.prep.backends.detection import LiteRTDetector
 from tkbench.prep.backends.quiet import quiet
 from tkbench.prep.backends.wheel import mediapipe
 from tkbench.prep.pipeline import cpu_seconds
 from tkbench.runtime.workers import one_thread_environment
+from tkbench.types import UInt8
+
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels."""
+Detector = Callable[[UInt8], list[Box]]
+"""Every face in a picture."""
+
+
+class Cascade(Protocol):
+    """What is used of OpenCV's `CascadeClassifier`."""
+
+    def detectMultiScale(self, image: UInt8, scaleFactor: float, minNeighbors: int, /) -> object:
+        """Every face in a grey picture."""
+
 
 HELD = 1_000_000_000
 """Bytes of pictures that the loop may hold: of a longer video only the first part is taken."""
@@ -53,6 +69,8 @@ class Plain:
     haar: float
     write: float
     """Crops and sound."""
+    runtime: str = ""
+    """What ran MediaPipe's two networks."""
 
     def seconds(self, detector: str = "full") -> float:
         """All together, with one of `DETECTORS`."""
@@ -76,7 +94,7 @@ def measure_plain(path: str, n_frames: int, repeat: int) -> Plain:
     return Plain(**json.loads(done.stdout))
 
 
-def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
+def plain_loop(path: str, n_frames: int, detectors: Mapping[str, Detector], cascade: Cascade) -> Plain:
     """Prepare a clip as the loop does; n_frames: of the whole file, to share out the cost of its sound."""
     import cv2
 
@@ -91,32 +109,63 @@ def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
                 break
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         video.release()
-    boxes: list[Any] = []
+    boxes: list[Box | None] = []
     for name in ("full", "near"):
         with _spent(spent, name):
-            answers = [detectors[name].process(frame).detections or () for frame in frames]
+            answers = [detectors[name](frame) for frame in frames]
             boxes = boxes or [_largest(found) for found in answers]
     some = frames[:: max(1, len(frames) // HAAR_FRAMES)]
     with _spent(spent, "haar"):
         for frame in some:
-            detectors["haar"].detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
+            cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
     spent["haar"] *= len(frames) / len(some)
     with tempfile.TemporaryDirectory(prefix="tkbench-plain-") as folder:
         with _spent(spent, "write"):
             for index, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
                 if box is None:
                     continue
-                height, width = frame.shape[:2]
-                x, y = max(0, int(box.xmin * width)), max(0, int(box.ymin * height))
-                part = frame[y : y + int(box.height * height), x : x + int(box.width * width)]
+                x, y = max(0, int(box[0])), max(0, int(box[1]))
+                part = frame[y : y + int(box[3] - box[1]), x : x + int(box[2] - box[0])]
                 cv2.imwrite(f"{folder}/{index:06d}.jpg", cv2.cvtColor(part, cv2.COLOR_RGB2BGR))
         with _spent(spent, "sound"):
             media.write_wav(Path(folder) / "sound.wav", media.read_audio(path))
     spent["write"] += spent.pop("sound") * len(frames) / n_frames
-    return Plain(len(frames), **spent)
+    decode, full, near, haar, write = (spent[name] for name in ("decode", "full", "near", "haar", "write"))
+    return Plain(len(frames), decode, full, near, haar, write)
 
 
-def cascade() -> Any:
+def wheel_detectors() -> dict[str, Detector]:
+    """MediaPipe's two networks by `process` of its wheel, at 0.5; raises AttributeError where it has none."""
+    make = mediapipe().solutions.face_detection.FaceDetection
+
+    def opened(selection: int) -> Detector:
+        network = make(model_selection=selection, min_detection_confidence=0.5)
+
+        def detect(frame: UInt8) -> list[Box]:
+            height, width = frame.shape[:2]
+            found = []
+            for face in network.process(frame).detections or ():
+                box = face.location_data.relative_bounding_box
+                x, y = box.xmin * width, box.ymin * height
+                found.append((x, y, x + box.width * width, y + box.height * height))
+            return found
+
+        return detect
+
+    return {"full": opened(1), "near": opened(0)}
+
+
+def own_detectors() -> dict[str, Detector]:
+    """The same two networks by tkbench's own detectors."""
+
+    def opened(far: bool) -> Detector:
+        network = LiteRTDetector(far=far)
+        return lambda frame: [face.box for face in network.faces(frame)]
+
+    return {"full": opened(True), "near": opened(False)}
+
+
+def open_cascade() -> Any:
     """The frontal cascade that OpenCV's wheel carries."""
     import cv2
 
@@ -125,9 +174,8 @@ def cascade() -> Any:
     return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
 
 
-def _largest(found: Any) -> Any:
-    boxes = [face.location_data.relative_bounding_box for face in found]
-    return max(boxes, key=lambda box: box.width * box.height, default=None)
+def _largest(boxes: list[Box]) -> Box | None:
+    return max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
 
 
 @contextmanager
@@ -142,17 +190,17 @@ def main(path: str, n_frames: int, repeat: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    make = mediapipe().solutions.face_detection.FaceDetection
     with quiet():
-        detectors = {
-            "full": make(model_selection=1, min_detection_confidence=0.5),
-            "near": make(model_selection=0, min_detection_confidence=0.5),
-        }
-        for detector in detectors.values():
-            detector.process(np.zeros((64, 64, 3), np.uint8))  # the networks start with the first picture
-        detectors["haar"] = cascade()
-    runs = [asdict(plain_loop(path, n_frames, detectors)) for _ in range(repeat)]
-    sys.stdout.write(json.dumps({name: min(run[name] for run in runs) for name in runs[0]}))
+        try:
+            detectors, runtime = wheel_detectors(), f"mediapipe {mediapipe().__version__}"
+        except (ImportError, AttributeError):
+            detectors, runtime = own_detectors(), "tkbench's own detectors"
+        for detect in detectors.values():
+            detect(np.zeros((64, 64, 3), np.uint8))  # the networks start with the first picture
+    cascade = open_cascade()
+    runs = [plain_loop(path, n_frames, detectors, cascade) for _ in range(repeat)]
+    best = {name: min(getattr(run, name) for run in runs) for name in asdict(runs[0])}
+    sys.stdout.write(json.dumps(best | {"runtime": runtime}))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class LiteRTDetector:
     def __init__(self, *, far: bool = False) -> None:
         self._design = _FAR if far else _NEAR
         self._anchors = _anchors(self._design)
-        self._network: Network | None = Network(self._design.weight)
+        self._network: Network | None = Network(self._design.weight, scale=2 / 255, offset=-1)
 
     def faces(self, picture: UInt8) -> list[Face]:
         """Every face, the likeliest first; see `FaceDetector.faces`."""
@@ -83,9 +83,9 @@ class LiteRTDetector:
             raise ValueError("this detector was closed")
         side = self._design.side
         height, width = picture.shape[:2]
-        _to_signed_unit(letterbox(picture, side), self._network.input()[0])
+        answers = self._network.run(letterbox(picture, side))
         # Which answer is which is not the same in both networks.
-        values, logits = sorted(self._network.run(), key=lambda answer: -answer.shape[-1])
+        values, logits = sorted(answers, key=lambda answer: -answer.shape[-1])
         scores = _sigmoid(logits.reshape(-1))
         likely = np.flatnonzero(scores >= np.float32(self._design.enough))
         rows = _decode(values.reshape(-1, _N_VALUES)[likely], self._anchors[likely], side)
@@ -107,11 +107,6 @@ def _anchors(design: _Design) -> Float32:
         middle = (np.stack([column, row], axis=1).astype(np.float32) + np.float32(0.5)) / np.float32(cells)
         parts.append(np.repeat(middle, count, axis=0))
     return np.concatenate(parts)
-
-
-def _to_signed_unit(picture: UInt8, out: Float32) -> None:
-    np.multiply(picture, np.float32(2 / 255), out=out)
-    out -= 1
 
 
 def _sigmoid(logits: Float32) -> Float32:

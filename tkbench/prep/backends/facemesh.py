@@ -68,8 +68,9 @@ class MeshTracker:
             self._window = None
             return None
         points = window.to_picture(points)
-        eyes = points[:, _EYES].T.ravel().tolist()
-        self._window = Window.around((*points.min(axis=1).tolist(), *points.max(axis=1).tolist()), *eyes)
+        x, y = points[:, _EYES].tolist()
+        box = (*points.min(axis=1).tolist(), *points.max(axis=1).tolist())
+        self._window = Window.around(box, x[0], y[0], x[1], y[1])
         # MediaPipe's unit square has its corners on the picture's corners; pixel centres lie half a pixel
         # inside.
         points -= np.float32(0.5)

@@ -4,36 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tkbench import weights
 from tkbench.prep.backends.quiet import quiet
 from tkbench.types import Array, Float32
 
 
 class Network:
-    """A network of the weights registry: one array in, its answers out.
+    """A network of the weights registry, whose inputs and answers are float32.
 
-    weight: name in the registry. Raises WeightsMissing or WeightsRefused where the file is not the pinned one.
+    weight: name in the registry. Each input is multiplied by `scale`, and `offset` is added, on its way into the
+    network. Raises WeightsMissing or WeightsRefused where the file is not the pinned one.
     """
 
-    def __init__(self, weight: str) -> None:
+    def __init__(self, weight: str, *, scale: float = 1.0, offset: float = 0.0) -> None:
         path = weights.find(weight)
         with quiet():
             from ai_edge_litert.interpreter import Interpreter
 
             self._net: Any = Interpreter(model_path=str(path), num_threads=1)
             self._net.allocate_tensors()
-        self._input = self._net.tensor(self._net.get_input_details()[0]["index"])
-        self._outputs = [self._net.tensor(facts["index"]) for facts in self._net.get_output_details()]
+        self._inputs = [self._net.tensor(facts["index"]) for facts in self._net.get_input_details()]
+        self._outputs = [facts["index"] for facts in self._net.get_output_details()]
+        self._scale, self._offset = np.float32(scale), np.float32(offset)
 
-    def input(self) -> Float32:
-        """The network's own memory for its input, to write into before `run`. Keep no reference to it."""
-        array: Float32 = self._input()
-        return array
-
-    def run(self) -> list[Array]:
-        """The answers to what was written into `input`, in the network's own memory.
-
-        They change with the next run, which fails while one of them is referred to: copy what is kept.
-        """
+    def run(self, *inputs: Array) -> list[Float32]:
+        """The answers to these inputs, which may lack leading axes of length 1."""
+        for place, given in zip(self._inputs, inputs, strict=True):
+            # Written straight into the network's memory, which it does not like to be referred to when it runs.
+            memory = place()
+            np.multiply(given, self._scale, out=memory)
+            if self._offset:
+                memory += self._offset
+            del memory
         self._net.invoke()
-        return [output() for output in self._outputs]
+        return [self._net.get_tensor(index) for index in self._outputs]

@@ -8,6 +8,7 @@ face is `facemesh.MeshTracker`'s, without its rounding. With OpenCV 4 these are 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from tkbench.errors import UsageError
-from tkbench.prep.backends.attention import REGIONS
 from tkbench.prep.backends.detection import Face
 from tkbench.prep.backends.facemesh import MeshTracker
 from tkbench.prep.backends.mesh_network import N_MESH
@@ -166,19 +166,37 @@ def attention_network() -> bytes:
     return (Path(mediapipe().__file__).parent / _ATTENTION).read_bytes()
 
 
+def refined_points() -> list[list[int]]:
+    """Which points each refinement of the wheel's own graph replaces or adds, in the order of the network's answers:
+    lips, both eyes, both irises.
+    """
+    from mediapipe.python._framework_bindings import validated_graph_config
+
+    config = validated_graph_config.ValidatedGraphConfig()
+    sides = ('input_side_packet: "with_attention"', 'input_side_packet: "WITH_ATTENTION:with_attention"')
+    config.initialize(
+        graph_config=f'input_stream: "image"\n{sides[0]}\nnode {{ calculator: "FaceLandmarkFrontCpu"\n'
+        f'input_stream: "IMAGE:image"\n{sides[1]}\noutput_stream: "LANDMARKS:found" }}'
+    )
+    nodes = str(config.text_config).split("\nnode {")
+    (refining,) = [node for node in nodes if '"LandmarksRefinementCalculator"' in node]
+    _, *parts = re.split(r"\n +refinement \{", refining)[1:]
+    return [[int(place) for place in re.findall(r"indexes_mapping: (\d+)", part)] for part in parts]
+
+
 class WheelMesh:
     """Face Mesh with attention by the wheel; see `MeshNetwork`."""
 
     def __init__(self) -> None:
-        # The wheel's order: the mesh, lips and eyes, irises, and whether there is a face.
-        irises = [region.iris for region in REGIONS if region.iris]
-        self._places = [*(region.points for region in REGIONS), *irises]
+        _parts()  # says what is wrong where the wheel has no Face Mesh
+        self._places = refined_points()
+        self._n_points = 1 + max(place for part in self._places for place in part)
         self._graph = network_graph(attention_network(), 2 + len(self._places))
 
     def __call__(self, picture: UInt8) -> tuple[Float32, float]:
         """Points (2, 478) and the score."""
         mesh, *refined, score = self._graph.run(picture)
-        points = np.empty((2, N_MESH + sum(len(region.iris) for region in REGIONS)), np.float32)
+        points = np.empty((2, self._n_points), np.float32)
         points[:, :N_MESH] = np.array(mesh, np.float32).reshape(N_MESH, 3)[:, :2].T
         for places, found in zip(self._places, refined, strict=True):
             points[:, places] = np.array(found, np.float32).reshape(-1, 2).T

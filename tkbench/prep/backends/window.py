@@ -23,7 +23,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from tkbench.types import Float32, Float64, UInt8
+from tkbench.types import Array, Float32, Float64, UInt8
 
 SIDE: Final = 192
 """Pixels of the picture that Face Mesh sees through a window, each way."""
@@ -75,11 +75,10 @@ class Window:
 
     def to_picture(self, points: Float32) -> Float32:
         """Points (2, N), in pixels of what is seen from its corner, -> in pixels of the picture from its corner."""
-        across, along = points - np.float32(SIDE / 2)
-        out = np.empty_like(points)
-        right, down = np.float32(self.right), np.float32(self.down)
-        out[0] = across * right - along * down + np.float32(self.x)
-        out[1] = across * down + along * right + np.float32(self.y)
+        from_middle = points - np.float32(SIDE / 2)
+        out = from_middle * np.float32(self.right)
+        out += from_middle[::-1] * np.array([[-self.down], [self.down]], np.float32)
+        out += np.array([[self.x], [self.y]], np.float32)
         return out
 
 
@@ -88,8 +87,7 @@ class WindowView:
 
     def __init__(self) -> None:
         self._count = np.arange(SIDE, dtype=np.float64)
-        self._x = np.empty((SIDE, SIDE), np.float32)
-        self._y = np.empty((SIDE, SIDE), np.float32)
+        self._at = np.empty((2, SIDE, SIDE), np.float32)
         self._whole = np.empty((SIDE, SIDE, 2), np.int16)
         self._part = np.empty((SIDE, SIDE), np.uint16)
         self._seen = np.empty((SIDE, SIDE, 3), np.uint8)
@@ -99,19 +97,17 @@ class WindowView:
 
         Each call overwrites what the last one returned.
         """
-        right, down, half = window.right, window.down, SIDE / 2
-        corner = (window.x - half * (right - down), window.y - half * (right + down))
-        for grid, per_column, per_row, start in (
-            (self._x, right, -down, corner[0]),
-            (self._y, down, right, corner[1]),
-        ):
-            columns = np.rint(self._count * (per_column * _FINE)) / _FINE
-            # OpenCV adds half a step of its grid and cuts off; `convertMaps` rounds. So half a fine step is added here.
-            rows = (np.rint(self._count * (per_row * _FINE) + start * _FINE) + 0.5) / _FINE
-            np.add(rows.astype(np.float32)[:, None], columns.astype(np.float32), out=grid)
-        return _look_up(
-            picture, (self._x, self._y), (self._whole, self._part), self._seen, cv2.BORDER_REPLICATE
-        )
+        right, down, half = window.right * _FINE, window.down * _FINE, SIDE / 2
+        start = [[window.x * _FINE - half * (right - down)], [window.y * _FINE - half * (right + down)]]
+        # x and y, in fine steps, of the first row's pixels, and of the first column's; all others are their sums.
+        columns = np.rint(np.multiply([[right], [down]], self._count))
+        rows = np.rint(np.multiply([[-down], [right]], self._count) + start)
+        # OpenCV adds half a step of its grid and cuts off; `convertMaps` rounds. So half a fine step is added here.
+        rows += 0.5
+        rows /= _FINE
+        columns /= _FINE
+        np.add(rows.astype(np.float32)[:, :, None], columns.astype(np.float32)[:, None], out=self._at)
+        return _look_up(picture, self._at, (self._whole, self._part), self._seen, cv2.BORDER_REPLICATE)
 
 
 def letterbox(picture: UInt8, side: int) -> UInt8:
@@ -119,23 +115,16 @@ def letterbox(picture: UInt8, side: int) -> UInt8:
     height, width = picture.shape[:2]
     longer = max(height, width)
     steps: Float64 = np.arange(side) * (longer / side)
-    x = np.broadcast_to((steps + (width - longer) / 2).astype(np.float32), (side, side))
-    y = np.broadcast_to((steps + (height - longer) / 2).astype(np.float32)[:, None], (side, side))
+    at = np.empty((2, side, side), np.float32)
+    at[0] = steps + (width - longer) / 2
+    at[1] = (steps + (height - longer) / 2)[:, None]
     whole, part = np.empty((side, side, 2), np.int16), np.empty((side, side), np.uint16)
     seen = np.empty((side, side, 3), np.uint8)
-    return _look_up(picture, (x.copy(), y.copy()), (whole, part), seen, cv2.BORDER_CONSTANT)
+    return _look_up(picture, at, (whole, part), seen, cv2.BORDER_CONSTANT)
 
 
-def _look_up(
-    picture: UInt8,
-    at: tuple[Float32, Float32],
-    grid: tuple[
-        np.ndarray[tuple[int, ...], np.dtype[np.int16]], np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
-    ],
-    out: UInt8,
-    border: int,
-) -> UInt8:
-    """Bilinear, on OpenCV's grid of 1/32 pixel. at: x and y of each pixel; grid and out: memory to use."""
-    cv2.convertMaps(*at, cv2.CV_16SC2, *grid)
+def _look_up(picture: UInt8, at: Float32, grid: tuple[Array, Array], out: UInt8, border: int) -> UInt8:
+    """Bilinear, on OpenCV's grid of 1/32 pixel. at: x and y of each pixel (2, H, W); grid and out: memory to use."""
+    cv2.convertMaps(at[0], at[1], cv2.CV_16SC2, *grid)
     cv2.remap(picture, *grid, cv2.INTER_LINEAR, dst=out, borderMode=border)
     return out
