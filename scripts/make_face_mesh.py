@@ -309,9 +309,9 @@ def find_regions(part: Part, points: int, branches: Sequence[Branch], name: str)
     around = [branch.points + branch.points[:1] * (most - len(branch.points)) for branch in branches]
     left, right = (part.constant([branch.corners[k] for branch in branches], INT) for k in (0, 1))
     level = part.subtract(part.gather(points, right), part.gather(points, left))
-    squared = part.reduce("SUM", part.multiply(level, level), 1)
-    # Two corners in one place have no direction; the tiny number only keeps 0 / 0 away.
-    unit = part.multiply(level, part.inverse_root(part.add(squared, part.constant(1e-12))))
+    # Two corners in one place have no direction: then the region is upright. No other number is changed by so little.
+    level = part.add(level, part.constant([1e-12, 0]))
+    unit = part.multiply(level, part.inverse_root(part.reduce("SUM", part.multiply(level, level), 1)))
     # (c, s) -> ((c, -s), (s, c))
     turned = part.gather(unit, part.constant([0, 1, 1, 0], INT), axis=1)
     axes = part.reshape(part.multiply(turned, part.constant([1, -1, 1, 1])), (len(branches), 2, 2))
@@ -351,18 +351,12 @@ def look_up(part: Part, features: int, axes: int, middles: int, name: str) -> li
         (MAP_SIDE, left, down),
         (MAP_SIDE + 1, right, down),
     ):
-        cell = part.cast(part.add(index, part.constant(float(step))), INT)
-        cell = _reshape_int(part, cell, (count, REGION_SIDE**2))
+        cell = part.reshape(part.add(index, part.constant(float(step))), (count, REGION_SIDE**2))
+        cell = part.cast(cell, INT)
         found = part.multiply(part.gather(rows, cell), part.multiply(across, along))
         total = found if total < 0 else part.add(total, found)
     regions = part.reshape(total, (count, REGION_SIDE, REGION_SIDE, channels), name=f"{name}/features")
     return part.split(regions, 0, count) if count > 1 else [regions]
-
-
-def _reshape_int(part: Part, tensor: int, shape: Sequence[int]) -> int:
-    found = part.reshape(tensor, shape)
-    part.graph.tensors[found].type = INT
-    return found
 
 
 def place(part: Part, points: int, axes: int, middle: int) -> int:
@@ -436,6 +430,7 @@ def mesh_and_lips(model: Any) -> bytes:
     mesh, score, features = part.graft(
         model, {int(graph.inputs[0]): picture}, [int(sliced.inputs[0]), named[b"conv_faceflag"], features]
     )
+    part.graph.tensors[features].name = "features"
     depths = part.reshape(mesh, (N_MESH, 3))
     flat = part.gather(depths, part.constant([0, 1], INT), axis=1)
     axes, middles = find_regions(part, part.multiply(flat, part.constant(1 / PER_CELL)), [lips], "lips")
@@ -459,11 +454,9 @@ def mesh_and_lips(model: Any) -> bytes:
 
 def eyes_and_irises(model: Any) -> bytes:
     """Features and answer of `mesh_and_lips` -> answer (1, 957): 478 x, 478 y, the score."""
-    _, (_, *eyes) = read_branches(model)
+    source, (_, *eyes) = read_branches(model)
     part = Part("MediaPipe Face Mesh with attention: eyes and irises")
-    graph = model.subgraphs[0]
-    source, _ = read_branches(model)
-    features = part.tensor(graph.tensors[source].shape, name="features")
+    features = part.tensor(model.subgraphs[0].tensors[source].shape, name="features")
     mesh = part.tensor((1, 2 * N_MESH + 1), name="mesh")
     # (x, y) of each point, of the answer that has all x before all y.
     pairs = np.stack([np.arange(N_MESH), N_MESH + np.arange(N_MESH)], axis=1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.attention import REGIONS
 
 from tkbench import media, shards, weights
 from tkbench.crops import align, recipes
@@ -16,7 +17,6 @@ from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefus
 from tkbench.metrics import image
 from tkbench.prep import backends, pipeline
 from tkbench.prep.backends import facemesh, fan
-from tkbench.prep.backends.attention import REGIONS
 from tkbench.prep.follow import Follower
 from tkbench.prep.plan import Settings
 from tkbench.types import POINT_SETS, Array, Clip, UInt8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,15 +12,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from support import attention as steps
 from support.faces import LOST, mesh_crops, moving_face, photo
 
 from tkbench import weights
 from tkbench.errors import UsageError, WeightsRefused
 from tkbench.prep import backends
-from tkbench.prep.backends import attention, detection, facemesh, litert, mesh_network, wheel_mesh
+from tkbench.prep.backends import detection, facemesh, litert, wheel_mesh
 from tkbench.prep.backends.detection import Face, LiteRTDetector
 from tkbench.prep.backends.facemesh import MeshTracker
-from tkbench.prep.backends.mesh_network import AttentionMesh, PlainMesh
+from tkbench.prep.backends.mesh_network import N_MESH, AttentionMesh, PlainMesh
 from tkbench.prep.backends.quiet import quiet
 from tkbench.prep.backends.wheel import mediapipe
 from tkbench.prep.backends.window import SIDE, Window, WindowView, letterbox
@@ -72,12 +74,14 @@ def test_plain_points_are_those_of_the_wheel(golden: dict[str, Array]) -> None:
 
 def test_lips_alone_are_those_of_the_whole_network(mesh: AttentionMesh) -> None:
     lips = AttentionMesh(lips_only=True)
-    eyes = sorted({*attention.REGIONS[1].points, *attention.REGIONS[2].points})
+    eyes = sorted({*steps.REGIONS[1].points, *steps.REGIONS[2].points})
     for crop in mesh_crops():
         (whole, one), (found, other) = mesh(crop), lips(crop)
         assert one == other
-        assert found.shape == (2, 468)
-        np.testing.assert_array_equal(np.delete(found, eyes, axis=1), np.delete(whole[:, :468], eyes, axis=1))
+        assert found.shape == (2, N_MESH)
+        np.testing.assert_array_equal(
+            np.delete(found, eyes, axis=1), np.delete(whole[:, :N_MESH], eyes, axis=1)
+        )
         assert (found[:, eyes] != whole[:, eyes]).any(axis=0).all()
 
 
@@ -130,7 +134,7 @@ def test_the_package_brings_every_network_and_a_notice() -> None:
     packed = [
         weights.get(name) for name in weights.known() if name.startswith(("face-mesh-", "face-detection-"))
     ]
-    assert len(packed) == 7
+    assert len(packed) == 5
     for weight in packed:
         weights.find(weight.name)
     folder = weights.place(packed[0]).parent
@@ -143,26 +147,75 @@ def test_the_package_brings_every_network_and_a_notice() -> None:
 # -- the three steps -----------------------------------------------------------------------------------------
 
 
-def test_steps_are_those_of_the_wheel(
-    mesh: AttentionMesh, golden: dict[str, Array], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[Float32, Float32]] = []
+def inside_of(weight: str, *inputs: Array) -> dict[str, Array]:
+    """What is inside of a network, by name, after a run by LiteRT's plain kernels: its answers and its regions."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    def spy(features: Float32, matrices: Float32) -> Float32:
-        found = attention.region_features(features, matrices)
-        seen.append((matrices, found))
-        return found
+    network = Interpreter(
+        model_path=str(weights.find(weight)),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        experimental_preserve_all_tensors=True,
+    )
+    network.allocate_tensors()
+    for facts, given in zip(network.get_input_details(), inputs, strict=True):
+        network.set_tensor(facts["index"], given.reshape(facts["shape"]).astype(np.float32))
+    network.invoke()
+    wanted = re.compile("answer|features|(lips|eyes)/(axes|middles|features)")
+    return {
+        facts["name"]: network.get_tensor(facts["index"])
+        for facts in network.get_tensor_details()
+        if wanted.fullmatch(facts["name"])
+    }
 
-    monkeypatch.setattr(mesh_network, "region_features", spy)
-    for crop in mesh_crops():
-        mesh(crop)
-    np.testing.assert_allclose([one for one, _ in seen], golden["matrices"], rtol=0, atol=5e-5)
-    found = np.array([two for _, two in seen])[..., ::8]
-    np.testing.assert_allclose(found, golden["features"], rtol=0, atol=5e-4)
+
+def matrices_in(inside: dict[str, Array], name: str) -> Array:
+    """(R, 2, 3), as MediaPipe has them."""
+    axes, middles = inside[f"{name}/axes"], inside[f"{name}/middles"]
+    start = middles[:, 0, :, None] - axes @ np.full((2, 1), steps.REGION_SIDE / 2, np.float32)
+    return np.concatenate([axes, start], axis=2)
+
+
+def test_steps_are_those_of_the_wheel(golden: dict[str, Array]) -> None:
+    for crop, matrices, features in zip(mesh_crops(), golden["matrices"], golden["features"], strict=True):
+        lips = inside_of("face-mesh-lips", crop * np.float32(1 / 255))
+        eyes = inside_of("face-mesh-eyes", lips["features"], lips["answer"])
+        found = np.concatenate([matrices_in(lips, "lips"), matrices_in(eyes, "eyes")])
+        np.testing.assert_allclose(found, matrices, rtol=0, atol=5e-5)
+        looked_up = np.concatenate([lips["lips/features"], eyes["eyes/features"]])[..., ::8]
+        np.testing.assert_allclose(looked_up, features, rtol=0, atol=1e-3)
+        # The same by what the next tests hold against the truth.
+        mesh = golden_mesh(lips["answer"]) / steps.PIXELS_PER_CELL
+        np.testing.assert_allclose(steps.region_matrices(mesh, steps.REGIONS[1:]), found[1:], atol=5e-5)
     # In the fourth picture the region of an eye reaches beyond the map.
     outside = (golden["features"] == 0).all(axis=-1).any(axis=(2, 3))
     assert outside.sum() == 1
     assert outside[3].any()
+
+
+def golden_mesh(answer: Array) -> Float32:
+    """(468, 2) of the answer of the network of mesh and lips."""
+    return np.ascontiguousarray(answer[0, : 2 * N_MESH].reshape(2, N_MESH).T)
+
+
+def test_steps_are_right_for_any_mesh_and_features(mesh: AttentionMesh) -> None:
+    """Regions of any size and turn, of which some reach far beyond the map, and features that are noise."""
+    rng = np.random.default_rng(0)
+    real, _ = mesh(mesh_crops()[0])
+    outside = 0
+    for size, turn, shift in ((1, 0.3, 0), (1.8, -2, 20), (0.2, 3, -60), (3, 1.2, 70)):
+        axes = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        points = axes @ (real[:, :N_MESH] - SIDE / 2) + SIDE / 2 + [[shift], [-shift]]
+        features = rng.normal(size=(48, 48, 32)).astype(np.float32)
+        answer = np.append(points, 1.0).astype(np.float32)
+        inside = inside_of("face-mesh-eyes", features, answer)
+        expected = steps.region_matrices((points.T / 4).astype(np.float32), steps.REGIONS[1:])
+        np.testing.assert_allclose(matrices_in(inside, "eyes"), expected, atol=2e-4)
+        looked_up = steps.region_features(features, matrices_in(inside, "eyes"))
+        # On the map's edge the last bits decide whether a cell is outside.
+        near = np.isclose(looked_up, inside["eyes/features"], atol=2e-3).all(axis=-1)
+        assert (~near).mean() < 0.01
+        outside += (looked_up == 0).all(axis=-1).sum()
+    assert outside > 500
 
 
 @pytest.mark.parametrize("turn", [0.0, 0.4, -1.2])
@@ -170,21 +223,14 @@ def test_a_region_is_level_with_its_corners_around_its_points(turn: float) -> No
     """A rectangle of points, 8 wide and 4 high, turned: the region is 1.5 times as large, with the same middle."""
     axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     points = np.array([(-4, 0), (4, 0), (0, -3), (0, 1)]) @ axes.T + (20, 25)
-    region = attention.Region("some", (0, 1), (0, 1, 2, 3))
-    (matrix,) = attention.RegionFinder([region]).region_matrices(points.astype(np.float32))
+    region = steps.Region((0, 1), (0, 1, 2, 3))
+    (matrix,) = steps.region_matrices(points.astype(np.float32), [region])
     corners = matrix @ np.array([(0, 0, 1), (16, 0, 1), (0, 16, 1), (8, 8, 1)], np.float32).T
     expected = np.array([(-6, -4), (6, -4), (-6, 2), (0, -1)]) @ axes.T + (20, 25)
     np.testing.assert_allclose(corners.T, expected, atol=1e-4)
     # What the branch answers is in pixels of the region, of which a cell has four.
-    placed = attention.place_points(np.array([(32, 32), (0, 64)], np.float32), matrix)
+    placed = steps.place_points(np.array([(32, 32), (0, 64)], np.float32), matrix)
     np.testing.assert_allclose(placed.T, 4 * expected[[3, 2]], atol=1e-3)
-
-
-def test_corners_in_one_place_leave_the_region_upright() -> None:
-    points = np.array([(5, 5), (5, 5), (3, 4), (7, 8)], np.float32)
-    region = attention.Region("some", (0, 1), (0, 1, 2, 3))
-    (matrix,) = attention.RegionFinder([region]).region_matrices(points)
-    np.testing.assert_allclose(matrix, [[6 / 16, 0, 2], [0, 6 / 16, 3]], atol=1e-6)
 
 
 def test_features_of_a_slope_are_exact_and_0_outside() -> None:
@@ -192,7 +238,7 @@ def test_features_of_a_slope_are_exact_and_0_outside() -> None:
     row, column = np.mgrid[:48, :48].astype(np.float32)
     features = np.stack([column, row, 0 * row + 1], axis=2)
     matrices = np.array([[[0.9, 0.2, 4], [-0.2, 0.8, 9]], [[2, 0, 30], [0, 1, -6]]], np.float32)
-    found = attention.region_features(features, matrices)
+    found = steps.region_features(features, matrices)
     centres = np.stack([*np.meshgrid(np.arange(16) + 0.5, np.arange(16) + 0.5), np.ones((16, 16))])
     for matrix, region in zip(matrices, found, strict=True):
         x, y = np.einsum("ik,kab->iab", matrix, centres) - 0.5
@@ -202,11 +248,17 @@ def test_features_of_a_slope_are_exact_and_0_outside() -> None:
     assert (found[1] == 0).all(axis=2).mean() > 0.5
 
 
-def test_the_last_cell_counts_to_its_middle() -> None:
-    features = np.arange(48 * 48, dtype=np.float32).reshape(48, 48, 1)
-    ends = np.array([[[0, 0, 47.5], [0, 0, 47.5]]], np.float32)
-    assert (attention.region_features(features, ends) == 48 * 48 - 1).all()
-    assert (attention.region_features(features, ends + np.float32(0.01) * (ends > 0)) == 0).all()
+def test_corners_in_one_place_leave_the_region_upright(mesh: AttentionMesh) -> None:
+    """MediaPipe takes the angle between two corners, which is 0 where they lie in one place."""
+    points, _ = mesh(mesh_crops()[0])
+    for region in steps.REGIONS[1:]:
+        points[:, region.corners[0]] = points[:, region.corners[1]]
+    answer = np.append(points[:, :N_MESH], 1.0).astype(np.float32)
+    inside = inside_of("face-mesh-eyes", np.ones((48, 48, 32), np.float32), answer)
+    assert np.isfinite(inside["answer"]).all()
+    expected = steps.region_matrices(golden_mesh(answer[None]) / 4, steps.REGIONS[1:])
+    np.testing.assert_allclose(matrices_in(inside, "eyes"), expected, atol=1e-4)
+    assert (inside["eyes/axes"][:, 0, 1] == 0).all()
 
 
 # -- the window ----------------------------------------------------------------------------------------------
