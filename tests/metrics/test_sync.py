@@ -365,7 +365,10 @@ def test_every_odd_clip_gets_its_reason(small_judge: Path) -> None:
     assert reason(sample, sample.video, sample.audio[:-1]) is Reason.WRONG_LENGTH
     assert reason(sample, sample.video, sample.audio.astype(np.int16)) is Reason.WRONG_SHAPE
     assert reason(sample, sample.video, np.full_like(sample.audio, np.nan)) is Reason.NOT_FINITE
-    assert reason(sample, sample.video, sample.audio * 32768) is Reason.WRONG_RANGE
+    full = sample.audio / np.abs(sample.audio).max()
+    assert reason(sample, sample.video, 3.9 * full) is None  # a decoder's overshoot
+    assert reason(sample, sample.video, 4.1 * full) is Reason.WRONG_RANGE
+    assert reason(sample, sample.video, -4.1 * full) is Reason.WRONG_RANGE
     lost = replace(sample, landmarks=np.full_like(sample.landmarks, np.nan))
     assert reason(lost, sample.video, sample.audio) is Reason.NOT_FINITE
     for frames in (0, 1, MIN_FRAMES - 1):

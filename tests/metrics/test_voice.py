@@ -380,7 +380,7 @@ def test_the_bundled_fit_has_seen_synthetic_faces_alone() -> None:
     sample = talker()
     said = opinion(sample.landmarks, sample.audio, bundled.map_for("anybody"), bundled.null)
     assert said.curve.shape == (31,)
-    assert said.inside
+    assert said.lag_in_range
 
 
 class Few:
