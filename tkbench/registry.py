@@ -1,15 +1,16 @@
 """Names for things that come from modules: name -> "module:attribute", imported on first use.
 
-Other packages add to a registry by an entry point: group `tkbench.models`, `tkbench.metrics` or `tkbench.readers`.
+Other packages add to a registry by an entry point of its group, such as `tkbench.models` or `tkbench.networks`.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar, cast
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
 
 from tkbench.errors import UnknownName, UsageError
 
@@ -20,6 +21,24 @@ def suggest(name: str, known: list[str]) -> str:
     """The sentence that helps after a typo: near misses if there are any, otherwise every name."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def resolve(target: str) -> Any:
+    """The object that "module:attribute" names, imported now; its type is the caller's to know.
+
+    >>> resolve("pathlib:PurePosixPath").__name__
+    'PurePosixPath'
+    """
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def find_file(name: str | Path, named: Mapping[str, Path], what: str) -> Path:
+    """The file that `named` has for a name, or the file at that path; UnknownName where neither is there."""
+    path = named.get(str(name), Path(name))
+    if not path.is_file():
+        raise UnknownName(f"no {what} is called {str(name)!r}: {suggest(str(name), list(named))}")
+    return path
 
 
 class Registry(Generic[T]):
@@ -50,8 +69,7 @@ class Registry(Generic[T]):
         """The object behind `name`, imported now if it was not before."""
         if name not in self.names():
             raise UnknownName(f"no {self.kind} is called {name!r}: {suggest(name, list(self.names()))}")
-        module, _, attribute = self._targets[name].partition(":")
-        return cast(T, getattr(importlib.import_module(module), attribute))
+        return cast(T, resolve(self._targets[name]))
 
     def names(self) -> tuple[str, ...]:
         """Every name, built-in ones first, then those of installed plug-ins in sorted order."""
