@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import multiprocessing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def write_clip(clip: SynthClip, base: Path) -> Path:
         # The container starts the sound later, so what would have been heard before is left out.
         audio = audio[shift:]
     path = base.with_suffix(".mp4")
-    frames: Any = clip.frames
+    frames: Iterable[UInt8] = clip.frames
     if knobs.rotation:
         # Stored turned back, so that the flag makes a player show it upright.
         frames = [np.ascontiguousarray(np.rot90(frame, knobs.rotation // 90)) for frame in clip.frames]
@@ -166,13 +166,10 @@ def write_clip(clip: SynthClip, base: Path) -> Path:
         path,
         frames,
         fps=knobs.fps,
-        audio=None if knobs.mute else audio,
-        sample_rate=rate,
+        audio=None if knobs.mute else media.Sound(audio, rate, offset=max(knobs.audio_offset, 0.0)),
         quality=16,
-        audio_codec="aac",
         frame_times=clip.times.tolist() if knobs.vfr else None,
         rotation=knobs.rotation,
-        audio_offset=max(knobs.audio_offset, 0.0),
     )
     _write_wav(base.with_suffix(".wav"), clip.audio)
     text = json.dumps(clip.truth, indent=1, ensure_ascii=False) + "\n"
