@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
@@ -15,6 +15,9 @@ from tkbench.runtime.progress import bar
 from tkbench.scoring.evaluate import evaluate
 from tkbench.synth.corpus import make_corpus
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
 
 def run(
     out: Path,
@@ -23,7 +26,7 @@ def run(
     speakers: int,
     seed: int,
     workers: int,
-    show: Callable[[Any], None],
+    show: Callable[[RenderableType], None],
     say: Callable[[str], None],
 ) -> Path:
     """Corpus, preparation, the anchors and the reference models, leaderboard, report; returns the report.

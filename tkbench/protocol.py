@@ -6,7 +6,6 @@ and a test holds the hash of every released file. A user may write a file of the
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from importlib import resources
 from pathlib import Path
@@ -116,11 +115,6 @@ def default_for(dataset: str) -> str:
     ('synth-v1', 'tkbench-v1')
     """
     return "synth-v1" if dataset == "synth" else "tkbench-v1"
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a protocol file, as the freeze test holds it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def chosen(protocol: str | Path | Protocol | None, dataset: str) -> Protocol:

@@ -69,7 +69,10 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What a container says of itself, read from headers and packet times without decoding pixels."""
+    """The facts of a media file, read from headers and packet times without decoding pixels.
+
+    Every sample stores them, so the fields are part of the format of shards.
+    """
 
     width: int
     """Pixels as shown, that is after the rotation flag."""
@@ -155,23 +158,6 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceTrack:
-    """One face over one run of frames, in pixels of the pictures that were tracked."""
-
-    start: int
-    """First frame of the run, counted in the clip."""
-    boxes: Float32
-    """(T, 4) x0, y0, x1, y1: the tight box of the landmarks."""
-    landmarks: Float32
-    """(T, N, 2) x, y; N is 478, 468 or 68: see `POINT_SETS`."""
-    score: Float32
-    """(T,) in [0, 1]; 0 marks a frame whose landmarks were filled from its neighbours."""
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """One prepared clip: everything that training and scoring need once the source is gone."""
 
@@ -181,9 +167,9 @@ class Sample:
     audio: Float32
     """(T * 640,) mono in [-1, 1) at 16 kHz, starting with the first frame."""
     landmarks: Float32
-    """(T, N, 2) canvas pixels, see `FaceTrack.landmarks`; `meta["track"]` names the tracker and its points."""
+    """(T, N, 2) x, y in canvas pixels; N is 478, 468 or 68 (`POINT_SETS`), and `meta["track"]` names the tracker."""
     score: Float32
-    """(T,) see `FaceTrack.score`."""
+    """(T,) the tracker's confidence in [0, 1]; 0 marks a frame whose landmarks were filled from its neighbours."""
     dataset: str
     split: str
     speaker: str | None = None
