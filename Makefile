@@ -8,7 +8,7 @@ SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo test test-slow check format judge voice models clean
 help:
-	@echo "make demo       make a corpus, prepare it, score and rank seven models, write a report ($(OUT)/report.html)"
+	@echo "make demo       make a corpus, prepare it, score and rank seven models, write a report in $(OUT)/runs/"
 	@echo "make test       run the fast tests"
 	@echo "make test-slow  run every test; real clips come from TKBENCH_CLIPS or ../shared/clips, if they are there"
 	@echo "make check      check style and types (ruff, mypy); changes nothing"

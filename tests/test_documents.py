@@ -129,7 +129,7 @@ def command_lines(path: Path) -> list[str]:
     for language, content in blocks(path):
         if language in ("", "bash", "sh", "console"):
             for line in content.replace("\\\n", " ").splitlines():
-                bare = re.sub(r"(^|\s)#.*", "", line.removeprefix("$ ")).strip()
+                bare = re.sub(r"(^|\s)#.*", "", line.removeprefix("$ ")).strip().removeprefix("time ")
                 if bare.startswith("tkbench "):
                     lines.append(bare)
     return lines
@@ -193,6 +193,11 @@ def test_code_blocks_are_what_they_say(path: Path) -> None:
             tomllib.loads(content)
         else:
             assert language in ("", "bash", "text", "mermaid", "bibtex"), f"{path.name}: {language}"
+
+
+def test_every_figure_of_speed_has_its_command() -> None:
+    for section in re.split(r"^## ", text_of(ROOT / "docs" / "speed.md"), flags=re.M)[1:]:
+        assert re.search(r"^```\n(time )?(tkbench|python) ", section, re.M), section.splitlines()[0]
 
 
 # -- docs/architecture.md ------------------------------------------------------------------------------------
