@@ -175,6 +175,20 @@ def test_every_command_in_a_sentence_exists_with_its_options(path: Path) -> None
             assert option in options, f"{path.name}: {span}: no option {option}"
 
 
+def all_options(command: object) -> set[str]:
+    inner = getattr(command, "commands", {}).values()
+    own = {name for item in getattr(command, "params", ()) for name in item.opts}
+    return own.union(*(all_options(sub) for sub in inner))
+
+
+@each_document
+def test_every_option_in_a_sentence_is_one_of_some_command(path: Path) -> None:
+    known = all_options(root_command()) | {"--help"}
+    for span in spans(path):
+        if found := re.match(r"--[a-z][\w-]*", span):
+            assert found[0] in known, f"{path.name}: {span}: no command has this option"
+
+
 @each_document
 def test_make_targets_exist(path: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):(?!=)", text_of(ROOT / "Makefile"), re.M))
