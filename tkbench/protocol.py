@@ -6,7 +6,6 @@ and a test holds the hash of every released file. A user may write a file of the
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from importlib import resources
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tkbench.errors import UnknownName, UsageError
-from tkbench.registry import suggest
+from tkbench.registry import Registry, suggest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -82,6 +81,15 @@ class Protocol(_Strict):
         return "|".join(parts)
 
 
+installed: Registry[Path] = Registry("protocol", "tkbench.protocols")
+"""Protocols of other packages: an entry point "module:attribute" whose object is the path of a TOML file."""
+
+
+def names() -> list[str]:
+    """Every name that `load` knows: bundled ones, then those of installed packages."""
+    return [*bundled(), *(name for name in installed if name not in bundled())]
+
+
 def bundled() -> dict[str, Path]:
     """Name -> file of each protocol that comes with the package."""
     folder = Path(str(resources.files("tkbench") / "protocols"))
@@ -95,8 +103,10 @@ def load(name: str | Path) -> Protocol:
     """
     known = bundled()
     path = known.get(str(name), Path(name))
+    if not path.is_file() and str(name) in installed:
+        path = Path(installed.get(str(name)))
     if not path.is_file():
-        raise UnknownName(f"no protocol is called {str(name)!r}: {suggest(str(name), list(known))}")
+        raise UnknownName(f"no protocol is called {str(name)!r}: {suggest(str(name), names())}")
     try:
         return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -106,25 +116,11 @@ def load(name: str | Path) -> Protocol:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}; mend that entry of the protocol") from error
+        raise UsageError(f"{path}: {where}: {first['msg']}; fix that entry of the protocol") from error
 
 
-def default_for(dataset: str) -> str:
-    """The protocol that fits a data set when the user names none.
-
-    >>> default_for("synth"), default_for("lrs2")
-    ('synth-v1', 'tkbench-v1')
-    """
-    return "synth-v1" if dataset == "synth" else "tkbench-v1"
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a protocol file, as the freeze test holds it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def chosen(protocol: str | Path | Protocol | None, dataset: str) -> Protocol:
-    """What a caller asked for, by name, file or itself; without a wish the one that fits the data set."""
+def chosen(protocol: str | Path | Protocol | None, default: str) -> Protocol:
+    """What a caller asked for, by name, file or itself; `default` (that of the data set) without a wish."""
     if isinstance(protocol, Protocol):
         return protocol
-    return load(protocol if protocol is not None else default_for(dataset))
+    return load(protocol if protocol is not None else default)

@@ -80,7 +80,7 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
             digest, size = hash_file(Path(clip.path))
         row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
         part, short = official.part_of(facts, official.interval_of(clip))
-        gates.check_facts(part, min_frames=settings.least(clip.dataset))
+        gates.check_facts(part, min_frames=settings.shortest(clip.dataset))
         _prepare(clip, facts, part, settings, scratch, outcome, row, [*notes, *short])
     except BadMedia as error:
         outcome.samples.clear()
@@ -145,7 +145,7 @@ def _prepare(
         tracked.found,
         tracked.starts,
         max_gap=settings.max_gap,
-        min_frames=settings.least(clip.dataset),
+        min_frames=settings.shortest(clip.dataset),
         max_frames=settings.max_frames,
     )
     gates.check_runs(
@@ -153,7 +153,7 @@ def _prepare(
         tracked.found,
         tracked.starts,
         tracked.heights,
-        min_frames=settings.least(clip.dataset),
+        min_frames=settings.shortest(clip.dataset),
         min_height=settings.min_face,
     )
     fixes = [*notes, *_fixes(facts, scene, sound_fix, tracked)]

@@ -62,7 +62,7 @@ def _videos(clips: int) -> Iterator[_Video]:
         yield _Video(subset, f"{_PEOPLE[speaker]}{index + 2}", speaker)
 
 
-def make_hdtf(root: Path, clips: int, seed: int, progress: Progress) -> None:
+def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     """Annotation files in HDTF_dataset/, videos in videos/."""
     videos = list(_videos(clips))
     folder = root / "HDTF_dataset"
@@ -78,7 +78,7 @@ def make_hdtf(root: Path, clips: int, seed: int, progress: Progress) -> None:
         ]
         number += video.intervals
         if video.there:
-            _write(root / "videos" / f"{video.name}.mp4", video, talks, seed)
+            write_clip(root / "videos" / f"{video.name}.mp4", video, talks, seed)
         done += video.intervals
         progress(done, clips, "clips")
 
@@ -112,7 +112,7 @@ def _annotate(folder: Path, subset: str, videos: list[_Video], seed: int) -> Non
         (folder / f"{subset}_{kind}.txt").write_text(text, encoding="utf-8")
 
 
-def _write(path: Path, video: _Video, talks: list[Spoken], seed: int) -> None:
+def write_clip(path: Path, video: _Video, talks: list[Spoken], seed: int) -> None:
     seconds = LEAD + video.intervals * (LENGTH + GAP)
     sound = np.zeros(seconds * SAMPLE_RATE, np.float32)
     sound += np.float32(2e-4) * np.random.default_rng([seed, 13]).standard_normal(len(sound), np.float32)

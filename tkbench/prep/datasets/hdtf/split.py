@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -60,10 +59,7 @@ def split_of(subset: str, name: str) -> str:
     return "test" if share < TEST else "val" if share < VAL else "train"
 
 
-def list_hash(keys: Iterable[str]) -> str:
-    r"""sha256 of a split: its sorted keys, one to a line, each line ended.
-
-    >>> list_hash(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
-    True
-    """
-    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
+def note(split: str, digest: str) -> str:
+    """Whether a list of clips with this hash is the published one of `hdtf-identity-1`."""
+    same = digest == protocol()["splits"].get(split, {}).get("sha256")
+    return f"{NAME}{'' if same else ', of other annotation files than the published ones'}"
