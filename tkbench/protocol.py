@@ -6,20 +6,15 @@ and a test holds the hash of every released file. A user may write a file of the
 
 from __future__ import annotations
 
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tkbench.errors import UnknownName, UsageError
-from tkbench.registry import Registry, suggest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.errors import UsageError
+from tkbench.registry import Registry, find_file
+from tkbench.runtime import toml
 
 
 class _Strict(BaseModel):
@@ -101,18 +96,13 @@ def load(name: str | Path) -> Protocol:
 
     Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol.
     """
-    known = bundled()
-    path = known.get(str(name), Path(name))
-    if not path.is_file() and str(name) in installed:
-        path = Path(installed.get(str(name)))
-    if not path.is_file():
-        raise UnknownName(f"no protocol is called {str(name)!r}: {suggest(str(name), names())}")
+    named = bundled()
+    if str(name) not in named and str(name) in installed:
+        named[str(name)] = Path(installed.get(str(name)))
+    path = find_file(name, named, "protocol")
+    table = toml.read(path, advice=f"compare with one of {', '.join(bundled())}")
     try:
-        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: not a TOML file ({error}); compare with one of {', '.join(known)}"
-        ) from error
+        return Protocol.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

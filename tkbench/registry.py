@@ -1,15 +1,15 @@
 """Names for things that come from modules: name -> "module:attribute", imported on first use.
 
-Other packages add to a registry by an entry point: group `tkbench.models`, `tkbench.metrics`, `tkbench.datasets` or
-`tkbench.protocols`.
+Other packages add to a registry by an entry point of its group, such as `tkbench.models` or `tkbench.datasets`.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from tkbench.errors import UnknownName, UsageError
@@ -23,16 +23,33 @@ def suggest(name: str, known: list[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
+def resolve(target: str) -> Any:
+    """The object that "module:attribute" names, imported now; its type is the caller's to know.
+
+    >>> resolve("pathlib:PurePosixPath").__name__
+    'PurePosixPath'
+    """
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def find_file(name: str | Path, named: Mapping[str, Path], what: str) -> Path:
+    """The file that `named` has for a name, or the file at that path; UnknownName where neither is there."""
+    path = named.get(str(name), Path(name))
+    if not path.is_file():
+        raise UnknownName(f"no {what} is called {str(name)!r}: {suggest(str(name), list(named))}")
+    return path
+
+
 def lazy(target: str) -> Callable[..., Any]:
     """The function behind "module:attribute", imported when it is first called.
 
     >>> lazy("posixpath:basename")("a/b")
     'b'
     """
-    module, _, attribute = target.partition(":")
 
     def call(*args: object, **kwargs: object) -> Any:
-        return getattr(importlib.import_module(module), attribute)(*args, **kwargs)
+        return resolve(target)(*args, **kwargs)
 
     return call
 
@@ -71,8 +88,7 @@ class Registry(Generic[T]):
         """The object behind `name`, imported now if it was not before."""
         if name not in self.names():
             raise UnknownName(f"no {self.kind} is called {name!r}: {suggest(name, list(self.names()))}")
-        module, _, attribute = self._targets[name].partition(":")
-        return cast(T, getattr(importlib.import_module(module), attribute))
+        return cast(T, resolve(self._targets[name]))
 
     def own(self) -> tuple[str, ...]:
         """The names of this package, without a look at what others bring."""

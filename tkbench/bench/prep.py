@@ -252,7 +252,10 @@ def _decode(clip: Clip, facts: MediaFacts, scene: Any) -> float:
     """Processor time of decoding and scaling alone."""
     start = pipeline.cpu_seconds()
     frames = media.stream_frames(
-        clip.path, facts=facts, cut=scene.cut, pixels="yuv420p", interval=scene.interval
+        clip.path,
+        facts,
+        media.FrameSelection(interval=scene.interval),
+        media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
     )
     for _ in frames:
         pass

@@ -286,14 +286,10 @@ def _pass(
     said: list[str] = []
     stream = media.stream_frames(
         path,
-        facts=facts,
-        cut=scene.cut,
-        pixels="yuv420p",
-        interval=scene.interval,
-        canvas=canvas,
-        canvas_quality=how,
-        sound=sound,
-        said=said,
+        facts,
+        media.FrameSelection(interval=scene.interval),
+        media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
+        media.SideOutputs(canvas=canvas, canvas_quality=how, sound=sound, messages=said),
     )
     follower = Follower(scene.face, scene.cut, settings)
     blank = np.zeros((backends.info(settings.backend).n_points, 2), np.float32)
@@ -359,7 +355,12 @@ def _canvases(
     tags = media.color_tags(clip.path)
     size = (scene.cut.out_width, scene.cut.out_height)
     stream = enumerate(
-        media.stream_frames(clip.path, facts=facts, cut=scene.cut, pixels="yuv420p", interval=scene.interval)
+        media.stream_frames(
+            clip.path,
+            facts,
+            media.FrameSelection(interval=scene.interval),
+            media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
+        )
     )
     files = []
     for number, (start, stop) in enumerate(spans):

@@ -215,7 +215,7 @@ def _run(
             live.workers = max(crew.workers, 1 if message else 0)
             live.hear(message)
 
-        for _, made in crew.run(make_shard, todo, hear=hear, killed=again):
+        for _, made in crew.run(make_shard, todo, on_message=hear, on_death=again):
             done[made["name"]] = made
             live.finished(made)
 

@@ -515,7 +515,6 @@ def _previews(
             side_by_side(sample.video, made.video),
             audio=sample.audio,
             quality=24,
-            audio_codec="aac",
         )
         written.append((key, name))
     return written

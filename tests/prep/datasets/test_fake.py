@@ -135,7 +135,7 @@ def test_the_frames_of_an_interval_are_those_of_the_whole_file(prepared: Path, t
         first = round(clip.start * 25)
         cut = sample.canvas
         x, y, side = cut["x"], cut["y"], cut["width"]
-        whole = media.stream_frames(clip.path, facts=media.probe(clip.path))
+        whole = media.stream_frames(clip.path, media.probe(clip.path))
         kept = [
             f[y : y + side, x : x + side].copy() for i, f in enumerate(whole) if first - 1 <= i <= first + 50
         ]

@@ -78,7 +78,7 @@ def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
         ]
         number += video.intervals
         if video.there:
-            write_clip(root / "videos" / f"{video.name}.mp4", video, talks, seed)
+            _write(root / "videos" / f"{video.name}.mp4", video, talks, seed)
         done += video.intervals
         progress(done, clips, "clips")
 
@@ -112,7 +112,7 @@ def _annotate(folder: Path, subset: str, videos: list[_Video], seed: int) -> Non
         (folder / f"{subset}_{kind}.txt").write_text(text, encoding="utf-8")
 
 
-def write_clip(path: Path, video: _Video, talks: list[Spoken], seed: int) -> None:
+def _write(path: Path, video: _Video, talks: list[Spoken], seed: int) -> None:
     seconds = LEAD + video.intervals * (LENGTH + GAP)
     sound = np.zeros(seconds * SAMPLE_RATE, np.float32)
     sound += np.float32(2e-4) * np.random.default_rng([seed, 13]).standard_normal(len(sound), np.float32)
@@ -125,7 +125,7 @@ def write_clip(path: Path, video: _Video, talks: list[Spoken], seed: int) -> Non
         shots.append(said.frames(SIDE // 2, 0, min(count, said.script.n_frames)))
     stereo: Float32 = np.repeat(resample(sound, SAMPLE_RATE, _RATE)[:, None], 2, axis=1)
     frames = _frames(video, shots, seconds, seed)
-    media.write_video(path, frames, fps=video.fps, audio=stereo, sample_rate=_RATE, quality=20)
+    media.write_video(path, frames, fps=video.fps, audio=media.Sound(stereo, rate=_RATE), quality=20)
 
 
 def _frames(video: _Video, shots: list[list[UInt8]], seconds: int, seed: int) -> Iterator[UInt8]:

@@ -11,15 +11,11 @@ RD videos are called Radio1, Radio2, ...: their names say nothing of who speaks,
 from __future__ import annotations
 
 import hashlib
-import sys
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.runtime import toml
 
 NAME = "hdtf-identity-1"
 SPLITS = ("train", "val", "test")
@@ -29,7 +25,7 @@ TEST, VAL = 0.15, 0.20
 @lru_cache(maxsize=1)
 def protocol() -> dict[str, Any]:
     """The content of hdtf-identity-1.toml."""
-    return dict(tomllib.loads(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
+    return dict(toml.parse(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
 
 
 def identity_of(subset: str, name: str) -> tuple[str, bool]:

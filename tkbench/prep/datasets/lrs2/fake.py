@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tkbench.prep.datasets.spoken import SPEAKERS, digits, words_of, word_table, write_clip, speak
+from tkbench.prep.datasets.spoken import SPEAKERS, digits, speak, word_table, words_of, write_clip
 from tkbench.runtime.progress import Progress
 
 

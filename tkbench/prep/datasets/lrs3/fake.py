@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tkbench.prep.datasets.spoken import SPEAKERS, words_of, word_table, write_clip, speak, youtube
+from tkbench.prep.datasets.spoken import SPEAKERS, speak, word_table, words_of, write_clip, youtube
 from tkbench.runtime.progress import Progress
 
 

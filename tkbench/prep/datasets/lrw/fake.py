@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tkbench.prep.datasets.spoken import SPEAKERS, digits, write_clip, speak
+from tkbench.prep.datasets.spoken import SPEAKERS, digits, speak, write_clip
 from tkbench.runtime.progress import Progress
 from tkbench.synth.clip import Script
 from tkbench.types import FPS, Word
