@@ -135,6 +135,10 @@ def command_lines(path: Path) -> list[str]:
     return lines
 
 
+EXAMPLES = (["takes"],)
+"""Data sets of examples/plug-in, which is not installed here: their commands take what those of LRS3 take."""
+
+
 @lru_cache
 def root_command() -> object:
     return typer.main.get_command(cli.app)
@@ -143,6 +147,8 @@ def root_command() -> object:
 def find(words: list[str]) -> tuple[object, list[str]]:
     """The command (or group) that the words begin with, and the words that are left."""
     command = root_command()
+    if words[:1] == ["prep"] and words[1:2] in EXAMPLES:
+        words = ["prep", "lrs3", *words[2:]]
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]  # type: ignore[attr-defined]
     return command, words
@@ -212,6 +218,19 @@ def test_code_blocks_are_what_they_say(path: Path) -> None:
 def test_every_figure_of_speed_has_its_command() -> None:
     for section in re.split(r"^## ", text_of(ROOT / "docs" / "speed.md"), flags=re.M)[1:]:
         assert re.search(r"^```\n(time )?(tkbench|python) ", section, re.M), section.splitlines()[0]
+
+
+def test_settings_of_configurations_exist() -> None:
+    """`[data] flip` and the like in docs/models.md: fields of the records that read a configuration."""
+    known: set[str] = set()
+    for folder in ("models", "train"):
+        for file in sorted((ROOT / "tkbench" / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(text_of(file))):
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    known.add(node.target.id)
+    named = re.findall(r"`\[[\w.]+\] (\w+)`", text_of(ROOT / "docs" / "models.md"))
+    assert len(named) >= 10
+    assert set(named) <= known, set(named) - known
 
 
 # -- docs/architecture.md ------------------------------------------------------------------------------------

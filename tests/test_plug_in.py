@@ -35,7 +35,9 @@ def sample(frames: int = 3, size: int = 64) -> Sample:
     rng = np.random.default_rng(0)
     video = rng.integers(0, 200, (frames, size, size, 3), dtype=np.uint8)
     points = np.repeat(rng.uniform(16, 48, (1, 478, 2)).astype(np.float32), frames, axis=0)
-    return Sample("a", video, np.zeros(640 * frames, np.float32), points, np.ones(frames, np.float32), "x", "test")
+    return Sample(
+        "a", video, np.zeros(640 * frames, np.float32), points, np.ones(frames, np.float32), "x", "test"
+    )
 
 
 def test_the_model_keeps_the_protocol(importable: None) -> None:
@@ -88,10 +90,20 @@ def code_lines(path: Path) -> int:
     tree = ast.parse(text)
     prose: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and ast.get_docstring(node) is not None
+        ):
             first = node.body[0]
             prose |= set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    skipped = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in skipped:
