@@ -25,11 +25,10 @@ from tkbench.media import Cut
 from tkbench.prep import backends, datasets, gates, official, track
 from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.plan import Settings
+from tkbench.prep.records import Row
 from tkbench.runtime import storage
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
 
-Row = dict[str, Any]
-"""A row of the manifest, by column: texts, numbers and None."""
 Encoding = media.Quality | Literal["copy"]
 LOOKS = 8
 """Pictures that the first look takes from a clip."""

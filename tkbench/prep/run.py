@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from tkbench import media, shards
 from tkbench.errors import StorageError, UsageError
@@ -22,10 +21,11 @@ from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.make import SCRATCH, discard, make_shard, skipped_row, stats_file
 from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan
+from tkbench.prep.records import MadeShard, Row
 from tkbench.prep.resume import check_target, clear, kept_shards, plain
 from tkbench.prep.summary import Summary, Tally
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import pool
+from tkbench.runtime.parallel import Message, pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.shards import ShardRecord
 from tkbench.types import Clip, Skipped
@@ -178,7 +178,7 @@ def _make_all(work: _Work, lock: RunLock, began: float) -> Summary:
     return summary
 
 
-def _write_index(work: _Work, done: Mapping[str, dict[str, Any]]) -> Tally:
+def _write_index(work: _Work, done: Mapping[str, MadeShard]) -> Tally:
     """Manifest and index over every shard; returns the counts of what went into them."""
     made = [record for _, shard in sorted(done.items()) if (record := shard["record"]) is not None]
     tally = Tally()
@@ -200,7 +200,7 @@ def _wanted(item: Clip | Skipped, split: str | None) -> bool:
 
 def _run(
     todo: list[ShardPlan],
-    done: dict[str, dict[str, Any]],
+    done: dict[str, MadeShard],
     live: Live,
     workers: int,
     scheduler: str | None,
@@ -214,7 +214,7 @@ def _run(
     live.show()
     with pool(workers, items=len(todo), scheduler=scheduler) as crew:
 
-        def hear(message: Mapping[str, Any]) -> None:
+        def hear(message: Message) -> None:
             live.workers = max(crew.workers, 1 if message else 0)
             live.hear(message)
 
@@ -223,17 +223,15 @@ def _run(
             live.finished(made)
 
 
-def _rows(plan: Plan, target: Path, dataset: str) -> Iterator[dict[str, Any]]:
+def _rows(plan: Plan, target: Path, dataset: str) -> Iterator[Row]:
     """Every row of the manifest in its order, one shard of each split in memory at a time."""
 
-    def of_split(split: str) -> Iterator[dict[str, Any]]:
+    def of_split(split: str) -> Iterator[Row]:
         for shard in plan.shards:
             if shard.split == split:
                 yield from json.loads(stats_file(shard, target).read_text(encoding="utf-8"))["rows"]
 
-    streams: list[Iterable[dict[str, Any]]] = [
-        of_split(split) for split in sorted({s.split for s in plan.shards})
-    ]
+    streams: list[Iterable[Row]] = [of_split(split) for split in sorted({s.split for s in plan.shards})]
     root = Path(plan.shards[0].root) if plan.shards else Path()
     streams.append(skipped_row(item, root, dataset) for item in plan.skipped)
     return iter(heapq.merge(*streams, key=lambda row: (row["clip"], row["key"])))
