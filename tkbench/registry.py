@@ -1,13 +1,13 @@
 """Names for things that come from modules: name -> "module:attribute", imported on first use.
 
-Other packages add to a registry by an entry point of its group, such as `tkbench.models` or `tkbench.networks`.
+Other packages add to a registry by an entry point of its group, such as `tkbench.models` or `tkbench.datasets`.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -41,6 +41,19 @@ def find_file(name: str | Path, named: Mapping[str, Path], what: str) -> Path:
     return path
 
 
+def lazy(target: str) -> Callable[..., Any]:
+    """The function behind "module:attribute", imported when it is first called.
+
+    >>> lazy("posixpath:basename")("a/b")
+    'b'
+    """
+
+    def call(*args: object, **kwargs: object) -> Any:
+        return resolve(target)(*args, **kwargs)
+
+    return call
+
+
 class Registry(Generic[T]):
     """An ordered set of named, lazily imported objects of one type `T`, which nothing checks before it is used.
 
@@ -57,10 +70,16 @@ class Registry(Generic[T]):
         self.kind = kind
         self.group = group
         self._targets: dict[str, str] = {}
+        self._own: list[str] = []
         self._scanned = group is None
 
     def add(self, name: str, target: str) -> None:
         """Register `name` for "module:attribute"; a name that is taken by another target is refused."""
+        self._add(name, target)
+        if name not in self._own:
+            self._own.append(name)
+
+    def _add(self, name: str, target: str) -> None:
         taken = self._targets.setdefault(name, target)
         if taken != target:
             raise UsageError(f"{self.kind} {name!r} is already {taken}; {target} needs another name")
@@ -71,12 +90,16 @@ class Registry(Generic[T]):
             raise UnknownName(f"no {self.kind} is called {name!r}: {suggest(name, list(self.names()))}")
         return cast(T, resolve(self._targets[name]))
 
+    def own(self) -> tuple[str, ...]:
+        """The names of this package, without a look at what others bring."""
+        return tuple(self._own)
+
     def names(self) -> tuple[str, ...]:
         """Every name, built-in ones first, then those of installed plug-ins in sorted order."""
         if not self._scanned and self.group is not None:
             self._scanned = True
             for point in sorted(entry_points(group=self.group), key=lambda p: p.name):
-                self.add(point.name, point.value)
+                self._add(point.name, point.value)
         return tuple(self._targets)
 
     def __iter__(self) -> Iterator[str]:

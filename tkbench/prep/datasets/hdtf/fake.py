@@ -62,7 +62,7 @@ def _videos(clips: int) -> Iterator[_Video]:
         yield _Video(subset, f"{_PEOPLE[speaker]}{index + 2}", speaker)
 
 
-def make_hdtf(root: Path, clips: int, seed: int, progress: Progress) -> None:
+def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     """Annotation files in HDTF_dataset/, videos in videos/."""
     videos = list(_videos(clips))
     folder = root / "HDTF_dataset"
