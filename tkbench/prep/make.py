@@ -22,7 +22,7 @@ from typing import Any
 
 from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.prep.isolate import Child, ProcessDied
-from tkbench.prep.pipeline import Outcome, prepare_clip
+from tkbench.prep.pipeline import Outcome, Row, first_row, prepare_clip, skipped
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
 from tkbench.runtime import storage
 from tkbench.runtime.parallel import send_message
@@ -60,7 +60,7 @@ def make_shard(plan: ShardPlan) -> dict[str, Any]:
 
 
 def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     seconds: dict[str, float] = defaultdict(float)
     decoded = 0
     record: ShardRecord | None = None
@@ -176,32 +176,13 @@ def _refuse_full_disk(outcome: Outcome, folder: Path) -> None:
 
 
 def _failed(clip: Clip, reason: Reason, detail: str) -> Outcome:
-    row = {
-        "key": clip.key,
-        "clip": clip.key,
-        "dataset": clip.dataset,
-        "split": clip.split,
-        "speaker": clip.speaker,
-        "text": clip.text,
-        "status": "skipped",
-        "reason": reason.value,
-        "detail": detail,
-    }
-    return Outcome(rows=[row])
+    return Outcome(rows=[skipped(first_row(clip), reason, detail)])
 
 
-def skipped_row(item: Skipped, root: Path, dataset: str) -> dict[str, Any]:
+def skipped_row(item: Skipped, root: Path, dataset: str) -> Row:
     """The row of a clip that the reader could not offer."""
-    return {
-        "key": item.key,
-        "clip": item.key,
-        "path": relative(item.path, root),
-        "dataset": dataset,
-        "split": item.split,
-        "status": "skipped",
-        "reason": item.reason.value,
-        "detail": item.detail,
-    }
+    names = {"key": item.key, "clip": item.key, "path": relative(item.path, root), "dataset": dataset}
+    return skipped({**names, "split": item.split}, item.reason, item.detail)
 
 
 class _Source:
