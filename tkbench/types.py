@@ -71,7 +71,10 @@ class Reason(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What a container says of itself, read from headers and packet times without decoding pixels."""
+    """The facts of a media file, read from headers and packet times without decoding pixels.
+
+    Every sample stores them, so the fields are part of the format of shards.
+    """
 
     width: int
     """Pixels as shown, that is after the rotation flag."""

@@ -7,7 +7,6 @@ to a file, and so do sound and landmarks until the clip's length is known.
 from __future__ import annotations
 
 import gc
-import hashlib
 import resource
 import time
 from collections import defaultdict
@@ -15,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,8 +25,11 @@ from tkbench.media import Cut
 from tkbench.prep import backends, datasets, gates, official, track
 from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.plan import Settings
+from tkbench.prep.records import Row
+from tkbench.runtime import storage
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
 
+Encoding = media.Quality | Literal["copy"]
 LOOKS = 8
 """Pictures that the first look takes from a clip."""
 _COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
@@ -38,7 +40,7 @@ _COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 class Outcome:
     """What became of one clip: rows for the manifest, samples for the shard."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     samples: list[tuple[str, dict[str, bytes | Path]]] = field(default_factory=list)
     """(key, {suffix: content}), in the order of the rows that are ok."""
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -47,6 +49,52 @@ class Outcome:
     """Time of the processor per stage, of this process and of ffmpeg; "decode" is all that ffmpeg does."""
     frames: int = 0
     """Frames that were decoded at 25 fps."""
+
+
+@dataclass(slots=True)
+class _Job:
+    """One clip on its way: what it is, and where what is made of it goes."""
+
+    clip: Clip
+    facts: MediaFacts
+    """Of the file."""
+    part: MediaFacts
+    """Of the interval that the clip is."""
+    settings: Settings
+    scratch: Path
+    outcome: Outcome
+    row: Row
+    """What every row of this clip says."""
+    notes: list[str]
+    """What is known to be odd already."""
+
+    @property
+    def canvas(self) -> Path:
+        return self.scratch / "canvas.mp4"
+
+    @property
+    def sound(self) -> Path:
+        return self.scratch / "sound.s16"
+
+    @property
+    def points(self) -> Path:
+        return self.scratch / "points.f32"
+
+    @property
+    def shortest(self) -> int:
+        """Frames of the shortest sample."""
+        return self.settings.shortest(self.clip.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A stretch of a clip that becomes one sample."""
+
+    key: str
+    start: int
+    stop: int
+    notes: list[str]
+    """What had to be changed, in words."""
 
 
 @dataclass(slots=True)
@@ -70,22 +118,33 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
     scratch: an empty folder for files that the caller packs and removes.
     """
     outcome = Outcome()
-    row: dict[str, Any] = {"key": clip.key, "clip": clip.key, "dataset": clip.dataset, "split": clip.split}
-    row |= {"speaker": clip.speaker, "text": clip.text}
+    row = first_row(clip)
     try:
         with _timed(outcome, "probe"):
             clip, notes = datasets.annotate(clip)
             row |= {"speaker": clip.speaker, "text": clip.text}
             facts = media.probe(clip.path)
-            digest, size = hash_file(Path(clip.path))
-        row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
+            file = Path(clip.path)
+            digest = storage.sha256_of(file)
+        row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": file.stat().st_size}
         part, short = official.part_of(facts, official.interval_of(clip))
-        gates.check_facts(part, min_frames=settings.least(clip.dataset))
-        _prepare(clip, facts, part, settings, scratch, outcome, row, [*notes, *short])
+        gates.check_facts(part, min_frames=settings.shortest(clip.dataset))
+        _prepare(_Job(clip, facts, part, settings, scratch, outcome, row, [*notes, *short]))
     except BadMedia as error:
         outcome.samples.clear()
-        outcome.rows = [row | {"status": "skipped", "reason": error.reason.value, "detail": error.detail}]
+        outcome.rows = [skipped(row, error.reason, error.detail)]
     return outcome
+
+
+def first_row(clip: Clip) -> Row:
+    """What every row of a clip says, whatever becomes of it."""
+    names = {"key": clip.key, "clip": clip.key, "dataset": clip.dataset, "split": clip.split}
+    return {**names, "speaker": clip.speaker, "text": clip.text}
+
+
+def skipped(row: Row, reason: Reason, detail: str) -> Row:
+    """The row of a clip (or a run of one) that became no sample."""
+    return row | {"status": "skipped", "reason": reason.value, "detail": detail}
 
 
 @contextmanager
@@ -104,48 +163,27 @@ def cpu_seconds() -> float:
     return sum(part.ru_utime + part.ru_stime for part in parts)
 
 
-def hash_file(path: Path) -> tuple[str, int]:
-    """sha256 and size of a file."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
-
-
-def _prepare(
-    clip: Clip,
-    facts: MediaFacts,
-    part: MediaFacts,
-    settings: Settings,
-    scratch: Path,
-    outcome: Outcome,
-    row: dict[str, Any],
-    notes: list[str],
-) -> None:
-    """facts: of the file; part: of the interval that the clip is; notes: what is known to be odd already."""
-    canvas, sound, points = scratch / "canvas.mp4", scratch / "sound.s16", scratch / "points.f32"
+def _prepare(job: _Job) -> None:
+    clip, facts, settings, outcome = job.clip, job.facts, job.settings, job.outcome
     with _timed(outcome, "look"):
         scene = look_at(clip.path, facts, settings, clip=clip)
-    quality: media.Quality | str = settings.quality(clip.split)
-    how = "copy" if may_copy(facts, scene) else quality
-    tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
+    encoding: Encoding = "copy" if may_copy(facts, scene) else settings.quality(clip.split)
+    tracked = _pass(job, scene, encoding)
     if tracked.left:
         # The head moved further than the few first pictures told: look again, at every part of the clip.
         with _timed(outcome, "look"):
             scene = look_at(clip.path, facts, settings, dense=True, clip=clip)
-        tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
-    row["n_faces"] = tracked.n_faces
-    gates.check_decoded(part, tracked.frames, tracked.said)
-    samples = np.memmap(sound, "<i2", "r") if sound.stat().st_size else np.zeros(0, np.int16)
-    row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
+        tracked = _pass(job, scene, encoding)
+    job.row["n_faces"] = tracked.n_faces
+    gates.check_decoded(job.part, tracked.frames, tracked.said)
+    samples = np.memmap(job.sound, "<i2", "r") if job.sound.stat().st_size else np.zeros(0, np.int16)
+    job.row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
     sound_fix = gates.check_sound(samples, tracked.frames, silence_db=settings.silence_db)
     spans = track.runs(
         tracked.found,
         tracked.starts,
         max_gap=settings.max_gap,
-        min_frames=settings.least(clip.dataset),
+        min_frames=job.shortest,
         max_frames=settings.max_frames,
     )
     gates.check_runs(
@@ -153,53 +191,61 @@ def _prepare(
         tracked.found,
         tracked.starts,
         tracked.heights,
-        min_frames=settings.least(clip.dataset),
+        min_frames=job.shortest,
         min_height=settings.min_face,
     )
-    fixes = [*notes, *_fixes(facts, scene, sound_fix, tracked)]
+    fixes = [*job.notes, *_fixes(facts, scene, sound_fix, tracked)]
     with _timed(outcome, "write"):
-        files, how = _canvases(clip, facts, scene, settings, canvas, how, spans, tracked.frames, scratch)
-        n_points = backends.info(settings.backend).n_points
-        landmarks = np.memmap(points, np.float32, "r", shape=(tracked.frames, n_points, 2))
-        for index, ((start, stop), file) in enumerate(zip(spans, files, strict=True)):
-            key = clip.key if len(spans) == 1 else f"{clip.key}__s{index}"
-            track_arrays = _track(landmarks[start:stop], tracked.found[start:stop], settings)
-            filled = int(np.sum(track_arrays["score"] == 0))
-            notes = [*fixes, f"{filled} frames without a face filled"] if filled else list(fixes)
-            if (start, stop) != (0, tracked.frames):
-                notes.append(f"frames {start} to {stop - 1} of {tracked.frames}")
-            voice = _voice(samples, start, stop)
-            if len(spans) > 1 and gates.loudness(voice) < settings.silence_db:
-                found = f"frames {start} to {stop - 1} are silent"
-                outcome.rows.append(
-                    row
-                    | {"key": key, "status": "skipped", "reason": Reason.SILENT_AUDIO.value, "detail": found}
-                )
-                continue
-            meta = _meta(clip, facts, scene, settings, row, key, start, stop, tracked, notes, how)
-            meta["length"] = _length(samples, start, stop)
-            parts = {
-                "flac": media.write_flac(voice),
-                "npz": shards.pack_arrays(track_arrays),
-                "json": shards.pack_json(meta),
-            }
-            # By way of files: an hour of video has a hundred runs, and they wait for the shard together.
-            outcome.samples.append((key, {"mp4": file, **_to_files(scratch, index, parts)}))
-            outcome.rows.append(
-                row
-                | {
-                    "key": key,
-                    "status": "ok",
-                    "start_frame": start,
-                    "n_frames": stop - start,
-                    "seconds": (stop - start) / FPS,
-                    "canvas": scene.kind,
-                    "width": scene.cut.out_width,
-                    "height": scene.cut.out_height,
-                    "filled_frames": filled,
-                    "fixes": "; ".join(notes),
-                }
-            )
+        files, encoding = _canvases(job, scene, encoding, spans, tracked.frames)
+        for number, (span, file) in enumerate(zip(spans, files, strict=True)):
+            key = clip.key if len(spans) == 1 else f"{clip.key}__s{number}"
+            _pack(job, scene, tracked, _Run(key, *span, list(fixes)), samples, (number, file, encoding))
+
+
+def _pack(
+    job: _Job, scene: _Scene, tracked: Tracked, run: _Run, samples: Array, made: tuple[int, Path, Encoding]
+) -> None:
+    """Add one run of the clip to the outcome; made: its number, its canvas and how that is encoded."""
+    number, file, encoding = made
+    start, stop, settings = run.start, run.stop, job.settings
+    n_points = backends.info(settings.backend).n_points
+    landmarks = np.memmap(job.points, np.float32, "r", shape=(tracked.frames, n_points, 2))
+    track_arrays = _track(landmarks[start:stop], tracked.found[start:stop], settings)
+    filled = int(np.sum(track_arrays["score"] == 0))
+    if filled:
+        run.notes.append(f"{filled} frames without a face filled")
+    if (start, stop) != (0, tracked.frames):
+        run.notes.append(f"frames {start} to {stop - 1} of {tracked.frames}")
+    row = job.row | {"key": run.key}
+    voice = _voice(samples, start, stop)
+    # Of a clip in one piece, the whole sound was checked already.
+    if run.key != job.clip.key and gates.loudness(voice) < settings.silence_db:
+        silent = f"frames {start} to {stop - 1} are silent"
+        job.outcome.rows.append(skipped(row, Reason.SILENT_AUDIO, silent))
+        return
+    meta = _meta(job, scene, tracked, run, encoding)
+    meta["length"] = _length(samples, start, stop)
+    parts = {
+        "flac": media.write_flac(voice),
+        "npz": shards.pack_arrays(track_arrays),
+        "json": shards.pack_json(meta),
+    }
+    # By way of files: an hour of video has a hundred runs, and they wait for the shard together.
+    job.outcome.samples.append((run.key, {"mp4": file, **_to_files(job.scratch, number, parts)}))
+    job.outcome.rows.append(
+        row
+        | {
+            "status": "ok",
+            "start_frame": start,
+            "n_frames": stop - start,
+            "seconds": (stop - start) / FPS,
+            "canvas": scene.kind,
+            "width": scene.cut.out_width,
+            "height": scene.cut.out_height,
+            "filled_frames": filled,
+            "fixes": "; ".join(run.notes),
+        }
+    )
 
 
 # -- who is in the picture -----------------------------------------------------------------------------------
@@ -271,35 +317,22 @@ def may_copy(facts: MediaFacts, scene: _Scene) -> bool:
 # -- the main pass -------------------------------------------------------------------------------------------
 
 
-def _pass(
-    path: str,
-    facts: MediaFacts,
-    scene: _Scene,
-    settings: Settings,
-    canvas: Path,
-    how: Any,
-    sound: Path,
-    points: Path,
-    outcome: Outcome,
-) -> Tracked:
+def _pass(job: _Job, scene: _Scene, encoding: Encoding) -> Tracked:
     """Decode once: canvas and sound to their files, every picture to the tracker, landmarks to theirs."""
+    facts, settings, outcome = job.facts, job.settings, job.outcome
     said: list[str] = []
     stream = media.stream_frames(
-        path,
-        facts=facts,
-        cut=scene.cut,
-        pixels="yuv420p",
-        interval=scene.interval,
-        canvas=canvas,
-        canvas_quality=how,
-        sound=sound,
-        said=said,
+        job.clip.path,
+        facts,
+        media.FrameSelection(interval=scene.interval),
+        media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
+        media.SideOutputs(canvas=job.canvas, canvas_quality=encoding, sound=job.sound, messages=said),
     )
     follower = Follower(scene.face, scene.cut, settings)
     blank = np.zeros((backends.info(settings.backend).n_points, 2), np.float32)
     clock, worked = time.perf_counter, time.process_time
     before, tracking = cpu_seconds(), 0.0
-    with points.open("wb") as file, _rare_collections():
+    with job.points.open("wb") as file, _rare_collections():
         begin = clock()
         for planes in stream:
             decoded, start = clock(), worked()
@@ -340,30 +373,26 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _canvases(
-    clip: Clip,
-    facts: MediaFacts,
-    scene: _Scene,
-    settings: Settings,
-    canvas: Path,
-    how: Any,
-    spans: list[tuple[int, int]],
-    frames: int,
-    scratch: Path,
-) -> tuple[list[Path], Any]:
-    """One mp4 for each run: the file of the main pass if the run is the whole clip, otherwise encoded
-    anew.
-    """
-    if spans == [(0, frames)] and (how != "copy" or reads_as(canvas, frames)):
-        return [canvas], how
-    quality = settings.quality(clip.split)
+    job: _Job, scene: _Scene, encoding: Encoding, spans: list[tuple[int, int]], frames: int
+) -> tuple[list[Path], Encoding]:
+    """One mp4 for each run, and how they are encoded: the file of the main pass where the run is the whole clip."""
+    if spans == [(0, frames)] and (encoding != "copy" or reads_as(job.canvas, frames)):
+        return [job.canvas], encoding
+    clip, facts = job.clip, job.facts
+    quality = job.settings.quality(clip.split)
     tags = media.color_tags(clip.path)
     size = (scene.cut.out_width, scene.cut.out_height)
     stream = enumerate(
-        media.stream_frames(clip.path, facts=facts, cut=scene.cut, pixels="yuv420p", interval=scene.interval)
+        media.stream_frames(
+            clip.path,
+            facts,
+            media.FrameSelection(interval=scene.interval),
+            media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
+        )
     )
     files = []
     for number, (start, stop) in enumerate(spans):
-        file = scratch / f"run{number}.mp4"
+        file = job.scratch / f"run{number}.mp4"
         media.encode_planes(file, _between(stream, start, stop), size=size, quality=quality, tags=tags)
         files.append(file)
     return files, quality
@@ -423,7 +452,7 @@ def _length(samples: Array, start: int, stop: int) -> dict[str, int]:
     return {"frames": stop - start, "samples": there, "lacking": wanted - there, "beyond": beyond}
 
 
-def _source_part(interval: tuple[float, float] | None) -> dict[str, Any]:
+def _source_part(interval: tuple[float, float] | None) -> dict[str, object]:
     """Where in its source a clip lies, if it is a part of it."""
     if interval is None:
         return {}
@@ -466,41 +495,31 @@ def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: Tracked
     return out
 
 
-def _meta(
-    clip: Clip,
-    facts: MediaFacts,
-    scene: _Scene,
-    settings: Settings,
-    row: Mapping[str, Any],
-    key: str,
-    start: int,
-    stop: int,
-    tracked: Tracked,
-    notes: list[str],
-    how: Any,
-) -> dict[str, Any]:
-    whole = (start, stop) == (0, tracked.frames)
-    words = _words(clip, start, stop)
+def _meta(job: _Job, scene: _Scene, tracked: Tracked, run: _Run, encoding: Encoding) -> dict[str, object]:
+    """The JSON member of a sample."""
+    clip, facts, row = job.clip, job.facts, job.row
+    words = _words(clip, run.start, run.stop)
+    whole = (run.start, run.stop) == (0, tracked.frames)
     text = clip.text if whole else (" ".join(word.text for word in words) or None)
     return {
-        "key": key,
+        "key": run.key,
         "clip": clip.key,
         "dataset": clip.dataset,
         "split": clip.split,
         "speaker": clip.speaker,
         "text": text,
         "words": [asdict(word) for word in words],
-        "n_frames": stop - start,
+        "n_frames": run.stop - run.start,
         "fps": FPS,
         "sample_rate": 16_000,
         "sound_off": row["sound_off"],
-        "start_frame": start,
+        "start_frame": run.start,
         "canvas": {
             "kind": scene.kind,
             **asdict(scene.cut),
             "source_width": facts.width,
             "source_height": facts.height,
-            "encoding": how if isinstance(how, str) else f"crf {how}",
+            "encoding": encoding if isinstance(encoding, str) else f"crf {encoding}",
             **({"official": dict(scene.official)} if scene.official else {}),
         },
         "source": {
@@ -510,9 +529,9 @@ def _meta(
             "facts": asdict(facts),
             **_source_part(scene.interval),
         },
-        "track": {"backend": settings.backend, "points": backends.info(settings.backend).points},
+        "track": {"backend": job.settings.backend, "points": backends.info(job.settings.backend).points},
         "n_faces": tracked.n_faces,
-        "fixes": notes,
+        "fixes": run.notes,
         "extra": dict(clip.extra),
     }
 
@@ -529,7 +548,7 @@ def _words(clip: Clip, start: int, stop: int) -> tuple[Word, ...]:
     )
 
 
-def _fact_columns(facts: MediaFacts) -> dict[str, Any]:
+def _fact_columns(facts: MediaFacts) -> dict[str, object]:
     return {
         "source_width": facts.width,
         "source_height": facts.height,

@@ -17,6 +17,7 @@ import numpy as np
 from tkbench import media, models, shards
 from tkbench.errors import UsageError
 from tkbench.models.base import Model, ModelCard
+from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
 from tkbench.results import bundle
@@ -112,7 +113,7 @@ def evaluate(
     options = options or EvalOptions()
     check_device(options.device)
     source = open_split(data, split)
-    rules = chosen_protocol(protocol, source.dataset)
+    rules = chosen_protocol(protocol, default_protocol(source.dataset))
     card = models.create(model).card  # a wrong name fails here, not in a worker
     refuse_training_clips(card, source)
     metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
@@ -316,7 +317,6 @@ def _previews(
             side_by_side(sample.video, made.video),
             audio=sample.audio,
             quality=24,
-            audio_codec="aac",
         )
         written.append((key, name))
     return written

@@ -25,6 +25,7 @@ import numpy as np
 from tkbench import models
 from tkbench.errors import UsageError
 from tkbench.metrics.base import Score
+from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
@@ -187,7 +188,7 @@ def measure(
     if unknown:
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
     source = open_split(data, split)
-    rules = chosen_protocol(protocol, source.dataset)
+    rules = chosen_protocol(protocol, default_protocol(source.dataset))
     metrics = build_metrics(rules)
     keys = clip_keys(source, data, limit)
     chosen = tuple(KNOBS[name] for name in (knobs or KNOBS))
