@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import test_column_facts
+import test_columns
 
 from tkbench.scoring.sensitivity import Point
 from tkbench.types import Column
@@ -74,8 +74,8 @@ def test_the_document_has_every_parity_test_and_each_exists() -> None:
 
 def test_the_document_names_every_metric_and_what_else_it_is_called() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
-    for column in test_column_facts.columns():
-        kind = test_column_facts.kind_of(column)
+    for column in test_columns.columns():
+        kind = test_columns.kind_of(column)
         assert f"`{kind}`" in text or f"`{kind}_" in text or kind.startswith(("lmd_", "lvd_")), kind
         for name in column.also_called:
             assert name in text, f"{column.label} is also called {name}"
