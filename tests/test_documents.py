@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 import sys
@@ -231,6 +232,24 @@ def test_settings_of_configurations_exist() -> None:
     named = re.findall(r"`\[[\w.]+\] (\w+)`", text_of(ROOT / "docs" / "models.md"))
     assert len(named) >= 10
     assert set(named) <= known, set(named) - known
+
+
+@each_document
+def test_calls_in_python_blocks_fit_their_signatures(path: Path) -> None:
+    """`tkbench.data.load(..., batch=64)`: names and number of arguments; nothing is run."""
+    import tkbench
+
+    for language, content in blocks(path):
+        for node in ast.walk(ast.parse(content)) if language == "python" else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("tkbench."):
+                target: object = tkbench
+                for name in ast.unparse(node.func).split(".")[1:]:
+                    if not hasattr(target, name):
+                        break  # a method of what a call gave
+                    target = getattr(target, name)
+                else:
+                    names = {keyword.arg or "": None for keyword in node.keywords}
+                    inspect.signature(target).bind(*node.args, **names)  # type: ignore[arg-type]
 
 
 # -- docs/architecture.md ------------------------------------------------------------------------------------

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import bar
-from tkbench.scoring.evaluate import evaluate
+from tkbench.scoring.evaluate import EvalOptions, evaluate
 from tkbench.synth.corpus import make_corpus
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def run(
@@ -23,7 +26,7 @@ def run(
     speakers: int,
     seed: int,
     workers: int,
-    show: Callable[[Any], None],
+    show: Callable[[RenderableType], None],
     say: Callable[[str], None],
 ) -> Path:
     """Corpus, preparation, the anchors and the reference models, leaderboard, report; returns the report.
@@ -55,9 +58,8 @@ def run(
                         shards,
                         model,
                         out=out / "runs",
-                        workforce=workforce,
-                        cache=out / "features",
-                        progress=progress,
+                        workers=workforce,
+                        options=EvalOptions(cache=out / "features", progress=progress),
                     )
                 )
     with bar("4/4 report   ") as progress:

@@ -168,10 +168,10 @@ def test_training_pace_is_that_of_full_steps(tmp_path: Path) -> None:
         accelerator="cpu",
         progress=lambda done, total, note: said.append(note),
     )
-    (pace,) = report.paces
-    assert (pace.model, pace.config, pace.windows, pace.frames) == ("wav2lip", "wav2lip-small", 6, 5)
-    assert pace.seconds == pytest.approx(6 / pace.windows_per_second)
-    assert 0 <= pace.wait <= 1
+    (speed,) = report.speeds
+    assert (speed.model, speed.config, speed.windows, speed.frames) == ("wav2lip", "wav2lip-small", 6, 5)
+    assert speed.seconds == pytest.approx(6 / speed.windows_per_second)
+    assert 0 <= speed.wait <= 1
     assert report.table().row_count == 1
     assert said == ["wav2lip", "measured"]
     assert sorted(tmp_path.iterdir()) == there

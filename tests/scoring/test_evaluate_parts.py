@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tkbench.errors import UsageError
 from tkbench.protocol import Protocol
-from tkbench.scoring.evaluate import (
-    build_metrics,
-    check_name,
-    choose_partner,
-    fit_audio,
-    match,
-    side_by_side,
-    worst_first,
-)
+from tkbench.scoring.clips import build_metrics, choose_partner, fit_audio, match
+from tkbench.scoring.evaluate import check_name, side_by_side, worst_first
 from tkbench.types import Generated, Reason, Row, Sample
 
 
@@ -27,12 +20,13 @@ def make_sample(frames: int = 20, size: int = 16) -> Sample:
         video=np.zeros((frames, size, size, 3), np.uint8),
         audio=np.arange(frames * 640, dtype=np.float32) / 1e6,
         landmarks=np.zeros((frames, 478, 2), np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.sampled_from(["x", "y", None]), min_size=2)
 )
@@ -53,6 +47,7 @@ def test_a_lone_clip_has_no_partner() -> None:
     assert choose_partner("a", ["a"], {"a": "x"}, seed=0) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 8))
 def test_another_voice_is_cut_or_repeated(samples: int, frames: int) -> None:
     audio = np.arange(samples, dtype=np.float32)
@@ -71,7 +66,7 @@ def test_equal_length_passes_untouched() -> None:
 def test_nearly_equal_lengths_are_cut_and_noted(frames: int, shared: int) -> None:
     sample, made = match(make_sample(), Generated("k", np.zeros((frames, 16, 16, 3), np.uint8)), slack=5)
     assert made.video is not None
-    assert len(made.video) == len(sample) == len(sample.landmarks) == len(sample.score) == shared
+    assert len(made.video) == len(sample) == len(sample.landmarks) == len(sample.track_score) == shared
     assert len(sample.audio) == shared * 640
     assert f"{frames} frames for 20" in made.detail
 
@@ -122,7 +117,10 @@ def test_names_that_no_folder_or_table_can_hold(name: str) -> None:
     ("change", "said"),
     [
         ({"rank_by": "psnrr"}, "rank_by = 'psnrr' is none of its columns: did you mean psnr?"),
-        ({"metrics": [{"name": "psnr", "settings": {"poool": "clip"}}]}, "does not take"),
+        (
+            {"metrics": [{"name": "psnr", "settings": {"poool": "clip"}}]},
+            "metric 'psnr' has no setting 'poool': did you mean pool",
+        ),
     ],
     ids=["rank_by", "settings"],
 )

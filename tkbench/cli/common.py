@@ -10,12 +10,12 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 app = typer.Typer(
     name="tkbench",
@@ -86,7 +86,7 @@ def say(text: str) -> None:
     talk().print(text, markup=False, soft_wrap=True)
 
 
-def show(table: Any) -> None:
+def show(table: RenderableType) -> None:
     """A table on stdout; wide enough for its columns where stdout is not a terminal."""
     from rich.console import Console
 

@@ -88,7 +88,7 @@ def evaluate_command(
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.parallel import pool
     from tkbench.runtime.progress import bar
-    from tkbench.scoring.evaluate import evaluate
+    from tkbench.scoring.evaluate import EvalOptions, evaluate
     from tkbench.scoring.recipes import extend
     from tkbench.shards import open_shards
 
@@ -122,13 +122,10 @@ def evaluate_command(
                         item,
                         protocol=rules,
                         out=out,
+                        workers=workforce,
                         split=split,
                         limit=limit,
-                        name=name,
-                        workforce=workforce,
-                        cache=place,
-                        device=device,
-                        progress=progress,
+                        options=EvalOptions(name, place, device, progress),
                     )
                 )
     _publish(bundles, leaderboards)

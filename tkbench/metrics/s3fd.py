@@ -9,7 +9,6 @@ not give the same boxes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -148,8 +147,8 @@ def suppress(boxes: Array, threshold: float) -> list[int]:
     return kept
 
 
-def detect(network: Any, frame: UInt8) -> Float64:
-    """Faces of one picture (H, W, 3) RGB: (n, 4) x0, y0, x1, y1 in its pixels, the surest first."""
+def detect(network: nn.Module, frame: UInt8) -> Float64:
+    """Faces of one picture (H, W, 3) RGB: (n, 4) x0, y0, x1, y1 in its pixels, the most confident first."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise BadInput(f"picture is {frame.dtype} {frame.shape}; expected uint8 (H, W, 3)")
     height, width = frame.shape[:2]

@@ -19,13 +19,12 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from tkbench.types import Float64, UInt8
+from tkbench.types import Array, Float64, UInt8
 
 POINTS = {
     6: ("0", "1", "-1", "1/2", "-2"),
@@ -266,7 +265,7 @@ class FirstLayer(Conv):
         return copied
 
 
-def _bits(tensor: torch.Tensor) -> Any:
+def _bits(tensor: torch.Tensor) -> Array:
     """As numpy has it: float32, or the 16 bits of a bfloat16 as uint16."""
     return (
         tensor.numpy() if tensor.dtype is torch.float32 else tensor.view(torch.int16).numpy().view(np.uint16)
@@ -274,7 +273,7 @@ def _bits(tensor: torch.Tensor) -> Any:
 
 
 class LipStream:
-    """The folded lip stream of a judge (`nets.flat_lip` without batch norm), from frames to embeddings."""
+    """The folded lip stream of a judge (`syncnet.flat_lip` with batch norm folded in), from frames to embeddings."""
 
     def __init__(
         self, layers: nn.Sequential, sides: Sequence[int], *, kind: torch.dtype = torch.float32

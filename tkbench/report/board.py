@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from tkbench.report import figures, finding
 from tkbench.report.finding import interval, number, sentence
 from tkbench.results import leaderboard
-from tkbench.results.bundle import Column, Result, Summary
+from tkbench.results.bundle import Result, Summary
 from tkbench.results.leaderboard import Entry, goodness
+from tkbench.types import Column
 
 HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
 
@@ -39,7 +40,7 @@ class Line:
     summary: str
     rank: int | None
     span: tuple[int, int] | None
-    """Between which ranks it lies when speakers are drawn again; None where there is no interval."""
+    """The interval of the rank; None where there is none."""
     anchor: bool
     style: str
     coverage: str
@@ -76,7 +77,7 @@ def line(
     rank: Column,
     notes: Footnotes,
 ) -> Line:
-    """A model's line; whatever needs words is added to `notes`."""
+    """A model's line; explanations are added to `notes`."""
     result = entry.result
     main = _base(result, rank)
     # A ranking metric without any score says in its own cell why nothing is ranked.
@@ -164,17 +165,30 @@ def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
     return not math.isnan(own) and not any(value(other) > own for other in entries)
 
 
-def head(column: Column, rank: Column) -> dict[str, Any]:
-    """What stands above a column, here and in the per-clip table."""
+class Head(TypedDict):
+    """The heading of a column, here and in the per-clip table."""
+
+    name: str
+    rest: str
+    """The judge or region that the label has in brackets."""
+    arrow: str
+    hint: str
+    unit: str
+    rank: bool
+    """Whether models are ranked by this column."""
+
+
+def head(column: Column, rank: Column) -> Head:
+    """The heading of a column."""
     name, rest = split_label(column.label)
-    return {
-        "name": name,
-        "rest": rest,
-        "arrow": leaderboard.ARROWS[column.better],
-        "hint": HINTS[column.better],
-        "unit": column.unit,
-        "rank": column is rank,
-    }
+    return Head(
+        name=name,
+        rest=rest,
+        arrow=leaderboard.ARROWS[column.better],
+        hint=HINTS[column.better],
+        unit=column.unit,
+        rank=column is rank,
+    )
 
 
 def split_label(label: str) -> tuple[str, str]:
