@@ -317,3 +317,6 @@ def list_names() -> None:
     table.add_row("crop recipes", ", ".join(align.RECIPES))
     table.add_row("knobs", ", ".join(KNOBS))
     show(table)
+    for registry in (models.registry, metrics.registry, protocol.installed, datasets.registry):
+        for clash in registry.clashes:
+            say(clash)
