@@ -12,7 +12,7 @@ Thing = TypeVar("Thing")
 
 
 def check_device(name: str) -> str:
-    """`name`, where a network can run there; UsageError with what there is.
+    """`name`, if a network can run there; otherwise UsageError with the devices that there are.
 
     >>> check_device("cpu")
     'cpu'
