@@ -12,7 +12,7 @@ from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import bar
-from tkbench.scoring.evaluate import evaluate
+from tkbench.scoring.evaluate import EvalOptions, evaluate
 from tkbench.synth.corpus import make_corpus
 
 if TYPE_CHECKING:
@@ -58,9 +58,8 @@ def run(
                         shards,
                         model,
                         out=out / "runs",
-                        workforce=workforce,
-                        cache=out / "features",
-                        progress=progress,
+                        workers=workforce,
+                        options=EvalOptions(cache=out / "features", progress=progress),
                     )
                 )
     with bar("4/4 report   ") as progress:

@@ -6,10 +6,12 @@ Pixels are uint8 RGB, rows first. Points and boxes are (x, y) in pixels; pixel c
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -167,9 +169,9 @@ class Sample:
     audio: Float32
     """(T * 640,) mono in [-1, 1) at 16 kHz, starting with the first frame."""
     landmarks: Float32
-    """(T, N, 2) x, y in canvas pixels; N is 478, 468 or 68 (`POINT_SETS`), and `meta["track"]` names the tracker."""
-    score: Float32
-    """(T,) the tracker's confidence in [0, 1]; 0 marks a frame whose landmarks were filled from its neighbours."""
+    """(T, N, 2) x, y in pixels of the canvas; N is 478, 468 or 68 (`POINT_SETS`), `meta["track"]` names the tracker."""
+    track_score: Float32
+    """(T,) the tracker's confidence in [0, 1]; 0 marks a frame whose landmarks were filled in from its neighbours."""
     dataset: str
     split: str
     speaker: str | None = None
@@ -227,16 +229,52 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """The facts of one column."""
+class Column:
+    """One column of a table: the facts of a number that a metric gives.
+
+    `signature` decides with which other numbers it may be compared. Label, unit, digits, `text`, `variant` and
+    `also_called` only say how people read it.
+    """
 
     name: str
+    """Unique in a table: "lse_c", "ssim_mouth". CSV files and protocols use it."""
     label: str
-    """As tables print it: "LSE-C", "SSIM"."""
+    """As tables print it: "LSE-C", "SSIM (mouth)"."""
     unit: str
     better: Better
     digits: int
     """Decimals that a table shows."""
     per_clip: bool = True
+    """Whether each clip has a value; otherwise there is one number for the whole set."""
     signature: str = ""
     """Every setting that can move the number, in one line."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the greatest value that is possible at all; an interval is cut to them."""
+    also_called: tuple[str, ...] = ()
+    """Other names of the same number in the field: "Sync-C" for LSE-C."""
+    text: str = ""
+    """What is measured and how to read it, for readers who meet it in a report."""
+    variant: str = ""
+    """What sets this column apart from others of its metric: its judge, its region, its landmarks."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.digits <= 12:
+            raise ValueError(f"column {self.name!r}: {self.digits} digits, expected 0 to 12")
+        low, high = self.bounds
+        if not low < high:
+            raise ValueError(
+                f"column {self.name!r}: bounds {low:g} to {high:g}, expected the smaller one first"
+            )
+
+
+if not TYPE_CHECKING:  # for a type checker every other name stays unknown
+
+    def __getattr__(name: str) -> object:
+        """The name that `Column` had before."""
+        if name == "Metric":
+            message = (
+                "tkbench.types.Metric is called tkbench.types.Column; the old name goes with the next version"
+            )
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            return Column
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -41,7 +41,7 @@ def make_sample(frames: int = 7, size: int = 160) -> Sample:
         video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
         audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
         landmarks=np.repeat(points[None], frames, axis=0).astype(np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
