@@ -64,7 +64,7 @@ def splits_of(speakers: int) -> list[str]:
     if speakers < 20:
         return ["test"] * speakers
     n_val, n_test = round(0.1 * speakers), max(len(PEOPLE), round(0.2 * speakers))
-    # The drawn ones are in no order, so any run of them holds every kind of look.
+    # The drawn people are in no order, so any run of them holds every kind of face.
     return ["test"] * n_test + ["val"] * n_val + ["train"] * (speakers - n_val - n_test)
 
 
