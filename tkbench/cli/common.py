@@ -134,7 +134,10 @@ def with_parameters(
     return run
 
 
-def add_command(where: typer.Typer, name: str, command: Callable[..., None]) -> None:
-    """Put a command into a group, in the place of one of that name."""
+def add_command(
+    where: typer.Typer, name: str, command: Callable[..., None], *, any_options: bool = False
+) -> None:
+    """Put a command into a group, in the place of one of that name. any_options: what it is given is not checked."""
     where.registered_commands = [item for item in where.registered_commands if item.name != name]
-    where.command(name)(command)
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True} if any_options else None
+    where.command(name, context_settings=settings)(command)
