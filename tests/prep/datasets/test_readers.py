@@ -518,7 +518,7 @@ def test_a_remote_tree_reads_like_a_local_one(broadcasts: Path, words: Path, ann
         memory.rm("/readers", recursive=True)
 
 
-@pytest.mark.parametrize("dataset", ["lrw", "lrs2", "lrs3", "hdtf"])
+@pytest.mark.parametrize("dataset", [n for n in datasets.registry.own() if datasets.find(n).check])
 def test_another_folder_is_refused_in_one_line(dataset: str, tmp_path: Path) -> None:
     grow(tmp_path, ["a.mp4", "b/c.mp4"])
     for call in (read, check.check, splits.splits_of):
