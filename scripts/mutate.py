@@ -61,7 +61,7 @@ PACKAGE = "tkbench"
 GROUPS = {
     "metrics": ("metrics/*.py",),
     "losses": ("train/objectives/*.py",),
-    "models": ("models/*/*.py",),
+    "models": ("models/*/*.py", "models/face.py", "models/layers.py", "models/picture.py"),
     "preparation": tuple(f"prep/{name}.py" for name in ("gates", "follow", "track", "official", "pipeline")),
     "results": tuple(f"results/{name}.py" for name in ("stats", "paired", "compare", "leaderboard")),
     "scoring": ("scoring/*.py",),

@@ -105,6 +105,15 @@ def test_every_named_function_exists(path: Path) -> None:
             assert name in defined(ROOT / file), f"{path.name}: {file} has no {name}"
 
 
+@each_document
+def test_every_named_test_exists(path: Path) -> None:
+    """`test_of_something` without a file; those with one are held above."""
+    everywhere = "".join(text_of(file) for file in sorted((ROOT / "tests").rglob("test_*.py")))
+    for span in spans(path):
+        if re.fullmatch(r"test_\w+", span):
+            assert f"def {span}(" in everywhere, f"{path.name}: {span} does not exist"
+
+
 @lru_cache
 def defined(file: Path) -> frozenset[str]:
     """Names of functions, classes, methods (`Class.method`) and variables of a module."""
@@ -250,6 +259,17 @@ def test_calls_in_python_blocks_fit_their_signatures(path: Path) -> None:
                 else:
                     names = {keyword.arg or "": None for keyword in node.keywords}
                     inspect.signature(target).bind(*node.args, **names)  # type: ignore[arg-type]
+
+
+def test_every_group_of_entry_points_is_explained() -> None:
+    from tkbench import metrics, models, protocol
+    from tkbench.models import kinds
+    from tkbench.prep import datasets
+
+    registries = (models.registry, metrics.registry, datasets.registry, protocol.installed, kinds.registry)
+    groups = {str(registry.group) for registry in registries}
+    table = text_of(ROOT / "docs" / "plug-ins.md").split("| group |")[1]
+    assert set(re.findall(r"^\| `(tkbench\.\w+)` \|", table, re.M)) == groups
 
 
 # -- docs/architecture.md ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`tkbench demo`: the whole way of the data on a corpus that it makes itself."""
+"""`tkbench demo`: corpus, preparation, scores, leaderboard and report in one command, without any data."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def run(
     show: Callable[[RenderableType], None],
     say: Callable[[str], None],
 ) -> Path:
-    """Corpus, preparation, the anchors and the reference models, leaderboard, report; returns the report.
+    """Make a corpus, prepare it, score the anchors and the reference models, publish; returns the report's path.
 
-    A second run resumes: a finished corpus and finished shards are kept, scores are made again.
+    A second run resumes: it keeps a finished corpus and finished shards, and computes the scores again.
     """
     begin = time.perf_counter()
     corpus, shards = out / "corpus", out / "shards"

@@ -158,6 +158,12 @@ def test_settings_are_checked_by_name_and_by_kind() -> None:
         build("mae", regions=["eyes"])
 
 
+def test_what_is_no_metric_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics.registry.add("list", "builtins:list")
+    with pytest.raises(UsageError, match=r"not a class that derives from tkbench\.metrics\.base\.Metric"):
+        build("list")
+
+
 @pytest.mark.parametrize("kind", [PerClipMetric, RegionMetric, SetMetric])
 def test_a_class_without_its_methods_cannot_be_built(kind: type) -> None:
     with pytest.raises(TypeError, match="abstract"):

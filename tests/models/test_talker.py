@@ -276,7 +276,7 @@ def test_other_voices(tmp_path: Path) -> None:
     (expected,) = plain.generate(Batch((silence,)), seed=0)
     np.testing.assert_array_equal(none.video, expected.video)
     assert (none.video != own.video).any()
-    with pytest.raises(UsageError, match="does not listen"):
+    with pytest.raises(UsageError, match="does not use the voice"):
         models.create("mute:still")
 
 

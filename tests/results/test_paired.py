@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import bundles as made
 
@@ -19,7 +19,6 @@ from tkbench.results.compare import compare, probability
 from tkbench.results.paired import detectable, holm, paired_difference, rank_intervals, sign_test
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-5, 5), min_size=1, max_size=7))
 def test_permutation_p_equals_enumeration(sums: list[int]) -> None:
     found = abs(sum(sums))
@@ -68,7 +67,6 @@ def test_pairing_sees_what_two_intervals_do_not() -> None:
     assert back.p == difference.p
 
 
-@settings(deadline=None)
 @given(st.randoms())
 def test_order_of_clips_does_not_matter(random) -> None:
     rng = np.random.default_rng(3)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import BadInput
@@ -18,7 +18,6 @@ scores = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(scores, st.randoms())
 def test_order_does_not_matter_and_nan_is_counted(pairs: list[tuple[float, str]], random) -> None:
     values, clusters = [v for v, _ in pairs], [c for _, c in pairs]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import UsageError
@@ -26,7 +26,6 @@ def make_sample(frames: int = 20, size: int = 16) -> Sample:
     )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.text("abcdef", min_size=1, max_size=4), st.sampled_from(["x", "y", None]), min_size=2)
 )
@@ -47,7 +46,6 @@ def test_a_lone_clip_has_no_partner() -> None:
     assert choose_partner("a", ["a"], {"a": "x"}, seed=0) is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3000), st.integers(1, 8))
 def test_another_voice_is_cut_or_repeated(samples: int, frames: int) -> None:
     audio = np.arange(samples, dtype=np.float32)

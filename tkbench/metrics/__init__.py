@@ -38,9 +38,16 @@ registry.add("fvd", "tkbench.metrics.distribution:Fvd")
 def build(spec: MetricSpec, context: BuildContext) -> Metric:
     """The metric of a protocol's entry, with its settings.
 
-    Raises UnknownName for a name that is not registered, UsageError for a setting that it does not have.
+    Raises UnknownName for a name that is not registered, and UsageError for a setting that it does not have, or for a
+    class of another package that is no metric.
     """
+    from tkbench.metrics.base import Metric
+
     kind = registry.get(spec.name)
+    if not (isinstance(kind, type) and issubclass(kind, Metric)):
+        raise UsageError(
+            f"metric {spec.name!r}: {kind!r} is not a class that derives from tkbench.metrics.base.Metric"
+        )
     known = [name for name in inspect.signature(kind).parameters if name != "context"]
     for setting in spec.settings:
         if setting not in known:
