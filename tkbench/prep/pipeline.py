@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tkbench.errors import BadMedia
 from tkbench.media import Cut
 from tkbench.prep import backends, datasets, gates, official, track
 from tkbench.prep.follow import Follower, Tracked
+from tkbench.prep.official import CropRecord
 from tkbench.prep.plan import Settings
 from tkbench.prep.records import Row
 from tkbench.runtime import storage
@@ -108,7 +109,7 @@ class _Scene:
     """Every part of the clip was looked at."""
     interval: tuple[float, float] | None = None
     """The part of the file that the clip is, in seconds; None: all of it."""
-    official: Mapping[str, Any] = field(default_factory=dict)
+    official: CropRecord = field(default_factory=lambda: CropRecord())
     """What became of the data set's own crop: used or not, and why."""
 
 
