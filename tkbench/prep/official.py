@@ -99,12 +99,12 @@ def _even(length: float, limit: int) -> int:
     return max(16, min(int(length / 2 + 0.5) * 2, limit // 2 * 2))
 
 
-def inside(looks: Sequence[Array], cut: Cut) -> list[Array]:
+def boxes_inside(detections: Sequence[Array], cut: Cut) -> list[Array]:
     """Of boxes (N, 4+) per picture, those whose centre lies in the window."""
     low = np.array([cut.x, cut.y])
     high = low + np.array([cut.width, cut.height])
     kept = []
-    for boxes in looks:
+    for boxes in detections:
         centres = (np.asarray(boxes)[:, :2] + np.asarray(boxes)[:, 2:4]) / 2
         kept.append(np.asarray(boxes)[((centres >= low) & (centres < high)).all(axis=1)])
     return kept

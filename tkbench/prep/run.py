@@ -214,7 +214,7 @@ def _run(
 
         def hear(message: Message) -> None:
             live.workers = max(crew.workers, 1 if message else 0)
-            live.hear(message)
+            live.on_message(message)
 
         for _, made in crew.run(make_shard, todo, on_message=hear, on_death=again):
             done[made["name"]] = made
