@@ -63,7 +63,9 @@ GROUPS = {
     "metrics": ("metrics/*.py",),
     "losses": ("train/objectives/*.py",),
     "models": ("models/*/*.py", "models/face.py", "models/layers.py", "models/picture.py"),
-    "preparation": tuple(f"prep/{name}.py" for name in ("gates", "follow", "track", "official", "pipeline")),
+    "preparation": tuple(
+        f"prep/{name}.py" for name in ("gates", "follow", "track", "official", "scene", "pipeline", "pack")
+    ),
     "results": tuple(f"results/{name}.py" for name in ("stats", "paired", "compare", "leaderboard")),
     "scoring": ("scoring/*.py",),
     "crops": ("crops/*.py",),

@@ -22,11 +22,11 @@ def check_facts(facts: MediaFacts, *, min_frames: int) -> None:
         raise BadMedia(Reason.TOO_SHORT, found)
 
 
-def check_decoded(facts: MediaFacts, decoded: int, said: list[str]) -> None:
+def check_decoded(facts: MediaFacts, decoded: int, messages: list[str]) -> None:
     """Refuse a clip that gave clearly fewer pictures than its packets promised."""
     expected = facts.duration * FPS
     if decoded < expected - max(2.0, 0.02 * expected):
-        last = f": {said[-1]}" if said else ""
+        last = f": {messages[-1]}" if messages else ""
         found = f"{decoded} of about {expected:.0f} frames could be decoded{last}"
         raise BadMedia(Reason.TRUNCATED if decoded else Reason.DECODE_ERROR, found)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tkbench import media
 from tkbench.crops import align
@@ -19,7 +18,7 @@ from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
 from tkbench.prep import backends, datasets
 from tkbench.runtime import storage
-from tkbench.types import Clip, Skipped
+from tkbench.types import Clip, Crop, Skipped, Word
 from tkbench.version import __version__
 
 PROTOCOL = "prep-1"
@@ -218,7 +217,7 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path, signature: str) -> str:
-    record: list[Any] = [signature]
+    record: list[object] = [signature]
     names = [item.name for item in fields(Clip)]
     for clip, state in zip(clips, states, strict=True):
         facts = {name: getattr(clip, name) for name in names}
@@ -229,8 +228,12 @@ def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else asdict(value)
+def _plain(value: object) -> object:
+    """A mapping or record as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    assert isinstance(value, (Word, Crop))
+    return asdict(value)
 
 
 def relative(path: str, root: str | Path) -> str:

@@ -18,7 +18,7 @@ box)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenFace:
     """The face that a clip is about, in pixels of the shown picture."""
 
     boxes: Float32
@@ -41,17 +41,17 @@ class Choice:
         return float(np.percentile((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1), 80))
 
 
-def choose_face(looks: Sequence[Array], width: int, height: int) -> Choice | None:
+def choose_face(detections: Sequence[Array], width: int, height: int) -> ChosenFace | None:
     """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture
     has one.
 
-    The rule: boxes of neighbouring looks that lie on each other are one face. Each time it is seen, a face
+    The rule: boxes of neighbouring pictures that lie on each other are one face. Each time it is seen, a face
     earns its side in pixels, times 1 in the middle of the picture down to 0.5 in a corner; the face that
     earned most is followed. So a large, central and lasting face wins; ties go to the one seen first, then to
     the left one.
     """
     groups: list[list[Array]] = []
-    for boxes in looks:
+    for boxes in detections:
         taken: set[int] = set()
         for box in sorted(
             (row[:4] for row in np.asarray(boxes, np.float64)), key=lambda row: (row[0], row[1])
@@ -80,10 +80,10 @@ def choose_face(looks: Sequence[Array], width: int, height: int) -> Choice | Non
 
     best = max(range(len(groups)), key=lambda index: (earned(groups[index]), -index))
     others = [box for index, group in enumerate(groups) if index != best for box in group]
-    return Choice(
+    return ChosenFace(
         np.array(groups[best], np.float32),
         np.array(others, np.float32).reshape(-1, 4),
-        count_faces([len(boxes) for boxes in looks]),
+        count_faces([len(boxes) for boxes in detections]),
     )
 
 
@@ -106,7 +106,7 @@ def count_faces(counts: Sequence[int]) -> int:
     return max((n for n in set(counts) if sum(count >= n for count in counts) >= need), default=0)
 
 
-def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tuple[str, Cut] | None:
+def canvas_of(width: int, height: int, face: ChosenFace | None, max_side: int) -> tuple[str, Cut] | None:
     """The canvas of a clip: ("whole" or "head", window). None where a head canvas is needed and no face was
     seen.
 
@@ -131,7 +131,7 @@ def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tu
     return "head", Cut(x, y, side, side, out, out)
 
 
-def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None:
+def window_of(face: ChosenFace | None, cut: Cut) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 in canvas pixels: where the tracker may look, so that it never jumps to another face.
 
     None, the whole canvas, where only one face was seen.
@@ -157,18 +157,16 @@ def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None
     return (x0, y0, x1, y1) if x1 - x0 >= 16 and y1 - y0 >= 16 else None
 
 
-def halvings(face: Choice | None, cut: Cut, *, enough: float = 220.0) -> int:
-    """How often the canvas is halved for tracking: once where the face stays larger than the network's own
-    input.
+def tracked_at_half_size(face: ChosenFace | None, cut: Cut, *, enough: float = 220.0) -> bool:
+    """Whether the canvas is halved for tracking, because the face stays larger than the network's own input.
 
-    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh looks at a
-    face with 192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the
-    canvas still has as many; the mean of four pixels is also a better reduction than the four-pixel look-up
-    inside the network's graph.
+    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh is given a face in
+    192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the canvas still has as
+    many. The mean of four pixels is also a better reduction than the four-pixel look-up inside the network's graph.
     """
     if face is None or cut.out_width % 4 or cut.out_height % 4:
-        return 0
-    return int(face.side * cut.out_width / cut.width >= enough)
+        return False
+    return bool(face.side * cut.out_width / cut.width >= enough)
 
 
 class CutDetector:

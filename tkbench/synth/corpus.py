@@ -22,13 +22,12 @@ import numpy as np
 
 from tkbench import media
 from tkbench.errors import UsageError
+from tkbench.synth import FORMAT
 from tkbench.synth.clip import SynthClip, make_clip
 from tkbench.synth.knobs import Knobs, preset
 from tkbench.synth.people import PEOPLE
 from tkbench.synth.speech import resample
 from tkbench.types import SAMPLE_RATE, Float32, UInt8
-
-FORMAT = "tkbench-synth-1"
 
 
 @dataclass(frozen=True, slots=True)
