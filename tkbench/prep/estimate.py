@@ -238,8 +238,8 @@ def _total(
 ) -> Range:
     """The sum over all clips of a quantity, by its ratio to size in each class's samples.
 
-    The spread of one sample about its class's ratio is taken to be the same everywhere: three samples of a class
-    cannot tell it, those of all classes can.
+    The spread of one sample about its class's ratio is taken to be the same in all classes: three samples of a class
+    are too few to measure it, those of all classes are enough.
     """
     mine = [[sample for sample in samples if sample.place == place] for place in range(len(classes))]
     ratios = [sum(getattr(s, what) for s in group) / max(sum(s.size for s in group), 1.0) for group in mine]

@@ -65,7 +65,7 @@ class Follower:
         """
         if self._scale == 2:
             planes = self._halve(planes)
-        # Every fourth pixel or so is enough to tell a cut, at a tenth of the cost.
+        # Every fourth pixel or so is enough to detect a cut, at a tenth of the cost.
         thin = np.ascontiguousarray(planes[: len(planes) * 2 // 3 : self._stride, :: self._stride])
         start = self._cuts.is_cut(self._cv2.resize(thin, (32, 32), interpolation=self._cv2.INTER_AREA))
         if start:
@@ -88,7 +88,7 @@ class Follower:
             yield self._judge(picture, landmarks)
 
     def _judge(self, picture: UInt8, landmarks: Array | None) -> Array | None:
-        """Accept the landmarks of a picture or not, and remember what they tell of the clip."""
+        """Accept the landmarks of a picture or not, and collect what they say of the clip."""
         index = len(self.found)
         if index % self._settings.check_every == 0:
             landmarks = self._check(picture, landmarks)

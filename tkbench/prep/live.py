@@ -1,4 +1,4 @@
-"""What a run has done so far, told clip by clip: for the progress line, and for stats.json."""
+"""What a run has done so far, counted clip by clip: for the progress line, and for stats.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Counts:
 
 
 class Live:
-    """Counts of a run while it goes on. Workers tell of each clip; a finished shard replaces what they told."""
+    """Counts of a run while it goes on. Workers send a message per clip; a finished shard replaces their counts."""
 
     def __init__(self, progress: Progress, *, total: int, run: str) -> None:
         self._progress, self._run = progress, run

@@ -31,7 +31,7 @@ from tkbench.shards import ShardRecord, ShardWriter
 from tkbench.types import Clip, Reason, Skipped
 
 SCRATCH = ".scratch"
-CAREFUL = 2
+ISOLATED_FROM = 2
 """Deaths after which each clip of a shard gets a process of its own."""
 _TRIES = 2
 """Times that a clip is tried in a process of its own, and that a stopped ffmpeg is started again."""
@@ -45,22 +45,22 @@ def make_shard(plan: ShardPlan) -> MadeShard:
     """
     mine = software(plan.settings)
     if plan.signature and mine != plan.signature:
-        odd = sorted(set(mine.split("|")) ^ set(plan.signature.split("|")))
+        differing = sorted(set(mine.split("|")) ^ set(plan.signature.split("|")))
         raise UsageError(
-            f"host {socket.gethostname()} has other software than the one that planned ({', '.join(odd)}); "
+            f"host {socket.gethostname()} has other software than the one that planned ({', '.join(differing)}); "
             "install the same versions on all, or the bytes would differ"
         )
     target = storage.place(plan.out)
     try:
         with _attempt(plan, target) as (scratch, deaths):
-            return _make(plan, target, scratch, careful=deaths >= CAREFUL)
+            return _make(plan, target, scratch, isolated=deaths >= ISOLATED_FROM)
     except StorageError:
         raise
     except OSError as error:
         raise storage.explain(error, target, need=plan.weight) from error
 
 
-def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> MadeShard:
+def _make(plan: ShardPlan, target: Path, scratch: Path, *, isolated: bool) -> MadeShard:
     rows: list[Row] = []
     seconds: dict[str, float] = defaultdict(float)
     decoded = 0
@@ -75,7 +75,7 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> Mad
                     raise StorageError(f"{plan.name}: another attempt took over, or the run was stopped")
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-                outcome = _prepare(clip, plan, folder, source, child if careful else None)
+                outcome = _prepare(clip, plan, folder, source, child if isolated else None)
                 offsets = {key: writer.add(key, members) for key, members in outcome.samples}
                 for row in outcome.rows:
                     row["path"] = relative(clip.path, plan.root)

@@ -42,13 +42,13 @@ def part_of(facts: MediaFacts, interval: tuple[float, float] | None) -> tuple[Me
         return facts, []
     first, last = frames_of(interval)
     there = min(last, int(facts.duration * FPS + 0.5))
-    told = f"the interval {interval[0]:g}-{interval[1]:g} s"
+    which = f"the interval {interval[0]:g}-{interval[1]:g} s"
     if there <= first:
-        raise BadMedia(Reason.TOO_SHORT, f"{told} lies after the end of the file, {facts.duration:.2f} s")
+        raise BadMedia(Reason.TOO_SHORT, f"{which} lies after the end of the file, {facts.duration:.2f} s")
     seconds = (there - first) / FPS
     part = replace(facts, duration=seconds, n_frames=max(1, round(seconds * facts.fps)))
     lacking = last - there
-    return part, [f"{told} ends {lacking / FPS:.2f} s after the file"] if lacking else []
+    return part, [f"{which} ends {lacking / FPS:.2f} s after the file"] if lacking else []
 
 
 def crop_of(clip: Clip | None, width: int, height: int) -> tuple[Cut | None, CropRecord]:

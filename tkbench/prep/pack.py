@@ -279,7 +279,7 @@ def _words(clip: Clip, start: int, stop: int) -> tuple[Word, ...]:
 
 
 def fact_columns(facts: MediaFacts) -> dict[str, object]:
-    """The columns of the manifest that tell of the source file."""
+    """The columns of the manifest that describe the source file."""
     return {
         "source_width": facts.width,
         "source_height": facts.height,

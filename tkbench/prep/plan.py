@@ -117,8 +117,8 @@ class Plan:
 
 
 def default_shard_clips(n_clips: int) -> int:
-    """Clips per shard: many small shards share the work evenly, a huge corpus must not become a heap of
-    files.
+    """Clips per shard: many small shards spread the work evenly, but a huge corpus must not become
+    too many files.
 
     >>> [default_shard_clips(n) for n in (3, 24, 1243, 45839)]
     [2, 2, 20, 256]
@@ -188,9 +188,9 @@ def _states(clips: Sequence[Clip]) -> dict[str, tuple[int, int]]:
         return found | {path: _state(path) for path in rest}
     # By the thousand: a future for each path would take more memory than the plan.
     parts = [rest[start : start + 1000] for start in range(0, len(rest), 1000)]
-    with ThreadPoolExecutor(32) as crew:
+    with ThreadPoolExecutor(32) as threads:
         for part, seen in zip(
-            parts, crew.map(lambda part: [_state(path) for path in part], parts), strict=True
+            parts, threads.map(lambda part: [_state(path) for path in part], parts), strict=True
         ):
             found.update(zip(part, seen, strict=True))
     return found

@@ -1,4 +1,4 @@
-"""What is said of clips and shards on their way: rows of the manifest, finished shards, and news of clips."""
+"""The records that a run writes and sends: rows of the manifest, finished shards, and messages of workers."""
 
 from __future__ import annotations
 

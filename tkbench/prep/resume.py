@@ -95,8 +95,8 @@ def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, MadeShard]
             (target / f"{old.stem}.tar").unlink(missing_ok=True)
     names = {file.stem for file in there}
     candidates = [shard for shard in plan.shards if Path(shard.name).stem in names]
-    with ThreadPoolExecutor(16) as crew:
-        found = zip(candidates, crew.map(lambda shard: _kept(shard, target), candidates), strict=True)
+    with ThreadPoolExecutor(16) as threads:
+        found = zip(candidates, threads.map(lambda shard: _kept(shard, target), candidates), strict=True)
         kept = {shard.name: made for shard, made in found if made is not None}
     if unclean:
         for name in _damaged(kept, target):

@@ -31,7 +31,7 @@ from tkbench.shards import ShardRecord
 from tkbench.types import Clip, Skipped
 from tkbench.version import __version__
 
-_HOPELESS = 10
+_GIVE_UP_AFTER = 10
 """Deaths at one shard after which its clips are given up, also where they had processes of their own."""
 
 
@@ -205,18 +205,18 @@ def _run(
 ) -> None:
     """Make the shards that are not there yet; each goes to `done` as it is finished."""
 
-    def again(shard: ShardPlan, deaths: int) -> ShardPlan:
+    def try_again(shard: ShardPlan, deaths: int) -> ShardPlan:
         live.deaths += 1
-        return replace(shard, attempt=max(deaths, shard.attempt), given_up=deaths >= _HOPELESS)
+        return replace(shard, attempt=max(deaths, shard.attempt), given_up=deaths >= _GIVE_UP_AFTER)
 
     live.show()
-    with pool(workers, items=len(todo), scheduler=scheduler) as crew:
+    with pool(workers, items=len(todo), scheduler=scheduler) as workforce:
 
-        def hear(message: Message) -> None:
-            live.workers = max(crew.workers, 1 if message else 0)
+        def on_message(message: Message) -> None:
+            live.workers = max(workforce.workers, 1 if message else 0)
             live.on_message(message)
 
-        for _, made in crew.run(make_shard, todo, on_message=hear, on_death=again):
+        for _, made in workforce.run(make_shard, todo, on_message=on_message, on_death=try_again):
             done[made["name"]] = made
             live.finished(made)
 

@@ -46,14 +46,14 @@ def look_at(
     interval, official crop and target size count, where it has them.
     """
     interval = None if clip is None else official.interval_of(clip)
-    crop, told = official.crop_of(clip, facts.width, facts.height)
+    crop, record = official.crop_of(clip, facts.width, facts.height)
     duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
     few = min(SAMPLED_PICTURES, max(2, round(duration / 2) + 1))
     limit = SAMPLED_PICTURES_DENSE if dense else few
     detections = _detect_all(path, facts, settings, limit=limit, dense=dense, interval=interval)
     if crop is not None:
         face = track.choose_face(official.boxes_inside(detections, crop), facts.width, facts.height)
-        return Scene("official", crop, face, dense, interval, told)
+        return Scene("official", crop, face, dense, interval, record)
     face = track.choose_face(detections, facts.width, facts.height)
     target = None if clip is None else clip.target
     canvas = track.canvas_of(facts.width, facts.height, face, 0 if target else settings.max_side)
@@ -64,7 +64,7 @@ def look_at(
     kind, cut = canvas
     if target:
         cut = replace(cut, out_width=target, out_height=target)
-    return Scene(kind, cut, face, dense, interval, told)
+    return Scene(kind, cut, face, dense, interval, record)
 
 
 def _detect_all(

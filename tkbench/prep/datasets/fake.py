@@ -35,7 +35,8 @@ def make_fake(
     root = Path(out)
     if count < maker.least:
         raise UsageError(
-            f"a fake {dataset} needs at least {maker.least} clips for all that is odd in it, not {count}"
+            f"a synthetic {dataset} needs at least {maker.least} clips to have every oddity of the original, "
+            f"found {count}"
         )
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{root}: is not empty; choose a new folder")

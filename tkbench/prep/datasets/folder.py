@@ -32,9 +32,9 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every video file below `root`, hidden ones left out, sorted by path; other files are not clips."""
     found = list(_find(root))
     keys = make_keys([path.relative_to(root) for path, _ in found])
-    for key, (path, told) in zip(keys, found, strict=True):
+    for key, (path, has_text) in zip(keys, found, strict=True):
         try:
-            text = _text(path.with_suffix(".txt")) if told else None
+            text = _text(path.with_suffix(".txt")) if has_text else None
         except (OSError, UnicodeDecodeError) as error:
             yield Skipped(key, str(path), Reason.UNREADABLE, f"{path.with_suffix('.txt').name}: {error}")
             continue
@@ -54,7 +54,7 @@ def find_videos(root: Path) -> Iterator[Path]:
 
 
 def _find(root: Path) -> Iterator[tuple[Path, bool]]:
-    """Videos, and whether a .txt lies beside each: the listing tells, without a look at every name."""
+    """Videos, and whether a .txt lies beside each. Listings of folders say so: no file is looked up by name."""
     for here, folders, names in storage.walk(root):
         there = set(names)
         if here != root and ("index.json" in there or "stats" in folders):

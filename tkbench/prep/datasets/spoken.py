@@ -68,8 +68,8 @@ def all_words(script: Script) -> list[Word]:
     timed = [Word(words_of(word.text), word.start, word.end) for word in script.words]
     for text in words_of(script.text).split():
         if timed and timed[0].text.split()[:1] == [text]:
-            said = timed.pop(0)
-            out.append(Word(text, said.start, said.end))
+            word = timed.pop(0)
+            out.append(Word(text, word.start, word.end))
         elif out:
             last = out.pop()
             middle = last.start + (last.end - last.start) * len(last.text) / (len(last.text) + len(text))

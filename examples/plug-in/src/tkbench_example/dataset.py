@@ -17,9 +17,9 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every video, sorted. A transcript without its video is a clip that is missing."""
     for speaker in filter(SAFE.fullmatch, listing(root)[0]):
         here = root / speaker
-        clips, told, missing = videos(listing(here)[1])
+        clips, with_text, missing = videos(listing(here)[1])
         for stem in filter(SAFE.fullmatch, clips):
-            sidecar = f"{here}/{stem}.txt" if stem in told else None
+            sidecar = f"{here}/{stem}.txt" if stem in with_text else None
             yield Clip(f"{speaker}/{stem}", f"{here}/{stem}.mp4", "takes", "test", speaker, sidecar=sidecar)
         for stem in filter(SAFE.fullmatch, missing):
             why = f"{stem}.txt is there without {stem}.mp4"
@@ -42,10 +42,10 @@ def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     from tkbench.prep.datasets.spoken import speak, write_clip
 
     for index in range(clips):
-        said = speak(seed, index, index % 3, (2.0, 3.0))
+        talk = speak(seed, index, index % 3, (2.0, 3.0))
         file = root / f"speaker{index % 3}" / f"take{index // 3:02d}"
-        write_clip(file, said.frames(256), said.sound())
-        file.with_suffix(".txt").write_text(f"{said.script.text}\n", encoding="utf-8")
+        write_clip(file, talk.frames(256), talk.sound())
+        file.with_suffix(".txt").write_text(f"{talk.script.text}\n", encoding="utf-8")
         progress(index + 1, clips, "clips")
 
 

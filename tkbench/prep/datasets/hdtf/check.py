@@ -47,8 +47,8 @@ def check(ledger: Ledger, root: Path, how: Check) -> None:
     for path in sorted(set(files.values()) - used):
         ledger.add("not-annotated", "-", path.stem, path, None, "no annotation names this video")
     if heights:
-        told = ", ".join(f"{count} x {height}" for height, count in sorted(heights.items()))
-        ledger.notes.append(f"heights of the videos that are there: {told}")
+        counts = ", ".join(f"{count} x {height}" for height, count in sorted(heights.items()))
+        ledger.notes.append(f"heights of the videos that are there: {counts}")
     if len(videos) == 369:
         there = {key for video in videos if hdtf.find_video(video, files) for key in _keys(video)}
         for split, part in hdtf_split.published()["splits"].items():
@@ -77,8 +77,8 @@ def _check_video(ledger: Ledger, video: Video, path: Path, fast: bool, heights: 
     ledger.there[subset] += len(video.intervals)
     heights[str(head.height)] += 1
     seconds = f"{head.seconds:.1f} s" if head.seconds is not None else "length unknown"
-    told = f"{head.width}x{head.height}, annotated at {video.resolution or 'unknown'}, {seconds}"
-    ledger.add("available", subset, video.file, path, None, told)
+    facts = f"{head.width}x{head.height}, annotated at {video.resolution or 'unknown'}, {seconds}"
+    ledger.add("available", subset, video.file, path, None, facts)
     if not head.sound:
         ledger.add(
             "no-sound", subset, video.file, path, None, "a copy without a sound track cannot be prepared"

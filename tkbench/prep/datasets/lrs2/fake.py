@@ -16,11 +16,11 @@ def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
         split, turn = list(lists)[index % 4], index // 4
         # Two clips of one source stand side by side, as in the original.
         source, number = digits(seed, index % 4, turn // 2), f"{turn % 2 + 1:05d}"
-        said = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
+        talk = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
         file = base / ("pretrain" if split == "pretrain" else "main") / source / number
-        write_clip(file, said.frames(160), said.sound())
-        table = word_table(said.script) if split == "pretrain" else []
-        text = [f"Text:  {words_of(said.script.text)}", f"Conf:  {3 + index % 3}", *table]
+        write_clip(file, talk.frames(160), talk.sound())
+        table = word_table(talk.script) if split == "pretrain" else []
+        text = [f"Text:  {words_of(talk.script.text)}", f"Conf:  {3 + index % 3}", *table]
         file.with_suffix(".txt").write_text("\n".join(text) + "\n", encoding="utf-8")
         tag = f" {('NF', 'MV')[turn % 2]}" if split == "test" else ""
         lists[split].append(f"{source}/{number}{tag}")

@@ -93,8 +93,8 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
             by_source.setdefault(entry.source, []).append(entry)
         for source in sorted(by_source):
             place = base / folder / source
-            there, told, _ = videos(listing(place)[1])
-            clips, texts = set(there), set(told)
+            there, with_text, _ = videos(listing(place)[1])
+            clips, texts = set(there), set(with_text)
             for entry in sorted(by_source[source], key=lambda entry: entry.number):
                 if (folder, source, entry.number) in given:
                     continue

@@ -13,13 +13,13 @@ def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     for index in range(clips):
         split, turn = ("test", "trainval", "pretrain")[index % 3], index // 3
         source, number = youtube(seed, index % 3, turn // 2), f"{turn % 2 + 1:05d}"
-        said = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
+        talk = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
         file = root / split / source / number
-        frames = said.frames(224)
-        write_clip(file, frames, said.sound())
+        frames = talk.frames(224)
+        write_clip(file, frames, talk.sound())
         boxes = [f"{number:06d} 0.250 0.200 0.500 0.600" for number in range(len(frames))]
-        text = [f"Text:  {words_of(said.script.text)}", f"Conf:  {3 + index % 3}", f"Ref:   {source}", ""]
+        text = [f"Text:  {words_of(talk.script.text)}", f"Conf:  {3 + index % 3}", f"Ref:   {source}", ""]
         text += ["FRAME \tX \tY \tW \tH", *boxes, ""]
-        text += word_table(said.script)[1:] if split == "pretrain" else []
+        text += word_table(talk.script)[1:] if split == "pretrain" else []
         file.with_suffix(".txt").write_text("\n".join(text) + "\n", encoding="utf-8")
         progress(index + 1, clips, "clips")

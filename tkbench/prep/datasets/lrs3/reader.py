@@ -31,8 +31,8 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
             if not SAFE.fullmatch(source):
                 continue
             place = base / split / source
-            there, told, alone = videos(listing(place)[1])
-            texts = set(told)
+            there, with_text, text_only = videos(listing(place)[1])
+            texts = set(with_text)
             for stem in there:
                 if SAFE.fullmatch(stem):
                     sidecar = f"{place}/{stem}.txt" if stem in texts else None
@@ -44,7 +44,7 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
                         source,
                         sidecar=sidecar,
                     )
-            for stem in alone:
+            for stem in text_only:
                 if SAFE.fullmatch(stem):
                     path, why = f"{place}/{stem}.mp4", f"{stem}.txt is there without {stem}.mp4"
                     yield Skipped(f"{split}/{source}/{stem}", path, Reason.MISSING_FILE, why, split)

@@ -20,16 +20,16 @@ def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     for index in range(clips):
         found = None
         while found is None:
-            said = speak(seed, attempt, index % SPEAKERS, (2.6, 3.4))
-            found, attempt = _middle_word(said.script), attempt + 1
+            talk = speak(seed, attempt, index % SPEAKERS, (2.6, 3.4))
+            found, attempt = _middle_word(talk.script), attempt + 1
         word, first = found
         name, split = word.text.upper(), ("test", "val", "train")[index % 3]
         number = counts[name, split] = counts.get((name, split), 0) + 1
         base = root / "lipread_mp4" / name / split / f"{name}_{number:05d}"
-        write_clip(base, said.frames(256, first, first + 29), said.sound(first, first + 29))
+        write_clip(base, talk.frames(256, first, first + 29), talk.sound(first, first + 29))
         lines = [
             f"Disk reference: {digits(seed, attempt)}",
-            f"Channel: tkbench {said.speaker.name}",
+            f"Channel: tkbench {talk.speaker.name}",
             "Program start: 2026-01-01 00:00:00",
             f"Clip start: {first / FPS:.2f} seconds",
             f"Duration: {word.end - word.start:.2f} seconds",

@@ -44,15 +44,15 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
             continue
         for split in SPLITS:
             folder = base / word / split
-            there, told, alone = videos(listing(folder)[1])
-            texts, place, prefix = set(told), str(folder), f"{word}/{split}/"
+            there, with_text, text_only = videos(listing(folder)[1])
+            texts, place, prefix = set(with_text), str(folder), f"{word}/{split}/"
             for stem in there:
                 if SAFE.fullmatch(stem):
                     sidecar = f"{place}/{stem}.txt" if stem in texts else None
                     yield Clip(
                         f"{prefix}{stem}", f"{place}/{stem}.mp4", "lrw", split, None, word, sidecar=sidecar
                     )
-            for stem in alone:
+            for stem in text_only:
                 if SAFE.fullmatch(stem):
                     path, why = f"{place}/{stem}.mp4", f"{stem}.txt is there without {stem}.mp4"
                     yield Skipped(f"{prefix}{stem}", path, Reason.MISSING_FILE, why, split)
