@@ -1,7 +1,8 @@
-"""What a run would take: the plan, and a few clips of each size class really prepared, aside.
+"""What a run would take (`tkbench prep NAME --dry-run`): the plan, and a few clips prepared in a temporary folder.
 
-Cost goes with the size of the source file (or the length of an interval) within a class: a class is a third of a
-split by size. Each class's cost per unit of size comes from its samples; the range from how much they differ.
+Clips are sorted into classes: the thirds of each split by size. Size is that of the source file in bytes, or the
+length of an interval in seconds. Within a class, cost is taken to be proportional to size. The ratio comes from the
+samples of the class, and the range from how much samples differ from the ratio of their class.
 """
 
 from __future__ import annotations

@@ -1,4 +1,11 @@
-"""Pure rules that keep or skip a clip; every refusal has a Reason and says what was measured."""
+"""The rules that refuse a clip. Each refusal has a `Reason`, and its detail says what was measured and what is needed.
+
+They run from cheap to dear: `check_facts` before anything is decoded, `check_decoded` and `check_sound` after the
+pass that decodes and tracks, `check_runs` last. The thresholds are fields of `prep.plan.Settings`, which are part of
+the signature of the shards. All are functions of numbers and arrays: they open no file.
+
+Levels of sound are in dB relative to full scale (a sine of full amplitude has -3 dB).
+"""
 
 from __future__ import annotations
 

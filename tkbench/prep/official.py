@@ -1,4 +1,10 @@
-"""The data set's own interval and crop, brought to the file that is really there. Pure."""
+"""A data set's own interval and crop, brought to the file that is there.
+
+Data sets of downloaded videos (HDTF) publish a start, a stop and a window in pixels of the video as its makers had
+it. The file may be shorter or have another resolution. Intervals are taken to the nearest frames of the 25 fps grid,
+windows are scaled by the ratio of heights. What cannot be used is recorded with the reason. All are functions of
+records.
+"""
 
 from __future__ import annotations
 

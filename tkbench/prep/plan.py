@@ -1,4 +1,10 @@
-"""The plan: which clip goes into which shard, decided before anything runs, from names and sizes alone."""
+"""The plan of a run: which clip goes into which shard, decided before anything runs, from names and sizes alone.
+
+Clips are sorted by key and dealt to shards of one split each, so the plan does not depend on the order of a listing
+or on the number of workers. `Settings` decide what a shard holds; `ShardPlan.digest` is the sha256 of all that
+decides the bytes of one shard (settings, software, clips, size and time of their files). A shard with the same digest
+is kept when a run is resumed.
+"""
 
 from __future__ import annotations
 

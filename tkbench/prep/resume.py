@@ -1,4 +1,8 @@
-"""What an earlier run left in the output: what may be written over, what is kept, what is cleared away."""
+"""What an earlier run left in the output folder: what may be overwritten, what is kept, what is removed.
+
+A finished shard is a tar file with its record in stats/, and both get their names only when they are complete.
+Everything else (`.scratch/`, `*.partial`, `.gone-*`) was left by a run that was killed.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,7 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
 
 
 def clear(target: Path) -> dict[str, int]:
-    """Take away the old index, so that nobody reads while shards change, and what killed runs left.
+    """Remove the old index, so that nobody reads while shards change, and what killed runs left.
 
     Returns, for each shard that a process died at, how often that has happened.
     """
@@ -84,8 +88,9 @@ def _clear_scratch_of_the_dead(parent: Path) -> None:
 def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, MadeShard]:
     """The shards that an earlier run finished for the same clips and settings; the files of others go.
 
-    A name and a record appear only after their content is on the disk, so sizes are enough to know a shard. Where
-    a machine went down, that rests on the disk's word: the shards of the last minutes are read in full then.
+    A name and a record appear only after their content is on the disk, so the size is enough to recognise a shard.
+    After a crash of the machine the disk may have lost writes that it confirmed: with `unclean`, shards of the last
+    minutes are read in full.
     """
     wanted = {Path(shard.name).stem for shard in plan.shards}
     there = [file for file in (target / "stats").iterdir() if file.suffix == ".json"]
@@ -105,6 +110,7 @@ def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, MadeShard]
 
 
 def _kept(shard: ShardPlan, target: Path) -> MadeShard | None:
+    """The record of a finished shard; None where the shard has to be made."""
     try:
         kept: MadeShard = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
         if kept["digest"] != shard.digest:

@@ -1,4 +1,4 @@
-"""What a run gave, counted from its rows."""
+"""The counts that a run prints at its end and returns, taken from the rows of the manifest as they are written."""
 
 from __future__ import annotations
 

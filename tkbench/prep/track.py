@@ -1,5 +1,9 @@
-"""Pure functions from detections to tracks: which face, where its canvas lies, where a run of it begins and
-ends.
+"""From detections to tracks: which face is followed, where its canvas lies, where a run of it begins and ends.
+
+A detection is a box (x0, y0, x1, y1) in pixels of the shown picture. A track is the same face in every picture of a
+run; a run never crosses a cut. Before the tracker runs, `choose_face` and `canvas_of` decide from a few pictures of
+the clip. While it runs, `CutDetector` looks at the picture and `JumpDetector` at the box. Afterwards `runs` divides
+the clip and `fill` closes short gaps. All are functions of arrays.
 """
 
 from __future__ import annotations
@@ -13,8 +17,7 @@ from tkbench.media import Cut
 from tkbench.types import Array, Float32
 
 HEAD_SCALE = 2.4
-"""Side of a head canvas over the side of the detector's box (about 2.2 times the height of the landmarks'
-box)."""
+"""Side of a head canvas over the side of the detector's box (about 2.2 times the height of the landmarks' box)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,7 @@ class ChosenFace:
 
 
 def choose_face(detections: Sequence[Array], width: int, height: int) -> ChosenFace | None:
-    """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture
-    has one.
+    """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture has one.
 
     The rule: boxes of neighbouring pictures that lie on each other are one face. Each time it is seen, a face
     earns its side in pixels, times 1 in the middle of the picture down to 0.5 in a corner; the face that

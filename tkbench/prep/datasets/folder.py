@@ -1,9 +1,8 @@
 """Any folder of talking-head videos, searched with its subfolders.
 
 key      the path below the root without suffix, made safe: `a dir/Ünï ö.mp4` -> `a_dir/Uni_o`
-speaker  the folder that holds the file, if that is not the root itself (VoxCeleb, LRS, GRID lie that way);
-clips of
-         one folder are then one cluster of the intervals
+speaker  the folder that holds the file, if that is not the root itself (VoxCeleb, LRS, GRID lie that way): intervals
+         are then computed over folders
 text     a `.txt` beside the video, if there is one: the line `Text: ...` of LRS, otherwise all of it
 split    test
 """
