@@ -23,7 +23,7 @@ from tkbench.types import Reason
 
 
 class TkbenchError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and fix."""
 
     exit_code = 2
 

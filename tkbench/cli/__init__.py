@@ -48,7 +48,7 @@ def _refuse(text: str, code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point: one clear line for what a user can mend, a traceback for what only we can.
+    """Entry point: one clear line for what a user can fix, a traceback for a bug.
 
     Ctrl-C and SIGTERM end a command in order; a second one ends it at once.
     """
@@ -104,7 +104,7 @@ def main() -> None:
         if stopped or error.filename is None:
             raise
         found = error.strerror or type(error).__name__
-        _refuse(f"{error.filename}: {found}; give another place or mend this one", 2)
+        _refuse(f"{error.filename}: {found}; give another place or fix this one", 2)
     except BaseException:
         if not stopped:
             raise
