@@ -13,7 +13,7 @@ import pytest
 from tkbench import media, shards, weights
 from tkbench.crops import align, recipes
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
-from tkbench.metrics import image
+from tkbench.metrics import regions
 from tkbench.prep import backends, pipeline
 from tkbench.prep.backends import facemesh, fan, network
 from tkbench.prep.follow import Follower
@@ -186,9 +186,9 @@ def test_detections_are_those_of_the_wheel(people: list[UInt8]) -> None:
 def test_the_mouth_is_where_it_is_by_every_set_of_points(people: list[UInt8]) -> None:
     with facemesh.MeshTracker() as mesh:
         found = np.array(mesh.track(people))
-    whole = np.array(image.boxes(found, "mouth", 240, 280))
-    np.testing.assert_array_equal(image.boxes(found[:, :468], "mouth", 240, 280), whole)
-    few = np.array(image.boxes(recipes.ibug68(found), "mouth", 240, 280))
+    whole = np.array(regions.boxes(found, "mouth", 240, 280))
+    np.testing.assert_array_equal(regions.boxes(found[:, :468], "mouth", 240, 280), whole)
+    few = np.array(regions.boxes(recipes.ibug68(found), "mouth", 240, 280))
     assert np.abs(few - whole).max() <= 2
     assert np.ptp(whole, axis=1).min() > 20
 
