@@ -151,7 +151,7 @@ def test_verify_goes_on_after_a_bad_bundle(
     (bad / "clips.parquet").unlink()
     code, said = run(monkeypatch, capsys, "verify", bad, good)
     assert code == 2
-    assert f"{good}: the row follows" in said
+    assert f"{good}: the clips give this row" in said
     assert "clips.parquet: missing" in said
 
 
@@ -172,7 +172,7 @@ def test_places_that_cannot_be_written_are_found_before_the_work(
     assert (code, said.count("\n")) == (2, 1)
     code, said = run(monkeypatch, capsys, "sensitivity", "--data", folder, "--out", tmp_path / "s.csv")
     assert code == 2
-    assert "is the HTML page" in said
+    assert "give the name of the HTML page" in said
 
 
 def test_an_added_wav2lip_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
