@@ -11,7 +11,7 @@ import pytest
 
 from tkbench import models
 from tkbench.errors import UsageError
-from tkbench.models import ANCHORS, REFERENCES
+from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.results import bundle
@@ -197,7 +197,7 @@ def test_the_result_says_which_networks_judged(runs: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", REFERENCES)
+@pytest.mark.parametrize("kind", references())
 def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_path: Path) -> None:
     """On speakers and sentences that neither they nor the judge have met, with intervals that do not overlap."""
     from tkbench.synth.corpus import make_corpus

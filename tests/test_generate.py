@@ -14,7 +14,7 @@ import torch
 from tkbench import media
 from tkbench.errors import BadMedia, UsageError
 from tkbench.generate import back_and_forth, generate, read_photo
-from tkbench.models import checkpoint
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 
 SPEC = {"size": 64, "width": 0.05}
@@ -26,7 +26,7 @@ def made_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generate")
     torch.manual_seed(0)
     facts = checkpoint.Facts("wav2lip", SPEC, Cut("steady-172", 64))
-    checkpoint.save(folder / "w.safetensors", checkpoint.network("wav2lip", SPEC).state_dict(), facts)
+    checkpoint.save(folder / "w.safetensors", kinds.registry.get("wav2lip").build(SPEC).state_dict(), facts)
     photo = cv2.imread(str(resources.files("tkbench") / "synth" / "data" / "astronaut.png"))
     photo = photo[: photo.shape[0] // 2 * 2 - 1]  # an odd height, as photos have
     cv2.imwrite(str(folder / "me.png"), photo)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tkbench.models import ANCHORS, REFERENCES
+from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.runtime.parallel import pool
@@ -46,7 +46,7 @@ def run(
     with bar("2/4 prep     ") as progress:
         prepare(corpus, shards, workers=workers, progress=progress)
     bundles = []
-    scored = (*ANCHORS, *REFERENCES)
+    scored = (*ANCHORS, *references())
     with pool(workers) as workforce:
         for place, model in enumerate(scored, start=1):
             with bar(f"3/4 score {place}/{len(scored)}") as progress:

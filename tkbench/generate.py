@@ -109,7 +109,7 @@ class Pictures:
                     f"{path}: {self.total / FPS:.1f} s of {self.facts.width}x{self.facts.height} for a voice of "
                     f"{count / FPS:.1f} s; too large to be played back and forth: give a video as long as the voice"
                 )
-            self.held = [frame.copy() for frame in media.stream_frames(path, facts=self.facts)]
+            self.held = [frame.copy() for frame in media.stream_frames(path, self.facts)]
             self.total = len(self.held)
         if self.total == 0:
             raise BadMedia(Reason.NO_VIDEO, f"{path}: no picture could be read")
@@ -123,7 +123,7 @@ class Pictures:
             yield from self.held[:count]
             return
         given = 0
-        for given, frame in enumerate(media.stream_frames(self.path, facts=self.facts), start=1):
+        for given, frame in enumerate(media.stream_frames(self.path, self.facts), start=1):
             yield frame
             if given == count:
                 return

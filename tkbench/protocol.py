@@ -6,21 +6,15 @@ and a test holds the hash of every released file. A user may write a file of the
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tkbench.errors import UnknownName, UsageError
-from tkbench.registry import suggest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.errors import UsageError
+from tkbench.registry import Registry, find_file
+from tkbench.runtime import toml
 
 
 class _Strict(BaseModel):
@@ -82,6 +76,15 @@ class Protocol(_Strict):
         return "|".join(parts)
 
 
+installed: Registry[Path] = Registry("protocol", "tkbench.protocols")
+"""Protocols of other packages: an entry point "module:attribute" whose object is the path of a TOML file."""
+
+
+def names() -> list[str]:
+    """Every name that `load` knows: bundled ones, then those of installed packages."""
+    return [*bundled(), *(name for name in installed if name not in bundled())]
+
+
 def bundled() -> dict[str, Path]:
     """Name -> file of each protocol that comes with the package."""
     folder = Path(str(resources.files("tkbench") / "protocols"))
@@ -93,38 +96,21 @@ def load(name: str | Path) -> Protocol:
 
     Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol.
     """
-    known = bundled()
-    path = known.get(str(name), Path(name))
-    if not path.is_file():
-        raise UnknownName(f"no protocol is called {str(name)!r}: {suggest(str(name), list(known))}")
+    named = bundled()
+    if str(name) not in named and str(name) in installed:
+        named[str(name)] = Path(installed.get(str(name)))
+    path = find_file(name, named, "protocol")
+    table = toml.read(path, advice=f"compare with one of {', '.join(bundled())}")
     try:
-        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: not a TOML file ({error}); compare with one of {', '.join(known)}"
-        ) from error
+        return Protocol.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}; mend that entry of the protocol") from error
+        raise UsageError(f"{path}: {where}: {first['msg']}; fix that entry of the protocol") from error
 
 
-def default_for(dataset: str) -> str:
-    """The protocol that fits a data set when the user names none.
-
-    >>> default_for("synth"), default_for("lrs2")
-    ('synth-v1', 'tkbench-v1')
-    """
-    return "synth-v1" if dataset == "synth" else "tkbench-v1"
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a protocol file, as the freeze test holds it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def chosen(protocol: str | Path | Protocol | None, dataset: str) -> Protocol:
-    """What a caller asked for, by name, file or itself; without a wish the one that fits the data set."""
+def chosen(protocol: str | Path | Protocol | None, default: str) -> Protocol:
+    """What a caller asked for, by name, file or itself; `default` (that of the data set) without a wish."""
     if isinstance(protocol, Protocol):
         return protocol
-    return load(protocol if protocol is not None else default_for(dataset))
+    return load(protocol if protocol is not None else default)

@@ -22,13 +22,13 @@ from tkbench.cli import main
 from tkbench.cli.common import writable
 from tkbench.errors import BadBundle, BadInput, BadMedia, BadShards, UsageError, WeightsRefused
 from tkbench.generate import generate
-from tkbench.models import checkpoint
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 from tkbench.models.layers import wide
 from tkbench.results import bundle
 from tkbench.train import state
 from tkbench.train.config import Config, Run
-from tkbench.train.loop import train
+from tkbench.train.loop import TrainingJob, train
 
 SPEC = {"size": 64, "width": 0.05}
 CUT = Cut("steady-172", 64)
@@ -52,7 +52,7 @@ def run(
 
 def talker(path: Path) -> str:
     torch.manual_seed(0)
-    net = checkpoint.network("wav2lip", SPEC)
+    net = kinds.registry.get("wav2lip").build(SPEC)
     checkpoint.save(path, net.state_dict(), checkpoint.Facts("wav2lip", SPEC, CUT))
     return f"wav2lip:{path}"
 
@@ -77,12 +77,20 @@ def test_training_never_writes_over_a_file_of_another_run(folder: Path, tmp_path
     rules = Config("wav2lip", 1, cut=CUT, net=SPEC)
     for teacher, said in ((expert, "is the expert itself"), (None, "exists and is not of this run")):
         with pytest.raises(UsageError, match=said):
-            train(folder, expert, rules, expert=teacher)
+            train(TrainingJob(folder, expert, rules, expert=teacher))
     with pytest.raises(UsageError, match="has no split train, only test"):
-        train(folder, tmp_path / "x.safetensors", Config("expert", 1, cut=CUT, net=SPEC), accelerator="cpu")
+        train(
+            TrainingJob(
+                folder, tmp_path / "x.safetensors", Config("expert", 1, cut=CUT, net=SPEC), accelerator="cpu"
+            )
+        )
     assert not (tmp_path / "x.run").exists()
     with pytest.raises(UsageError, match="--accelerator gpuu"):
-        train(folder, tmp_path / "x.safetensors", Config("expert", 1, cut=CUT, net=SPEC), accelerator="gpuu")
+        train(
+            TrainingJob(
+                folder, tmp_path / "x.safetensors", Config("expert", 1, cut=CUT, net=SPEC), accelerator="gpuu"
+            )
+        )
 
 
 def test_another_expert_is_another_run() -> None:
@@ -177,7 +185,7 @@ def test_an_added_wav2lip_is_found_by_its_name(tmp_path: Path, monkeypatch: pyte
     text.write_text("no weights at all")
     with pytest.raises(WeightsRefused, match="not a file of weights"):
         weights.add("wav2lip-gan", text)
-    net = checkpoint.network("wav2lip", {"size": 96, "width": 1.0})
+    net = kinds.registry.get("wav2lip").build({"size": 96, "width": 1.0})
     source = tmp_path / "theirs.pth"
     torch.save({"state_dict": net.state_dict()}, source)
     weights.add("wav2lip-gan", source)

@@ -209,7 +209,7 @@ def test_68_points_give_nearly_the_crop_of_the_mesh(recipe: str, clips: Path) ->
     path = clips / "syncnet_python__example.avi"
     mesh = backends.shared(backends.DEFAULT)
     mesh.restart()
-    frames = media.stream_frames(path, facts=media.probe(path), seconds=1.0)
+    frames = media.stream_frames(path, media.probe(path), select=media.FrameSelection(seconds=1.0))
     seen = [mesh.track([np.ascontiguousarray(frame)])[0] for frame in frames]
     landmarks = np.stack([points for points in seen if points is not None]).astype(np.float64)
     assert len(landmarks) >= 20

@@ -23,7 +23,7 @@ from tkbench.errors import StorageError
 from tkbench.prep.plan import ShardPlan, make_plan
 from tkbench.prep.run import prepare
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import pool, tell
+from tkbench.runtime.parallel import pool, send_message
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +132,7 @@ def test_a_lost_scheduler_is_one_line_and_the_next_run_finishes(
 
 def _pretend(plan: ShardPlan) -> int:
     for clip in plan.clips:
-        tell({"run": "r", "shard": plan.name, "clip": clip.key, "frames": 29, "reason": None})
+        send_message({"run": "r", "shard": plan.name, "clip": clip.key, "frames": 29, "reason": None})
     return len(plan.clips)
 
 
@@ -146,7 +146,7 @@ def test_half_a_million_clips_leave_the_scheduler_small(tmp_path: Path) -> None:
 
     with dask_cluster(2) as (address, scheduler, _), pool(2, scheduler=address) as crew:
         process = psutil.Process(scheduler.pid)
-        for _, count in crew.run(_pretend, plan.shards, hear=hear):
+        for _, count in crew.run(_pretend, plan.shards, on_message=hear):
             done += count
             most = max(most, process.memory_info().rss)
     assert done == 500_000

@@ -61,10 +61,10 @@ def hard(tmp_path_factory: pytest.TempPathFactory, face: Callable[..., list[UInt
     (root / "s1" / "plain.txt").write_text("a short sentence")
     media.write_video(root / '-it\'s "ö" 視.mp4', good, audio=voice(16, 1))
     media.write_video(
-        root / "fps30.mkv", face(20), fps=30, audio=np.stack([voice(20)] * 2, 1), sample_rate=16000
+        root / "fps30.mkv", face(20), fps=30, audio=media.Sound(np.stack([voice(20)] * 2, 1), rate=16000)
     )
     media.write_video(root / "turned.mp4", [np.rot90(f).copy() for f in good], rotation=90, audio=voice(16))
-    media.write_video(root / "late.mp4", good, audio=voice(16), audio_offset=0.12)
+    media.write_video(root / "late.mp4", good, audio=media.Sound(voice(16), offset=0.12))
     cut = [*face(14), *empty(8), *face(14, mirror=True)]
     media.write_video(root / "cut.mp4", cut, audio=voice(36))
     twin = [np.concatenate([a, b[:, ::-1]], axis=1) for a, b in zip(face(16), face(16), strict=True)]

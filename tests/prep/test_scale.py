@@ -25,7 +25,7 @@ from tkbench.prep.lock import RunLock
 from tkbench.prep.plan import Settings, ShardPlan, make_plan
 from tkbench.prep.run import prepare
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import Pool, pool, tell
+from tkbench.runtime.parallel import Pool, pool, send_message
 from tkbench.types import Clip
 
 SHORT = Settings(min_frames=12)
@@ -179,7 +179,7 @@ def test_a_damaged_shard_of_the_right_size_is_found_after_a_crash(
 
 def _die_once(item: tuple[int, str]) -> int:
     number, flag = item
-    tell({"number": number})
+    send_message({"number": number})
     if number == 1 and not Path(flag).exists():
         Path(flag).touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -193,8 +193,8 @@ def test_a_dead_worker_is_replaced_and_its_task_done_again(tmp_path: Path) -> No
         done = crew.run(
             _die_once,
             items,
-            hear=heard.append,
-            killed=lambda item, count: deaths.append((item[0], count)) or item,
+            on_message=heard.append,
+            on_death=lambda item, count: deaths.append((item[0], count)) or item,
         )
         assert dict(done) == {number: number**2 for number in range(5)}
     assert (1, 1) in deaths

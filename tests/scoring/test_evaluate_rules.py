@@ -13,7 +13,7 @@ from support.toy_shards import make_shards
 from tkbench import shards
 from tkbench.errors import BadBundle, UsageError
 from tkbench.metrics.base import Scored
-from tkbench.models import checkpoint
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 from tkbench.protocol import MetricSpec, Protocol
 from tkbench.results import bundle
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def talker(path: Path, seed: int, **training: str) -> str:
     torch.manual_seed(seed)
-    net = checkpoint.network("wav2lip", SPEC)
+    net = kinds.registry.get("wav2lip").build(SPEC)
     facts = checkpoint.Facts("wav2lip", SPEC, Cut("steady-172", 64), training=training)
     checkpoint.save(path, net.state_dict(), facts)
     return f"wav2lip:{path}"

@@ -185,7 +185,7 @@ def bench_prep(
         backends.check(name)
     rules = [replace(settings or Settings(), backend=name) for name in dict.fromkeys(trackers)]
     found = [
-        item for item in datasets.registry.get(datasets.detect(source))(source) if isinstance(item, Clip)
+        item for item in datasets.registry.get(datasets.detect(source)).read(source) if isinstance(item, Clip)
     ]
     if not found:
         raise UsageError(f"{root}: no video file found in it or below")
@@ -252,7 +252,10 @@ def _decode(clip: Clip, facts: MediaFacts, scene: Any) -> float:
     """Processor time of decoding and scaling alone."""
     start = pipeline.cpu_seconds()
     frames = media.stream_frames(
-        clip.path, facts=facts, cut=scene.cut, pixels="yuv420p", interval=scene.interval
+        clip.path,
+        facts,
+        media.FrameSelection(interval=scene.interval),
+        media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
     )
     for _ in frames:
         pass

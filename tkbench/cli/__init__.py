@@ -15,9 +15,11 @@ import typer
 # Each module adds its commands to the app; help shows them in this order.
 from tkbench.cli import bench, data, demo, doctor, generate, prep, score, train, weights  # noqa: F401
 from tkbench.cli.common import app, say, talk
+from tkbench.cli.data_sets import add_data_sets
 from tkbench.errors import TkbenchError
 from tkbench.version import __version__
 
+add_data_sets(installed=False)
 USAGE: Any = typer.BadParameter.__bases__[0]
 """Click's UsageError: of the click that typer brings with it, or of click itself, by typer's version."""
 
@@ -76,6 +78,8 @@ def main() -> None:
         if handler is not signal.SIG_IGN:
             signal.signal(number, stop)
     try:
+        if sys.argv[1:2] in (["prep"], ["data"]):
+            add_data_sets(installed=True)
         sys.exit(app(standalone_mode=False))
     except TkbenchError as error:
         _refuse(" ".join(str(error).split()), error.exit_code)

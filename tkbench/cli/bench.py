@@ -68,6 +68,7 @@ def bench_load_command(
 
     Example: `tkbench bench load shards --batch 16`
     """
+    from tkbench.data import WindowSpec
     from tkbench.data.speed import bench_load
     from tkbench.runtime.progress import bar
 
@@ -75,8 +76,7 @@ def bench_load_command(
         report = bench_load(
             shards,
             split=split,
-            recipe=recipe,
-            frames=frames,
+            window=WindowSpec(recipe=recipe, frames=frames),
             batch=batch,
             workers=workers,
             seconds=seconds,
@@ -116,32 +116,32 @@ def bench_train_command(
     shards: Annotated[Path, typer.Argument(help="Folder of shards with a train split.")],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Again for several.", show_default="all of tkbench's"),
+        typer.Option("--model", "-m", help="Give it again for several.", show_default="all of that scale"),
     ] = None,
     scale: Annotated[
         str,
         typer.Option(
-            help="small or paper, or, of synctalkface and cals, sharp or gpu: which of the bundled configurations."
+            help="Which configurations: small or paper; of synctalkface and cals also sharp, gpu and clean."
         ),
     ] = "small",
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 10,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     cache: Annotated[
-        Path | None, typer.Option(help="Keeps crops, as in `tkbench train`.", show_default=False)
+        Path | None,
+        typer.Option(help="Folder where crops are kept, as in `tkbench train`.", show_default=False),
     ] = None,
 ) -> None:
-    """Training windows/s of each reference model with every term of its loss, and the share of waiting for data.
+    """Training windows/s of each network with every term of its loss, and the share of time spent waiting for data.
 
     Example: `tkbench bench train shards --model cals --steps 5`
     """
     from tkbench.bench.train import bench_train
     from tkbench.runtime.progress import bar
-    from tkbench.train.config import MODELS
 
     with bar("bench") as progress:
         report = bench_train(
             shards,
-            models=model or MODELS,
+            models=model or None,
             scale=scale,
             steps=steps,
             accelerator=accelerator,

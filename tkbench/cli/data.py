@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import data, say, show
+from tkbench.cli.common import add_command, data, option_type, parameter, say, show, with_parameters
+from tkbench.dataset import DataSet
 
 
 @data.command("export")
@@ -58,23 +60,32 @@ def data_show(
     say(f"sheet: {file}")
 
 
-Annotations = Annotated[
-    Path | None,
-    typer.Option(help="hdtf: folder of RD_annotion_time.txt and the others; by default in ROOT."),
-]
+def add_data_sets(records: Mapping[str, DataSet]) -> None:
+    """The commands that take the name of a data set: their help lists the names, and they take the options of
+    every record.
+    """
+    taken = {option.name: (name, option) for name, record in records.items() for option in record.options}
+    own = [
+        parameter(option.name, option_type(f"{name}: {option.help}"), None) for name, option in taken.values()
+    ]
+    for word, command, what in (
+        ("check", data_check, "check"), ("fake", data_fake, "fake"), ("splits", data_splits, "splits")
+    ):  # fmt: skip
+        names = [name for name, record in records.items() if getattr(record, what)]
+        name = Annotated[str, typer.Argument(help=f"{', '.join(names[:-1])} or {names[-1]}.")]
+        add_command(data, word, with_parameters(command, {"dataset": name}, own if word != "fake" else []))
 
 
-@data.command("check")
 def data_check(
-    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    dataset: str,
     root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
-    annotations: Annotations = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every finding to this file.", show_default=False)
     ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Names and sizes only: no .txt or video is opened.")
     ] = False,
+    **options: str | None,
 ) -> None:
     """What is there of a data set: counts per split beside the published ones, and what is missing or damaged.
 
@@ -88,13 +99,7 @@ def data_check(
     from tkbench.runtime.progress import bar
 
     with bar("check") as progress:
-        ledger = check(
-            dataset,
-            root,
-            annotations=None if annotations is None else str(annotations),
-            fast=fast,
-            progress=progress,
-        )
+        ledger = check(dataset, root, options=_given(options), fast=fast, progress=progress)
     table = Table(title=f"{dataset}: {root}", title_justify="left")
     for heading in ("split", "published", "listed", "there"):
         table.add_column(heading, justify="left" if heading == "split" else "right")
@@ -111,11 +116,17 @@ def data_check(
         say(f"{ledger.problems} problems; --csv FILE writes each of them")
 
 
-@data.command("fake")
+def _given(options: Mapping[str, str | None]) -> dict[str, str]:
+    """Those options of data sets that were given."""
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
 def data_fake(
-    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    dataset: str,
     out: Annotated[Path, typer.Option(help="Folder for the tree; must be new or empty.")],
-    clips: Annotated[int | None, typer.Option(min=1, help="Number of clips.", show_default="6 to 8")] = None,
+    clips: Annotated[
+        int | None, typer.Option(min=1, help="Number of clips.", show_default="6 to 8 for ours")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Make a synthetic tree in the exact layout of a data set: to try everything before you have it.
@@ -132,14 +143,13 @@ def data_fake(
     say(f"{dataset}: {root}\nnext:   tkbench prep {dataset} --root {root} --out shards")
 
 
-@data.command("splits")
 def data_splits(
-    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    dataset: str,
     root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for one list per split and splits.json.", show_default=False)
     ] = None,
-    annotations: Annotations = None,
+    **options: str | None,
 ) -> None:
     """The splits of a data set: number of clips and sha256 of the sorted list of keys; --out writes the lists.
 
@@ -149,12 +159,9 @@ def data_splits(
     """
     from rich.table import Table
 
-    from tkbench.errors import UsageError
     from tkbench.prep.datasets.splits import splits_of, write
 
-    if annotations is not None and dataset != "hdtf":
-        raise UsageError(f"--annotations is for hdtf, found {dataset}")
-    found = splits_of(dataset, root, None if annotations is None else {"annotations": str(annotations)})
+    found = splits_of(dataset, root, _given(options))
     table = Table(title=f"{dataset}: {root}", title_justify="left")
     for heading in ("split", "clips", "missing", "sha256 of the list", "note"):
         table.add_column(

@@ -82,7 +82,8 @@ def evaluate_command(
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     from tkbench import models
-    from tkbench.protocol import default_for, load
+    from tkbench.prep.datasets import default_protocol
+    from tkbench.protocol import chosen
     from tkbench.runtime import feature_cache
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.parallel import pool
@@ -103,7 +104,7 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-    rules = load(protocol or default_for(source.dataset))
+    rules = chosen(protocol, default_protocol(source.dataset))
     if lse is not None:
         rules = extend(rules, lse)
     place = None if no_cache else cache or feature_cache.folder()
@@ -308,7 +309,7 @@ def list_names() -> None:
     table = Table(show_header=False)
     table.add_row("models", ", ".join(models.registry))
     table.add_row("metrics", ", ".join(metrics.registry))
-    table.add_row("protocols", ", ".join(protocol.bundled()))
+    table.add_row("protocols", ", ".join(protocol.names()))
     table.add_row("LSE recipes", ", ".join(RECIPES))
     table.add_row("data sets", ", ".join(datasets.registry))
     table.add_row("trackers", ", ".join(backends.BACKENDS))

@@ -1,4 +1,4 @@
-"""Pictures out of files: whole clips, streams of frames, canvases of shards, and a quick look at a clip."""
+"""Pictures out of files: whole clips, streams of frames, canvases of shards, and a few pictures of a clip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from tkbench.media.ffmpeg import (
     MP4,
     MP4_COPY,
     SWS_FLAGS,
+    Options,
     Quality,
     as_file,
     check_stopped,
@@ -30,10 +31,23 @@ from tkbench.media.ffmpeg import (
     ffmpeg_python,
     file_url,
 )
-from tkbench.media.interval import locate_part, seek_options
-from tkbench.media.probe import first_picture_time, first_time, lenient_tags, open_container, probe
+from tkbench.media.interval import Part, locate_part, seek_options
+from tkbench.media.probe import (
+    first_picture_time,
+    first_time,
+    lenient_tags,
+    open_container,
+    probe,
+    time_base,
+)
 from tkbench.media.sound import sound_filter
 from tkbench.types import FPS, SAMPLE_RATE, MediaFacts, Reason, UInt8
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+    from ffmpeg.nodes import FilterableStream, OutputStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +69,11 @@ def read_video(source: str | Path | bytes, *, fps: int = FPS) -> UInt8:
     """
     with as_file(source, ".mp4") as path:
         facts = probe(path)
-        # A clip that lacks pictures at its end is refused by `stream`; so the array is filled as frames come.
-        return _stack(stream_frames(path, facts=facts, fps=fps), facts)
+        return _stack(stream_frames(path, facts, FrameSelection(fps=fps)), facts)
 
 
 def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
+    """All frames as one array, which is filled as they come: facts may promise a frame more or less."""
     expected = max(1, int(facts.duration * FPS) + 2)
     whole = np.empty((expected, facts.height, facts.width, 3), np.uint8)
     count = 0
@@ -72,17 +86,17 @@ def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
 
 
 class Planes(NamedTuple):
-    """A picture as it is stored in a canvas."""
+    """A picture as a canvas stores it."""
 
     yuv: UInt8
     """(H * 3 // 2, W) planar YUV 4:2:0, chroma in the middle of its four pixels."""
     matrix: tuple[float, float]
-    """Shares of red and blue in the brightness: what tells BT.601 from BT.709."""
+    """Shares of red and blue in the luma, in which BT.601 and BT.709 differ."""
     full: bool
-    """Brightness fills 0-255; otherwise 16-235."""
+    """Whether luma fills 0-255; otherwise 16-235."""
 
 
-_BRIGHTNESS = {
+_LUMA = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
     7: (0.212, 0.087),
@@ -95,8 +109,8 @@ _BRIGHTNESS = {
 def read_planes(canvas: bytes) -> Iterator[Planes]:
     """The pictures of a canvas one by one, decoded in this process and not turned into RGB.
 
-    For loaders: it starts no ffmpeg and spares the colours of what a crop leaves out, and is several times as
-    fast as `read_video`. Only for the canvases of shards, which have 25 even frames a second from 0 on. Raises
+    For loaders: it starts no ffmpeg, converts no pixel that a crop leaves out, and is several times as fast as
+    `read_video`. Only for the canvases of shards, which have 25 evenly spaced frames a second from 0 on. Raises
     BadMedia(DECODE_ERROR).
     """
     import av
@@ -108,99 +122,139 @@ def read_planes(canvas: bytes) -> Iterator[Planes]:
             for frame in box.decode(stream):
                 kept = frame.format.name in ("yuv420p", "yuvj420p")
                 yuv = frame.to_ndarray() if kept else frame.to_ndarray(format="yuv420p")
-                matrix = _BRIGHTNESS.get(int(frame.colorspace), (0.299, 0.114))
+                matrix = _LUMA.get(int(frame.colorspace), (0.299, 0.114))
                 yield Planes(yuv, matrix, int(frame.color_range) == 2)
     except (av.FFmpegError, IndexError) as error:
         raise BadMedia(Reason.DECODE_ERROR, f"the canvas cannot be decoded ({error})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class FrameSelection:
+    """Which pictures of a file are decoded, and at which times."""
+
+    fps: int | None = FPS
+    """Frames per second of the result, resampled by time stamps; None keeps the source's pictures as they come."""
+    keyframes: bool = False
+    """Only pictures that are stored whole."""
+    seconds: float | None = None
+    """Only the first seconds of the file."""
+    interval: tuple[float, float] | None = None
+    """(start, stop) in seconds after the first picture, each taken to the nearest frame of the 25 fps grid. The
+    pictures are those that the whole file has from frame `round(start * 25)` on, found by a seek where that is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """What a decoded picture shows, and how it is given."""
+
+    cut: Cut | None = None
+    """The canvas; None: the whole picture."""
+    size: tuple[int, int] | None = None
+    """(width, height) of what is yielded, if that is not the canvas."""
+    pixels: Literal["rgb24", "yuv420p"] = "rgb24"
+
+
+@dataclass(frozen=True, slots=True)
+class SideOutputs:
+    """What is written while pictures are decoded: the file is read once for all of it."""
+
+    canvas: Path | None = None
+    """A file that gets the canvas (mp4)."""
+    canvas_quality: Quality | Literal["copy"] = "lossless"
+    """"copy" moves the packets unchanged."""
+    sound: Path | None = None
+    """A file that gets raw 16-bit little-endian mono at 16 kHz, from the first frame on."""
+    messages: list[str] | None = None
+    """A list that gets the lines that ffmpeg wrote about damage."""
+
+
 def stream_frames(
     path: str | Path,
-    *,
     facts: MediaFacts,
-    fps: int | None = FPS,
-    cut: Cut | None = None,
-    picture: tuple[int, int] | None = None,
-    pixels: Literal["rgb24", "yuv420p"] = "rgb24",
-    keyframes: bool = False,
-    seconds: float | None = None,
-    interval: tuple[float, float] | None = None,
-    canvas: Path | None = None,
-    canvas_quality: Quality | Literal["copy"] = "lossless",
-    sound: Path | None = None,
-    said: list[str] | None = None,
+    select: FrameSelection | None = None,
+    picture: PictureFormat | None = None,
+    outputs: SideOutputs | None = None,
 ) -> Iterator[UInt8]:
     """Decode a file once and yield its pictures one by one; memory does not grow with its length.
 
     Yields (H, W, 3) RGB, or (H * 3 // 2, W) planar YUV 4:2:0, valid until the next one is asked for.
-    fps: None keeps the source's pictures as they come. cut: the canvas. picture: (width, height) of what is
-    yielded, if that is not the canvas. keyframes, seconds: only pictures that stand alone, only the first
-    seconds. interval: (start, stop) in seconds after the first picture, each taken to the nearest frame of the
-    25 fps grid: the pictures are those that the whole file has from `round(start * 25)` on, found by a seek
-    where that is safe; not with fps None or canvas_quality "copy". canvas: a file that gets the canvas on the
-    way, by `canvas_quality` ("copy" moves the packets unchanged). sound: a file that gets raw 16-bit
-    little-endian mono at 16 kHz, from the first frame on.
-    said: gets the lines that ffmpeg wrote about damage.
 
-    Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded.
+    Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded; BadInput for an interval
+    with another frame rate than 25, or with a copied canvas.
     """
-    file = Path(path)
-    part = None if interval is None else locate_part(file, interval)
-    if part is not None and (fps != FPS or canvas_quality == "copy"):
+    file, select = Path(path), select or FrameSelection()
+    picture, outputs = picture or PictureFormat(), outputs or SideOutputs()
+    part = None if select.interval is None else locate_part(file, select.interval)
+    if part is not None and (select.fps != FPS or outputs.canvas_quality == "copy"):
         raise BadInput(f"{file.name}: an interval is cut at {FPS} fps and never copied")
-    source = {
+    source: Options = {
         **INPUT_OPTIONS,
-        **({"skip_frame": "nokey"} if keyframes else {}),
-        **({"t": seconds} if seconds else {}),
+        **({"skip_frame": "nokey"} if select.keyframes else {}),
+        **({"t": select.seconds} if select.seconds else {}),
         **seek_options(part),
     }
     fed = ffmpeg_python().input(file_url(file), **source)
-    video = fed["v:0"]
-    if part is not None:
-        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
-        video = video.filter("setpts", f"round(PTS-{part.origin:.9f}/TB)").filter("fps", FPS, round="near")
-        video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
-    elif fps is not None:
-        video = video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
-    video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
-    shape = (facts.width, facts.height)
-    if cut is not None:
-        shape = (cut.out_width, cut.out_height)
-        if (cut.x, cut.y, cut.width, cut.height) != (0, 0, facts.width, facts.height):
-            video = video.filter("crop", cut.width, cut.height, cut.x, cut.y, exact=1)
-        if (cut.width, cut.height) != shape:
-            # The mean of an area is no way to enlarge.
-            kind = "area" if shape[0] <= cut.width else "bicubic"
-            video = video.filter("scale", *shape, flags=SWS_FLAGS.replace("bilinear", kind))
-    outputs = []
-    if canvas is not None and canvas_quality != "copy":
-        branches = video.filter("format", "yuv420p").filter_multi_output("split")
-        video = branches[0]
-        outputs.append(
-            branches[1].output(file_url(canvas), format="mp4", **encoder_options(canvas_quality), **MP4)
-        )
-    elif canvas is not None:
-        outputs.append(fed["v:0"].output(file_url(canvas), format="mp4", vcodec="copy", **MP4_COPY))
-    if picture is not None and picture != shape:
-        video, shape = video.filter("scale", *picture, flags="bilinear+bitexact"), picture
-    if pixels == "rgb24":
+    video, canvas_size = _on_canvas(_resampled(fed["v:0"], select.fps, part), facts, picture.cut)
+    video, written = _canvas_output(video, fed, outputs)
+    shown = picture.size or canvas_size
+    if shown != canvas_size:
+        video = video.filter("scale", *shown, flags="bilinear+bitexact")
+    if picture.pixels == "rgb24":
         # Only a filter of our own carries our flags; one that ffmpeg puts in by itself would not.
         video = video.filter("scale", flags=SWS_FLAGS, out_range="full")
-    raw = {"format": "rawvideo", "pix_fmt": pixels, "fps_mode": "passthrough", **BITEXACT}
-    outputs.insert(0, video.output("pipe:", **raw))
-    if sound is not None:
+    raw = {"format": "rawvideo", "pix_fmt": picture.pixels, "fps_mode": "passthrough", **BITEXACT}
+    streams = [video.output("pipe:", **raw), *written]
+    if outputs.sound is not None:
         # From the file's beginning, which costs little without its pictures: after a seek, the resampler would
         # stand elsewhere, and the time stamps of Matroska are whole milliseconds.
         heard = ffmpeg_python().input(file_url(file), **INPUT_OPTIONS) if seek_options(part) else fed
-        outputs.append(
-            sound_filter(heard, first_picture_time(file), SAMPLE_RATE, part).output(
-                file_url(sound), format="s16le", **BITEXACT
-            )
-        )
-    graph = outputs[0] if len(outputs) == 1 else ffmpeg_python().merge_outputs(*outputs)
+        sound = sound_filter(heard, first_picture_time(file), SAMPLE_RATE, part)
+        streams.append(sound.output(file_url(outputs.sound), format="s16le", **BITEXACT))
+    graph = streams[0] if len(streams) == 1 else ffmpeg_python().merge_outputs(*streams)
     command = graph.global_args(*GLOBAL_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
-    size = (shape[1], shape[0], 3) if pixels == "rgb24" else (shape[1] * 3 // 2, shape[0])
-    yield from _pictures(command, size, file, said)
+    size = (shown[1], shown[0], 3) if picture.pixels == "rgb24" else (shown[1] * 3 // 2, shown[0])
+    yield from _pictures(command, size, file, outputs.messages)
+
+
+def _resampled(video: FilterableStream, fps: int | None, part: Part | None) -> FilterableStream:
+    """The pictures of a part, or of the whole file, at their times on the grid of `fps`."""
+    if part is not None:
+        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
+        video = video.filter("setpts", f"round(PTS-{part.origin:.9f}/TB)").filter("fps", FPS, round="near")
+        return video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
+    if fps is not None:
+        return video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
+    return video
+
+
+def _on_canvas(
+    video: FilterableStream, facts: MediaFacts, cut: Cut | None
+) -> tuple[FilterableStream, tuple[int, int]]:
+    """The pictures with square pixels, cut and scaled to the canvas; with its (width, height)."""
+    video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
+    if cut is None:
+        return video, (facts.width, facts.height)
+    size = (cut.out_width, cut.out_height)
+    if (cut.x, cut.y, cut.width, cut.height) != (0, 0, facts.width, facts.height):
+        video = video.filter("crop", cut.width, cut.height, cut.x, cut.y, exact=1)
+    if (cut.width, cut.height) != size:
+        # The mean of an area is no way to enlarge.
+        kind = "area" if size[0] <= cut.width else "bicubic"
+        video = video.filter("scale", *size, flags=SWS_FLAGS.replace("bilinear", kind))
+    return video, size
+
+
+def _canvas_output(
+    video: FilterableStream, fed: FilterableStream, outputs: SideOutputs
+) -> tuple[FilterableStream, list[OutputStream]]:
+    """The pictures to go on with, and the output that writes the canvas, where one is asked for."""
+    if outputs.canvas is None:
+        return video, []
+    url, quality = file_url(outputs.canvas), outputs.canvas_quality
+    if quality == "copy":
+        return video, [fed["v:0"].output(url, format="mp4", vcodec="copy", **MP4_COPY)]
+    branches = video.filter("format", "yuv420p").filter_multi_output("split")
+    return branches[0], [branches[1].output(url, format="mp4", **encoder_options(quality), **MP4)]
 
 
 def sample_pictures(
@@ -214,10 +268,10 @@ def sample_pictures(
 ) -> list[UInt8]:
     """A few pictures from all over a clip, (h, w, 3) RGB, at most `side` pixels long: to see who is in it.
 
-    Decodes at most `limit` of the pictures that stand alone (keyframes), evenly chosen: cheap, but a clip may
-    have only one. dense: decodes everything and keeps `limit` evenly spaced pictures. interval: only from this
-    part of the file (start, stop in seconds); one that holds less than two keyframes is decoded. Raises
-    BadMedia(DECODE_ERROR).
+    Decodes at most `limit` of the pictures that are stored whole (keyframes), evenly chosen: cheap, but a clip may
+    have only one. dense: decodes every picture and keeps `limit` of them, evenly spaced. interval: only from this
+    part of the file (start, stop in seconds); if it holds fewer than two keyframes, every picture of it is decoded.
+    Raises BadMedia(DECODE_ERROR).
     """
     import av
 
@@ -259,35 +313,40 @@ def sample_pictures(
                     if dense and (seen - 1) % step:
                         continue
                     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-                    pictures.append(np.rot90(small.to_ndarray(), -facts.rotation // 90).copy())
+                    upright = np.rot90(small.to_ndarray(), -facts.rotation // 90)
+                    pictures.append(np.ascontiguousarray(upright, np.uint8))
     except av.FFmpegError as error:
         if not pictures:
             raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error}") from error
     return pictures
 
 
-def _bounds(box: Any, stream: Any, interval: tuple[float, float] | None) -> tuple[float, float]:
-    """Time stamps [begin, end) of an interval; all of time without one."""
+def _bounds(
+    box: InputContainer, stream: VideoStream, interval: tuple[float, float] | None
+) -> tuple[float, float]:
+    """Time stamps [begin, end) of an interval; without one, from minus to plus infinity."""
     if interval is None:
         return -np.inf, np.inf
     origin = first_time(box, stream)
     return origin + interval[0], origin + interval[1]
 
 
-def _between(box: Any, stream: Any, begin: float, end: float, *, whole_groups: bool = False) -> Iterator[Any]:
-    """The stream's packets with time stamps in [begin, end); the packet that flushes the decoder comes last.
+def _between(
+    box: InputContainer, stream: VideoStream, begin: float, end: float, *, whole_groups: bool = False
+) -> Iterator[Packet[VideoStream]]:
+    """The stream's packets with time stamps in [begin, end), then the packet that flushes the decoder.
 
-    whole_groups: also those before, back to a keyframe, as a decoder needs.
+    whole_groups: also those before, back to a keyframe, which a decoder needs.
     """
     if begin > -np.inf:
-        box.seek(max(0, int(begin / stream.time_base)), stream=stream)
+        box.seek(max(0, int(begin / time_base(stream))), stream=stream)
     for packet in box.demux(stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             yield packet
             continue
-        time = float(stamp * stream.time_base)
-        if packet.dts is not None and float(packet.dts * stream.time_base) >= end:
+        time = float(stamp * time_base(stream))
+        if packet.dts is not None and float(packet.dts * time_base(stream)) >= end:
             break
         if whole_groups or begin <= time < end:
             yield packet
@@ -298,11 +357,11 @@ _PIPE = 1 << 20
 
 
 def _pictures(
-    command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None
+    command: Sequence[str], size: tuple[int, ...], file: Path, messages: list[str] | None
 ) -> Iterator[UInt8]:
-    # As many at a time as the pipe holds: ffmpeg makes the next ones meanwhile. One by one, each picture would be
-    # several changes between ffmpeg's threads and this one, and on one core each finds its caches full of the
-    # other's data.
+    """The raw pictures that ffmpeg writes to its stdout, each an array of shape `size`."""
+    # Read as many at a time as the pipe holds, while ffmpeg decodes the next ones. Read one by one, each picture would
+    # cost several switches between ffmpeg's threads and this one, which on one core evict each other's caches.
     buffer = np.empty((max(1, _PIPE // int(np.prod(size))), *size), np.uint8)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -323,8 +382,8 @@ def _pictures(
                 process.kill()
                 process.wait()
         lines = error_lines(errors, file)
-        if said is not None:
-            said += lines
+        if messages is not None:
+            messages += lines
         check_stopped(code, file)
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
@@ -339,7 +398,7 @@ def _widen(pipe: IO[bytes]) -> None:
 
 
 def _fill(pipe: IO[bytes], view: memoryview) -> int:
-    """Fill `view` from the pipe; less only at its end. The number of bytes."""
+    """Fill `view` from the pipe, or as much of it as there is before the end; returns the number of bytes."""
     filled = 0
     while filled < len(view):
         count = pipe.readinto(view[filled:])  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a file says of itself: headers and packet times, read by PyAV without decoding pictures."""
+"""The facts of a file: headers and packet times, read by PyAV without decoding pictures."""
 
 from __future__ import annotations
 
@@ -6,15 +6,21 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tkbench.errors import BadMedia
 from tkbench.media.ffmpeg import FORMATS
 from tkbench.types import FPS, MediaFacts, Reason
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
 
 
 def probe(path: str | Path) -> MediaFacts:
@@ -41,14 +47,14 @@ class Header:
     """What the header of a container says; nothing is counted and no picture decoded."""
 
     width: int
-    """Pixels as stored: a rotation flag is not looked at."""
+    """Pixels as stored: a rotation flag is ignored."""
     height: int
     seconds: float | None
     sound: bool
 
 
-def open_container(path: str | Path) -> Any:
-    """The container, for `with`: of a known format, and whatever its tags are written in."""
+def open_container(path: str | Path) -> InputContainer:
+    """The container, for `with`: of a known format, with tags in any encoding."""
     import av
 
     return av.open(str(Path(path).absolute()), options={"format_whitelist": FORMATS}, **lenient_tags())
@@ -125,7 +131,7 @@ def _mp4_is_cut(file: Path) -> bool:
     return place > 0
 
 
-def _facts(box: Any, file: Path) -> MediaFacts:
+def _facts(box: InputContainer, file: Path) -> MediaFacts:
     import av
 
     if not box.streams.video:
@@ -138,7 +144,7 @@ def _facts(box: Any, file: Path) -> MediaFacts:
     turn, times, packets, sound_start, sound_end = None, [], 0, None, 0.0
     # As two whole numbers: the quotient is rounded as a Fraction's is, at a fifth of the cost per packet.
     ticks = {
-        stream.index: (stream.time_base.numerator, stream.time_base.denominator)
+        stream.index: (time_base(stream).numerator, time_base(stream).denominator)
         for stream in (video, audio)
         if stream is not None
     }
@@ -160,9 +166,8 @@ def _facts(box: Any, file: Path) -> MediaFacts:
                 start = stamp * up / down
                 if sound_start is None:
                     # Decoded, because a packet's time still counts the encoder's priming samples.
-                    sound_start = next(
-                        (float(frame.time) for frame in packet.decode() if frame.time is not None), None
-                    )
+                    frames = (frame for frame in packet.decode() if isinstance(frame, av.AudioFrame))
+                    sound_start = next((float(f.time) for f in frames if f.time is not None), None)
                 sound_end = max(sound_end, start + (packet.duration or 0) * up / down)
     except av.FFmpegError as error:
         raise BadMedia(Reason.DECODE_ERROR, f"packet {packets}: {error}") from error
@@ -209,13 +214,15 @@ def _facts(box: Any, file: Path) -> MediaFacts:
     )
 
 
-def _check_length(box: Any, file: Path, video: Any, packets: int, times: Sequence[float]) -> None:
+def _check_length(
+    box: InputContainer, file: Path, video: VideoStream, packets: int, times: Sequence[float]
+) -> None:
     """Refuse a file whose header promises clearly more than its packets hold."""
     promised = video.frames or 0
     if promised - packets > max(2, promised // 100):
         raise BadMedia(Reason.TRUNCATED, f"{packets} of {promised} pictures are in the file")
     if box.format.name.split(",")[0] in ("matroska", "flv") and box.duration:
-        # What the header tells is the last time stamp, and a recording may begin at another than 0.
+        # The header tells the last time stamp, and the first one need not be 0.
         told, there = box.duration / 1e6, max(times) - min(0.0, min(times))
         if told - there > max(1.0, 0.1 * told):
             raise BadMedia(Reason.TRUNCATED, f"{there:.1f} s of the {told:.1f} s that the header tells")
@@ -253,10 +260,16 @@ def sound_origin(path: Path) -> float:
         raise unopenable(path) from error
 
 
-def first_time(box: Any, stream: Any, default: float | None = None) -> float:
+def time_base(stream: Stream) -> Fraction:
+    """Seconds per tick of a stream's time stamps."""
+    assert stream.time_base is not None, "every stream that is read from a file has one"
+    return stream.time_base
+
+
+def first_time(box: InputContainer, stream: Stream, default: float | None = None) -> float:
     """Time stamp of a stream's first picture or sample as ffmpeg will give it, in seconds."""
     if stream.start_time is not None:
-        return float(stream.start_time * stream.time_base)
+        return float(stream.start_time * time_base(stream))
     if default is not None:
         return default
     stamps = [
@@ -264,7 +277,7 @@ def first_time(box: Any, stream: Any, default: float | None = None) -> float:
         for packet, _ in zip(box.demux(stream), range(64), strict=False)
         if packet.pts is not None and not packet.is_discard
     ]
-    return float(min(stamps) * stream.time_base) if stamps else 0.0
+    return float(min(stamps) * time_base(stream)) if stamps else 0.0
 
 
 # What PyAV's numbers are called on ffmpeg's command line (ISO/IEC 23091-2).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,13 +22,16 @@ from tkbench.media.interval import Part, locate_part
 from tkbench.media.probe import sound_origin
 from tkbench.types import FPS, SAMPLE_RATE, Array, Float32
 
+if TYPE_CHECKING:
+    from ffmpeg.nodes import FilterableStream
+
 
 def read_audio(
     source: str | Path | bytes, *, rate: int = SAMPLE_RATE, interval: tuple[float, float] | None = None
 ) -> Float32:
     """The sound as (S,) float32 mono in [-1, 1), with sample 0 at the first video frame (if there is video).
 
-    interval: only this part, see `stream_frames`. Gaps in the sound's time stamps are filled with silence.
+    interval: only this part, see `FrameSelection`. Gaps in the sound's time stamps are filled with silence.
     Raises BadMedia (NO_AUDIO where there is none).
     """
     with as_file(source, ".bin") as path:
@@ -40,7 +43,7 @@ def read_audio(
     return np.frombuffer(done, "<i2").astype(np.float32) / 32768.0
 
 
-def sound_input(audio: Array, rate: int, raw: Path, offset: float) -> Any:
+def sound_input(audio: Array, rate: int, raw: Path, offset: float) -> FilterableStream:
     """An ffmpeg input of (S,) or (S, channels) sound, by way of the file `raw`; it begins `offset` seconds late."""
     sound = np.asarray(audio)
     if sound.ndim not in (1, 2) or (sound.dtype != np.int16 and sound.dtype.kind != "f"):
@@ -84,7 +87,9 @@ def write_wav(path: str | Path, audio: Array, *, rate: int = SAMPLE_RATE) -> Non
     soundfile.write(str(path), to_int16(np.asarray(audio)), rate, format="WAV", subtype="PCM_16")
 
 
-def sound_filter(fed: Any, origin: float, rate: int, part: Part | None = None) -> Any:
+def sound_filter(
+    fed: FilterableStream, origin: float, rate: int, part: Part | None = None
+) -> FilterableStream:
     """The first audio stream as mono at `rate`, from `origin` (a time stamp in seconds) on, or the part of it."""
     if part is not None:
         origin += part.first / FPS

@@ -13,6 +13,16 @@ from tkbench.errors import BadInput
 
 Pair = int | tuple[int, int]
 
+SIZES = (64, 96, 128)
+"""Sides of a face, in pixels, that the face networks are made for."""
+
+
+def check_size(size: int) -> int:
+    """`size` if the networks can take it; BadInput otherwise."""
+    if size not in SIZES:
+        raise BadInput(f"size {size}: the face networks take {', '.join(map(str, SIZES))} pixels")
+    return size
+
 
 def wide(channels: int, width: float) -> int:
     """`channels` of the published network at another width: a multiple of 8, at least 8.

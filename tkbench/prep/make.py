@@ -25,7 +25,7 @@ from tkbench.prep.isolate import Child, ProcessDied
 from tkbench.prep.pipeline import Outcome, prepare_clip
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import tell
+from tkbench.runtime.parallel import send_message
 from tkbench.shards import ShardRecord, ShardWriter
 from tkbench.types import Clip, Reason, Skipped
 
@@ -122,7 +122,7 @@ def _say(plan: ShardPlan, clip: str | None, outcome: Outcome | None = None) -> N
     if outcome is not None and outcome.rows and not outcome.samples:
         reason = outcome.rows[0]["reason"]
     frames = outcome.frames if outcome is not None else 0
-    tell({"run": plan.run, "shard": plan.name, "clip": clip, "frames": frames, "reason": reason})
+    send_message({"run": plan.run, "shard": plan.name, "clip": clip, "frames": frames, "reason": reason})
 
 
 # -- one clip ------------------------------------------------------------------------------------------------

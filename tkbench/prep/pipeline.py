@@ -80,7 +80,7 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
             digest, size = hash_file(Path(clip.path))
         row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
         part, short = official.part_of(facts, official.interval_of(clip))
-        gates.check_facts(part, min_frames=settings.least(clip.dataset))
+        gates.check_facts(part, min_frames=settings.shortest(clip.dataset))
         _prepare(clip, facts, part, settings, scratch, outcome, row, [*notes, *short])
     except BadMedia as error:
         outcome.samples.clear()
@@ -145,7 +145,7 @@ def _prepare(
         tracked.found,
         tracked.starts,
         max_gap=settings.max_gap,
-        min_frames=settings.least(clip.dataset),
+        min_frames=settings.shortest(clip.dataset),
         max_frames=settings.max_frames,
     )
     gates.check_runs(
@@ -153,7 +153,7 @@ def _prepare(
         tracked.found,
         tracked.starts,
         tracked.heights,
-        min_frames=settings.least(clip.dataset),
+        min_frames=settings.shortest(clip.dataset),
         min_height=settings.min_face,
     )
     fixes = [*notes, *_fixes(facts, scene, sound_fix, tracked)]
@@ -286,14 +286,10 @@ def _pass(
     said: list[str] = []
     stream = media.stream_frames(
         path,
-        facts=facts,
-        cut=scene.cut,
-        pixels="yuv420p",
-        interval=scene.interval,
-        canvas=canvas,
-        canvas_quality=how,
-        sound=sound,
-        said=said,
+        facts,
+        media.FrameSelection(interval=scene.interval),
+        media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
+        media.SideOutputs(canvas=canvas, canvas_quality=how, sound=sound, messages=said),
     )
     follower = Follower(scene.face, scene.cut, settings)
     blank = np.zeros((backends.info(settings.backend).n_points, 2), np.float32)
@@ -359,7 +355,12 @@ def _canvases(
     tags = media.color_tags(clip.path)
     size = (scene.cut.out_width, scene.cut.out_height)
     stream = enumerate(
-        media.stream_frames(clip.path, facts=facts, cut=scene.cut, pixels="yuv420p", interval=scene.interval)
+        media.stream_frames(
+            clip.path,
+            facts,
+            media.FrameSelection(interval=scene.interval),
+            media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
+        )
     )
     files = []
     for number, (start, stop) in enumerate(spans):

@@ -17,7 +17,7 @@ from tkbench import media
 from tkbench.crops import align
 from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
-from tkbench.prep import backends
+from tkbench.prep import backends, datasets
 from tkbench.runtime import storage
 from tkbench.types import Clip, Skipped
 from tkbench.version import __version__
@@ -35,8 +35,8 @@ class Settings:
     min_frames: int = 25
     """Shortest run of a face that becomes a sample."""
     released_frames: int = 5
-    """The same for LRW, LRS2 and LRS3, whose clips their makers cut to a face: tables are over all of them, and
-    LRS2 has test clips of less than a second. Five frames are what a judge looks at."""
+    """The same for data sets whose makers cut the clips to a face (LRW, LRS2, LRS3): published tables are over all of
+    them, and LRS2 has test clips of less than a second. Five frames are what a judge looks at."""
     max_frames: int = 1000
     """Longest sample: 40 s, of which 512 x 512 pixels are 0.8 GB when decoded."""
     max_gap: int = 5
@@ -57,9 +57,9 @@ class Settings:
         """How the canvas of a split is encoded, where it cannot be copied."""
         return self.train_crf if split in ("train", "trainval", "pretrain") else "lossless"
 
-    def least(self, dataset: str) -> int:
-        """Frames of the shortest sample of a data set."""
-        released = dataset.removesuffix("-fake") in ("lrw", "lrs2", "lrs3")
+    def shortest(self, dataset: str) -> int:
+        """Frames of the shortest sample of a data set, by its name in an index."""
+        released = datasets.known(dataset).released
         return min(self.min_frames, self.released_frames) if released else self.min_frames
 
     def signature(self) -> str:

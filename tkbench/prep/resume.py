@@ -126,5 +126,5 @@ def _damaged(kept: Mapping[str, Mapping[str, Any]], target: Path) -> list[str]:
     return [
         name
         for name, when in times.items()
-        if when >= last - _FRESH and shards.hash_file(target / name) != kept[name]["record"]["sha256"]
+        if when >= last - _FRESH and storage.sha256_of(target / name) != kept[name]["record"]["sha256"]
     ]

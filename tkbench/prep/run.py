@@ -99,7 +99,9 @@ def plan_run(
     if not source.is_dir():
         raise UsageError(f"{source}: not a folder; give the folder that holds the videos")
     name = datasets.detect(source) if dataset == "auto" else dataset
-    items = list(datasets.registry.get(name)(source, **(options or {})))
+    record = datasets.registry.get(name)
+    record.refuse_unknown(options or {})
+    items = list(record.read(source, **(options or {})))
     found = [item for item in items if _wanted(item, split)]
     if items and not found:
         there = ", ".join(sorted({item.split for item in items if item.split is not None}))
@@ -213,7 +215,7 @@ def _run(
             live.workers = max(crew.workers, 1 if message else 0)
             live.hear(message)
 
-        for _, made in crew.run(make_shard, todo, hear=hear, killed=again):
+        for _, made in crew.run(make_shard, todo, on_message=hear, on_death=again):
             done[made["name"]] = made
             live.finished(made)
 

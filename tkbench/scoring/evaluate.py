@@ -22,6 +22,7 @@ from tkbench.errors import TkbenchError, UsageError, WeightsMissing
 from tkbench.media import lossy
 from tkbench.metrics.base import Scored, Seen, once, picture_fault, score_by, unscored
 from tkbench.models.base import Model, ModelCard
+from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
@@ -115,7 +116,7 @@ def evaluate(
     """
     check_device(device)
     source = open_split(data, split)
-    rules = chosen_protocol(protocol, source.dataset)
+    rules = chosen_protocol(protocol, default_protocol(source.dataset))
     card = models.create(model).card  # a wrong name fails here, not in a worker
     refuse_training_clips(card, source)
     per_clip, whole_set = build_metrics(rules)  # and so does a wrong protocol
@@ -514,7 +515,6 @@ def _previews(
             side_by_side(sample.video, made.video),
             audio=sample.audio,
             quality=24,
-            audio_codec="aac",
         )
         written.append((key, name))
     return written

@@ -26,6 +26,7 @@ import numpy as np
 from tkbench import models, shards
 from tkbench.errors import UsageError
 from tkbench.metrics.base import once, score_by
+from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
@@ -178,7 +179,7 @@ def measure(
     if unknown:
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
     source = open_split(data, split)
-    rules = chosen_protocol(protocol, source.dataset)
+    rules = chosen_protocol(protocol, default_protocol(source.dataset))
     per_clip, whole_set = build_metrics(rules)
     columns = tuple(column for metric in (*per_clip, *whole_set) for column in metric.columns)
     keys = tuple(sorted(source.keys()))[:limit]

@@ -139,7 +139,7 @@ def _frames(video: bytes, wanted: Array) -> UInt8:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(video)
         file.flush()
-        stream = media.stream_frames(file.name, facts=media.probe(file.name))
+        stream = media.stream_frames(file.name, media.probe(file.name))
         for index, frame in enumerate(stream):
             if index in wanted:
                 found.append(frame.copy())

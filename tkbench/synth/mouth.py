@@ -9,7 +9,6 @@ inside of the mouth is drawn: dark, teeth, tongue. Lengths are in `w`, half the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +19,9 @@ MAX_GAP = 0.90
 """Distance of the lips at aperture 1, in w."""
 
 
-def smoothstep(low: Any, high: Any, x: Any) -> Any:
+def smoothstep(low: Array | float, high: Array | float, x: Array | np.float64 | float) -> Array:
     """0 below `low`, 1 above `high`, smooth between (also with low > high); for numbers and arrays."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    t: Array = np.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tkbench import cli, media, shards
-from tkbench.errors import UsageError
+from tkbench.errors import UnknownName, UsageError
 from tkbench.prep import datasets
 from tkbench.prep.datasets import check
 from tkbench.prep.datasets.fake import make_fake
@@ -126,7 +126,7 @@ def test_hdtf_is_cut_by_its_annotations(prepared: Path) -> None:
 
 def test_the_frames_of_an_interval_are_those_of_the_whole_file(prepared: Path, trees: Path) -> None:
     """The canvas of each clip against the whole video, decoded from its first picture and cropped by hand."""
-    found = datasets.registry.get("hdtf")(trees / "hdtf")
+    found = datasets.registry.get("hdtf").read(trees / "hdtf")
     clips = {item.key: item for item in found if isinstance(item, Clip)}
     opened = shards.open_shards(prepared / "hdtf")
     for key in ("WDA_AdaSample0_001", "WRA_BobSample_000"):
@@ -135,7 +135,7 @@ def test_the_frames_of_an_interval_are_those_of_the_whole_file(prepared: Path, t
         first = round(clip.start * 25)
         cut = sample.canvas
         x, y, side = cut["x"], cut["y"], cut["width"]
-        whole = media.stream_frames(clip.path, facts=media.probe(clip.path))
+        whole = media.stream_frames(clip.path, media.probe(clip.path))
         kept = [
             f[y : y + side, x : x + side].copy() for i, f in enumerate(whole) if first - 1 <= i <= first + 50
         ]
@@ -227,7 +227,7 @@ def test_the_same_seed_gives_the_same_tree(tmp_path: Path) -> None:
         make_fake("lrw", tmp_path / "a")
     with pytest.raises(UsageError, match="at least 5 clips"):
         make_fake("hdtf", tmp_path / "d", clips=2)
-    with pytest.raises(UsageError, match="did you mean lrs"):
+    with pytest.raises(UnknownName, match="did you mean lrs"):
         make_fake("lrs", tmp_path / "d")
 
 

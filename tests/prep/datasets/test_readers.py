@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tkbench.errors import UsageError
+from tkbench.errors import UnknownName, UsageError
 from tkbench.media import Cut
 from tkbench.prep import datasets, official
 from tkbench.prep.datasets import check, lrs, splits, tree
@@ -36,7 +36,7 @@ def grow(root: Path, names: Iterable[str], content: str = "x") -> Path:
 
 
 def read(dataset: str, root: Path, **options: str) -> Found:
-    found: Found = list(datasets.registry.get(dataset)(root, **options))
+    found: Found = list(datasets.registry.get(dataset).read(root, **options))
     keys = [item.key for item in found]
     assert len(set(keys)) == len(keys)
     assert all(re.fullmatch(r"[A-Za-z0-9_/-]+", key) for key in keys)
@@ -411,7 +411,7 @@ def test_the_published_split_of_hdtf_follows_from_its_rule() -> None:
     assert protocol["name"] == hdtf_split.NAME
     people: dict[str, set[str]] = {}
     for split, part in protocol["splits"].items():
-        assert (part["clips"], part["sha256"]) == (len(part["keys"]), hdtf_split.list_hash(part["keys"]))
+        assert (part["clips"], part["sha256"]) == (len(part["keys"]), splits.list_hash(part["keys"]))
         named = {tuple(key.rsplit("_", 1)[0].split("_", 1)) for key in part["keys"]}
         assert len(named) == part["videos"]
         assert {hdtf_split.split_of(subset, name) for subset, name in named} == {split}
@@ -530,7 +530,7 @@ def test_another_folder_is_refused_in_one_line(dataset: str, tmp_path: Path) -> 
 
 def test_names_of_data_sets_are_checked(tmp_path: Path) -> None:
     for call in (check.check, splits.splits_of):
-        with pytest.raises(UsageError, match="did you mean lrs2"):
+        with pytest.raises(UnknownName, match="did you mean lrs2"):
             call("lsr2", tmp_path)  # type: ignore[operator]
 
 

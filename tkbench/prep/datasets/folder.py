@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from tkbench.dataset import DataSet
 from tkbench.runtime import storage
 from tkbench.types import Clip, Reason, Skipped
 
@@ -101,3 +102,14 @@ def _text(file: Path) -> str | None:
     marked = [line.partition(":")[2] for line in lines if line.lower().startswith("text:")]
     text = " ".join((marked[0] if marked else " ".join(lines)).split())
     return text or None
+
+
+DATASET = DataSet(
+    name="folder",
+    title="any folder of talking-head videos",
+    layout="ROOT is searched with its subfolders",
+    notes="Every file ends in the manifest as ok or skipped with a reason.",
+    example="tkbench prep folder --root videos --out shards",
+    read=read,
+    clustered_by="the folder that a file lies in, if that is not ROOT",
+)

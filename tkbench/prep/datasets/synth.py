@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tkbench.dataset import DataSet
 from tkbench.errors import UsageError
 from tkbench.prep.datasets.folder import make_keys
 from tkbench.types import Clip, Reason, Skipped, Word
@@ -58,3 +59,16 @@ def _clip(root: Path, key: str, clip: Mapping[str, Any]) -> Clip | Skipped:
         words=words,
         extra=truth,
     )
+
+
+DATASET = DataSet(
+    name="synth",
+    title="the synthetic corpus of `tkbench prep synth`",
+    layout="corpus.json names the clips",
+    example="tkbench prep folder --root corpus --out shards",
+    read=read,
+    splits=("train", "val", "test"),
+    protocol="synth-v1",
+    door="folder",
+    recognises=lambda root: (root / "corpus.json").is_file(),
+)

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tkbench import media
+from tkbench.dataset import Check, Ledger
 from tkbench.errors import BadMedia
 from tkbench.prep import official
 from tkbench.prep.datasets.hdtf import lists as hdtf_lists
 from tkbench.prep.datasets.hdtf import reader as hdtf
 from tkbench.prep.datasets.hdtf import split as hdtf_split
 from tkbench.prep.datasets.hdtf.lists import Video
-from tkbench.runtime.progress import Progress
 from tkbench.types import Clip, Crop
 
-if TYPE_CHECKING:
-    from tkbench.prep.datasets.ledger import Ledger
 
-
-def check_hdtf(ledger: Ledger, root: Path, annotations: str | None, fast: bool, progress: Progress) -> None:
+def check(ledger: Ledger, root: Path, how: Check) -> None:
     """Each annotated video; headers are opened, pictures are not."""
-    found = hdtf_lists.load(hdtf_lists.find_folder(root, annotations))
+    found = hdtf_lists.load(hdtf_lists.find_folder(root, how.options.get("annotations")))
     for name in found.missing:
         ledger.add("missing-list", name.partition("_")[0], "", name)
     for bad in found.bad:
@@ -46,8 +42,8 @@ def check_hdtf(ledger: Ledger, root: Path, annotations: str | None, fast: bool, 
             )
         else:
             used.add(path)
-            _check_video(ledger, video, path, fast, heights)
-        progress(done + 1, len(videos), "videos")
+            _check_video(ledger, video, path, how.fast, heights)
+        how.progress(done + 1, len(videos), "videos")
     for path in sorted(set(files.values()) - used):
         ledger.add("not-annotated", "-", path.stem, path, None, "no annotation names this video")
     if heights:

@@ -62,7 +62,7 @@ def _videos(clips: int) -> Iterator[_Video]:
         yield _Video(subset, f"{_PEOPLE[speaker]}{index + 2}", speaker)
 
 
-def make_hdtf(root: Path, clips: int, seed: int, progress: Progress) -> None:
+def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     """Annotation files in HDTF_dataset/, videos in videos/."""
     videos = list(_videos(clips))
     folder = root / "HDTF_dataset"
@@ -125,7 +125,7 @@ def _write(path: Path, video: _Video, talks: list[Spoken], seed: int) -> None:
         shots.append(said.frames(SIDE // 2, 0, min(count, said.script.n_frames)))
     stereo: Float32 = np.repeat(resample(sound, SAMPLE_RATE, _RATE)[:, None], 2, axis=1)
     frames = _frames(video, shots, seconds, seed)
-    media.write_video(path, frames, fps=video.fps, audio=stereo, sample_rate=_RATE, quality=20)
+    media.write_video(path, frames, fps=video.fps, audio=media.Sound(stereo, rate=_RATE), quality=20)
 
 
 def _frames(video: _Video, shots: list[list[UInt8]], seconds: int, seed: int) -> Iterator[UInt8]:

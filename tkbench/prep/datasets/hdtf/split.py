@@ -11,16 +11,11 @@ RD videos are called Radio1, Radio2, ...: their names say nothing of who speaks,
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.runtime import toml
 
 NAME = "hdtf-identity-1"
 SPLITS = ("train", "val", "test")
@@ -30,7 +25,7 @@ TEST, VAL = 0.15, 0.20
 @lru_cache(maxsize=1)
 def protocol() -> dict[str, Any]:
     """The content of hdtf-identity-1.toml."""
-    return dict(tomllib.loads(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
+    return dict(toml.parse(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
 
 
 def identity_of(subset: str, name: str) -> tuple[str, bool]:
@@ -60,10 +55,7 @@ def split_of(subset: str, name: str) -> str:
     return "test" if share < TEST else "val" if share < VAL else "train"
 
 
-def list_hash(keys: Iterable[str]) -> str:
-    r"""sha256 of a split: its sorted keys, one to a line, each line ended.
-
-    >>> list_hash(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
-    True
-    """
-    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
+def note(split: str, digest: str) -> str:
+    """Whether a list of clips with this hash is the published one of `hdtf-identity-1`."""
+    same = digest == protocol()["splits"].get(split, {}).get("sha256")
+    return f"{NAME}{'' if same else ', of other annotation files than the published ones'}"
