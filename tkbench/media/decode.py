@@ -6,8 +6,9 @@ import io
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
@@ -16,11 +17,11 @@ import numpy as np
 from tkbench.errors import BadInput, BadMedia
 from tkbench.media.ffmpeg import (
     BITEXACT,
-    GLOBAL_OPTIONS,
     INPUT_OPTIONS,
     MP4,
     MP4_COPY,
     SWS_FLAGS,
+    TELLING_OPTIONS,
     Quality,
     as_file,
     check_stopped,
@@ -30,10 +31,10 @@ from tkbench.media.ffmpeg import (
     ffmpeg_python,
     file_url,
 )
-from tkbench.media.interval import locate_part, seek_options
-from tkbench.media.probe import first_picture_time, first_time, lenient_tags, open_container, probe
-from tkbench.media.sound import sound_filter
-from tkbench.types import FPS, SAMPLE_RATE, MediaFacts, Reason, UInt8
+from tkbench.media.interval import Part, frames_of, locate_part, seek_options
+from tkbench.media.probe import lenient_tags, open_container, probe
+from tkbench.media.sound import SoundOrder, plain_input
+from tkbench.types import FPS, MediaFacts, Reading, Reason, UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +146,28 @@ def stream_frames(
     Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded.
     """
     file = Path(path)
-    part = None if interval is None else locate_part(file, interval)
+    reading = facts.reading
+    part = None if interval is None else locate_part(file, interval, reading)
     if part is not None and (fps != FPS or canvas_quality == "copy"):
         raise BadInput(f"{file.name}: an interval is cut at {FPS} fps and never copied")
     source = {
         **INPUT_OPTIONS,
+        # A graph that is built anew in the middle would forget the time; those below take pictures of any size. Only
+        # a deinterlacer, which holds three pictures of one size, cannot.
+        **({} if reading.interlaced else {"reinit_filter:v": 0}),
         **({"skip_frame": "nokey"} if keyframes else {}),
         **({"t": seconds} if seconds else {}),
         **seek_options(part),
     }
     fed = ffmpeg_python().input(file_url(file), **source)
-    video = fed["v:0"]
-    if part is not None:
+    stored = video = fed[str(reading.video)]
+    if reading.interlaced:
+        video = video.filter("yadif", mode="send_frame", parity="auto", deint="interlaced")
+    if fps is not None:
         # Rounded: setpts cuts fractions off, and a tick less could be another frame.
-        video = video.filter("setpts", f"round(PTS-{part.origin:.9f}/TB)").filter("fps", FPS, round="near")
+        video = video.filter("setpts", f"round(PTS-{reading.first:.9f}/TB)").filter("fps", fps, round="near")
+    if part is not None:
         video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
-    elif fps is not None:
-        video = video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
     video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
     shape = (facts.width, facts.height)
     if cut is not None:
@@ -180,27 +186,83 @@ def stream_frames(
             branches[1].output(file_url(canvas), format="mp4", **encoder_options(canvas_quality), **MP4)
         )
     elif canvas is not None:
-        outputs.append(fed["v:0"].output(file_url(canvas), format="mp4", vcodec="copy", **MP4_COPY))
+        outputs.append(stored.output(file_url(canvas), format="mp4", vcodec="copy", **MP4_COPY))
     if picture is not None and picture != shape:
         video, shape = video.filter("scale", *picture, flags="bilinear+bitexact"), picture
     if pixels == "rgb24":
         # Only a filter of our own carries our flags; one that ffmpeg puts in by itself would not.
         video = video.filter("scale", flags=SWS_FLAGS, out_range="full")
-    raw = {"format": "rawvideo", "pix_fmt": pixels, "fps_mode": "passthrough", **BITEXACT}
+    raw: dict[str, Any] = {"format": "rawvideo", "pix_fmt": pixels, "fps_mode": "passthrough", **BITEXACT}
     outputs.insert(0, video.output("pipe:", **raw))
-    if sound is not None:
-        # From the file's beginning, which costs little without its pictures: after a seek, the resampler would
-        # stand elsewhere, and the time stamps of Matroska are whole milliseconds.
-        heard = ffmpeg_python().input(file_url(file), **INPUT_OPTIONS) if seek_options(part) else fed
-        outputs.append(
-            sound_filter(heard, first_picture_time(file), SAMPLE_RATE, part).output(
-                file_url(sound), format="s16le", **BITEXACT
-            )
-        )
     graph = outputs[0] if len(outputs) == 1 else ffmpeg_python().merge_outputs(*outputs)
-    command = graph.global_args(*GLOBAL_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
+    command = graph.global_args(*TELLING_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
+    order = None
+    if sound is not None:
+        # A graph of its own: one that both shared would be built anew for both. From the file's beginning, which costs
+        # little without its pictures: after a seek, the resampler would stand elsewhere, and the time stamps of
+        # Matroska are whole milliseconds.
+        again = bool(seek_options(part))
+        order = SoundOrder(reading, sound, part=part, source=int(again))
+        if reading.audio is None:
+            sound.write_bytes(b"")
+        else:
+            command += order.options()
+        if again:
+            place = command.index("-i") + 2
+            command[place:place] = [*plain_input(), "-i", file_url(file)]
     size = (shape[1], shape[0], 3) if pixels == "rgb24" else (shape[1] * 3 // 2, shape[0])
-    yield from _pictures(command, size, file, said)
+    limit = _limit(facts, interval) if fps == FPS else None
+    with tempfile.NamedTemporaryFile(prefix="tkbench-", suffix=".times") as times:
+        if fps is not None:
+            place = command.index("pipe:")
+            command[place:place] = [
+                "-stats_enc_pre:v",
+                times.name,
+                "-stats_enc_pre_fmt:v",
+                "{pts} {ptsi} {tbi}",
+            ]
+        yield from _pictures(command, size, file, said, limit)
+        if fps == FPS and not keyframes:
+            _check_times(Path(times.name), reading, part)
+    if order is not None and order.finish() and said is not None:
+        said.append(SOUND_CHANGES)
+
+
+def _limit(facts: MediaFacts, interval: tuple[float, float] | None) -> int:
+    """Pictures after which a stream that still goes on is given up: more than its stamps can mean."""
+    frames = facts.reading.frames or round(facts.duration * FPS)
+    if interval is not None:
+        first, last = frames_of(interval)
+        frames = min(frames, last - first)
+    return frames + frames // 50 + 2 * FPS
+
+
+def _check_times(file: Path, reading: Reading, part: Part | None) -> None:
+    """Compare what ffmpeg says of the pictures that it gave with what the stamps promised.
+
+    Each line: number of the frame on the 25 fps grid, stamp of the picture that it shows, and that stamp's unit.
+    Raises BadMedia(OUT_OF_STEP).
+    """
+    lines = file.read_text(encoding="ascii").splitlines()
+    if not lines:
+        return
+    numbers = np.array([line.split(" ", 1)[0] for line in lines], np.int64)
+    lost = np.flatnonzero(numbers != np.arange(len(numbers)))
+    if len(lost):
+        found = f"frame {int(lost[0])} of the decoder is frame {int(numbers[lost[0]])} by its stamps"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
+    if part is not None:
+        return
+    _, stamp, unit = lines[0].split()
+    shown = int(stamp) * float(Fraction(unit))
+    # In AVI the decoder may give no time at all.
+    if shown > -1e9 and abs(shown - reading.first) > 0.25 / FPS:
+        found = f"the first picture has the stamp {shown:.3f} s, {reading.first:.3f} s were found before"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
+
+
+PICTURES_CHANGE = "the pictures change on the way"
+SOUND_CHANGES = "the sound changes its rate or channels on the way"
 
 
 def sample_pictures(
@@ -227,10 +289,11 @@ def sample_pictures(
     width, height = (max(2, round(length * scale)) for length in shown)
     pictures: list[UInt8] = []
     try:
-        with open_container(path) as box:
-            stream = box.streams.video[0]
+        with ExitStack() as stack:
+            box = stack.enter_context(open_container(path))
+            stream = box.streams[facts.reading.video]
             stream.codec_context.thread_count = 1
-            begin, end = _bounds(box, stream, interval)
+            begin, end = _bounds(facts.reading.origin, interval)
             total = facts.n_frames
             if interval is not None:
                 total = min(total, max(1, round((interval[1] - interval[0]) * facts.fps)))
@@ -242,7 +305,12 @@ def sample_pictures(
                     return sample_pictures(
                         path, facts=facts, limit=limit, side=side, dense=True, interval=interval
                     )
-                box.seek(0)
+                try:
+                    box.seek(0)
+                except av.FFmpegError:  # FLV without an index: from the beginning, by opening it again
+                    box = stack.enter_context(open_container(path))
+                    stream = box.streams[facts.reading.video]
+                    stream.codec_context.thread_count = 1
                 stream.codec_context.skip_frame = "NONKEY"
             step, seen = max(1, -(-total // limit)), 0
             for packet in _between(box, stream, begin, end, whole_groups=dense):
@@ -252,25 +320,33 @@ def sample_pictures(
                     seen += 1
                     if (seen - 1) % step:
                         continue
-                for frame in packet.decode():
+                for frame in _decoded(packet):
                     if interval is not None and not (frame.time is None or begin <= frame.time < end):
                         continue
                     seen += dense
                     if dense and (seen - 1) % step:
                         continue
                     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-                    pictures.append(np.rot90(small.to_ndarray(), -facts.rotation // 90).copy())
+                    stored = small.to_ndarray()[:, :: -1 if facts.reading.mirrored else 1]
+                    pictures.append(np.rot90(stored, -facts.rotation // 90).copy())
     except av.FFmpegError as error:
         if not pictures:
-            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error}") from error
+            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error.strerror}") from error
     return pictures
 
 
-def _bounds(box: Any, stream: Any, interval: tuple[float, float] | None) -> tuple[float, float]:
+def _decoded(packet: Any) -> Iterator[Any]:
+    """The pictures that a packet gives; none where it is damaged: the main pass tells of that."""
+    import av
+
+    with suppress(av.FFmpegError):
+        yield from packet.decode()
+
+
+def _bounds(origin: float, interval: tuple[float, float] | None) -> tuple[float, float]:
     """Time stamps [begin, end) of an interval; all of time without one."""
     if interval is None:
         return -np.inf, np.inf
-    origin = first_time(box, stream)
     return origin + interval[0], origin + interval[1]
 
 
@@ -298,7 +374,7 @@ _PIPE = 1 << 20
 
 
 def _pictures(
-    command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None
+    command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None, limit: int | None
 ) -> Iterator[UInt8]:
     # As many at a time as the pipe holds: ffmpeg makes the next ones meanwhile. One by one, each picture would be
     # several changes between ffmpeg's threads and this one, and on one core each finds its caches full of the
@@ -311,10 +387,15 @@ def _pictures(
         assert process.stdout is not None
         _widen(process.stdout)
         try:
-            count = len(buffer)
+            count, total = len(buffer), 0
             while count == len(buffer):
                 count = _fill(process.stdout, buffer.data.cast("B")) // buffer[0].nbytes
                 yield from buffer[:count]
+                total += count
+                if limit is not None and total > limit:
+                    raise BadMedia(
+                        Reason.ENDLESS, f"{total} frames and no end; its stamps promise fewer than {limit}"
+                    )
             code = process.wait()
         finally:
             # Left early by the caller, or by an error: the child must not outlive the generator.
@@ -323,8 +404,10 @@ def _pictures(
                 process.kill()
                 process.wait()
         lines = error_lines(errors, file)
+        changes = [line for line in lines if line.startswith(PICTURES_CHANGE)]
+        lines = [line for line in lines if line not in changes]
         if said is not None:
-            said += lines
+            said += lines + changes[:1]
         check_stopped(code, file)
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
