@@ -6,12 +6,16 @@ import math
 
 import numpy as np
 
+from tkbench import media
 from tkbench.errors import BadMedia
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, MediaFacts, Reason
 
 
-def check_facts(facts: MediaFacts, *, min_frames: int) -> None:
-    """Refuse, before anything is decoded, a clip without sound or one that is too short."""
+def check_facts(facts: MediaFacts, *, min_frames: int, start: float = 0.0) -> None:
+    """Refuse, before anything is decoded, a clip without sound, one that is too short or hardly moves, and one whose
+    sound ends long before the picture. start: seconds of the file at which the clip begins.
+    """
+    media.check_pace(facts, start=start)
     if facts.sample_rate is None:
         raise BadMedia(Reason.NO_AUDIO, "the file has no audio stream")
     if facts.duration * FPS < min_frames - 0.5:
@@ -20,6 +24,11 @@ def check_facts(facts: MediaFacts, *, min_frames: int) -> None:
             f"{facts.n_frames} {frames}, {facts.duration:.2f} s; at least {min_frames / FPS:.2f} s are needed"
         )
         raise BadMedia(Reason.TOO_SHORT, found)
+    if start == 0.0 and facts.audio_duration is not None:
+        end = facts.start_offset + facts.audio_duration
+        if end < facts.duration / 2 - 1 / FPS:
+            found = f"{max(0.0, end):.2f} s of sound for {facts.duration:.2f} s of video"
+            raise BadMedia(Reason.AUDIO_TOO_SHORT, found)
 
 
 def check_decoded(facts: MediaFacts, decoded: int, said: list[str]) -> None:

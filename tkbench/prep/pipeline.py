@@ -11,7 +11,7 @@ import hashlib
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,13 +23,21 @@ from tkbench import media, shards
 from tkbench.crops import align
 from tkbench.errors import BadMedia
 from tkbench.media import Cut
-from tkbench.prep import backends, datasets, gates, official, track
+from tkbench.prep import backends, datasets, gates, official, track, voice
 from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.plan import Settings
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
 
 LOOKS = 8
 """Pictures that the first look takes from a clip."""
+DENSE_LOOKS, EVERY_LOOK = 48, 400
+"""Pictures of a second look at every part of a clip, and of the last one, which takes all of a clip of 16 s."""
+CONFIRMED_LOOKS = 4
+"""Looks at one face that the landmarks' network is asked about."""
+HALF_LOST = 0.5
+"""Share of the frames in which a face must be tracked, or the other ones are tried; the one tracked longest is kept."""
+MOST_TRIED = 3
+"""Faces that are tried before every frame is looked at."""
 _COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 """Codecs whose packets an mp4 can take unchanged."""
 
@@ -62,6 +70,8 @@ class _Scene:
     """The part of the file that the clip is, in seconds; None: all of it."""
     official: Mapping[str, Any] = field(default_factory=dict)
     """What became of the data set's own crop: used or not, and why."""
+    shared: bool = False
+    """The canvas holds people who take turns in shots of their own."""
 
 
 def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
@@ -76,11 +86,12 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
         with _timed(outcome, "probe"):
             clip, notes = datasets.annotate(clip)
             row |= {"speaker": clip.speaker, "text": clip.text}
-            facts = media.probe(clip.path)
+            facts = media.probe(clip.path, tracks=settings.tracks)
             digest, size = hash_file(Path(clip.path))
         row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
         part, short = official.part_of(facts, official.interval_of(clip))
-        gates.check_facts(part, min_frames=settings.shortest(clip.dataset))
+        start = 0.0 if clip.start is None else clip.start
+        gates.check_facts(part, min_frames=settings.shortest(clip.dataset), start=start)
         _prepare(clip, facts, part, settings, scratch, outcome, row, [*notes, *short])
     except BadMedia as error:
         outcome.samples.clear()
@@ -136,9 +147,20 @@ def _prepare(
         with _timed(outcome, "look"):
             scene = look_at(clip.path, facts, settings, dense=True, clip=clip)
         tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
+    best = tracked.found.sum()
+    followed = scene
+    for other in _others(clip, facts, settings, scene, tracked, outcome):
+        tracked = _pass(clip.path, facts, other, settings, canvas, how, sound, points, outcome)
+        followed = other
+        if tracked.found.sum() > best:
+            best, scene = tracked.found.sum(), other
+        if not _is_lost(tracked):
+            break
+    if followed is not scene:
+        tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
     row["n_faces"] = tracked.n_faces
     gates.check_decoded(part, tracked.frames, tracked.said)
-    samples = np.memmap(sound, "<i2", "r") if sound.stat().st_size else np.zeros(0, np.int16)
+    facts, samples = voice.read(clip.path, facts, sound, scene.interval)
     row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
     sound_fix = gates.check_sound(samples, tracked.frames, silence_db=settings.silence_db)
     spans = track.runs(
@@ -168,8 +190,8 @@ def _prepare(
             notes = [*fixes, f"{filled} frames without a face filled"] if filled else list(fixes)
             if (start, stop) != (0, tracked.frames):
                 notes.append(f"frames {start} to {stop - 1} of {tracked.frames}")
-            voice = _voice(samples, start, stop)
-            if len(spans) > 1 and gates.loudness(voice) < settings.silence_db:
+            spoken = _voice(samples, start, stop)
+            if len(spans) > 1 and gates.loudness(spoken) < settings.silence_db:
                 found = f"frames {start} to {stop - 1} are silent"
                 outcome.rows.append(
                     row
@@ -179,7 +201,7 @@ def _prepare(
             meta = _meta(clip, facts, scene, settings, row, key, start, stop, tracked, notes, how)
             meta["length"] = _length(samples, start, stop)
             parts = {
-                "flac": media.write_flac(voice),
+                "flac": media.write_flac(spoken),
                 "npz": shards.pack_arrays(track_arrays),
                 "json": shards.pack_json(meta),
             }
@@ -202,6 +224,29 @@ def _prepare(
             )
 
 
+def _is_lost(tracked: Tracked) -> bool:
+    return bool(np.mean(tracked.found) < HALF_LOST) if len(tracked.found) else False
+
+
+def _others(
+    clip: Clip, facts: MediaFacts, settings: Settings, scene: _Scene, tracked: Tracked, outcome: Outcome
+) -> Iterator[_Scene]:
+    """Where a face was tracked in less than half of the frames: canvases around the other faces, each confirmed; then
+    every frame is looked at.
+    """
+    tried = [scene.cut]
+    narrow = scene.kind == "head" or track.window_of(scene.face, scene.cut) is not None
+    if scene.kind == "official" or not narrow or not _is_lost(tracked):
+        return
+    for looks in (DENSE_LOOKS, EVERY_LOOK):
+        with _timed(outcome, "look"):
+            found = look_for(clip.path, facts, settings, looks=looks, clip=clip, confirm=True)
+        for other in found[:MOST_TRIED]:
+            if other.cut not in tried or other.kind == "whole":
+                tried.append(other.cut)
+                yield other
+
+
 # -- who is in the picture -----------------------------------------------------------------------------------
 
 
@@ -213,39 +258,105 @@ def look_at(
     A small picture is its own canvas; whether a face is in it is then for the tracker to say. clip: its
     interval, official crop and target size count, where it has them.
     """
-    interval = None if clip is None else official.interval_of(clip)
-    crop, told = official.crop_of(clip, facts.width, facts.height)
-    duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
-    few = min(LOOKS, max(2, round(duration / 2) + 1))
-    looks = _detect_all(path, facts, settings, limit=48 if dense else few, dense=dense, interval=interval)
-    if crop is not None:
-        face = track.choose_face(official.inside(looks, crop), facts.width, facts.height)
-        return _Scene("official", crop, face, dense, interval, told)
-    face = track.choose_face(looks, facts.width, facts.height)
-    target = None if clip is None else clip.target
-    canvas = track.canvas_of(facts.width, facts.height, face, 0 if target else settings.max_side)
-    if canvas is None and not dense:
-        return look_at(path, facts, settings, dense=True, clip=clip)
-    if canvas is None:
-        raise BadMedia(Reason.NO_FACE, f"no face in {len(looks)} pictures from all over the clip")
-    kind, cut = canvas
-    if target:
-        cut = replace(cut, out_width=target, out_height=target)
-    return _Scene(kind, cut, face, dense, interval, told)
+    return look_for(path, facts, settings, looks=DENSE_LOOKS if dense else None, clip=clip)[0]
 
 
-def _detect_all(
+def look_for(
     path: str,
     facts: MediaFacts,
     settings: Settings,
     *,
-    limit: int,
-    dense: bool,
-    interval: tuple[float, float] | None,
-) -> list[Array]:
+    looks: int | None = None,
+    clip: Clip | None = None,
+    confirm: bool = False,
+) -> list[_Scene]:
+    """The faces that may be followed and their canvases, the best first; more than one only with `confirm`.
+
+    looks: how many pictures, from every part of the clip; None: a few of those that stand alone. confirm: ask the
+    landmarks' network about every face. It is asked anyway where the face that earned most was seen in one picture
+    only, or less often than another one.
+    """
+    interval = None if clip is None else official.interval_of(clip)
+    crop, told = official.crop_of(clip, facts.width, facts.height)
+    duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
+    few = min(LOOKS, max(2, round(duration / 2) + 1))
+    dense = looks is not None
+    pictures = media.sample_pictures(path, facts=facts, limit=looks or few, dense=dense, interval=interval)
+    boxes = _detect_all(pictures, facts, settings)
+    if crop is not None:
+        face = track.choose_face(official.inside(boxes, crop), facts.width, facts.height)
+        return [_Scene("official", crop, face, dense, interval, told)]
+    faces, shared = _rank(pictures, boxes, facts, settings, confirm=confirm)
+    target = None if clip is None else clip.target
+    side = 0 if target else settings.max_side
+    scenes = []
+    either: list[track.Choice | None] = [*faces] if faces else [None]
+    for face in either:
+        canvas = track.canvas_of(facts.width, facts.height, face, side)
+        if canvas is not None:
+            kind, cut = canvas
+            if target:
+                cut = replace(cut, out_width=target, out_height=target)
+            scenes.append(_Scene(kind, cut, face, dense, interval, told, shared and face is either[0]))
+    if scenes:
+        return scenes if confirm else scenes[:1]
+    more = next((count for count in (DENSE_LOOKS, EVERY_LOOK) if count > (looks or 0)), None)
+    if more is None or (dense and len(pictures) < (looks or 0) // 2):
+        raise BadMedia(Reason.NO_FACE, f"no face in {len(pictures)} pictures from all over the clip")
+    return look_for(path, facts, settings, looks=more, clip=clip, confirm=confirm)
+
+
+def _rank(
+    pictures: Sequence[UInt8], boxes: Sequence[Array], facts: MediaFacts, settings: Settings, *, confirm: bool
+) -> tuple[list[track.Choice], bool]:
+    """The faces, the best first, and whether the first of them is two people who take turns."""
+    groups = track.find_candidates(boxes)
+    ranked = track.rank_faces(groups, boxes, facts.width, facts.height)
+    if not ranked:
+        return [], False
+    seen, most = len(ranked[0].boxes), max(len(group.boxes) for group in groups)
+    if not confirm and (len(groups) == 1 or (seen > 1 and seen == most)):
+        return ranked, False
+    for group in groups:
+        group.confirmed = _confirm(group, pictures, facts, settings)
+    ranked = track.rank_faces(groups, boxes, facts.width, facts.height, confirmed=True)
+    order = [groups[face.place] for face in ranked]
+    together = track.take_turns(order) if order[0].confirmed else order[:1]
+    if len(together) > 1:
+        ranked.insert(0, track.united(together, groups, ranked[0].n_faces))
+    return ranked, len(together) > 1
+
+
+def _confirm(group: track.Candidate, pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> int:
+    """In how many of its looks (four at most, from all over) the landmarks' network finds the face where its box is."""
+    tracker = backends.shared(settings.backend)
+    places = np.unique(
+        np.linspace(0, len(group.looks) - 1, min(CONFIRMED_LOOKS, len(group.looks))).round().astype(int)
+    )
+    count = 0
+    for place in places.tolist():
+        picture = pictures[group.looks[place]]
+        scale = picture.shape[1] / facts.width
+        x0, y0, x1, y1 = (float(side) * scale for side in group.boxes[place])
+        grow = 0.5 * max(x1 - x0, y1 - y0)
+        left, top = max(0, int(x0 - grow)), max(0, int(y0 - grow))
+        part = np.ascontiguousarray(picture[top : int(y1 + grow) + 1, left : int(x1 + grow) + 1])
+        if min(part.shape[:2]) < 8:
+            continue
+        tracker.restart()
+        points = tracker.track([part])[0]
+        if points is not None:
+            box = align.boxes_of(points[None])[0] + np.array([left, top, left, top], np.float32)
+            middle = np.array([box[0] + box[2] - x0 - x1, box[1] + box[3] - y0 - y1]) / 2
+            count += bool(np.abs(middle).max() < 0.5 * max(x1 - x0, y1 - y0))
+    tracker.restart()
+    return count
+
+
+def _detect_all(pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> list[Array]:
     """Boxes (N, 5) of every face in a few pictures, in pixels of the shown size."""
     looks, detect = [], backends.shared(settings.backend).detect
-    for picture in media.sample_pictures(path, facts=facts, limit=limit, dense=dense, interval=interval):
+    for picture in pictures:
         boxes = detect(picture)
         if not len(boxes):
             boxes = detect(picture, far=True)
@@ -263,6 +374,9 @@ def may_copy(facts: MediaFacts, scene: _Scene) -> bool:
         and abs(facts.fps - FPS) < 1e-3
         and not facts.vfr
         and facts.rotation == 0
+        and not facts.reading.mirrored
+        and not facts.reading.interlaced
+        and not facts.reading.guessed
         and facts.pix_fmt == "yuv420p"
         and facts.video_codec in _COPIED
     )
@@ -352,7 +466,7 @@ def _canvases(
     if spans == [(0, frames)] and (how != "copy" or reads_as(canvas, frames)):
         return [canvas], how
     quality = settings.quality(clip.split)
-    tags = media.color_tags(clip.path)
+    tags = media.color_tags(clip.path, index=facts.reading.video)
     size = (scene.cut.out_width, scene.cut.out_height)
     stream = enumerate(
         media.stream_frames(
@@ -441,7 +555,18 @@ def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: Tracked
         out.append(f"{facts.fps:.2f} fps resampled to {FPS} by time stamps")
     if facts.rotation:
         out.append(f"turned by {facts.rotation} degrees, as the file says")
+    if facts.reading.mirrored:
+        out.append("mirrored left to right, as the file says")
+    if facts.reading.interlaced:
+        out.append("interlaced, made progressive (yadif)")
+    if facts.pix_fmt.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya")):
+        out.append("alpha channel left out")
+    out += facts.reading.notes
     if facts.sample_rate != 16_000 or facts.channels != 1:
+        if facts.reading.channel is not None:
+            out.append(
+                f"one channel taken: they cancel (number {facts.reading.channel + 1} of {facts.channels})"
+            )
         out.append(f"sound of {facts.sample_rate} Hz and {facts.channels} channels brought to 16000 Hz mono")
     if abs(facts.start_offset) >= 0.001:
         when = "after" if facts.start_offset > 0 else "before"
@@ -457,13 +582,18 @@ def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: Tracked
         out.append(f"official crop scaled by {scene.official['scale']:g}: {scene.official['why']}")
     if scene.kind == "whole" and (cut.width, cut.height) != (facts.width, facts.height):
         out.append("odd last row or column cut off")
+    if scene.shared:
+        out.append("people who take turns share the canvas, each run follows one")
     if tracked.n_faces > 1:
         out.append(f"{tracked.n_faces} faces, one followed")
     cuts = int(tracked.starts.sum())
     if cuts:
         out.append(f"{cuts} cut{'s' if cuts > 1 else ''}")
-    if tracked.said:
-        out.append(f"decoder: {tracked.said[-1]}")
+    changes = [line for line in tracked.said if line.startswith(media.CHANGES)]
+    damage = [line for line in tracked.said if line not in changes]
+    out += changes
+    if damage:
+        out.append(f"decoder: {damage[-1]}")
     return out
 
 
@@ -508,7 +638,7 @@ def _meta(
             "file": row["path"] if "path" in row else Path(clip.path).name,
             "sha256": row["source_sha256"],
             "bytes": row["source_bytes"],
-            "facts": asdict(facts),
+            "facts": facts.told(),
             **_source_part(scene.interval),
         },
         "track": {"backend": settings.backend, "points": backends.info(settings.backend).points},
