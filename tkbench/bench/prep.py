@@ -21,7 +21,7 @@ from typing import Any
 from tkbench import media, shards
 from tkbench.bench.plain import DETECTORS, HELD, Plain, measure_plain
 from tkbench.errors import BadMedia, UsageError
-from tkbench.prep import backends, datasets, pipeline
+from tkbench.prep import backends, datasets, look, pipeline
 from tkbench.prep.plan import Settings
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Clip, MediaFacts, Reason
@@ -227,7 +227,7 @@ def measure(clip: Clip, facts: MediaFacts, group: str, settings: Settings, repea
             raise BadMedia(Reason(row["reason"]), row["detail"])
         runs = [_whole(clip, settings, scratch) for _ in range(repeat)]
         total, stages, _ = min(runs, key=lambda run: run[0])
-        scene = pipeline.look_at(clip.path, facts, settings, clip=clip)
+        scene = look.look_at(clip.path, facts, settings, clip=clip)
         alone = min(_decode(clip, facts, scene) for _ in range(repeat))
     fed = stages["decode"]
     seconds = {stage: stages.get(stage, 0.0) for stage in STAGES}

@@ -156,23 +156,43 @@ def _prepare(
 ) -> None:
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
     from tkbench.prep.plan import Settings
-    from tkbench.prep.run import prepare
+    from tkbench.prep.run import Run, prepare
     from tkbench.runtime.progress import bar
 
-    workers = count_workers(how.workers)
-    what: dict[str, Any] = {"dataset": dataset, "split": split, "shard_clips": how.shard_clips}
-    what |= {"reader_options": options, "workers": workers, "settings": Settings(backend=how.backend)}
+    workers, rules = count_workers(how.workers), Settings(backend=how.backend)
+    run = Run(
+        scheduler=how.scheduler,
+        shard_clips=how.shard_clips,
+        retry_failed=how.retry_failed,
+        reader_options=options or {},
+    )
     if how.dry_run:
         from tkbench.prep.estimate import estimate
 
         with bar("sample") as progress:
-            guess = estimate(root, out, progress=progress, **what)
+            guess = estimate(
+                root,
+                out,
+                dataset=dataset,
+                split=split,
+                workers=workers,
+                settings=rules,
+                run=run,
+                progress=progress,
+            )
         show(_table(f"What preparing {root} would take", guess.table()))
         say(guess.verdict())
         return
     with bar("prep") as progress:
         summary = prepare(
-            root, out, scheduler=how.scheduler, retry_failed=how.retry_failed, progress=progress, **what
+            root,
+            out,
+            dataset=dataset,
+            split=split,
+            workers=workers,
+            settings=rules,
+            run=run,
+            progress=progress,
         )
     show(_table(f"Preparation of {out}", summary.table()))
     say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")

@@ -73,10 +73,10 @@ def orientation_of(frame: VideoFrame) -> tuple[int, bool]:
 
     The display matrix maps a stored point (x, y) to (a x + c y, b x + d y), in 1/65536 (ISO/IEC 14496-12, tkhd).
     """
-    from av.sidedata.sidedata import Type
+    from av.sidedata.sidedata import SideData
 
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
-    if data is None:
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(data, SideData):
         return 0, False
     matrix = np.frombuffer(bytes(data), "<i4")[:5].astype(float)
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]

@@ -18,11 +18,13 @@ from typing import Any
 from tkbench.prep import backends
 from tkbench.prep.make import prepare_one
 from tkbench.prep.plan import Plan, Settings, sizes_of
-from tkbench.prep.run import plan_run
+from tkbench.prep.run import Run, plan_run
 from tkbench.runtime import storage
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import FPS, Clip
 
+BUDGET = 60.0
+"""Seconds of sampling."""
 _EACH = 3
 """Samples per class, if the time allows."""
 _NOISE = 0.1
@@ -140,32 +142,22 @@ def estimate(
     dataset: str = "auto",
     split: str | None = None,
     workers: int = 1,
-    shard_clips: int | None = None,
     settings: Settings | None = None,
-    reader_options: Mapping[str, str] | None = None,
-    budget: float = 60.0,
+    run: Run | None = None,
     progress: Progress = silent,
 ) -> Estimate:
     """Plan as `prepare` does, prepare up to three clips of each class in a temporary folder, and add up.
 
-    budget: seconds after which no further clip is begun, once each class had one. Nothing is written to `out`.
+    After `BUDGET` seconds no further clip is begun, once each class had one. Nothing is written to `out`.
     """
     rules = settings or Settings()
     backends.check(rules.backend)
     target = storage.place(out)
-    _, plan = plan_run(
-        storage.place(root),
-        target,
-        dataset,
-        rules,
-        split=split,
-        shard_clips=shard_clips,
-        options=reader_options,
-    )
+    _, plan = plan_run(storage.place(root), target, dataset, rules, split=split, run=run or Run())
     clips = [clip for shard in plan.shards for clip in shard.clips]
     sizes = sizes_of(clips)
     classes = _classes(clips, sizes)
-    samples = list(_measure(clips, sizes, classes, rules, budget, progress))
+    samples = list(_measure(clips, sizes, classes, rules, progress))
     return Estimate(
         out=str(target),
         splits=dict(sorted(Counter(clip.split for clip in clips).items())),
@@ -201,7 +193,6 @@ def _measure(
     sizes: Sequence[float],
     classes: Sequence[Sequence[int]],
     rules: Settings,
-    budget: float,
     progress: Progress,
 ) -> Iterator[_Sample]:
     """Prepare samples: the middle of every class first, then towards its ends."""
@@ -214,7 +205,7 @@ def _measure(
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tkbench-sample-") as folder:
         for done, (place, index) in enumerate(picks):
-            if done >= len(classes) and time.perf_counter() - began > budget:
+            if done >= len(classes) and time.perf_counter() - began > BUDGET:
                 break
             progress(done, len(picks), clips[index].key)
             if done == 0:  # models load with the first clip: that is no cost of a clip

@@ -74,7 +74,7 @@ class Child:
             self._process = None
 
 
-def _send(pipe: IO[bytes], value: Any) -> None:
+def _send(pipe: IO[bytes], value: object) -> None:
     data = pickle.dumps(value)
     pipe.write(_LENGTH.pack(len(data)) + data)
     pipe.flush()
@@ -107,7 +107,7 @@ def main() -> None:
 
     while (job := _receive(sys.stdin.buffer)) is not None:
         try:
-            answer: Any = prepare_clip(*job)
+            answer: object = prepare_clip(*job)
         except Exception as error:
             answer = error
         _send(answers, answer)

@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.prep.isolate import Child, ProcessDied
-from tkbench.prep.pipeline import Outcome, prepare_clip
+from tkbench.prep.pipeline import Outcome, first_row, prepare_clip, skipped
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
+from tkbench.prep.records import MadeShard, Row
 from tkbench.runtime import storage
 from tkbench.runtime.parallel import send_message
 from tkbench.shards import ShardRecord, ShardWriter
@@ -36,7 +36,7 @@ _TRIES = 2
 """Times that a clip is tried in a process of its own, and that a stopped ffmpeg is started again."""
 
 
-def make_shard(plan: ShardPlan) -> dict[str, Any]:
+def make_shard(plan: ShardPlan) -> MadeShard:
     """Prepare the clips of a shard and write it, then its record in stats/.
 
     Returns the record without its rows. A clip that cannot be used, for whatever reason, becomes a row. Raises
@@ -59,8 +59,8 @@ def make_shard(plan: ShardPlan) -> dict[str, Any]:
         raise storage.explain(error, target, need=plan.weight) from error
 
 
-def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
+def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> MadeShard:
+    rows: list[Row] = []
     seconds: dict[str, float] = defaultdict(float)
     decoded = 0
     record: ShardRecord | None = None
@@ -96,7 +96,7 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dic
     rows.sort(key=lambda row: (row["clip"], row["key"]))
     good = {row["clip"] for row in rows if row["status"] == "ok"}
     bad = {row["clip"]: row["reason"] for row in reversed(rows) if row["clip"] not in good}
-    made: dict[str, Any] = {
+    made: MadeShard = {
         "name": plan.name,
         "digest": plan.digest,
         "record": asdict(record) if record is not None else None,
@@ -107,7 +107,7 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dic
         "seconds": {stage: round(value, 3) for stage, value in sorted(seconds.items())},
         "host": socket.gethostname(),
     }
-    text = json.dumps(made | {"rows": rows}, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps({**made, "rows": rows}, ensure_ascii=False, indent=1) + "\n"
     storage.write_file(stats_file(plan, target), text.encode())
     return made
 
@@ -176,32 +176,13 @@ def _refuse_full_disk(outcome: Outcome, folder: Path) -> None:
 
 
 def _failed(clip: Clip, reason: Reason, detail: str) -> Outcome:
-    row = {
-        "key": clip.key,
-        "clip": clip.key,
-        "dataset": clip.dataset,
-        "split": clip.split,
-        "speaker": clip.speaker,
-        "text": clip.text,
-        "status": "skipped",
-        "reason": reason.value,
-        "detail": detail,
-    }
-    return Outcome(rows=[row])
+    return Outcome(rows=[skipped(first_row(clip), reason, detail)])
 
 
-def skipped_row(item: Skipped, root: Path, dataset: str) -> dict[str, Any]:
+def skipped_row(item: Skipped, root: Path, dataset: str) -> Row:
     """The row of a clip that the reader could not offer."""
-    return {
-        "key": item.key,
-        "clip": item.key,
-        "path": relative(item.path, root),
-        "dataset": dataset,
-        "split": item.split,
-        "status": "skipped",
-        "reason": item.reason.value,
-        "detail": item.detail,
-    }
+    names = {"key": item.key, "clip": item.key, "path": relative(item.path, root), "dataset": dataset}
+    return skipped({**names, "split": item.split}, item.reason, item.detail)
 
 
 class _Source:

@@ -7,33 +7,29 @@ to a file, and so do sound and landmarks until the clip's length is known.
 from __future__ import annotations
 
 import gc
-import hashlib
 import resource
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from tkbench import media, shards
 from tkbench.crops import align
 from tkbench.errors import BadMedia
-from tkbench.media import Cut
 from tkbench.prep import backends, datasets, gates, official, track, voice
 from tkbench.prep.follow import Follower, Tracked
+from tkbench.prep.look import DENSE_LOOKS, EVERY_LOOK, Scene, look_at, look_for
 from tkbench.prep.plan import Settings
+from tkbench.prep.records import Row
+from tkbench.runtime import storage
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
 
-LOOKS = 8
-"""Pictures that the first look takes from a clip."""
-DENSE_LOOKS, EVERY_LOOK = 48, 400
-"""Pictures of a second look at every part of a clip, and of the last one, which takes all of a clip of 16 s."""
-CONFIRMED_LOOKS = 4
-"""Looks at one face that the landmarks' network is asked about."""
+Encoding = media.Quality | Literal["copy"]
 HALF_LOST = 0.5
 """Share of the frames in which a face must be tracked, or the other ones are tried; the one tracked longest is kept."""
 MOST_TRIED = 3
@@ -46,7 +42,7 @@ _COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 class Outcome:
     """What became of one clip: rows for the manifest, samples for the shard."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     samples: list[tuple[str, dict[str, bytes | Path]]] = field(default_factory=list)
     """(key, {suffix: content}), in the order of the rows that are ok."""
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -58,20 +54,49 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class _Scene:
-    """What the first look found, and the canvas that follows from it."""
+class _Job:
+    """One clip on its way: what it is, and where what is made of it goes."""
 
-    kind: str
-    cut: Cut
-    face: track.Choice | None
-    dense: bool
-    """Every part of the clip was looked at."""
-    interval: tuple[float, float] | None = None
-    """The part of the file that the clip is, in seconds; None: all of it."""
-    official: Mapping[str, Any] = field(default_factory=dict)
-    """What became of the data set's own crop: used or not, and why."""
-    shared: bool = False
-    """The canvas holds people who take turns in shots of their own."""
+    clip: Clip
+    facts: MediaFacts
+    """Of the file."""
+    part: MediaFacts
+    """Of the interval that the clip is."""
+    settings: Settings
+    scratch: Path
+    outcome: Outcome
+    row: Row
+    """What every row of this clip says."""
+    notes: list[str]
+    """What is known to be odd already."""
+
+    @property
+    def canvas(self) -> Path:
+        return self.scratch / "canvas.mp4"
+
+    @property
+    def sound(self) -> Path:
+        return self.scratch / "sound.s16"
+
+    @property
+    def points(self) -> Path:
+        return self.scratch / "points.f32"
+
+    @property
+    def shortest(self) -> int:
+        """Frames of the shortest sample."""
+        return self.settings.shortest(self.clip.dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A stretch of a clip that becomes one sample."""
+
+    key: str
+    start: int
+    stop: int
+    notes: list[str]
+    """What had to be changed, in words."""
 
 
 def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
@@ -80,23 +105,34 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
     scratch: an empty folder for files that the caller packs and removes.
     """
     outcome = Outcome()
-    row: dict[str, Any] = {"key": clip.key, "clip": clip.key, "dataset": clip.dataset, "split": clip.split}
-    row |= {"speaker": clip.speaker, "text": clip.text}
+    row = first_row(clip)
     try:
         with _timed(outcome, "probe"):
             clip, notes = datasets.annotate(clip)
             row |= {"speaker": clip.speaker, "text": clip.text}
             facts = media.probe(clip.path, tracks=settings.tracks)
-            digest, size = hash_file(Path(clip.path))
-        row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": size}
+            file = Path(clip.path)
+            digest = storage.sha256_of(file)
+        row |= _fact_columns(facts) | {"source_sha256": digest, "source_bytes": file.stat().st_size}
         part, short = official.part_of(facts, official.interval_of(clip))
         start = 0.0 if clip.start is None else clip.start
         gates.check_facts(part, min_frames=settings.shortest(clip.dataset), start=start)
-        _prepare(clip, facts, part, settings, scratch, outcome, row, [*notes, *short])
+        _prepare(_Job(clip, facts, part, settings, scratch, outcome, row, [*notes, *short]))
     except BadMedia as error:
         outcome.samples.clear()
-        outcome.rows = [row | {"status": "skipped", "reason": error.reason.value, "detail": error.detail}]
+        outcome.rows = [skipped(row, error.reason, error.detail)]
     return outcome
+
+
+def first_row(clip: Clip) -> Row:
+    """What every row of a clip says, whatever becomes of it."""
+    names = {"key": clip.key, "clip": clip.key, "dataset": clip.dataset, "split": clip.split}
+    return {**names, "speaker": clip.speaker, "text": clip.text}
+
+
+def skipped(row: Row, reason: Reason, detail: str) -> Row:
+    """The row of a clip (or a run of one) that became no sample."""
+    return row | {"status": "skipped", "reason": reason.value, "detail": detail}
 
 
 @contextmanager
@@ -115,59 +151,29 @@ def cpu_seconds() -> float:
     return sum(part.ru_utime + part.ru_stime for part in parts)
 
 
-def hash_file(path: Path) -> tuple[str, int]:
-    """sha256 and size of a file."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return digest.hexdigest(), size
-
-
-def _prepare(
-    clip: Clip,
-    facts: MediaFacts,
-    part: MediaFacts,
-    settings: Settings,
-    scratch: Path,
-    outcome: Outcome,
-    row: dict[str, Any],
-    notes: list[str],
-) -> None:
-    """facts: of the file; part: of the interval that the clip is; notes: what is known to be odd already."""
-    canvas, sound, points = scratch / "canvas.mp4", scratch / "sound.s16", scratch / "points.f32"
+def _prepare(job: _Job) -> None:
+    clip, facts, settings, outcome = job.clip, job.facts, job.settings, job.outcome
     with _timed(outcome, "look"):
         scene = look_at(clip.path, facts, settings, clip=clip)
-    quality: media.Quality | str = settings.quality(clip.split)
-    how = "copy" if may_copy(facts, scene) else quality
-    tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
+    encoding: Encoding = "copy" if may_copy(facts, scene) else settings.quality(clip.split)
+    tracked = _pass(job, scene, encoding)
     if tracked.left:
         # The head moved further than the few first pictures told: look again, at every part of the clip.
         with _timed(outcome, "look"):
             scene = look_at(clip.path, facts, settings, dense=True, clip=clip)
-        tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
-    best = tracked.found.sum()
-    followed = scene
-    for other in _others(clip, facts, settings, scene, tracked, outcome):
-        tracked = _pass(clip.path, facts, other, settings, canvas, how, sound, points, outcome)
-        followed = other
-        if tracked.found.sum() > best:
-            best, scene = tracked.found.sum(), other
-        if not _is_lost(tracked):
-            break
-    if followed is not scene:
-        tracked = _pass(clip.path, facts, scene, settings, canvas, how, sound, points, outcome)
-    row["n_faces"] = tracked.n_faces
-    gates.check_decoded(part, tracked.frames, tracked.said)
-    facts, samples = voice.read(clip.path, facts, sound, scene.interval)
-    row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
+        tracked = _pass(job, scene, encoding)
+    scene, tracked = _better(job, scene, tracked, encoding)
+    job.row["n_faces"] = tracked.n_faces
+    gates.check_decoded(job.part, tracked.frames, tracked.said)
+    job.facts, samples = voice.read(clip.path, facts, job.sound, scene.interval)
+    facts = job.facts
+    job.row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
     sound_fix = gates.check_sound(samples, tracked.frames, silence_db=settings.silence_db)
     spans = track.runs(
         tracked.found,
         tracked.starts,
         max_gap=settings.max_gap,
-        min_frames=settings.shortest(clip.dataset),
+        min_frames=job.shortest,
         max_frames=settings.max_frames,
     )
     gates.check_runs(
@@ -175,197 +181,97 @@ def _prepare(
         tracked.found,
         tracked.starts,
         tracked.heights,
-        min_frames=settings.shortest(clip.dataset),
+        min_frames=job.shortest,
         min_height=settings.min_face,
     )
-    fixes = [*notes, *_fixes(facts, scene, sound_fix, tracked)]
+    fixes = [*job.notes, *_fixes(facts, scene, sound_fix, tracked)]
     with _timed(outcome, "write"):
-        files, how = _canvases(clip, facts, scene, settings, canvas, how, spans, tracked.frames, scratch)
-        n_points = backends.info(settings.backend).n_points
-        landmarks = np.memmap(points, np.float32, "r", shape=(tracked.frames, n_points, 2))
-        for index, ((start, stop), file) in enumerate(zip(spans, files, strict=True)):
-            key = clip.key if len(spans) == 1 else f"{clip.key}__s{index}"
-            track_arrays = _track(landmarks[start:stop], tracked.found[start:stop], settings)
-            filled = int(np.sum(track_arrays["score"] == 0))
-            notes = [*fixes, f"{filled} frames without a face filled"] if filled else list(fixes)
-            if (start, stop) != (0, tracked.frames):
-                notes.append(f"frames {start} to {stop - 1} of {tracked.frames}")
-            spoken = _voice(samples, start, stop)
-            if len(spans) > 1 and gates.loudness(spoken) < settings.silence_db:
-                found = f"frames {start} to {stop - 1} are silent"
-                outcome.rows.append(
-                    row
-                    | {"key": key, "status": "skipped", "reason": Reason.SILENT_AUDIO.value, "detail": found}
-                )
-                continue
-            meta = _meta(clip, facts, scene, settings, row, key, start, stop, tracked, notes, how)
-            meta["length"] = _length(samples, start, stop)
-            parts = {
-                "flac": media.write_flac(spoken),
-                "npz": shards.pack_arrays(track_arrays),
-                "json": shards.pack_json(meta),
-            }
-            # By way of files: an hour of video has a hundred runs, and they wait for the shard together.
-            outcome.samples.append((key, {"mp4": file, **_to_files(scratch, index, parts)}))
-            outcome.rows.append(
-                row
-                | {
-                    "key": key,
-                    "status": "ok",
-                    "start_frame": start,
-                    "n_frames": stop - start,
-                    "seconds": (stop - start) / FPS,
-                    "canvas": scene.kind,
-                    "width": scene.cut.out_width,
-                    "height": scene.cut.out_height,
-                    "filled_frames": filled,
-                    "fixes": "; ".join(notes),
-                }
-            )
+        files, encoding = _canvases(job, scene, encoding, spans, tracked.frames)
+        for number, (span, file) in enumerate(zip(spans, files, strict=True)):
+            key = clip.key if len(spans) == 1 else f"{clip.key}__s{number}"
+            _pack(job, scene, tracked, _Run(key, *span, list(fixes)), samples, (number, file, encoding))
+
+
+def _pack(
+    job: _Job, scene: Scene, tracked: Tracked, run: _Run, samples: Array, made: tuple[int, Path, Encoding]
+) -> None:
+    """Add one run of the clip to the outcome; made: its number, its canvas and how that is encoded."""
+    number, file, encoding = made
+    start, stop, settings = run.start, run.stop, job.settings
+    n_points = backends.info(settings.backend).n_points
+    landmarks = np.memmap(job.points, np.float32, "r", shape=(tracked.frames, n_points, 2))
+    track_arrays = _track(landmarks[start:stop], tracked.found[start:stop], settings)
+    filled = int(np.sum(track_arrays["score"] == 0))
+    if filled:
+        run.notes.append(f"{filled} frames without a face filled")
+    if (start, stop) != (0, tracked.frames):
+        run.notes.append(f"frames {start} to {stop - 1} of {tracked.frames}")
+    row = job.row | {"key": run.key}
+    spoken = _voice(samples, start, stop)
+    # Of a clip in one piece, the whole sound was checked already.
+    if run.key != job.clip.key and gates.loudness(spoken) < settings.silence_db:
+        silent = f"frames {start} to {stop - 1} are silent"
+        job.outcome.rows.append(skipped(row, Reason.SILENT_AUDIO, silent))
+        return
+    meta = _meta(job, scene, tracked, run, encoding)
+    meta["length"] = _length(samples, start, stop)
+    parts = {
+        "flac": media.write_flac(spoken),
+        "npz": shards.pack_arrays(track_arrays),
+        "json": shards.pack_json(meta),
+    }
+    # By way of files: an hour of video has a hundred runs, and they wait for the shard together.
+    job.outcome.samples.append((run.key, {"mp4": file, **_to_files(job.scratch, number, parts)}))
+    job.outcome.rows.append(
+        row
+        | {
+            "status": "ok",
+            "start_frame": start,
+            "n_frames": stop - start,
+            "seconds": (stop - start) / FPS,
+            "canvas": scene.kind,
+            "width": scene.cut.out_width,
+            "height": scene.cut.out_height,
+            "filled_frames": filled,
+            "fixes": "; ".join(run.notes),
+        }
+    )
+
+
+def _better(job: _Job, scene: Scene, tracked: Tracked, encoding: Encoding) -> tuple[Scene, Tracked]:
+    """Where a face was tracked in less than half of the frames: the face that is tracked longest, of those that the
+    landmarks' network confirms; its canvas and sound are what is left in the scratch folder.
+    """
+    narrow = scene.kind == "head" or track.window_of(scene.face, scene.cut) is not None
+    if scene.kind == "official" or not narrow or not _is_lost(tracked):
+        return scene, tracked
+    best, most, last = scene, int(tracked.found.sum()), scene
+    for other in _others(job, scene):
+        tracked, last = _pass(job, other, encoding), other
+        if int(tracked.found.sum()) > most:
+            best, most = other, int(tracked.found.sum())
+        if not _is_lost(tracked):
+            break
+    return best, tracked if last is best else _pass(job, best, encoding)
 
 
 def _is_lost(tracked: Tracked) -> bool:
     return bool(np.mean(tracked.found) < HALF_LOST) if len(tracked.found) else False
 
 
-def _others(
-    clip: Clip, facts: MediaFacts, settings: Settings, scene: _Scene, tracked: Tracked, outcome: Outcome
-) -> Iterator[_Scene]:
-    """Where a face was tracked in less than half of the frames: canvases around the other faces, each confirmed; then
-    every frame is looked at.
-    """
+def _others(job: _Job, scene: Scene) -> Iterator[Scene]:
+    """The other faces, first from looks at every part of the clip, then from a look at every frame."""
     tried = [scene.cut]
-    narrow = scene.kind == "head" or track.window_of(scene.face, scene.cut) is not None
-    if scene.kind == "official" or not narrow or not _is_lost(tracked):
-        return
     for looks in (DENSE_LOOKS, EVERY_LOOK):
-        with _timed(outcome, "look"):
-            found = look_for(clip.path, facts, settings, looks=looks, clip=clip, confirm=True)
+        with _timed(job.outcome, "look"):
+            found = look_for(job.clip.path, job.facts, job.settings, looks=looks, clip=job.clip, confirm=True)
         for other in found[:MOST_TRIED]:
             if other.cut not in tried or other.kind == "whole":
                 tried.append(other.cut)
                 yield other
 
 
-# -- who is in the picture -----------------------------------------------------------------------------------
-
-
-def look_at(
-    path: str, facts: MediaFacts, settings: Settings, *, dense: bool = False, clip: Clip | None = None
-) -> _Scene:
-    """Choose the face and the canvas from a few pictures. Raises BadMedia(NO_FACE) where none shows a face.
-
-    A small picture is its own canvas; whether a face is in it is then for the tracker to say. clip: its
-    interval, official crop and target size count, where it has them.
-    """
-    return look_for(path, facts, settings, looks=DENSE_LOOKS if dense else None, clip=clip)[0]
-
-
-def look_for(
-    path: str,
-    facts: MediaFacts,
-    settings: Settings,
-    *,
-    looks: int | None = None,
-    clip: Clip | None = None,
-    confirm: bool = False,
-) -> list[_Scene]:
-    """The faces that may be followed and their canvases, the best first; more than one only with `confirm`.
-
-    looks: how many pictures, from every part of the clip; None: a few of those that stand alone. confirm: ask the
-    landmarks' network about every face. It is asked anyway where the face that earned most was seen in one picture
-    only, or less often than another one.
-    """
-    interval = None if clip is None else official.interval_of(clip)
-    crop, told = official.crop_of(clip, facts.width, facts.height)
-    duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
-    few = min(LOOKS, max(2, round(duration / 2) + 1))
-    dense = looks is not None
-    pictures = media.sample_pictures(path, facts=facts, limit=looks or few, dense=dense, interval=interval)
-    boxes = _detect_all(pictures, facts, settings)
-    if crop is not None:
-        face = track.choose_face(official.inside(boxes, crop), facts.width, facts.height)
-        return [_Scene("official", crop, face, dense, interval, told)]
-    faces, shared = _rank(pictures, boxes, facts, settings, confirm=confirm)
-    target = None if clip is None else clip.target
-    side = 0 if target else settings.max_side
-    scenes = []
-    either: list[track.Choice | None] = [*faces] if faces else [None]
-    for face in either:
-        canvas = track.canvas_of(facts.width, facts.height, face, side)
-        if canvas is not None:
-            kind, cut = canvas
-            if target:
-                cut = replace(cut, out_width=target, out_height=target)
-            scenes.append(_Scene(kind, cut, face, dense, interval, told, shared and face is either[0]))
-    if scenes:
-        return scenes if confirm else scenes[:1]
-    more = next((count for count in (DENSE_LOOKS, EVERY_LOOK) if count > (looks or 0)), None)
-    if more is None or (dense and len(pictures) < (looks or 0) // 2):
-        raise BadMedia(Reason.NO_FACE, f"no face in {len(pictures)} pictures from all over the clip")
-    return look_for(path, facts, settings, looks=more, clip=clip, confirm=confirm)
-
-
-def _rank(
-    pictures: Sequence[UInt8], boxes: Sequence[Array], facts: MediaFacts, settings: Settings, *, confirm: bool
-) -> tuple[list[track.Choice], bool]:
-    """The faces, the best first, and whether the first of them is two people who take turns."""
-    groups = track.find_candidates(boxes)
-    ranked = track.rank_faces(groups, boxes, facts.width, facts.height)
-    if not ranked:
-        return [], False
-    seen, most = len(ranked[0].boxes), max(len(group.boxes) for group in groups)
-    if not confirm and (len(groups) == 1 or (seen > 1 and seen == most)):
-        return ranked, False
-    for group in groups:
-        group.confirmed = _confirm(group, pictures, facts, settings)
-    ranked = track.rank_faces(groups, boxes, facts.width, facts.height, confirmed=True)
-    order = [groups[face.place] for face in ranked]
-    together = track.take_turns(order) if order[0].confirmed else order[:1]
-    if len(together) > 1:
-        ranked.insert(0, track.united(together, groups, ranked[0].n_faces))
-    return ranked, len(together) > 1
-
-
-def _confirm(group: track.Candidate, pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> int:
-    """In how many of its looks (four at most, from all over) the landmarks' network finds the face where its box is."""
-    tracker = backends.shared(settings.backend)
-    places = np.unique(
-        np.linspace(0, len(group.looks) - 1, min(CONFIRMED_LOOKS, len(group.looks))).round().astype(int)
-    )
-    count = 0
-    for place in places.tolist():
-        picture = pictures[group.looks[place]]
-        scale = picture.shape[1] / facts.width
-        x0, y0, x1, y1 = (float(side) * scale for side in group.boxes[place])
-        grow = 0.5 * max(x1 - x0, y1 - y0)
-        left, top = max(0, int(x0 - grow)), max(0, int(y0 - grow))
-        part = np.ascontiguousarray(picture[top : int(y1 + grow) + 1, left : int(x1 + grow) + 1])
-        if min(part.shape[:2]) < 8:
-            continue
-        tracker.restart()
-        points = tracker.track([part])[0]
-        if points is not None:
-            box = align.boxes_of(points[None])[0] + np.array([left, top, left, top], np.float32)
-            middle = np.array([box[0] + box[2] - x0 - x1, box[1] + box[3] - y0 - y1]) / 2
-            count += bool(np.abs(middle).max() < 0.5 * max(x1 - x0, y1 - y0))
-    tracker.restart()
-    return count
-
-
-def _detect_all(pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> list[Array]:
-    """Boxes (N, 5) of every face in a few pictures, in pixels of the shown size."""
-    looks, detect = [], backends.shared(settings.backend).detect
-    for picture in pictures:
-        boxes = detect(picture)
-        if not len(boxes):
-            boxes = detect(picture, far=True)
-        scale = np.array([facts.width / picture.shape[1], facts.height / picture.shape[0]] * 2 + [1.0])
-        looks.append(boxes * scale)
-    return looks
-
-
-def may_copy(facts: MediaFacts, scene: _Scene) -> bool:
+def may_copy(facts: MediaFacts, scene: Scene) -> bool:
     """Whether the source's packets can be the canvas: it is what a canvas is, in every respect."""
     return (
         scene.kind == "whole"
@@ -385,31 +291,22 @@ def may_copy(facts: MediaFacts, scene: _Scene) -> bool:
 # -- the main pass -------------------------------------------------------------------------------------------
 
 
-def _pass(
-    path: str,
-    facts: MediaFacts,
-    scene: _Scene,
-    settings: Settings,
-    canvas: Path,
-    how: Any,
-    sound: Path,
-    points: Path,
-    outcome: Outcome,
-) -> Tracked:
+def _pass(job: _Job, scene: Scene, encoding: Encoding) -> Tracked:
     """Decode once: canvas and sound to their files, every picture to the tracker, landmarks to theirs."""
+    facts, settings, outcome = job.facts, job.settings, job.outcome
     said: list[str] = []
     stream = media.stream_frames(
-        path,
+        job.clip.path,
         facts,
         media.FrameSelection(interval=scene.interval),
         media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
-        media.SideOutputs(canvas=canvas, canvas_quality=how, sound=sound, messages=said),
+        media.SideOutputs(canvas=job.canvas, canvas_quality=encoding, sound=job.sound, messages=said),
     )
     follower = Follower(scene.face, scene.cut, settings)
     blank = np.zeros((backends.info(settings.backend).n_points, 2), np.float32)
     clock, worked = time.perf_counter, time.process_time
     before, tracking = cpu_seconds(), 0.0
-    with points.open("wb") as file, _rare_collections():
+    with job.points.open("wb") as file, _rare_collections():
         begin = clock()
         for planes in stream:
             decoded, start = clock(), worked()
@@ -450,22 +347,13 @@ def _rare_collections() -> Iterator[None]:
 
 
 def _canvases(
-    clip: Clip,
-    facts: MediaFacts,
-    scene: _Scene,
-    settings: Settings,
-    canvas: Path,
-    how: Any,
-    spans: list[tuple[int, int]],
-    frames: int,
-    scratch: Path,
-) -> tuple[list[Path], Any]:
-    """One mp4 for each run: the file of the main pass if the run is the whole clip, otherwise encoded
-    anew.
-    """
-    if spans == [(0, frames)] and (how != "copy" or reads_as(canvas, frames)):
-        return [canvas], how
-    quality = settings.quality(clip.split)
+    job: _Job, scene: Scene, encoding: Encoding, spans: list[tuple[int, int]], frames: int
+) -> tuple[list[Path], Encoding]:
+    """One mp4 for each run, and how they are encoded: the file of the main pass where the run is the whole clip."""
+    if spans == [(0, frames)] and (encoding != "copy" or reads_as(job.canvas, frames)):
+        return [job.canvas], encoding
+    clip, facts = job.clip, job.facts
+    quality = job.settings.quality(clip.split)
     tags = media.color_tags(clip.path, index=facts.reading.video)
     size = (scene.cut.out_width, scene.cut.out_height)
     stream = enumerate(
@@ -478,7 +366,7 @@ def _canvases(
     )
     files = []
     for number, (start, stop) in enumerate(spans):
-        file = scratch / f"run{number}.mp4"
+        file = job.scratch / f"run{number}.mp4"
         media.encode_planes(file, _between(stream, start, stop), size=size, quality=quality, tags=tags)
         files.append(file)
     return files, quality
@@ -538,7 +426,7 @@ def _length(samples: Array, start: int, stop: int) -> dict[str, int]:
     return {"frames": stop - start, "samples": there, "lacking": wanted - there, "beyond": beyond}
 
 
-def _source_part(interval: tuple[float, float] | None) -> dict[str, Any]:
+def _source_part(interval: tuple[float, float] | None) -> dict[str, object]:
     """Where in its source a clip lies, if it is a part of it."""
     if interval is None:
         return {}
@@ -546,7 +434,7 @@ def _source_part(interval: tuple[float, float] | None) -> dict[str, Any]:
     return {"interval": list(interval), "first_frame": first, "last_frame": last}
 
 
-def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: Tracked) -> list[str]:
+def _fixes(facts: MediaFacts, scene: Scene, sound: str | None, tracked: Tracked) -> list[str]:
     """What had to be changed, in words."""
     out = []
     if facts.vfr:
@@ -597,41 +485,31 @@ def _fixes(facts: MediaFacts, scene: _Scene, sound: str | None, tracked: Tracked
     return out
 
 
-def _meta(
-    clip: Clip,
-    facts: MediaFacts,
-    scene: _Scene,
-    settings: Settings,
-    row: Mapping[str, Any],
-    key: str,
-    start: int,
-    stop: int,
-    tracked: Tracked,
-    notes: list[str],
-    how: Any,
-) -> dict[str, Any]:
-    whole = (start, stop) == (0, tracked.frames)
-    words = _words(clip, start, stop)
+def _meta(job: _Job, scene: Scene, tracked: Tracked, run: _Run, encoding: Encoding) -> dict[str, object]:
+    """The JSON member of a sample."""
+    clip, facts, row = job.clip, job.facts, job.row
+    words = _words(clip, run.start, run.stop)
+    whole = (run.start, run.stop) == (0, tracked.frames)
     text = clip.text if whole else (" ".join(word.text for word in words) or None)
     return {
-        "key": key,
+        "key": run.key,
         "clip": clip.key,
         "dataset": clip.dataset,
         "split": clip.split,
         "speaker": clip.speaker,
         "text": text,
         "words": [asdict(word) for word in words],
-        "n_frames": stop - start,
+        "n_frames": run.stop - run.start,
         "fps": FPS,
         "sample_rate": 16_000,
         "sound_off": row["sound_off"],
-        "start_frame": start,
+        "start_frame": run.start,
         "canvas": {
             "kind": scene.kind,
             **asdict(scene.cut),
             "source_width": facts.width,
             "source_height": facts.height,
-            "encoding": how if isinstance(how, str) else f"crf {how}",
+            "encoding": encoding if isinstance(encoding, str) else f"crf {encoding}",
             **({"official": dict(scene.official)} if scene.official else {}),
         },
         "source": {
@@ -641,9 +519,9 @@ def _meta(
             "facts": facts.told(),
             **_source_part(scene.interval),
         },
-        "track": {"backend": settings.backend, "points": backends.info(settings.backend).points},
+        "track": {"backend": job.settings.backend, "points": backends.info(job.settings.backend).points},
         "n_faces": tracked.n_faces,
-        "fixes": notes,
+        "fixes": run.notes,
         "extra": dict(clip.extra),
     }
 
@@ -660,7 +538,7 @@ def _words(clip: Clip, start: int, stop: int) -> tuple[Word, ...]:
     )
 
 
-def _fact_columns(facts: MediaFacts) -> dict[str, Any]:
+def _fact_columns(facts: MediaFacts) -> dict[str, object]:
     return {
         "source_width": facts.width,
         "source_height": facts.height,

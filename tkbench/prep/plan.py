@@ -61,6 +61,11 @@ class Settings:
         """Which tracks are read."""
         return Tracks(self.video_track, self.audio_track)
 
+    def record(self) -> dict[str, object]:
+        """The settings as an index keeps them; tracks only where they were chosen."""
+        named: dict[str, object] = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in named.items() if not (name.endswith("_track") and value is None)}
+
     def quality(self, split: str) -> media.Quality:
         """How the canvas of a split is encoded, where it cannot be copied."""
         return self.train_crf if split in ("train", "trainval", "pretrain") else "lossless"

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tkbench.errors import UsageError
 from tkbench.prep.lock import is_running
 from tkbench.prep.make import SCRATCH, deaths_of, discard, scratch_of, stats_file
 from tkbench.prep.plan import Plan, Settings, ShardPlan
+from tkbench.prep.records import MadeShard
 from tkbench.runtime import storage
 
 _FRESH = 300
@@ -32,7 +32,7 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
     if index.is_file():
         try:
             old = json.loads(index.read_text(encoding="utf-8"))
-            same = old.get("dataset") == dataset and old.get("settings") == plain(asdict(rules))
+            same = old.get("dataset") == dataset and old.get("settings") == rules.record()
         except (ValueError, AttributeError):
             same = False
         if not (same or overwrite):
@@ -80,7 +80,7 @@ def _clear_scratch_of_the_dead(parent: Path) -> None:
             discard(left)
 
 
-def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, Any]]:
+def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, MadeShard]:
     """The shards that an earlier run finished for the same clips and settings; the files of others go.
 
     A name and a record appear only after their content is on the disk, so sizes are enough to know a shard. Where
@@ -103,28 +103,33 @@ def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, 
     return kept
 
 
-def _kept(shard: ShardPlan, target: Path) -> dict[str, Any] | None:
+def _kept(shard: ShardPlan, target: Path) -> MadeShard | None:
     try:
-        kept = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
+        kept: MadeShard = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
         if kept["digest"] != shard.digest:
             return None
         if kept["record"] is not None and (target / shard.name).stat().st_size != kept["record"]["bytes"]:
             return None
-        return {name: kept[name] for name in ("name", "digest", "record", "clips", "skipped")}
+        return {
+            "name": kept["name"],
+            "digest": kept["digest"],
+            "record": kept["record"],
+            "clips": kept["clips"],
+            "skipped": kept["skipped"],
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _damaged(kept: Mapping[str, Mapping[str, Any]], target: Path) -> list[str]:
+def _damaged(kept: Mapping[str, MadeShard], target: Path) -> list[str]:
     """Of the shards that were finished last, those whose content is not what their record says."""
     if storage.as_remote(target) is not None:
         return []  # an upload is whole or not there
-    times = {
-        name: (target / name).stat().st_mtime for name, made in kept.items() if made["record"] is not None
-    }
+    records = {name: record for name, made in kept.items() if (record := made["record"]) is not None}
+    times = {name: (target / name).stat().st_mtime for name in records}
     last = max(times.values(), default=0.0)
     return [
         name
         for name, when in times.items()
-        if when >= last - _FRESH and storage.sha256_of(target / name) != kept[name]["record"]["sha256"]
+        if when >= last - _FRESH and storage.sha256_of(target / name) != records[name]["sha256"]
     ]

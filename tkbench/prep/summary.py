@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from tkbench.prep.records import Row
 from tkbench.types import FPS
 
 
@@ -76,7 +76,7 @@ class Tally:
         self.bad: dict[str, str] = {}
         self.frames = 0
 
-    def watch(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             if row["status"] == "ok":
                 self.good[row["clip"]] += 1
