@@ -27,11 +27,19 @@ from tkbench.media.decode import (
     sample_pictures,
     stream_frames,
 )
-from tkbench.media.encode import Sound, encode_planes, write_video
+from tkbench.media.encode import Sound, encode_planes, write_playable, write_video
 from tkbench.media.ffmpeg import Quality, ffmpeg_exe, run, stack
 from tkbench.media.interval import frames_of
-from tkbench.media.probe import Header, color_tags, peek, probe
-from tkbench.media.sound import read_audio, read_flac, to_int16, write_flac, write_sound, write_wav
+from tkbench.media.probe import Header, color_tags, count_pictures, peek, probe
+from tkbench.media.sound import (
+    count_samples,
+    read_audio,
+    read_flac,
+    to_int16,
+    write_flac,
+    write_sound,
+    write_wav,
+)
 
 CHANGES = (PICTURES_CHANGE, SOUND_CHANGES)
 """How the lines begin that tell of a change on the way, which is no damage."""
@@ -48,6 +56,8 @@ __all__ = [
     "Sound",
     "check_pace",
     "color_tags",
+    "count_pictures",
+    "count_samples",
     "encode_planes",
     "ffmpeg_exe",
     "frames_of",
@@ -64,6 +74,7 @@ __all__ = [
     "stream_frames",
     "to_int16",
     "write_flac",
+    "write_playable",
     "write_sound",
     "write_video",
     "write_wav",

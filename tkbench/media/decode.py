@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -231,6 +232,7 @@ def stream_frames(
                 "{pts} {ptsi} {tbi}",
             ]
         limit = _limit(facts, select.interval) if counted else None
+        command[1:1] = ["-timelimit", str(_work_limit(facts))]
         yield from _pictures(command, size, file, outputs.messages, limit)
         if counted:
             _check_times(Path(times.name), reading, part)
@@ -249,6 +251,12 @@ def _limit(facts: MediaFacts, interval: tuple[float, float] | None) -> int:
         first, last = frames_of(interval)
         frames = min(frames, last - first)
     return frames + frames // 50 + 2 * FPS
+
+
+def _work_limit(facts: MediaFacts) -> int:
+    """Seconds of the processor (not of the clock) after which ffmpeg is given up: a hundred times what it needs."""
+    frames = max(facts.n_frames, facts.reading.frames, 1)
+    return 300 + int(frames * (1 + facts.width * facts.height / 250_000))
 
 
 def _check_times(file: Path, reading: Reading, part: Part | None) -> None:
@@ -284,9 +292,23 @@ def _resampled(
     if fps is not None:
         # Rounded: setpts cuts fractions off, and a tick less could be another frame.
         video = video.filter("setpts", f"round(PTS-{reading.first:.9f}/TB)").filter("fps", fps, round="near")
+    if reading.transfer is not None:
+        video = _tone_mapped(video, reading.transfer)
     if part is not None:
         video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
     return video
+
+
+def _tone_mapped(video: FilterableStream, transfer: str) -> FilterableStream:
+    """BT.2100 pictures (PQ or HLG) as BT.709, limited range: linear light of 100 cd/m2, the curve of Hable."""
+    curve = {"pq": "smpte2084", "hlg": "arib-std-b67"}[transfer]
+    source = {"tin": curve, "min": "bt2020nc", "pin": "bt2020"}
+    video = video.filter("zscale", t="linear", npl=100, **source).filter("format", "gbrpf32le")
+    video = video.filter("zscale", p="bt709").filter("tonemap", tonemap="hable", desat=0)
+    video = video.filter("zscale", t="bt709", m="bt709", r="limited").filter("format", "yuv420p")
+    return video.filter(
+        "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
+    )
 
 
 def _on_canvas(
@@ -473,6 +495,10 @@ def _pictures(
         if messages is not None:
             messages += lines + changes[:1]
         check_stopped(code, file)
+        if -code == signal.SIGXCPU:
+            raise BadMedia(
+                Reason.ENDLESS, f"ffmpeg made {total} frames and no more, with all the work they are worth"
+            )
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
 

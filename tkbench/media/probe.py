@@ -199,6 +199,7 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
     first: _First | None = None
     pictures, sounds, packets, sound_start = Stamps(), Stamps(), 0, None
     last_of_all = -np.inf
+    total, most = 0, file.stat().st_size
     # AVI has no times of showing, only an order; what the demuxer makes up for pictures with a delay is not used.
     counted = box.format.name == "avi"
     makeshift: dict[float, float] = {}
@@ -213,6 +214,9 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
                 if first is None and packet.stream_index == video.index:
                     first = _first_of(packet)  # the decoder gives what it holds
                 continue
+            total += 1
+            if total > most:
+                raise BadMedia(Reason.ENDLESS, f"more packets than the file's {most} bytes can hold")
             up, down = ticks[packet.stream_index]
             shown = None if packet.pts is None else packet.pts * up / down
             decoded = None if packet.dts is None else packet.dts * up / down
@@ -419,6 +423,17 @@ _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
 
 
 _RANGES = {1: "limited", 2: "full"}
+
+
+def count_pictures(path: Path) -> int:
+    """Pictures in the first video stream of a file, counted from its packets."""
+    import av
+
+    try:
+        with open_container(path) as box:
+            return sum(1 for packet in box.demux(box.streams.video[0]) if packet.size)
+    except (av.FFmpegError, IndexError):
+        return 0
 
 
 def color_tags(path: str | Path, *, index: int | None = None) -> dict[str, str]:

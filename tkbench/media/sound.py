@@ -107,6 +107,13 @@ def read_flac(data: bytes) -> Float32:
     return np.asarray(sound, np.float32)
 
 
+def count_samples(data: bytes) -> int:
+    """Samples in the bytes of a FLAC or WAV file, by its header."""
+    import soundfile
+
+    return int(soundfile.info(io.BytesIO(data)).frames)
+
+
 def write_wav(path: str | Path, audio: Array, *, rate: int = SAMPLE_RATE) -> None:
     """(S,) sound as a 16-bit WAV file."""
     import soundfile

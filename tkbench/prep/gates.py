@@ -34,10 +34,25 @@ def check_facts(facts: MediaFacts, *, min_frames: int, start: float = 0.0) -> No
 def check_decoded(facts: MediaFacts, decoded: int, said: list[str]) -> None:
     """Refuse a clip that gave clearly fewer pictures than its packets promised."""
     expected = facts.duration * FPS
+    # A clip without damage keeps its promise; the last picture's own length may be another than the others'.
+    off = abs(decoded - expected)
+    if not said and decoded and off > 2 + FPS / facts.fps and off > 0.02 * expected:
+        found = f"{decoded} frames were decoded, the stamps promise {expected:.0f}"
+        raise BadMedia(Reason.TRUNCATED if decoded < expected else Reason.OUT_OF_STEP, found)
     if decoded < expected - max(2.0, 0.02 * expected):
         last = f": {said[-1]}" if said else ""
         found = f"{decoded} of about {expected:.0f} frames could be decoded{last}"
         raise BadMedia(Reason.TRUNCATED if decoded else Reason.DECODE_ERROR, found)
+
+
+def check_counts(wanted: int, *, pictures: int, samples: int, rows: int) -> None:
+    """Refuse a sample whose parts do not fit each other, as counted from its encoded files.
+
+    wanted: frames of the run; pictures: in its canvas; samples: of its voice; rows: of its landmarks.
+    """
+    if (pictures, samples, rows) != (wanted, wanted * SAMPLES_PER_FRAME, wanted):
+        found = f"{pictures} pictures, {samples} samples and {rows} rows of landmarks for {wanted} frames"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
 
 
 def check_sound(samples: Array, frames: int, *, silence_db: float) -> str | None:

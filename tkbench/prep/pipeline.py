@@ -34,6 +34,8 @@ HALF_LOST = 0.5
 """Share of the frames in which a face must be tracked, or the other ones are tried; the one tracked longest is kept."""
 MOST_TRIED = 3
 """Faces that are tried before every frame is looked at."""
+HELD_TOLD = 3
+"""Frames that show a picture held beyond its time from which on a clip's notes say so."""
 _COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
 """Codecs whose packets an mp4 can take unchanged."""
 
@@ -220,6 +222,12 @@ def _pack(
         "npz": shards.pack_arrays(track_arrays),
         "json": shards.pack_json(meta),
     }
+    gates.check_counts(
+        stop - start,
+        pictures=media.count_pictures(file),
+        samples=media.count_samples(parts["flac"]),
+        rows=len(track_arrays["landmarks"]),
+    )
     # By way of files: an hour of video has a hundred runs, and they wait for the shard together.
     job.outcome.samples.append((run.key, {"mp4": file, **_to_files(job.scratch, number, parts)}))
     job.outcome.rows.append(
@@ -233,6 +241,7 @@ def _pack(
             "width": scene.cut.out_width,
             "height": scene.cut.out_height,
             "filled_frames": filled,
+            "kept": round((stop - start) / tracked.frames, 6),
             "fixes": "; ".join(run.notes),
         }
     )
@@ -283,6 +292,7 @@ def may_copy(facts: MediaFacts, scene: Scene) -> bool:
         and not facts.reading.mirrored
         and not facts.reading.interlaced
         and not facts.reading.guessed
+        and facts.reading.transfer is None
         and facts.pix_fmt == "yuv420p"
         and facts.video_codec in _COPIED
     )
@@ -443,6 +453,11 @@ def _fixes(facts: MediaFacts, scene: Scene, sound: str | None, tracked: Tracked)
         out.append(f"{facts.fps:.2f} fps resampled to {FPS} by time stamps")
     if facts.rotation:
         out.append(f"turned by {facts.rotation} degrees, as the file says")
+    held = media.held_frames(facts.reading.holds) if scene.interval is None else 0
+    if held >= HELD_TOLD:
+        out.append(f"{held} frames show a picture held, the source has none there")
+    if facts.reading.transfer is not None:
+        out.append(f"high dynamic range ({facts.reading.transfer.upper()}) mapped to BT.709")
     if facts.reading.mirrored:
         out.append("mirrored left to right, as the file says")
     if facts.reading.interlaced:

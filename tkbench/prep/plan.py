@@ -64,7 +64,9 @@ class Settings:
     def record(self) -> dict[str, object]:
         """The settings as an index keeps them; tracks only where they were chosen."""
         named: dict[str, object] = json.loads(json.dumps(asdict(self)))
-        return {name: value for name, value in named.items() if not (name.endswith("_track") and value is None)}
+        return {
+            name: value for name, value in named.items() if not (name.endswith("_track") and value is None)
+        }
 
     def quality(self, split: str) -> media.Quality:
         """How the canvas of a split is encoded, where it cannot be copied."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from tkbench import media, models, shards
 from tkbench import metrics as metrics_package
-from tkbench.errors import TkbenchError, UsageError, WeightsMissing
+from tkbench.errors import BadSample, TkbenchError, UsageError, WeightsMissing
 from tkbench.media import lossy
 from tkbench.metrics.base import Scored, Seen, once, picture_fault, score_by, unscored
 from tkbench.models.base import Model, ModelCard
@@ -313,7 +313,7 @@ def _score_chunk(chunk: Chunk) -> Scores:
     for key in chunk.keys:
         store.next_clip()
         sample, made = _make(source, model, key, chunk.partners[key], chunk.protocol)
-        if made.video is None or made.reason is not None:
+        if sample is None or made.video is None or made.reason is not None:
             reason = made.reason or Reason.NOT_GENERATED
             result.rows += [Row("", key, c.name, float("nan"), reason, made.detail) for c in columns]
             result.lost += 1
@@ -342,9 +342,14 @@ def _score_chunk(chunk: Chunk) -> Scores:
 
 def _make(
     source: shards.Shards, model: Model, key: str, partner: str | None, rules: Protocol
-) -> tuple[Sample, Generated]:
-    """The sample with the voice that drives it, and what the model made, both cut to the frames they share."""
-    sample = source.get(key)
+) -> tuple[Sample | None, Generated]:
+    """The sample with the voice that drives it, and what the model made, both cut to the frames they share; no sample
+    where its own parts do not fit each other.
+    """
+    try:
+        sample = source.get(key)
+    except BadSample as error:
+        return None, Generated(key, None, Reason.OUT_OF_STEP, str(error))
     if model.card.drive == "other":
         if partner is None:
             detail = "another clip's voice is needed, and the data holds one clip only"
@@ -411,7 +416,10 @@ def match(sample: Sample, made: Generated, slack: int) -> tuple[Sample, Generate
         return sample, Generated(sample.key, None, *fault)
     n = len(video)
     if n < len(sample) - slack:
-        found = f"{n} frames, expected {len(sample)} (at most {slack} fewer)"
+        # A file of another rate says how many frames of its own these are.
+        told = [note for note in made.detail.split("; ") if " frames at " in note]
+        count = told[0] if told else f"{n} frames"
+        found = f"{count}, expected {len(sample)} (at most {slack} fewer)"
         return sample, Generated(sample.key, None, Reason.WRONG_LENGTH, found)
     if n == len(sample):
         return sample, made
@@ -507,7 +515,7 @@ def _previews(
         if len(written) == PREVIEWS:
             break
         sample, made = _make(source, model, key, partners[key], rules)
-        if made.video is None:
+        if sample is None or made.video is None:
             continue  # nothing to see; its row says why
         name = f"{len(written):02d}.mp4"
         media.write_video(
