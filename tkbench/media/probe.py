@@ -197,7 +197,7 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
         raise BadMedia(Reason.TOO_LARGE, f"pictures of {context.width}x{context.height} pixels")
     context.thread_count = 1
     first: _First | None = None
-    pictures, sounds, packets, sound_start = Stamps(), Stamps(), 0, None
+    pictures, sounds, packets, kept, sound_start = Stamps(), Stamps(), 0, 0, None
     last_of_all = -np.inf
     total, most = 0, file.stat().st_size
     # AVI has no times of showing, only an order; what the demuxer makes up for pictures with a delay is not used.
@@ -233,7 +233,8 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
                     shown = decoded
                 if first is None:
                     first = _first_of(packet)
-                pictures.add(shown, decoded, length, kept=not getattr(packet, "is_discard", False))
+                kept += not packet.is_discard
+                pictures.add(shown, decoded, length, kept=not packet.is_discard)
             elif audio is not None and packet.stream_index == audio.index:
                 sounds.add(shown, decoded, length, kept=False)
                 if sound_start is None and stamp is not None:
@@ -263,7 +264,7 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
     duration = float(stamps[-1] - stamps[0]) + step
     steps = np.diff(stamps)
     uneven = bool(len(steps) > 2 and np.abs(steps - step).max() > max(0.0021, 0.05 * step))
-    n_frames = len(stamps) if len(stamps) > packets // 2 else packets - lost
+    n_frames = len(stamps) if len(stamps) > kept // 2 else kept - lost
     rate = n_frames / duration
     if video.average_rate and abs(float(video.average_rate) / rate - 1) < 0.005:
         rate = float(video.average_rate)  # time stamps in whole milliseconds hide that 30 is 30
