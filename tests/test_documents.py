@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 import sys
@@ -102,6 +103,15 @@ def test_every_named_function_exists(path: Path) -> None:
             continue
         for name in re.findall(r"`([\w.]+)`", names):
             assert name in defined(ROOT / file), f"{path.name}: {file} has no {name}"
+
+
+@each_document
+def test_every_named_test_exists(path: Path) -> None:
+    """`test_of_something` without a file; those with one are held above."""
+    everywhere = "".join(text_of(file) for file in sorted((ROOT / "tests").rglob("test_*.py")))
+    for span in spans(path):
+        if re.fullmatch(r"test_\w+", span):
+            assert f"def {span}(" in everywhere, f"{path.name}: {span} does not exist"
 
 
 @lru_cache
@@ -231,6 +241,35 @@ def test_settings_of_configurations_exist() -> None:
     named = re.findall(r"`\[[\w.]+\] (\w+)`", text_of(ROOT / "docs" / "models.md"))
     assert len(named) >= 10
     assert set(named) <= known, set(named) - known
+
+
+@each_document
+def test_calls_in_python_blocks_fit_their_signatures(path: Path) -> None:
+    """`tkbench.data.load(..., batch=64)`: names and number of arguments; nothing is run."""
+    import tkbench
+
+    for language, content in blocks(path):
+        for node in ast.walk(ast.parse(content)) if language == "python" else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("tkbench."):
+                target: object = tkbench
+                for name in ast.unparse(node.func).split(".")[1:]:
+                    if not hasattr(target, name):
+                        break  # a method of what a call gave
+                    target = getattr(target, name)
+                else:
+                    names = {keyword.arg or "": None for keyword in node.keywords}
+                    inspect.signature(target).bind(*node.args, **names)  # type: ignore[arg-type]
+
+
+def test_every_group_of_entry_points_is_explained() -> None:
+    from tkbench import metrics, models, protocol
+    from tkbench.models import kinds
+    from tkbench.prep import datasets
+
+    registries = (models.registry, metrics.registry, datasets.registry, protocol.installed, kinds.registry)
+    groups = {str(registry.group) for registry in registries}
+    table = text_of(ROOT / "docs" / "plug-ins.md").split("| group |")[1]
+    assert set(re.findall(r"^\| `(tkbench\.\w+)` \|", table, re.M)) == groups
 
 
 # -- docs/architecture.md ------------------------------------------------------------------------------------

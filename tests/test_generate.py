@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_said(
     cv2.imwrite(str(grey), np.full((128, 128, 3), 120, np.uint8))
     with pytest.raises(BadMedia, match="no face was found"):
         generate(f"wav2lip:{made_of / 'w.safetensors'}", grey, made_of / "voice.wav", tmp_path / "x.mp4")
-    with pytest.raises(UsageError, match="does not speak"):
+    with pytest.raises(UsageError, match="is no generator"):
         generate("still", grey, made_of / "voice.wav", tmp_path / "x.mp4")
 
 

@@ -150,7 +150,7 @@ def test_an_installed_package_works_like_what_is_built_in(tmp_path: Path) -> Non
     (tmp_path / "takes" / "speaker0" / "take09.txt").write_text("a take that was lost\n")
     checked = run("data", "check", "takes", "--root", "takes")
     assert re.search(r"test\s.*\b7\b.*\b6\b.*1 missing-file", checked), checked
-    assert re.search(r"test\s.*\b6\b.*\b1\b", run("data", "splits", "takes", "--root", "takes"))
+    assert re.search(r"test\s.*\b7\b.*\b1\b", run("data", "splits", "takes", "--root", "takes"))
     run("prep", "takes", "--root", "takes", "--out", "shards", "--workers", "1")
     for model in ("mirror", "real", "still"):
         run("eval", "--data", "shards", "--model", model, "--workers", "1")

@@ -14,17 +14,23 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tkbench.errors import UsageError
+from tkbench.registry import suggest
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Clip, Skipped
 
 PROTOCOL = "tkbench-v1"
 """What scores are made by, unless a data set names another protocol."""
+FAKE_SUFFIX = "-fake"
+"""Ends the name of a data set that was read from a tree of `tkbench data fake`."""
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 Reader = Callable[..., Iterable[Clip | Skipped]]
 """`read(root, **options)`: `root` is a folder; options are those of the record, and only those that were given."""
 Annotator = Callable[[Clip], tuple[Clip, list[str]]]
@@ -94,15 +100,26 @@ class DataSet:
     """What its scores are made by where nobody says."""
     clustered_by: str = "speaker"
     """Whose clips resemble each other: what intervals draw again as a whole."""
-    door: Literal["own", "folder"] = "own"
-    """"folder": `tkbench prep folder` reads it, where `recognises` says that the folder is one."""
+    prep_command: Literal["own", "folder"] = "own"
+    """"own": `tkbench prep NAME` prepares it. "folder": `tkbench prep folder` does, where `recognises` says that the
+    folder is one."""
     recognises: Callable[[Path], bool] | None = None
+
+    def __post_init__(self) -> None:
+        """Names become commands, options and names of files."""
+        if not _NAME.fullmatch(self.name) or self.name.endswith(FAKE_SUFFIX):
+            raise UsageError(
+                f"data set {self.name!r}: a name has lower case letters, digits and - only, and does not end in "
+                f"{FAKE_SUFFIX}, which marks synthetic trees"
+            )
+        for option in self.options:
+            if not option.name.isidentifier():
+                raise UsageError(
+                    f"data set {self.name!r}: option {option.name!r} has letters and digits only"
+                )
 
     def refuse_unknown(self, options: Mapping[str, str]) -> None:
         """Raises UsageError for an option that this data set has not."""
-        from tkbench.errors import UsageError
-        from tkbench.registry import suggest
-
         known = [option.name for option in self.options]
         for name in options:
             if name not in known:

@@ -1,7 +1,8 @@
 """Protocols: everything that can move a score, read from a TOML file and written out in one line.
 
 The bundled ones live in `tkbench/protocols/`. A protocol is frozen once a row cites it: a change is a new version,
-and a test holds the hash of every released file. A user may write a file of their own; its name is in every row.
+and a test holds the hash of every released file. Installed packages add protocols by the entry point group
+`tkbench.protocols`. A user may write a file of their own; its name is in every row.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Protocol(_Strict):
         return "|".join(parts)
 
 
-installed: Registry[Path] = Registry("protocol", "tkbench.protocols")
+installed: Registry[Path] = Registry("protocol", "tkbench.protocols", of=Path)
 """Protocols of other packages: an entry point "module:attribute" whose object is the path of a TOML file."""
 
 
@@ -94,12 +95,19 @@ def bundled() -> dict[str, Path]:
 def load(name: str | Path) -> Protocol:
     """The protocol called `name`, or the one in the TOML file at that path.
 
-    Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol.
+    Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol and for a name
+    that two packages have.
     """
-    named = bundled()
-    if str(name) not in named and str(name) in installed:
-        named[str(name)] = Path(installed.get(str(name)))
-    path = find_file(name, named, "protocol")
+    path = _find(name)
+    found = _read(path)
+    if str(name) in installed and found.name != str(name):
+        raise UsageError(
+            f"{path}: its entry point is called {name!r} and its name is {found.name!r}; use one name"
+        )
+    return found
+
+
+def _read(path: Path) -> Protocol:
     table = toml.read(path, advice=f"compare with one of {', '.join(bundled())}")
     try:
         return Protocol.model_validate(table)
@@ -107,6 +115,24 @@ def load(name: str | Path) -> Protocol:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UsageError(f"{path}: {where}: {first['msg']}; fix that entry of the protocol") from error
+
+
+def _find(name: str | Path) -> Path:
+    """The file of a bundled protocol, of one of an installed package, or at a path."""
+    named, wanted = bundled(), str(name)
+    if wanted not in installed:
+        return find_file(name, named, "protocol", others=installed)
+    if wanted in named:
+        raise UsageError(
+            f"protocol {wanted!r} is both tkbench's own and one of {installed.origin(wanted)}; rename the entry point "
+            "there, or remove that package"
+        )
+    path = installed.get(wanted)
+    if not path.is_file():
+        raise UsageError(
+            f"protocol {wanted!r} of {installed.origin(wanted)}: {path} is not there; reinstall it"
+        )
+    return path
 
 
 def chosen(protocol: str | Path | Protocol | None, default: str) -> Protocol:

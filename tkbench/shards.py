@@ -562,7 +562,7 @@ def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
         video=video,
         audio=audio,
         landmarks=arrays["landmarks"],
-        score=arrays["score"],
+        track_score=arrays["score"],
         dataset=meta["dataset"],
         split=meta["split"],
         speaker=meta["speaker"],

@@ -240,7 +240,7 @@ def _refuse_no_table(file: Path) -> None:
 
 
 def fetch(name: str, *, progress: Progress = silent) -> Path:
-    """Download a weight unless it is here already; an interrupted download goes on where it stopped.
+    """Download a weight unless it is here already; an interrupted download continues where it stopped.
 
     `progress` counts bytes. Raises UsageError where no address is known, WeightsMissing where the download
     fails, WeightsRefused (and removes the download) where its sha256 is not the pinned one.

@@ -115,7 +115,7 @@ def test_a_checkpoint_without_numbers_is_refused(tmp_path: Path) -> None:
     net, facts = checkpoint.load(tmp_path / "m.safetensors", "wav2lip")
     broken = {name: value * float("nan") for name, value in net.state_dict().items()}
     checkpoint.save(tmp_path / "nan.safetensors", broken, facts)
-    with pytest.raises(WeightsRefused, match="holds values that are no numbers"):
+    with pytest.raises(WeightsRefused, match="holds nan or infinite values"):
         checkpoint.load(tmp_path / "nan.safetensors", "wav2lip")
 
 
@@ -196,8 +196,13 @@ def test_an_added_wav2lip_is_found_by_its_name(tmp_path: Path, monkeypatch: pyte
         weights.add("wav2lip-gan", other)
 
 
-def test_ctrl_c_in_a_callback_still_ends_the_command() -> None:
-    """Python drops an exception that is raised in a destructor; the command ends all the same."""
+@pytest.mark.parametrize("busy", [False, True])
+def test_ctrl_c_in_a_callback_still_ends_the_command(busy: bool) -> None:
+    """Python drops an exception that is raised in a destructor; the command ends all the same.
+
+    On a busy machine the alarm that asks again may ring before the one who set it has returned, where the exception
+    would be dropped a second time.
+    """
     script = textwrap.dedent("""
         import os, signal, sys, time
         from tkbench import cli
@@ -206,19 +211,28 @@ def test_ctrl_c_in_a_callback_still_ends_the_command() -> None:
             def __del__(self):
                 os.kill(os.getpid(), signal.SIGINT)
 
+        set_timer = signal.setitimer
+
+        def set_and_linger(which, seconds):
+            signal.setitimer = set_timer
+            set_timer(which, 1e-6)
+            time.sleep(0.01)
+
+        if sys.argv[1] == "busy":
+            signal.setitimer = set_and_linger
+
         @cli.app.command("wait-for-it")
         def wait_for_it() -> None:
             Last()
-            for _ in range(300):
+            for _ in range(100):
                 time.sleep(0.1)
             print("still running")
 
         sys.argv = ["tkbench", "wait-for-it"]
         cli.main()
     """)
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
+    words = [sys.executable, "-c", script, "busy" if busy else "idle"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 130, done.stderr
     assert "still running" not in done.stdout
     assert "tkbench: stopped" in done.stderr

@@ -286,7 +286,7 @@ def test_without_shuffling_windows_lie_evenly(folder: Path) -> None:
 
 
 @given(st.integers(10, 90), st.integers(1, 9), st.integers(0, 3), st.integers(1, 6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_draw_is_a_whole_window(
     folder: Path, n: int, frames: int, margin: int, gap: int, padded: bool
 ) -> None:

@@ -41,7 +41,7 @@ def make_sample(frames: int = 7, size: int = 160) -> Sample:
         video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
         audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
         landmarks=np.repeat(points[None], frames, axis=0).astype(np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
@@ -276,7 +276,7 @@ def test_other_voices(tmp_path: Path) -> None:
     (expected,) = plain.generate(Batch((silence,)), seed=0)
     np.testing.assert_array_equal(none.video, expected.video)
     assert (none.video != own.video).any()
-    with pytest.raises(UsageError, match="does not listen"):
+    with pytest.raises(UsageError, match="does not use the voice"):
         models.create("mute:still")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.seeded_weights import seeded_state
 
 from tkbench.errors import BadInput, UsageError, WeightsRefused
 from tkbench.models import checkpoint, kinds
@@ -23,6 +24,9 @@ from tkbench.models.wav2lip.expert import (
 from tkbench.models.wav2lip.generator import Wav2Lip, Wav2LipSpec
 from tkbench.models.wav2lip.quality import Quality, adversarial_loss, discriminator_loss
 from tkbench.train.objectives.base import warp_loss
+
+GOLDEN = Path(__file__).parent / "golden" / "wav2lip.npz"
+"""Written by golden/make_wav2lip.py."""
 
 
 def count(net: torch.nn.Module) -> int:
@@ -49,6 +53,32 @@ def test_published_shapes() -> None:
     shapes = {name: tuple(value.shape) for name, value in quality.state_dict().items()}
     assert shapes["face_encoder_blocks.6.1.conv_block.0.weight"] == (512, 512, 1, 1)
     assert shapes["binary_pred.0.weight"] == (1, 512, 1, 1)
+
+
+@torch.no_grad()
+def test_networks_answer_as_the_published_ones_do() -> None:
+    """Rudrabha/Wav2Lip@5c90fa9 with the same seeded weights; the largest difference seen is 0.
+
+    A float32 sum over up to 9216 products in another order (another torch, another processor) may differ in its last
+    digits: 1e-5 allows for fifty such layers, and is far below any fault in a layer.
+    """
+    from golden.make_wav2lip import GAIN, STEP, inputs
+
+    expected, given = dict(np.load(GOLDEN)), inputs()
+
+    def ready(net: torch.nn.Module, kind: str) -> torch.nn.Module:
+        net.load_state_dict(seeded_state(net.state_dict(), GAIN[kind]))
+        return net.eval()
+
+    picture = ready(Wav2Lip(), "generator")(given["mel"], given["faces"])
+    mouth, voice = ready(Expert(), "expert")(given["mouths"].unflatten(1, (5, 3)), given["mel"])
+    real = torch.sigmoid(ready(Quality(), "quality")(given["frames"]))
+    found = {"picture": picture[:, :, ::STEP, ::STEP], "mouth": mouth, "voice": voice, "real": real}
+    for name, value in found.items():
+        np.testing.assert_allclose(value.numpy(), expected[name], rtol=0, atol=1e-5, err_msg=name)
+    # The answers tell the inputs apart: equal ones would prove little.
+    assert float(picture.std()) > 0.1
+    assert all(float((value[0] - value[1]).abs().max()) > 1e-3 for value in (picture, mouth, voice, real))
 
 
 def test_a_file_of_the_published_form_loads(tmp_path: Path) -> None:

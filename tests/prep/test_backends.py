@@ -362,7 +362,7 @@ def test_68_points_go_all_the_way_into_a_sample(seer: Seer, tmp_path: Path) -> N
     sample = shards.unpack(key, data)
     assert sample.landmarks.shape == (50, POINT_SETS["ibug68"], 2)
     assert sample.meta["track"] == {"backend": "face-alignment", "points": "ibug68"}
-    assert np.flatnonzero(sample.score == 0).tolist() == [20]
+    assert np.flatnonzero(sample.track_score == 0).tolist() == [20]
     middle = sample.landmarks.mean(axis=1)
     # Heatmap cells are 3.8 pixels wide, and the square's rim is blurred by the codec.
     np.testing.assert_allclose(middle[:, 0], 100 + 2 * np.arange(50), atol=2.5)

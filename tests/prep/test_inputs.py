@@ -360,7 +360,7 @@ def test_a_generated_video_that_starts_late_has_the_lag_that_preparation_finds(
 
 
 def test_a_refusal_shows_the_files_own_count_and_rate(base: Base, sample: Sample, tmp_path: Path) -> None:
-    from tkbench.scoring.evaluate import match
+    from tkbench.scoring.clips import match
 
     ffmpeg("-i", base.mp4, "-vf", "setpts=PTS*25/30", "-r", 30, "-an", *H264, tmp_path / "c0001.mp4")
     _, refused = match(sample, read_as_generated(sample, tmp_path), 5)

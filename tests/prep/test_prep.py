@@ -130,7 +130,7 @@ def test_samples_obey_the_length_law_and_hold_their_receipts(prepared: Path) -> 
         height, width = sample.video.shape[1:3]
         assert len(sample.audio) == 640 * len(sample)
         assert len(sample) >= 12
-        assert sample.score.min() >= 0
+        assert sample.track_score.min() >= 0
         assert 0 < sample.landmarks[..., 0].mean() < width
         assert 0 < sample.landmarks[..., 1].mean() < height
         arrays = opened.get_arrays(sample.key)

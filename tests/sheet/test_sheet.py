@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tkbench import media, shards, sheet
 from tkbench.crops import recipes
 from tkbench.errors import BadShards, UnknownName, WeightsMissing
-from tkbench.metrics.base import ClipScores, Scored
+from tkbench.metrics.base import ClipScores, Score
 from tkbench.metrics.sync import Sync
 from tkbench.sheet import card, choose, drawing, page, reasons
 from tkbench.sheet.lag import Lag, lags
@@ -312,7 +312,7 @@ def test_a_judge_tells_the_lag(folder: Path, tmp_path: Path, monkeypatch: pytest
     def score(self: Sync, sample: Sample, *_: Any) -> ClipScores:
         late = 3.0 if sample.key == "p/a" else 0.0
         values = zip(self.columns, (4.0, 7.0, late), strict=True)
-        return ClipScores({column.name: Scored(value) for column, value in values})
+        return ClipScores({column.name: Score(value) for column, value in values})
 
     monkeypatch.setattr(Sync, "score", score)
     found = check(page.render(source, judge="syncnet-synth")).said
@@ -337,7 +337,7 @@ def test_a_judge_that_is_not_there_is_said(
 
 
 def _missing(self: Sync, *_: Any) -> ClipScores:
-    gone = Scored(float("nan"), Reason.WEIGHTS_MISSING, "fetch it")
+    gone = Score(float("nan"), Reason.WEIGHTS_MISSING, "fetch it")
     return ClipScores({column.name: gone for column in self.columns})
 
 

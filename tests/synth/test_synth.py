@@ -130,7 +130,7 @@ def _words(spans: list[tuple[str, float]]) -> tuple[Word, ...]:
     return tuple(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spans=phones, opening=st.floats(0.7, 1.3))
 def test_parameters_stay_in_range_and_the_mouth_rests_in_silence(spans, opening):
     phonemes = _words(spans)
@@ -144,7 +144,7 @@ def test_parameters_stay_in_range_and_the_mouth_rests_in_silence(spans, opening)
     assert values[[0, -1], 0].max() < 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spans=phones, place=st.integers(0, 11), letter=st.sampled_from("pbm"))
 def test_bilabials_close_the_lips_in_any_context_and_for_at_least_one_frame(spans, place, letter):
     place = min(place, len(spans))
@@ -157,7 +157,7 @@ def test_bilabials_close_the_lips_in_any_context_and_for_at_least_one_frame(span
     assert SHORTEST > 1 / 25
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spans=phones)
 def test_dominance_is_a_weighted_mean_so_context_only_blends_targets(spans):
     mouth = Articulation.of(_words(spans))

@@ -48,7 +48,7 @@ def shining(key: str, frames: int = 40, split: str = "train") -> Sample:
         video=video,
         audio=np.clip(audio, -1, 1).astype(np.float32),
         landmarks=np.repeat(points[None], frames, axis=0),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split=split,
         speaker=key[:1],

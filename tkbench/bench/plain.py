@@ -1,11 +1,10 @@
-"""The loop that people write today to prepare a talking head, to compare with.
+"""The loop that people write today to prepare a talking head, to compare the speed of preparation with.
 
-The whole video by OpenCV into memory, one face detection per frame, the crop of the largest face written as JPEG,
-the sound by ffmpeg as 16 kHz WAV. Three detectors are timed: MediaPipe's full-range network at 0.5 through the
-wheel's own `process`, as auto_avsr@c82185a has it (preparation/detectors/mediapipe/detector.py); MediaPipe's
-lighter network; and the Haar cascade of OpenCV itself. The networks see 192 and 128 pixels however large the
-picture is, the cascade sees it whole. There are no landmarks, no checks of time stamps, no track and no receipts
-in it.
+It reads the whole video into memory with OpenCV, detects faces in every frame, writes the crop of the largest face as
+JPEG, and the sound by ffmpeg as 16 kHz WAV. Three detectors are timed: MediaPipe's full-range network at 0.5 through
+the wheel's own `process`, as auto_avsr@c82185a has it (preparation/detectors/mediapipe/detector.py); MediaPipe's
+lighter network; and the Haar cascade of OpenCV itself. The networks scale every picture to 192 and 128 pixels, the
+cascade takes it whole. The loop finds no landmarks, checks no time stamps, and stores no track and no crop matrices.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import numpy as np
 
@@ -27,17 +26,62 @@ from tkbench.errors import UsageError
 from tkbench.prep.backends.wheel import mediapipe, quiet
 from tkbench.prep.pipeline import cpu_seconds
 from tkbench.runtime.workers import one_thread_environment
+from tkbench.types import UInt8
+
+if TYPE_CHECKING:
+    import cv2
 
 HELD = 1_000_000_000
-"""Bytes of pictures that the loop may hold: of a longer video only the first part is taken."""
+"""Bytes of pictures that the loop may hold; of a longer video only the beginning is used."""
 DETECTORS = {
     "full": "MediaPipe full-range",
     "near": "MediaPipe short-range",
     "haar": "OpenCV Haar cascade",
 }
-"""Detectors by name, with what people call them."""
+"""Detectors by name, with their names for people."""
 HAAR_FRAMES = 12
-"""Frames that the cascade gets, from all over the clip, for it takes up to half a second; its time is scaled."""
+"""Frames, evenly spaced, that the cascade is run on, because one takes up to half a second; its time is scaled."""
+
+
+class FaceBox(Protocol):
+    """A face as MediaPipe gives it, in shares of the picture's sides."""
+
+    xmin: float
+    ymin: float
+    width: float
+    height: float
+
+
+class Location(Protocol):
+    """Where a detection lies."""
+
+    relative_bounding_box: FaceBox
+
+
+class Detection(Protocol):
+    """One face that was found."""
+
+    location_data: Location
+
+
+class Detections(Protocol):
+    """The answer for one picture; None where there is no face."""
+
+    detections: list[Detection] | None
+
+
+class Detector(Protocol):
+    """A face detector of MediaPipe."""
+
+    def process(self, frame: UInt8) -> Detections: ...
+
+
+class Detectors(TypedDict):
+    """The three detectors of `DETECTORS`."""
+
+    full: Detector
+    near: Detector
+    haar: cv2.CascadeClassifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +119,7 @@ def measure_plain(path: str, n_frames: int, repeat: int) -> Plain:
     return Plain(**json.loads(done.stdout))
 
 
-def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
+def plain_loop(path: str, n_frames: int, detectors: Detectors) -> Plain:
     """Prepare a clip as the loop does; n_frames: of the whole file, to share out the cost of its sound."""
     import cv2
 
@@ -83,18 +127,18 @@ def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
     with _spent(spent, "decode"):
         # One thread, as for everything else here.
         video = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        frames: list[Any] = []
+        frames: list[UInt8] = []
         while not frames or len(frames) < HELD // frames[0].nbytes:
             there, frame = video.read()
             if not there:
                 break
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         video.release()
-    boxes: list[Any] = []
-    for name in ("full", "near"):
-        with _spent(spent, name):
-            answers = [detectors[name].process(frame).detections or () for frame in frames]
-            boxes = boxes or [_largest(found) for found in answers]
+    with _spent(spent, "full"):
+        boxes = [_largest(detectors["full"].process(frame)) for frame in frames]
+    with _spent(spent, "near"):
+        for frame in frames:
+            detectors["near"].process(frame)
     some = frames[:: max(1, len(frames) // HAAR_FRAMES)]
     with _spent(spent, "haar"):
         for frame in some:
@@ -115,7 +159,7 @@ def plain_loop(path: str, n_frames: int, detectors: dict[str, Any]) -> Plain:
     return Plain(len(frames), **spent)
 
 
-def cascade() -> Any:
+def cascade() -> cv2.CascadeClassifier:
     """The frontal cascade that OpenCV's wheel carries."""
     import cv2
 
@@ -124,8 +168,8 @@ def cascade() -> Any:
     return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
 
 
-def _largest(found: Any) -> Any:
-    boxes = [face.location_data.relative_bounding_box for face in found]
+def _largest(found: Detections) -> FaceBox | None:
+    boxes = [face.location_data.relative_bounding_box for face in found.detections or ()]
     return max(boxes, key=lambda box: box.width * box.height, default=None)
 
 
@@ -143,13 +187,13 @@ def main(path: str, n_frames: int, repeat: int) -> None:
     cv2.setNumThreads(1)
     make = mediapipe().solutions.face_detection.FaceDetection
     with quiet():
-        detectors = {
+        detectors: Detectors = {
             "full": make(model_selection=1, min_detection_confidence=0.5),
             "near": make(model_selection=0, min_detection_confidence=0.5),
+            "haar": cascade(),
         }
-        for detector in detectors.values():
+        for detector in (detectors["full"], detectors["near"]):
             detector.process(np.zeros((64, 64, 3), np.uint8))  # the networks start with the first picture
-        detectors["haar"] = cascade()
     runs = [asdict(plain_loop(path, n_frames, detectors)) for _ in range(repeat)]
     sys.stdout.write(json.dumps({name: min(run[name] for run in runs) for name in runs[0]}))
 

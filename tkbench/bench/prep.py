@@ -184,9 +184,7 @@ def bench_prep(
     for name in trackers:
         backends.check(name)
     rules = [replace(settings or Settings(), backend=name) for name in dict.fromkeys(trackers)]
-    found = [
-        item for item in datasets.registry.get(datasets.detect(source)).read(source) if isinstance(item, Clip)
-    ]
+    found = [item for item in datasets.read(datasets.detect(source), source) if isinstance(item, Clip)]
     if not found:
         raise UsageError(f"{root}: no video file found in it or below")
     report = Report()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -60,12 +61,22 @@ def main() -> None:
         stopped = True
         raise KeyboardInterrupt
 
+    def again(number: int, frame: FrameType | None) -> None:
+        """The stop that was dropped. Raised within `lost` it would be dropped for good: then once more, later."""
+        above = frame
+        while above is not None:
+            if above.f_code is lost.__code__:
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                return
+            above = above.f_back
+        stop(number, frame)
+
     def lost(args: sys.UnraisableHookArgs) -> None:
         """A KeyboardInterrupt that fell into a destructor or a callback is dropped there: ask again outside of it."""
         nonlocal stopped
         if stopped and isinstance(args.exc_value, KeyboardInterrupt):
             stopped = False
-            signal.signal(signal.SIGALRM, stop)
+            signal.signal(signal.SIGALRM, again)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:
             hook(args)

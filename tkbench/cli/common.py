@@ -10,12 +10,12 @@ import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 app = typer.Typer(
     name="tkbench",
@@ -86,7 +86,7 @@ def say(text: str) -> None:
     talk().print(text, markup=False, soft_wrap=True)
 
 
-def show(table: Any) -> None:
+def show(table: RenderableType) -> None:
     """A table on stdout; wide enough for its columns where stdout is not a terminal."""
     from rich.console import Console
 
@@ -134,7 +134,10 @@ def with_parameters(
     return run
 
 
-def add_command(where: typer.Typer, name: str, command: Callable[..., None]) -> None:
-    """Put a command into a group, in the place of one of that name."""
+def add_command(
+    where: typer.Typer, name: str, command: Callable[..., None], *, any_options: bool = False
+) -> None:
+    """Put a command into a group, in the place of one of that name. any_options: what it is given is not checked."""
     where.registered_commands = [item for item in where.registered_commands if item.name != name]
-    where.command(name)(command)
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True} if any_options else None
+    where.command(name, context_settings=settings)(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -79,19 +80,23 @@ def data_show(
 
 
 def add_data_sets(records: Mapping[str, DataSet]) -> None:
-    """The commands that take the name of a data set: their help lists the names, and they take the options of
-    every record.
+    """`data check`, `data fake` and `data splits`: their help lists the data sets that have these, and check and
+    splits take the options of every record.
     """
-    taken = {option.name: (name, option) for name, record in records.items() for option in record.options}
-    own = [
-        parameter(option.name, option_type(f"{name}: {option.help}"), None) for name, option in taken.values()
-    ]
-    for word, command, what in (
-        ("check", data_check, "check"), ("fake", data_fake, "fake"), ("splits", data_splits, "splits")
-    ):  # fmt: skip
+    helps: dict[str, list[str]] = {}
+    for name, record in records.items():
+        for option in record.options:
+            helps.setdefault(option.name, []).append(f"{name}: {option.help}")
+    options = [parameter(name, option_type(" ".join(texts)), None) for name, texts in helps.items()]
+    usual = sorted({record.fake.usual for record in records.values() if record.fake is not None})
+    default = f"{usual[0]} to {usual[-1]}, by data set"
+    clips = Annotated[int | None, typer.Option(min=1, help="Number of clips.", show_default=default)]
+    for command, what in ((data_check, "check"), (data_fake, "fake"), (data_splits, "splits")):
         names = [name for name, record in records.items() if getattr(record, what)]
-        name = Annotated[str, typer.Argument(help=f"{', '.join(names[:-1])} or {names[-1]}.")]
-        add_command(data, word, with_parameters(command, {"dataset": name}, own if word != "fake" else []))
+        dataset = Annotated[str, typer.Argument(help=f"{', '.join(names[:-1])} or {names[-1]}.")]
+        typed = {"dataset": dataset, "clips": clips}
+        more = [] if command is data_fake else options
+        add_command(data, what, with_parameters(command, typed, more))
 
 
 def data_check(
@@ -142,9 +147,7 @@ def _given(options: Mapping[str, str | None]) -> dict[str, str]:
 def data_fake(
     dataset: str,
     out: Annotated[Path, typer.Option(help="Folder for the tree; must be new or empty.")],
-    clips: Annotated[
-        int | None, typer.Option(min=1, help="Number of clips.", show_default="6 to 8 for ours")
-    ] = None,
+    clips: int | None = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Make a synthetic tree in the exact layout of a data set: to try everything before you have it.
@@ -190,3 +193,12 @@ def data_splits(
     show(table)
     if out is not None:
         say(f"lists: {write(found, dataset, out)}")
+
+
+PARAMETERS = {
+    name
+    for command in (data_check, data_splits)
+    for name, item in inspect.signature(command).parameters.items()
+    if item.kind is not inspect.Parameter.VAR_KEYWORD
+}
+"""What `tkbench data check` and `data splits` take for every data set: options of a record need other names."""

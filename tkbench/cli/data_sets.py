@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+import typer
+
 from tkbench.cli import data, prep
 from tkbench.cli.common import add_command
 from tkbench.cli.common import prep as prep_group
 from tkbench.dataset import DataSet
-from tkbench.errors import TkbenchError, UsageError
+from tkbench.errors import UsageError
 from tkbench.prep import datasets
 
 
 def add_data_sets(*, installed: bool) -> None:
     """Add them for the data sets of this package, and with `installed` for those that other packages bring.
 
-    One that cannot be loaded breaks no help text: its command says why when it is used.
+    One that cannot be used breaks no help text: its command says why when it is called.
     """
     records: dict[str, DataSet] = {}
     for name in datasets.registry.names() if installed else datasets.registry.own():
         try:
-            records[name] = datasets.registry.get(name)
-        except Exception as error:
-            if isinstance(error, TkbenchError):
-                raise
-            _add_broken(name, error)
-    for name, record in records.items():
-        if record.door == "own":
+            record = datasets.find(name)
+            _check_options(record)
+        except UsageError as error:
+            _add_refusal(name, error)
+            continue
+        records[name] = record
+        if record.prep_command == "own":
             prep.add_data_set(name, record)
     data.add_data_sets(records)
 
 
-def _add_broken(name: str, error: Exception) -> None:
-    why = f"{type(error).__name__}: {error}"
+def _check_options(record: DataSet) -> None:
+    """Raises UsageError for an option that the commands have themselves."""
+    taken = prep.PARAMETERS | data.PARAMETERS
+    for option in record.options:
+        if option.name in taken:
+            raise UsageError(
+                f"data set {record.name!r}: its option --{option.name} is one of tkbench's own; "
+                "its package must give it another name"
+            )
 
-    def command() -> None:
-        raise UsageError(
-            f"data set {name!r}: the installed package that brings it cannot be loaded ({why}); fix or remove it"
-        )
 
-    command.__doc__ = f"Cannot be loaded: {why}.\n\nExample: `tkbench prep {name}`"
-    add_command(prep_group, name, command)
+def _add_refusal(name: str, error: UsageError) -> None:
+    """`tkbench prep NAME`, whatever options are given, ends in the one line that says what is wrong."""
+
+    def command(context: typer.Context) -> None:
+        raise error
+
+    command.__doc__ = f"Cannot be used: {error}"
+    add_command(prep_group, name, command, any_options=True)

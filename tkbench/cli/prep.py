@@ -92,6 +92,10 @@ def _how(
     return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend, video_track, audio_track)
 
 
+PARAMETERS = {"root", "out", "split", *inspect.signature(_how).parameters}
+"""What `tkbench prep NAME` takes for every data set: options of a record need other names."""
+
+
 def takes_how(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command with a parameter `how` the options of `_how` in its place."""
     own = inspect.signature(command, eval_str=True).parameters

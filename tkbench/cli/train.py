@@ -10,6 +10,7 @@ import typer
 
 from tkbench.cli.common import app, say, writable
 from tkbench.errors import UsageError
+from tkbench.models import kinds
 
 if TYPE_CHECKING:
     from tkbench.train.loop import TrainingJob
@@ -20,8 +21,6 @@ OTHERS = ("syncnet", "voice")
 
 def trainable() -> tuple[str, ...]:
     """Every name that `--model` takes: the kinds of networks, plug-ins included, and `OTHERS`."""
-    from tkbench.models import kinds
-
     return (*kinds.registry, *OTHERS)
 
 

@@ -1,4 +1,4 @@
-"""Parts of a file on the 25 fps grid, and a place to seek to from which they decode the same."""
+"""Parts of a file on the 25 fps grid, and a point to seek to from which they decode to the same pictures."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _SEEKABLE = frozenset({"mov", "matroska"})
 
 
 def locate_part(path: Path, interval: tuple[float, float], reading: Reading | None = None) -> Part:
-    """Where an interval lies in a file, and a place before it from which decoding gives the same pictures.
+    """Where an interval lies in a file, and a point before it from which decoding gives the same pictures.
 
-    The picture on the screen at `first` may have appeared long before (a held picture of variable rate): its
+    The picture that is shown at `first` may have appeared long before (in a file of variable rate): its
     time is found among the packets, so that decoding begins no later.
     """
     import av
@@ -72,8 +72,8 @@ def locate_part(path: Path, interval: tuple[float, float], reading: Reading | No
                 time = float(packet.pts * stream.time_base)
                 if np.floor((time - origin) * FPS + 0.5) <= first and not packet.is_discard:
                     shown = time if shown is None else max(shown, time)
-                # No packet is decoded after it is shown: later ones cannot come before the target. Matroska does
-                # not say when packets are decoded; no codec shows one two seconds late.
+                # A packet is never decoded after it is shown, so packets that are decoded later are shown after the
+                # target. Matroska does not store decoding times; no codec delays a picture by two seconds.
                 decoded = time - 2.0 if packet.dts is None else float(packet.dts * stream.time_base)
                 if decoded > target + 1 / FPS:
                     break

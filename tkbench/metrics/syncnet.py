@@ -1,12 +1,11 @@
 """SyncNet: a lip stream and a voice stream whose outputs are close where mouth and sound belong together.
 
-The form of joonson/syncnet_python at 6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop): layer
-order, kernel sizes and parameter names are its facts, so `syncnet_v2.model` loads. `SyncNetSpec` varies the
-input size and the widths; the bundled judge is a small one of the same form.
+The form is that of joonson/syncnet_python@6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop). Layer
+order, kernel sizes and parameter names are the same, so `syncnet_v2.model` loads. `SyncNetSpec` varies the input size
+and the widths; the bundled judge is a small network of the same form.
 
-`Judge` is the fast evaluation of the same function: frames stay uint8 until the device, the five frames of a
-window are folded into channels (only the first layer of the lip stream spans time), batch norm is folded into
-the convolutions.
+`Judge` evaluates the same function faster: frames stay uint8 until they are on the device, the five frames of a window
+become channels (only the first layer of the lip stream spans time), and batch norm is folded into the convolutions.
 """
 
 from __future__ import annotations
@@ -293,9 +292,12 @@ def load_flat(net: SyncNet, flat: nn.Sequential) -> None:
         own.load_state_dict(state)
 
 
-def _plane(value: Any) -> tuple[int, int]:
+def _plane(value: int | str | Sequence[int]) -> tuple[int, int]:
     """The height and width part of a setting that is one number or (time, height, width)."""
-    return (value, value) if isinstance(value, int) else (value[1], value[2])
+    if isinstance(value, int):
+        return value, value
+    _, height, width = map(int, value)
+    return height, width
 
 
 def _conv2d(
@@ -330,8 +332,8 @@ def _fold(stack: nn.Sequential) -> list[nn.Module]:
     return folded
 
 
-def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write weights, spec and `facts` (recipe, data, seed) as safetensors; equal bytes for equal content."""
+def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, object]) -> None:
+    """Write weights, spec and `facts` (training settings, data, seed) as safetensors; equal bytes for equal content."""
     from safetensors.torch import save_file
 
     state = {
@@ -345,25 +347,30 @@ def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, Any]) -> None:
     fresh.replace(path)
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """What `save_syncnet` wrote beside the weights; raises WeightsRefused for any other file."""
+def read_facts(path: Path) -> dict[str, object]:
+    """The facts that `save_syncnet` wrote beside the weights; raises WeightsRefused for any other file."""
+    return _read_about(path)[1]
+
+
+def _read_about(path: Path) -> tuple[SyncNetSpec, dict[str, object]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), "pt") as file:
-            about = json.loads((file.metadata() or {})["tkbench"])
-        spec: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["spec"].items()}
-        about["spec"] = SyncNetSpec(**spec)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            about = dict(json.loads((file.metadata() or {})["tkbench"]))
+        stored: dict[str, Any] = about.pop("spec")
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        spec = SyncNetSpec(**settings)
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsRefused(
             f"{path}: not a SyncNet written by `tkbench train --model syncnet` ({error})"
         ) from error
-    return dict(about)
+    return spec, about
 
 
 def load_syncnet(path: Path) -> SyncNet:
     """The SyncNet in a file: one of ours (safetensors with its spec), or `syncnet_v2.model` as published."""
-    spec = read_facts(path)["spec"] if path.suffix == ".safetensors" else SyncNetSpec()
+    spec = _read_about(path)[0] if path.suffix == ".safetensors" else SyncNetSpec()
     net = SyncNet(spec)
     state = load_state(path)
     missing, unexpected = net.load_state_dict(state, strict=False)

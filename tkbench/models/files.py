@@ -1,4 +1,4 @@
-"""`files:DIR`: videos that were made elsewhere, joined to the data by clip key, never by position."""
+"""`files:DIR`: videos that were made elsewhere, matched to the data by clip key, never by position."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 class Files:
     """Reads `DIR/<key>.mp4` (or .mkv, .avi, .mov, .webm) for each clip.
 
-    A key that holds `/` may also be one file name with `__` in its place. Sizes that are accepted: the canvas, and
-    the size of the source video, from which the canvas is then cut as preparation cut it. Another frame rate is
+    For a key that holds `/`, a file name with `__` in its place is found, too. A video must have the size of the
+    canvas, or that of the source video, from which the canvas is then cut as preparation cut it. Another frame rate is
     resampled by time stamps, and the row says so.
     """
 

@@ -70,7 +70,7 @@ class NetworkKind:
         return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
 
 
-registry: Registry[NetworkKind] = Registry("network", "tkbench.networks")
+registry: Registry[NetworkKind] = Registry("network", "tkbench.networks", of=NetworkKind)
 registry.add("synctalkface", "tkbench.models.synctalkface:RECORD")
 registry.add("cals", "tkbench.models.cals:RECORD")
 registry.add("wav2lip", "tkbench.models.wav2lip:RECORD")
@@ -79,4 +79,4 @@ registry.add("expert", "tkbench.models.wav2lip:EXPERT")
 
 def generators() -> tuple[str, ...]:
     """The kinds that draw faces, those of installed packages included."""
-    return tuple(name for name in registry if registry.get(name).draws_faces)
+    return tuple(name for name, kind in registry.loadable().items() if kind.draws_faces)

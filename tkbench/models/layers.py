@@ -1,7 +1,7 @@
 """The three convolution blocks that Wav2Lip, SyncTalkFace and CALS are built from.
 
-Facts of Rudrabha/Wav2Lip models/conv.py, parameter names among them (`conv_block.0.weight`), so that published
-state dicts load: convolution, batch norm and ReLU, with the input added before the ReLU where `residual`.
+Facts of Rudrabha/Wav2Lip models/conv.py: convolution, batch norm and ReLU, with the input added before the ReLU where
+`residual`. The parameter names are the published ones (`conv_block.0.weight`), so that published state dicts load.
 """
 
 from __future__ import annotations

@@ -100,9 +100,7 @@ def plan_run(
     if not source.is_dir():
         raise UsageError(f"{source}: not a folder; give the folder that holds the videos")
     name = datasets.detect(source) if dataset == "auto" else dataset
-    record = datasets.registry.get(name)
-    record.refuse_unknown(run.reader_options)
-    items = list(record.read(source, **run.reader_options))
+    items = list(datasets.read(name, source, run.reader_options))
     found = [item for item in items if _wanted(item, split)]
     if items and not found:
         there = ", ".join(sorted({item.split for item in items if item.split is not None}))

@@ -12,7 +12,7 @@ Thing = TypeVar("Thing")
 
 
 def check_device(name: str) -> str:
-    """`name`, where a network can run there; UsageError with what there is.
+    """`name`, if a network can run there; otherwise UsageError with the devices that there are.
 
     >>> check_device("cpu")
     'cpu'
@@ -51,11 +51,9 @@ def device_facts(device: str) -> str:
 
 
 def put_on(thing: Thing, device: str) -> Thing:
-    """Move a metric (by its attribute `device`) or a model (by its method `to`) to a device; others stay unchanged."""
+    """Move a model that has networks, by its method `to`, to a device; others stay unchanged."""
     if hasattr(thing, "to"):
         thing.to(device)
-    elif hasattr(thing, "device"):
-        thing.device = device
     return thing
 
 

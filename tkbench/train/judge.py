@@ -1,12 +1,12 @@
-"""Training of the bundled judge: a small SyncNet that knows which sound belongs to which mouth.
+"""Training of the bundled judge: a small SyncNet that embeds a mouth near its own sound.
 
 Positives are the five frames and twenty cepstra of the same 0.2 s; negatives are all other windows of the
-batch, those of the same clip at other times among them. The loss is a softmax over cosines in both directions
+batch, also those of the same clip at other times. The loss is a softmax over cosines in both directions
 (InfoNCE; the published network was trained with a contrastive margin loss on distances). Embeddings have
 length 1, so distances lie in [0, 2], and the LSE of this judge is on that scale: it is not comparable with
 that of `syncnet_v2`.
 
-A window of one repeated frame is added per clip as a negative: a face that holds still must fit no voice.
+For each clip a window of one repeated frame is added as a negative: a still face must fit no voice.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class TrainClip:
 
 @dataclass(slots=True)
 class TrainSummary:
-    """What a training run was and how it went."""
+    """A finished training run: its data, losses and checks."""
 
     out: Path
     rules: JudgeConfig
@@ -227,7 +227,7 @@ def train_on(
     facts: Mapping[str, object],
     progress: Progress = silent,
 ) -> TrainSummary:
-    """The loop itself, on clips that are cut already."""
+    """The training loop, on clips whose crops are cut."""
     begin = time.perf_counter()
     torch.manual_seed(rules.seed)
     torch.set_num_threads(rules.threads)
@@ -287,12 +287,12 @@ def sync_loss(
 
 
 def near_targets(rules: JudgeConfig, step: int) -> torch.Tensor:
-    """(clips * windows,) squared: how much of each voice belongs to each window of lips, rows that sum to 1.
+    """(n, n) for n = clips * windows: how much of each voice belongs to each window of lips; rows sum to 1.
 
-    Half a syllable away mouth and voice fit worse than by chance, so with all-or-nothing targets the distance
+    Half a syllable away, mouth and voice fit worse than by chance, so with targets of 0 and 1 the distance
     is largest at three to four frames of lag. Shares for the neighbours, up to five frames away in the same
-    clip, make it grow with the lag instead. They begin at a third of the training and are whole at two
-    thirds: from the first step on, they keep it from learning anything but who speaks.
+    clip, make the distance grow with the lag instead. The shares begin at a third of the training and reach their
+    full size at two thirds: with shares from the first step on, the network learns only who speaks.
     """
     place = np.arange(rules.clips * rules.windows)
     clip, lag = place // rules.windows, np.abs(place[:, None] - place[None])
@@ -372,7 +372,7 @@ def with_pixels(net: SyncNet) -> SyncNet:
 
 
 def validate(net: SyncNet, clips: Sequence[TrainClip]) -> str:
-    """How the net in training does on clips it has not seen: offsets found, LSE-C, LSE-D."""
+    """The net in training on validation clips, in one line: offsets found, LSE-C, LSE-D."""
     judge = Judge(with_pixels(net))
     rows = []
     for clip in clips:

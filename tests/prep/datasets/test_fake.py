@@ -151,7 +151,7 @@ def test_the_frames_of_an_interval_are_those_of_the_whole_file(prepared: Path, t
         assert np.abs(sample.audio - heard).mean() < 0.1 * np.abs(heard).mean()
         assert sample.meta["source"]["interval"] == [clip.start, clip.stop]
         assert sample.meta["source"]["first_frame"] == first
-        assert (sample.score > 0).mean() > 0.9
+        assert (sample.track_score > 0).mean() > 0.9
 
 
 def test_a_split_can_be_prepared_alone(trees: Path, tmp_path: Path) -> None:

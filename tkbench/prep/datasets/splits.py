@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tkbench.errors import UsageError
-from tkbench.prep.datasets import find, having
+from tkbench.prep.datasets import find, having, read
 from tkbench.types import Clip
 
 
@@ -31,13 +31,12 @@ def splits_of(dataset: str, root: str | Path, options: Mapping[str, str] | None 
     record = find(dataset)
     if not record.splits:
         raise UsageError(f"{dataset} has no splits; these have: {', '.join(having('splits'))}")
-    record.refuse_unknown(options or {})
     place = Path(root).absolute()
     if not place.is_dir():
         raise UsageError(f"{root}: not a folder; give the folder that holds {dataset}")
     keys: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
-    for item in record.read(place, **(options or {})):
+    for item in read(dataset, place, options):
         split = item.split or "test"
         keys.setdefault(split, []).append(item.key)
         if not isinstance(item, Clip):

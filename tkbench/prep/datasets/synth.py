@@ -69,6 +69,6 @@ DATASET = DataSet(
     read=read,
     splits=("train", "val", "test"),
     protocol="synth-v1",
-    door="folder",
+    prep_command="folder",
     recognises=lambda root: (root / "corpus.json").is_file(),
 )

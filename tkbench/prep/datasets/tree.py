@@ -78,9 +78,9 @@ def text_of(file: Path) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
-def dataset_of(root: Path, name: str) -> str:
-    """The name that clips carry: `lrs2-fake` for a tree that `tkbench data fake` made, `lrs2` for the others."""
-    return f"{name}-fake" if any((place / FAKE).is_file() for place in (root, root.parent)) else name
+def is_fake(root: Path) -> bool:
+    """Whether `tkbench data fake` made this tree, or the one that this folder is the inner folder of."""
+    return any((place / FAKE).is_file() for place in (root, root.parent))
 
 
 def base_of(root: Path, inner: str, needed: tuple[str, ...], what: str) -> Path:

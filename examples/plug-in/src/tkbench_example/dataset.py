@@ -8,23 +8,22 @@ from pathlib import Path
 
 from tkbench.dataset import Check, DataSet, Fake, Ledger
 from tkbench.prep.datasets.ledger import count_pairs, sizes
-from tkbench.prep.datasets.tree import SAFE, dataset_of, listing, text_of, videos
+from tkbench.prep.datasets.tree import SAFE, listing, text_of, videos
 from tkbench.runtime.progress import Progress
 from tkbench.types import Clip, Reason, Skipped
 
 
 def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every video, sorted. A transcript without its video is a clip that is missing."""
-    name = dataset_of(root, "takes")
     for speaker in filter(SAFE.fullmatch, listing(root)[0]):
         here = root / speaker
         clips, told, missing = videos(listing(here)[1])
         for stem in filter(SAFE.fullmatch, clips):
-            sidecar = str(here / f"{stem}.txt") if stem in told else None
-            yield Clip(f"{speaker}/{stem}", str(here / f"{stem}.mp4"), name, "test", speaker, sidecar=sidecar)
+            sidecar = f"{here}/{stem}.txt" if stem in told else None
+            yield Clip(f"{speaker}/{stem}", f"{here}/{stem}.mp4", "takes", "test", speaker, sidecar=sidecar)
         for stem in filter(SAFE.fullmatch, missing):
             why = f"{stem}.txt is there without {stem}.mp4"
-            yield Skipped(f"{speaker}/{stem}", str(here / f"{stem}.mp4"), Reason.MISSING_FILE, why, "test")
+            yield Skipped(f"{speaker}/{stem}", f"{here}/{stem}.mp4", Reason.MISSING_FILE, why, "test")
 
 
 def annotate(clip: Clip) -> tuple[Clip, list[str]]:

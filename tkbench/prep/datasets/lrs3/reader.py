@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tkbench.prep.datasets.tree import SAFE, base_of, dataset_of, listing, videos
+from tkbench.prep.datasets.tree import SAFE, base_of, listing, videos
 from tkbench.types import Clip, Reason, Skipped
 
 SPLITS = ("pretrain", "test", "trainval")
@@ -25,7 +25,7 @@ def find_base(root: Path) -> Path:
 
 def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every .mp4 of the tree; a .txt without its .mp4 is a clip that is missing."""
-    base, dataset = find_base(root), dataset_of(root, "lrs3")
+    base = find_base(root)
     for split in SPLITS:
         for source in listing(base / split)[0]:
             if not SAFE.fullmatch(source):
@@ -39,7 +39,7 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
                     yield Clip(
                         f"{split}/{source}/{stem}",
                         f"{place}/{stem}.mp4",
-                        dataset,
+                        "lrs3",
                         split,
                         source,
                         sidecar=sidecar,
