@@ -4,7 +4,7 @@ From the synthetic corpus it makes the bundled fit, a single map:
 
     make voice        (see the Makefile: 200 clips of 100 speakers, a few minutes)
 
-From other data it makes sums in folds of speakers, so that each speaker is scored by a map that was fitted without them.
+From other data it makes sums in folds of speakers: each speaker is scored by a map that was fitted without them.
 """
 
 from __future__ import annotations
