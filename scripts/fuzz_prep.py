@@ -25,7 +25,7 @@ import random
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -33,6 +33,8 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
+
+from tkbench.types import MediaFacts
 
 Array = npt.NDArray[np.generic]
 
@@ -821,68 +823,107 @@ def verdict(case: Case, result: str, detail: str) -> Verdict:
 # -- faults in preparation itself ----------------------------------------------------------------------------
 
 
+def early_pictures(facts: MediaFacts) -> MediaFacts:
+    """The sound's zero is a frame too late, so the pictures come a frame early."""
+    return replace(facts, reading=replace(facts.reading, origin=facts.reading.origin + 1 / FPS))
+
+
+def late_sound(facts: MediaFacts) -> MediaFacts:
+    """The sound's zero is a frame too early."""
+    return replace(facts, reading=replace(facts.reading, origin=facts.reading.origin - 1 / FPS))
+
+
+def other_stream(facts: MediaFacts) -> MediaFacts:
+    """Another track is read: the one after the chosen one."""
+    return replace(facts, reading=replace(facts.reading, audio=2))
+
+
+PROBE_BREAKS: dict[str, Callable[[MediaFacts], MediaFacts]] = {
+    "sound 40 ms early": early_pictures,
+    "sound 40 ms late": late_sound,
+    "another track": other_stream,
+}
+"""Faults of what the probe finds."""
+
+
+def next_picture(frames: Iterator[Array]) -> Iterator[Array]:
+    """Every frame shows the picture after its own; the last one is shown twice."""
+    held: Array | None = None
+    frame: Array | None = None
+    for number, frame in enumerate(frames):
+        held = frame.copy()
+        if number:
+            yield held
+    if held is not None:
+        yield held
+
+
+def without_tail(frames: Iterator[Array]) -> Iterator[Array]:
+    """The last eight frames are lacking."""
+    waiting: list[Array] = []
+    for frame in frames:
+        waiting.append(frame.copy())
+        if len(waiting) > 8:
+            yield waiting.pop(0)
+
+
+def too_fast(frames: Iterator[Array]) -> Iterator[Array]:
+    """Every twentieth picture is left out."""
+    return (frame for number, frame in enumerate(frames) if number % 20 != 19)
+
+
+CANVAS_BREAKS: dict[str, Callable[[Iterator[Array]], Iterator[Array]]] = {
+    "pictures one frame early": next_picture,
+    "the last frames are lacking": without_tail,
+    "pictures run 5 % fast": too_fast,
+}
+"""Faults of the pictures that become the canvas."""
+
+
 @contextmanager
 def broken(what: str) -> Iterator[None]:
-    """Preparation with a fault: what it writes is altered on the way into the shard."""
-    from tkbench import media, shards
+    """Preparation with a fault in its probe, its sound, or the canvas that it writes."""
+    from unittest import mock
 
-    def off_by_one(members: dict[str, Array]) -> None:
-        members["video"] = np.concatenate([members["video"][1:], members["video"][-1:]])
+    from tkbench.prep import gates, pipeline
 
-    def late(members: dict[str, Array]) -> None:
-        members["audio"] = np.concatenate([np.zeros(640, np.float32), members["audio"][:-640]])
+    with ExitStack() as patches:
+        if what in PROBE_BREAKS:
+            probe = pipeline.media.probe
 
-    def wrong_track(members: dict[str, Array]) -> None:
-        members["audio"] = (0.1 * np.sin(np.arange(len(members["audio"])) * 0.2)).astype(np.float32)
+            def patched(path: str, **named: object) -> MediaFacts:
+                return PROBE_BREAKS[what](probe(path, **named))
 
-    def no_tail(members: dict[str, Array]) -> None:
-        half = len(members["audio"]) // 2
-        members["audio"][half:] = 0
+            patches.enter_context(mock.patch.object(pipeline.media, "probe", patched))
+        elif what in CANVAS_BREAKS:
+            encode = pipeline.media.encode_planes
 
-    def few_frames(members: dict[str, Array]) -> None:
-        members["video"], members["audio"] = members["video"][:-8], members["audio"][: -8 * 640]
+            def written(path: Path, frames: Iterator[Array], **named: object) -> None:
+                encode(path, CANVAS_BREAKS[what](frames), **named)
 
-    def drift(members: dict[str, Array]) -> None:
-        places = np.minimum(np.arange(len(members["video"])) * 21 // 20, len(members["video"]) - 1)
-        members["video"] = members["video"][places]
+            # Encoded anew, and what counts the pictures looks away.
+            patches.enter_context(mock.patch.object(pipeline.media, "encode_planes", written))
+            patches.enter_context(mock.patch.object(pipeline, "reads_as", return_value=False))
+            patches.enter_context(mock.patch.object(gates, "check_counts"))
+        elif what == "silence from the middle on":
+            write = pipeline.media.write_flac
 
-    faults = {
-        "pictures one frame early": off_by_one,
-        "sound 40 ms late": late,
-        "another track": wrong_track,
-        "silence from the middle on": no_tail,
-        "the last frames are lacking": few_frames,
-        "pictures run 5 % fast": drift,
-    }
-    real = shards.unpack
+            def halved(audio: Array, **named: object) -> bytes:
+                half = np.array(audio)
+                half[len(half) // 2 :] = 0
+                return write(half, **named)
 
-    def unpack(key: str, members: dict[str, bytes]) -> object:
-        sample = real(key, members)
-        parts = {"video": sample.video.copy(), "audio": sample.audio.copy()}
-        faults[what](parts)
-        return replace(sample, **parts)
-
-    shards.unpack = unpack
-    try:
+            patches.enter_context(mock.patch.object(pipeline.media, "write_flac", halved))
         yield
-    finally:
-        shards.unpack = real
-        del media
 
 
-BREAKS = (
-    "pictures one frame early",
-    "sound 40 ms late",
-    "another track",
-    "silence from the middle on",
-    "the last frames are lacking",
-    "pictures run 5 % fast",
-)
+BREAKS = (*PROBE_BREAKS, *CANVAS_BREAKS, "silence from the middle on")
 
 
 def seeded_breaks(folder: Path, seed: int = 0) -> list[str]:
     """The faults that were not found; a plain case must be right without them."""
-    case = replace(draw(0, seed, "plain"), container="mp4", video="h264", audio="aac", fps=25.0, frames=60)
+    parts = {"container": "mkv", "video": "h264", "audio": "pcm", "fps": 25.0, "frames": 60, "offset": 0.0}
+    case = replace(draw(2, seed, "second-track"), seed=2, **parts)
     missed = []
     for what in ("", *BREAKS):
         if what:
