@@ -885,7 +885,7 @@ def broken(what: str) -> Iterator[None]:
     """Preparation with a fault in its probe, its sound, or the canvas that it writes."""
     from unittest import mock
 
-    from tkbench.prep import gates, pipeline
+    from tkbench.prep import gates, pack, pipeline
 
     with ExitStack() as patches:
         if what in PROBE_BREAKS:
@@ -903,7 +903,7 @@ def broken(what: str) -> Iterator[None]:
 
             # Encoded anew, and what counts the pictures looks away.
             patches.enter_context(mock.patch.object(pipeline.media, "encode_planes", written))
-            patches.enter_context(mock.patch.object(pipeline, "reads_as", return_value=False))
+            patches.enter_context(mock.patch.object(pack, "_reads_as", return_value=False))
             patches.enter_context(mock.patch.object(gates, "check_counts"))
         elif what == "silence from the middle on":
             write = pipeline.media.write_flac

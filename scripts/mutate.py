@@ -16,7 +16,8 @@ turns, and so do the kinds of fault within a module. The same seed draws the sam
 
 Each fault is put into a copy of the tree, never into the tree. First the tests in the mirrored place run
 (tkbench/metrics/sync.py: tests/metrics/test_sync.py, and the module's own examples), with `-x`; if all pass, every test
-file that imports the module. Tests that take five times as long as without a fault have caught it, too: it hangs.
+file that imports the module. The test that failed runs once more without the fault, and must pass. Tests that do not
+end within `--limit` seconds have caught the fault, too: it hangs.
 
 Answers are kept in OUT/mutants.csv after each fault, so that a run that was stopped goes on where it was: a caught one
 is asked again when its module changes, a survivor also when any test does. OUT/mutants.md tells them in tables.
@@ -62,15 +63,15 @@ GROUPS = {
     "metrics": ("metrics/*.py",),
     "losses": ("train/objectives/*.py",),
     "models": ("models/*/*.py", "models/face.py", "models/layers.py", "models/picture.py"),
-    "preparation": tuple(f"prep/{name}.py" for name in ("gates", "follow", "track", "official", "pipeline")),
+    "preparation": tuple(
+        f"prep/{name}.py" for name in ("gates", "follow", "track", "official", "scene", "pipeline", "pack")
+    ),
     "results": tuple(f"results/{name}.py" for name in ("stats", "paired", "compare", "leaderboard")),
     "scoring": ("scoring/*.py",),
     "crops": ("crops/*.py",),
     "sound": ("audio.py",),
 }
 """What is held: patterns below the package. Each group gets its share of the draw, and at least one fault."""
-SHORTEST, SLOWER = 60.0, 5.0
-"""Seconds that tests always have, and how many times longer than without a fault they may take."""
 
 
 # What is drawn
@@ -300,8 +301,10 @@ class Copy:
         if code in (0, 5):
             return "passed", "", spent
         text = said.read_text(encoding="utf-8", errors="replace")
-        first = re.search(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
-        return "failed", first[1] if first else f"pytest ended with {code}: {text.strip()[-200:]}", spent
+        first = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
+        if first is None:
+            raise SystemExit(f"mutate: pytest ended with {code} and named no test:\n{text[-2000:]}")
+        return "failed", first[1], spent
 
     def stop(self) -> None:
         """End the tests that run, and what they started."""
@@ -328,19 +331,21 @@ def files_of(root: Path) -> list[str]:
 class Asking:
     """Mutations are put in and tests are asked, by one or several copies of the tree."""
 
-    def __init__(self, root: Path, tests: Suite) -> None:
-        self.root, self.tests = root, tests
-        self.whole: dict[tuple[str, ...], float] = {}
+    def __init__(self, root: Path, tests: Suite, limit: float) -> None:
+        self.root, self.tests, self.limit = root, tests, limit
+        self.sound: set[str] = set()
+        """Tests that are known to pass without a fault."""
         self.lock = Lock()
 
-    def limit(self, copy: Copy, files: tuple[str, ...]) -> float:
-        """Seconds that these tests may take, from what they take without a fault; which they must pass."""
-        if files not in self.whole:
-            outcome, test, spent = copy.run(files, None)
-            if outcome != "passed":
-                raise SystemExit(f"mutate: {test} fails without any fault: first make the tests pass")
-            self.whole[files] = spent
-        return max(SHORTEST, SLOWER * self.whole[files])
+    def check(self, copy: Copy, test: str) -> None:
+        """A test that failed must pass without the fault, or it has caught nothing."""
+        if test in self.sound:
+            return
+        # Without `::` it is a whole file, which could not even be imported.
+        outcome, _, _ = copy.run([test] if "::" in test else [test, "--collect-only"], None)
+        if outcome != "passed":
+            raise SystemExit(f"mutate: {test} fails without any fault: first make the tests pass")
+        self.sound.add(test)
 
     def ask(self, copy: Copy, group: str, mutation: Mutation) -> Answer:
         """Run the nearest tests with the mutation in place, and then without it again."""
@@ -350,13 +355,14 @@ class Asking:
         for files in (nearest.mirror, nearest.importing):
             if not files:
                 continue
-            limit = self.limit(copy, files)
             copy.write(mutation.module, mutation.apply(source))
             try:
-                outcome, by, spent = copy.run(files, limit)
+                outcome, by, spent = copy.run(files, self.limit)
             finally:
                 copy.write(mutation.module, source)
             total += spent
+            if outcome == "failed":
+                self.check(copy, by)
             if outcome != "passed":
                 break
         outcome = {"passed": "survived", "failed": "caught"}.get(outcome, outcome)
@@ -469,7 +475,13 @@ def still_true(old: Answer | None, source: str, tests: str) -> bool:
 
 
 def settle(
-    root: Path, drawn: Sequence[tuple[str, Mutation]], out: Path, equivalent: Path, jobs: int
+    root: Path,
+    drawn: Sequence[tuple[str, Mutation]],
+    out: Path,
+    equivalent: Path,
+    *,
+    jobs: int,
+    limit: float,
 ) -> list[Answer]:
     """The answer to each mutation drawn, from an earlier run or from the tests; kept as they come."""
     tests, why = Suite(root), recorded(equivalent)
@@ -487,7 +499,7 @@ def settle(
             answers[mutation.key] = replace(old, line=mutation.line, group=group)
         else:
             open_ones.append((group, mutation))
-    asking, idle, done = Asking(root, tests), SimpleQueue[Copy](), len(answers)
+    asking, idle, done = Asking(root, tests, limit), SimpleQueue[Copy](), len(answers)
 
     def one(task: tuple[str, Mutation]) -> None:
         nonlocal done
@@ -546,6 +558,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs", type=int, default=1, help="copies of the tree that work side by side (default: 1)"
     )
+    parser.add_argument("--limit", type=float, default=600, help="seconds until tests hang (default: 600)")
     parser.add_argument(
         "--out",
         type=Path,
@@ -576,7 +589,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"mutate: {asked.equivalent} records what can no longer be made; remove it: {key}",
                 file=sys.stderr,
             )
-    answers = settle(root, drawn, asked.out, asked.equivalent, asked.jobs)
+    answers = settle(root, drawn, asked.out, asked.equivalent, jobs=asked.jobs, limit=asked.limit)
     text = summary(answers, asked.seed)
     (asked.out / "mutants.md").write_text(text, encoding="utf-8")
     print(text)

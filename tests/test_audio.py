@@ -87,7 +87,7 @@ def test_the_level_of_a_tone_can_be_worked_out() -> None:
 
 
 @given(st.floats(0.05, 0.9))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_ten_times_as_loud_is_20_db_more(level: float) -> None:
     """20 dB are 1.6 of the 8 that 100 dB fill, wherever neither end is clipped."""
     loud, soft = audio.mel(tone(500, level=level)), audio.mel(tone(500, level=level / 10))
@@ -124,6 +124,7 @@ def test_windows_are_silent_outside_of_the_clip() -> None:
 
 
 @given(st.integers(1, 400), st.integers(0, 2))
+@settings(deadline=None)
 def test_whole_windows_need_no_silence(frames: int, lead: int) -> None:
     steps = audio.n_steps(frames * 640)
     spectrum = np.zeros((80, steps), np.float32)

@@ -10,13 +10,18 @@ import shutil
 import subprocess
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import plug_ins
 
+from tkbench import shards
+from tkbench.results import bundle
 from tkbench.types import Batch, Reason, Sample
+
+Run = Callable[..., tuple[int, str, str]]
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "plug-in"
 PACKAGE = EXAMPLE / "src" / "tkbench_example"
@@ -130,9 +135,60 @@ def installed_into(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "site"), root])}
 
 
+def use_everything(run: Callable[..., str], folder: Path) -> None:
+    """`ls`, `data fake | check | splits`, `prep`, `eval` and `report`, all by names of the example, in `folder`."""
+    listed = run("ls")
+    for name in ("mirror", "mae", "takes", "takes-v1"):
+        assert name in listed
+    assert "SPEAKER/TAKE.mp4" in run("prep", "takes", "--help")
+    run("data", "fake", "takes", "--out", "takes", "--clips", "3")
+    (folder / "takes" / "speaker0" / "take09.txt").write_text("a take that was lost\n")
+    checked = run("data", "check", "takes", "--root", "takes")
+    assert re.search(r"test\s.*\b4\b.*\b3\b.*1 missing-file", checked), checked
+    assert re.search(r"test\s.*\b4\b.*\b1\b", run("data", "splits", "takes", "--root", "takes"))
+    run("prep", "takes", "--root", "takes", "--out", "shards", "--workers", "1")
+    opened = shards.open_shards(folder / "shards")
+    assert opened.dataset == "takes-fake"
+    assert list(opened.keys()) == [f"speaker{number}/take00" for number in range(3)]
+    assert all(opened.get(key).text for key in opened.keys())
+    lost = opened.manifest(("key", "status", "reason", "dataset")).set_index("key").loc["speaker0/take09"]
+    assert (lost.status, lost.reason, lost.dataset) == ("skipped", "missing-file", "takes-fake")
+    for model in ("mirror", "real"):
+        run("eval", "--data", "shards", "--model", model, "--workers", "1", "--no-cache")
+    (table,) = (folder / "runs").iterdir()
+    # The data set's own protocol, which nobody named.
+    assert table.name.startswith("takes-fake-takes-v1-")
+    run("report", str(table))
+    page = (table / "report.html").read_text(encoding="utf-8")
+    assert "MAE (mouth)" in page
+    assert "It says nothing of timing." in page
+    (csv,) = (folder / "leaderboards").glob("*.csv")
+    header, *rows = csv.read_text(encoding="utf-8").splitlines()
+    assert {"mae", "mae_mouth", "lse_c_synth"} <= set(header.split(","))
+    assert len(rows) == 2
+    found = {row.result.model: row.result.summary for row in bundle.find(table)}
+    assert found["real"]["mae"].mean == 0 < found["mirror"]["mae"].mean
+
+
+def test_every_part_is_used_by_its_name(
+    importable: None, run_cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, with the entry points that pip would write."""
+    pytest.importorskip("espeakng_loader", reason="the tree needs speech: pip install 'tkbench[synth]'")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> str:
+        code, out, err = run_cli(*words)
+        assert code == 0, f"{words}: {err}"
+        return out
+
+    with plug_ins.installed(plug_ins.example(tmp_path / "site")):
+        use_everything(run, tmp_path)
+
+
 @pytest.mark.slow
 def test_an_installed_package_works_like_what_is_built_in(tmp_path: Path) -> None:
-    """`ls`, `data fake`, `data check`, `data splits`, `prep`, `eval`, `report`, all by names of the example."""
+    """Each command in a process of its own, after `pip install`."""
     pytest.importorskip("espeakng_loader", reason="the tree needs speech: pip install 'tkbench[synth]'")
     env = installed_into(tmp_path)
 
@@ -142,25 +198,4 @@ def test_an_installed_package_works_like_what_is_built_in(tmp_path: Path) -> Non
         assert done.returncode == 0, f"{words}: {done.stderr}"
         return done.stdout
 
-    listed = run("ls")
-    for name in ("mirror", "mae", "takes", "takes-v1"):
-        assert name in listed
-    assert "SPEAKER/TAKE.mp4" in run("prep", "takes", "--help")
-    run("data", "fake", "takes", "--out", "takes", "--clips", "6")
-    (tmp_path / "takes" / "speaker0" / "take09.txt").write_text("a take that was lost\n")
-    checked = run("data", "check", "takes", "--root", "takes")
-    assert re.search(r"test\s.*\b7\b.*\b6\b.*1 missing-file", checked), checked
-    assert re.search(r"test\s.*\b7\b.*\b1\b", run("data", "splits", "takes", "--root", "takes"))
-    run("prep", "takes", "--root", "takes", "--out", "shards", "--workers", "1")
-    for model in ("mirror", "real", "still"):
-        run("eval", "--data", "shards", "--model", model, "--workers", "1")
-    (table,) = (tmp_path / "runs").iterdir()
-    assert table.name.startswith("takes-fake-takes-v1-")
-    run("report", str(table))
-    page = (table / "report.html").read_text(encoding="utf-8")
-    assert "MAE (mouth)" in page
-    assert "It says nothing of timing." in page
-    (csv,) = (tmp_path / "leaderboards").glob("*.csv")
-    header, *rows = csv.read_text(encoding="utf-8").splitlines()
-    assert {"mae", "mae_mouth", "lse_c_synth"} <= set(header.split(","))
-    assert len(rows) == 3
+    use_everything(run, tmp_path)

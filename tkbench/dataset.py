@@ -89,8 +89,10 @@ class DataSet:
     split_note: Callable[[str, str], str] | None = None
     """(split, sha256 of its list) -> a remark, for a split that somebody published as a list."""
     published: Mapping[str, str] = field(default_factory=dict)
-    """Clips per split (or another unit that its makers count by), each with its source in brackets: lists that others
-    published, the paper, or memory, which no file here confirms."""
+    """Clips per split (or what `counted_by` says), each with its source in brackets: lists that others published, the
+    paper, or memory, which no file here confirms."""
+    counted_by: str = "split"
+    """What its makers count clips by, if not by split: the check's table has a row for each."""
     usual_findings: frozenset[str] = frozenset()
     """Kinds of findings that a whole copy has as well."""
     released: bool = False
@@ -98,8 +100,9 @@ class DataSet:
     count, because published tables are over all of them."""
     protocol: str = PROTOCOL
     """What its scores are made by where nobody says."""
-    clustered_by: str = "speaker"
-    """Whose clips resemble each other: what intervals draw again as a whole."""
+    clustered_by: str = "speakers"
+    """What intervals are computed over: clips of one speaker (or source) resemble each other, so the bootstrap draws
+    all of them together."""
     prep_command: Literal["own", "folder"] = "own"
     """"own": `tkbench prep NAME` prepares it. "folder": `tkbench prep folder` does, where `recognises` says that the
     folder is one."""

@@ -65,7 +65,7 @@ def generate(
     pictures = open_pictures(video, count)
     used = min(len(pictures), count)
 
-    progress(0, used + count, "looking for the face")
+    progress(0, used + count, "finding the face")
     landmarks, lost = track(pictures, used, used + count, progress)
     matrices = talker.facts.cut.matrices(landmarks)
     order = back_and_forth(used, count)

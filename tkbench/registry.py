@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -45,17 +45,21 @@ def find_file(name: str | Path, named: Mapping[str, Path], what: str, *, others:
     return path
 
 
-def lazy(target: str) -> Callable[..., Any]:
+class lazy:
     """The function behind "module:attribute", imported when it is first called.
 
     >>> lazy("posixpath:basename")("a/b")
     'b'
     """
 
-    def call(*args: object, **kwargs: object) -> Any:
-        return resolve(target)(*args, **kwargs)
+    def __init__(self, target: str) -> None:
+        self.target = target
 
-    return call
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        return resolve(self.target)(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"lazy({self.target!r})"
 
 
 class Registry(Generic[T]):

@@ -12,7 +12,7 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from importlib import resources
@@ -348,6 +348,31 @@ def verify() -> Iterator[str]:
         raise WeightsRefused(
             f"wrong content: {', '.join(wrong)}; remove these files and fetch or add them again"
         )
+
+
+def write_tensors(path: Path, state: Mapping[str, torch.Tensor], about: Mapping[str, object]) -> None:
+    """Write safetensors with `about` (JSON) in the header, under a temporary name; equal content makes equal bytes."""
+    from safetensors.torch import save_file
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    fresh = path.with_name(path.name + ".new")
+    # One metadata entry: the format keeps no order among several, and the bytes must be the same each time.
+    save_file(tensors, str(fresh), metadata={"tkbench": json.dumps(about, sort_keys=True)})
+    fresh.replace(path)
+
+
+def read_about(path: Path) -> dict[str, object]:
+    """What `write_tensors` stored beside the tensors. Raises ValueError, with the reason, for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            about = json.loads((file.metadata() or {})["tkbench"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(about, dict):
+        raise ValueError(f"its header holds a {type(about).__name__}, expected a table")
+    return about
 
 
 def load_state(path: Path) -> dict[str, torch.Tensor]:

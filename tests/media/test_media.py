@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tkbench import media
@@ -112,6 +112,7 @@ def test_another_rate_follows_the_same_law(tmp_path: Path, fps: float) -> None:
 
 
 @given(st.lists(st.floats(0.002, 0.3), min_size=1, max_size=40), st.floats(-5, 5))
+@settings(deadline=None)
 def test_the_index_law_never_runs_ahead_and_never_goes_back(steps: list[float], start: float) -> None:
     times = start + np.concatenate([[0.0], np.cumsum(steps)])
     indices = resample_indices(times)
@@ -122,6 +123,7 @@ def test_the_index_law_never_runs_ahead_and_never_goes_back(steps: list[float], 
 
 
 @given(st.integers(1, 200))
+@settings(deadline=None)
 def test_the_index_law_keeps_a_clip_of_25_fps(count: int) -> None:
     assert resample_indices(np.arange(count) / 25).tolist() == list(range(count))
 

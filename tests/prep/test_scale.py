@@ -18,7 +18,7 @@ import pytest
 
 from tkbench import media, shards
 from tkbench.errors import StorageError, UsageError
-from tkbench.prep import make, pipeline
+from tkbench.prep import job, make, pipeline
 from tkbench.prep.estimate import estimate
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
@@ -130,11 +130,11 @@ def test_an_attempt_that_lost_its_folder_finishes_nothing(
     (tmp_path / "stats").mkdir()
     real, calls = make.prepare_clip, []
 
-    def robbed(clip: Clip, settings: Settings, folder: Path) -> pipeline.Outcome:
+    def robbed(clip: Clip, settings: Settings, folder: Path) -> job.Outcome:
         calls.append(clip.key)
         if len(calls) == when + 1:
             make.discard(tmp_path / ".scratch")
-            return pipeline.Outcome(
+            return job.Outcome(
                 rows=[{"key": clip.key, "clip": clip.key, "status": "skipped", "reason": "no-face"}]
             )
         return real(clip, settings, folder)
@@ -302,7 +302,7 @@ def test_ffmpeg_on_a_full_disk_is_no_broken_clip(
 ) -> None:
     row = {"key": "c0", "clip": "c0", "status": "skipped", "reason": "decode-error"}
     said = "av_interleaved_write_frame(): No space left on device"
-    monkeypatch.setattr(make, "prepare_clip", lambda *_: pipeline.Outcome(rows=[row | {"detail": said}]))
+    monkeypatch.setattr(make, "prepare_clip", lambda *_: job.Outcome(rows=[row | {"detail": said}]))
     with pytest.raises(StorageError, match="no room to write"):
         make.make_shard(first_shard(videos, tmp_path))
 
@@ -359,8 +359,8 @@ def test_the_live_line_counts_clips_of_unfinished_shards() -> None:
         ("a", None),
         ("b", "no-face"),
     ]:
-        live.hear({"run": "r", "shard": "s", "clip": clip, "frames": 25, "reason": reason})
-    live.hear({"run": "another", "shard": "s", "clip": "x", "frames": 25, "reason": None})
+        live.on_message({"run": "r", "shard": "s", "clip": clip, "frames": 25, "reason": reason})
+    live.on_message({"run": "another", "shard": "s", "clip": "x", "frames": 25, "reason": None})
     live.show()
     assert shown[-1][:2] == (2, 10)
     assert "1 skipped (no-face 1)" in shown[-1][2]

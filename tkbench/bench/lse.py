@@ -26,9 +26,9 @@ from tkbench.media import lossy
 from tkbench.metrics.lse import score_pieces
 from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.mfcc import mfcc
-from tkbench.prep.pipeline import cpu_seconds
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.timing import cpu_seconds
 from tkbench.types import Float32
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ import numpy as np
 from tkbench import media
 from tkbench.errors import UsageError
 from tkbench.prep.backends.wheel import mediapipe, quiet
-from tkbench.prep.pipeline import cpu_seconds
+from tkbench.runtime.timing import cpu_seconds
 from tkbench.runtime.workers import one_thread_environment
 from tkbench.types import UInt8
 

@@ -108,7 +108,11 @@ def bench_train(
     if steps < 1:
         raise UsageError(f"--steps {steps}: at least 1")
     if models is None:
-        models = [kind for kind in kinds.registry if f"{kind}-{scale}" in {p.stem for p in configs_of(kind)}]
+        models = [
+            kind
+            for kind in kinds.registry.loadable()
+            if f"{kind}-{scale}" in {p.stem for p in configs_of(kind)}
+        ]
     speeds = []
     with tempfile.TemporaryDirectory(prefix="tkbench-bench-") as folder:
         for done, model in enumerate(models):

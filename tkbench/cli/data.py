@@ -124,8 +124,9 @@ def data_check(
     with bar("check") as progress:
         ledger = check(dataset, root, options=_given(options), fast=fast, progress=progress)
     table = Table(title=f"{dataset}: {root}", title_justify="left")
-    for heading in ("split", "published", "listed", "there"):
-        table.add_column(heading, justify="left" if heading == "split" else "right")
+    table.add_column(ledger.dataset.counted_by)
+    for heading in ("published", "listed", "there"):
+        table.add_column(heading, justify="right")
     table.add_column("findings", overflow="fold")
     for row in ledger.table():
         table.add_row(*row)

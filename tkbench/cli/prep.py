@@ -157,7 +157,7 @@ def add_data_set(name: str, record: DataSet) -> None:
 
     notes = " ".join(filter(None, (record.notes, "Run again to resume.")))
     command.__doc__ = (
-        f"Prepare {record.title}: {record.layout}.\n\n{notes} Results are clustered by {record.clustered_by}.\n\n"
+        f"Prepare {record.title}: {record.layout}.\n\n{notes} Intervals are computed over {record.clustered_by}.\n\n"
         f"Example: `{record.example}`"
     )
     parameters = [parameter("root", Root), parameter("out", Out), parameter("how", How)]

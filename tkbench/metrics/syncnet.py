@@ -11,11 +11,10 @@ become channels (only the first layer of the lip stream spans time), and batch n
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from tkbench.errors import BadInput, WeightsRefused
 from tkbench.metrics.winograd import LipStream, VoiceStream
 from tkbench.runtime.devices import whole_floats
 from tkbench.types import Float32, Float64, UInt8
-from tkbench.weights import load_state
+from tkbench.weights import load_state, read_about, write_tensors
 
 WINDOW_FRAMES = 5
 """Video frames that one lip embedding sees."""
@@ -334,17 +333,8 @@ def _fold(stack: nn.Sequential) -> list[nn.Module]:
 
 def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, object]) -> None:
     """Write weights, spec and `facts` (training settings, data, seed) as safetensors; equal bytes for equal content."""
-    from safetensors.torch import save_file
-
-    state = {
-        name: value.contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
-    }
-    # One metadata entry: the format does not keep an order among several, and the bytes are to be the same
-    # each time.
-    about = json.dumps({"spec": asdict(net.spec), **facts}, sort_keys=True)
-    fresh = path.with_name(path.name + ".new")
-    save_file(state, str(fresh), metadata={"tkbench": about})
-    fresh.replace(path)
+    state = {name: value for name, value in net.state_dict().items() if "num_batches" not in name}
+    write_tensors(path, state, {"spec": asdict(net.spec), **facts})
 
 
 def read_facts(path: Path) -> dict[str, object]:
@@ -353,15 +343,12 @@ def read_facts(path: Path) -> dict[str, object]:
 
 
 def _read_about(path: Path) -> tuple[SyncNetSpec, dict[str, object]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(path), "pt") as file:
-            about = dict(json.loads((file.metadata() or {})["tkbench"]))
-        stored: dict[str, Any] = about.pop("spec")
+        about = read_about(path)
+        stored = cast(Mapping[str, Any], about.pop("spec"))
         settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
         spec = SyncNetSpec(**settings)
-    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsRefused(
             f"{path}: not a SyncNet written by `tkbench train --model syncnet` ({error})"
         ) from error

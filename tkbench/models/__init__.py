@@ -37,6 +37,11 @@ class _Models(Registry["Callable[..., Model]"]):
             return partial(open_talker, name)
         return super().get(name)
 
+    def origin(self, name: str) -> str:
+        from tkbench.models import kinds
+
+        return kinds.registry.origin(name) if name in kinds.generators() else super().origin(name)
+
 
 registry = _Models("model", "tkbench.models")
 registry.add("real", "tkbench.models.anchors:Real")

@@ -7,7 +7,6 @@ as tensors alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from tkbench.errors import UsageError, WeightsRefused
 from tkbench.models import kinds
 from tkbench.models.face import Cut
 from tkbench.models.settings import build
-from tkbench.weights import load_state, read_torch, sha256
+from tkbench.weights import load_state, read_about, read_torch, sha256, write_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -88,32 +87,24 @@ def save(path: Path, state: Mapping[str, torch.Tensor], facts: Facts, *, half: b
     half: matrices and kernels in float16, which changes a drawn pixel by less than a grey level; norms and biases stay
     as they are, because a variance can exceed the range of float16.
     """
-    from safetensors.torch import save_file
-
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    tensors = dict(state)
     if half:
         large = {name for name, value in tensors.items() if value.is_floating_point() and value.ndim > 1}
         tensors |= {name: tensors[name].half() for name in large}
-    fresh = path.with_name(path.name + ".new")
-    save_file(tensors, str(fresh), metadata={"tkbench": json.dumps(asdict(facts), sort_keys=True)})
-    fresh.replace(path)
+    write_tensors(path, tensors, asdict(facts))
 
 
 def read_facts(path: Path) -> Facts:
     """The facts of a checkpoint; WeightsRefused, in one line, for any other file."""
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise UsageError(f"{path}: no such file; expected a checkpoint that `tkbench train` wrote")
     try:
-        with safe_open(str(path), "pt") as file:
-            about = json.loads((file.metadata() or {})["tkbench"])
-    except (SafetensorError, KeyError, ValueError) as error:
+        about = read_about(path)
+    except ValueError as error:
         raise WeightsRefused(
-            f"{path}: not a checkpoint of tkbench ({type(error).__name__}); expected a .safetensors file that "
-            f"`tkbench train` wrote"
+            f"{path}: not a checkpoint of tkbench ({error}); expected a .safetensors file that `tkbench train` wrote"
         ) from error
-    if not isinstance(about, dict) or about.get("kind") not in kinds.registry:
+    if about.get("kind") not in kinds.registry:
         raise WeightsRefused(
             f"{path}: a safetensors file of tkbench, but not a generator or an expert (a judge never trains or "
             f"generates); expected one of {', '.join(kinds.registry)}"

@@ -1,7 +1,7 @@
 """What every network that tkbench trains has: a spec of its sizes; and what every generator of faces has besides.
 
 A generator redraws the lower half of a face, frame by frame. It is given the voice, the target frame without its lower
-half (the pose) and another frame of the same person (the reference, for the looks); see `tkbench.models.face`.
+half (the pose) and another frame of the same person (the reference, for the appearance); see `tkbench.models.face`.
 Pictures are (N, C, H, W), blue first.
 """
 

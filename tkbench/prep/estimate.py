@@ -13,11 +13,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tkbench.prep import backends
 from tkbench.prep.make import prepare_one
 from tkbench.prep.plan import Plan, Settings, sizes_of
+from tkbench.prep.records import Row
 from tkbench.prep.run import Run, plan_run
 from tkbench.runtime import storage
 from tkbench.runtime.progress import Progress, silent
@@ -227,7 +227,7 @@ def _in_tar(size: int) -> int:
     return 512 + 512 * math.ceil(size / 512)
 
 
-def _seconds(clip: Clip, row: Mapping[str, Any]) -> float:
+def _seconds(clip: Clip, row: Row) -> float:
     if clip.start is not None and clip.stop is not None:
         return clip.stop - clip.start
     return float(row.get("source_seconds") or row.get("n_frames", 0) / FPS)

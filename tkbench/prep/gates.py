@@ -31,16 +31,16 @@ def check_facts(facts: MediaFacts, *, min_frames: int, start: float = 0.0) -> No
             raise BadMedia(Reason.AUDIO_TOO_SHORT, found)
 
 
-def check_decoded(facts: MediaFacts, decoded: int, said: list[str]) -> None:
+def check_decoded(facts: MediaFacts, decoded: int, messages: list[str]) -> None:
     """Refuse a clip that gave clearly fewer pictures than its packets promised."""
     expected = facts.duration * FPS
     # A clip without damage keeps its promise; the last picture's own length may be another than the others'.
     off = abs(decoded - expected)
-    if not said and decoded and off > 2 + FPS / facts.fps and off > 0.02 * expected:
+    if not messages and decoded and off > 2 + FPS / facts.fps and off > 0.02 * expected:
         found = f"{decoded} frames were decoded, the stamps promise {expected:.0f}"
         raise BadMedia(Reason.TRUNCATED if decoded < expected else Reason.OUT_OF_STEP, found)
     if decoded < expected - max(2.0, 0.02 * expected):
-        last = f": {said[-1]}" if said else ""
+        last = f": {messages[-1]}" if messages else ""
         found = f"{decoded} of about {expected:.0f} frames could be decoded{last}"
         raise BadMedia(Reason.TRUNCATED if decoded else Reason.DECODE_ERROR, found)
 

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tkbench.types import Clip
 
 if TYPE_CHECKING:
-    from tkbench.prep.pipeline import Outcome
+    from tkbench.prep.job import Outcome
     from tkbench.prep.plan import Settings
 
 _LENGTH = struct.Struct("<Q")

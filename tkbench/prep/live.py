@@ -52,7 +52,7 @@ class Live:
         self.stages.update(made["seconds"])
         self.show()
 
-    def hear(self, message: Message) -> None:
+    def on_message(self, message: Message) -> None:
         """A message of a worker: {run, shard, clip (None: begins anew), frames, reason}; empty: time goes on."""
         if message and message.get("run") == self._run:
             news = cast(ClipNews, message)

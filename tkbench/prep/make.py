@@ -21,7 +21,8 @@ from pathlib import Path, PurePosixPath
 
 from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.prep.isolate import Child, ProcessDied
-from tkbench.prep.pipeline import Outcome, first_row, prepare_clip, skipped
+from tkbench.prep.job import Outcome, first_row, skipped
+from tkbench.prep.pipeline import prepare_clip
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
 from tkbench.prep.records import MadeShard, Row
 from tkbench.runtime import storage

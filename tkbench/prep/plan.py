@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tkbench import media
 from tkbench.crops import align
@@ -19,7 +18,7 @@ from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
 from tkbench.prep import backends, datasets
 from tkbench.runtime import storage
-from tkbench.types import Clip, Skipped, Tracks
+from tkbench.types import Clip, Crop, Skipped, Tracks, Word
 from tkbench.version import __version__
 
 PROTOCOL = "prep-1"
@@ -60,13 +59,6 @@ class Settings:
     def tracks(self) -> Tracks:
         """Which tracks are read."""
         return Tracks(self.video_track, self.audio_track)
-
-    def record(self) -> dict[str, object]:
-        """The settings as an index keeps them; tracks only where they were chosen."""
-        named: dict[str, object] = json.loads(json.dumps(asdict(self)))
-        return {
-            name: value for name, value in named.items() if not (name.endswith("_track") and value is None)
-        }
 
     def quality(self, split: str) -> media.Quality:
         """How the canvas of a split is encoded, where it cannot be copied."""
@@ -235,7 +227,7 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path, signature: str) -> str:
-    record: list[Any] = [signature]
+    record: list[object] = [signature]
     names = [item.name for item in fields(Clip)]
     for clip, state in zip(clips, states, strict=True):
         facts = {name: getattr(clip, name) for name in names}
@@ -246,8 +238,12 @@ def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else asdict(value)
+def _plain(value: object) -> object:
+    """A mapping or record as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    assert isinstance(value, (Word, Crop))
+    return asdict(value)
 
 
 def relative(path: str, root: str | Path) -> str:

@@ -6,8 +6,8 @@ import json
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tkbench import shards
 from tkbench.errors import UsageError
@@ -21,9 +21,10 @@ _FRESH = 300
 """Seconds before the last sign of a killed run: shards of that time are read in full when it is resumed."""
 
 
-def plain(value: Any) -> Any:
-    """Settings as JSON gives them back."""
-    return json.loads(json.dumps(value))
+def as_json(settings: Settings) -> dict[str, object]:
+    """Settings as an index holds them: what JSON gives back; tracks only where they were chosen."""
+    table: dict[str, object] = json.loads(json.dumps(asdict(settings)))
+    return {name: value for name, value in table.items() if not (name.endswith("_track") and value is None)}
 
 
 def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:
@@ -32,7 +33,7 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
     if index.is_file():
         try:
             old = json.loads(index.read_text(encoding="utf-8"))
-            same = old.get("dataset") == dataset and old.get("settings") == rules.record()
+            same = old.get("dataset") == dataset and old.get("settings") == as_json(rules)
         except (ValueError, AttributeError):
             same = False
         if not (same or overwrite):

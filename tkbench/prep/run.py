@@ -22,7 +22,7 @@ from tkbench.prep.lock import RunLock
 from tkbench.prep.make import SCRATCH, discard, make_shard, skipped_row, stats_file
 from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan
 from tkbench.prep.records import MadeShard, Row
-from tkbench.prep.resume import check_target, clear, kept_shards
+from tkbench.prep.resume import as_json, check_target, clear, kept_shards
 from tkbench.prep.summary import Summary, Tally
 from tkbench.runtime import storage
 from tkbench.runtime.parallel import Message, pool
@@ -187,7 +187,7 @@ def _write_index(work: _Work, done: Mapping[str, MadeShard]) -> Tally:
         dataset=work.dataset,
         protocol=PROTOCOL,
         signature=work.settings.signature(),
-        settings=work.settings.record(),
+        settings=as_json(work.settings),
     )
     return tally
 
@@ -214,7 +214,7 @@ def _run(
 
         def hear(message: Message) -> None:
             live.workers = max(crew.workers, 1 if message else 0)
-            live.hear(message)
+            live.on_message(message)
 
         for _, made in crew.run(make_shard, todo, on_message=hear, on_death=again):
             done[made["name"]] = made

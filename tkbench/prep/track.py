@@ -18,7 +18,7 @@ box)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenFace:
     """The face that a clip is about, in pixels of the shown picture."""
 
     boxes: Float32
@@ -77,7 +77,7 @@ def find_candidates(looks: Sequence[Array]) -> list[Candidate]:
     return groups
 
 
-def choose_face(looks: Sequence[Array], width: int, height: int) -> Choice | None:
+def choose_face(looks: Sequence[Array], width: int, height: int) -> ChosenFace | None:
     """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture
     has one.
     """
@@ -87,7 +87,7 @@ def choose_face(looks: Sequence[Array], width: int, height: int) -> Choice | Non
 
 def rank_faces(
     groups: Sequence[Candidate], looks: Sequence[Array], width: int, height: int, *, confirmed: bool = False
-) -> list[Choice]:
+) -> list[ChosenFace]:
     """The faces that may be followed, the best first.
 
     The rule: each time it is seen, a face earns its side in pixels, times 1 in the middle of the picture down to 0.5 in
@@ -120,7 +120,7 @@ def rank_faces(
         rivals = [g for k, g in enumerate(groups) if k != best and (not confirmed or g.confirmed)]
         others = [box for group in rivals for box in group.boxes]
         ranked.append(
-            Choice(
+            ChosenFace(
                 np.array(groups[best].boxes, np.float32),
                 np.array(others, np.float32).reshape(-1, 4),
                 count,
@@ -150,7 +150,7 @@ def take_turns(groups: Sequence[Candidate]) -> list[Candidate]:
     return together
 
 
-def united(together: Sequence[Candidate], groups: Sequence[Candidate], n_faces: int) -> Choice:
+def united(together: Sequence[Candidate], groups: Sequence[Candidate], n_faces: int) -> ChosenFace:
     """Several faces as the one that a clip is about; the others are those that are confirmed besides."""
     boxes = [box for one in together for box in one.boxes]
     rest = [
@@ -159,7 +159,7 @@ def united(together: Sequence[Candidate], groups: Sequence[Candidate], n_faces: 
         if one.confirmed and not any(one is mine for mine in together)
         for box in one.boxes
     ]
-    return Choice(np.array(boxes, np.float32), np.array(rest, np.float32).reshape(-1, 4), n_faces)
+    return ChosenFace(np.array(boxes, np.float32), np.array(rest, np.float32).reshape(-1, 4), n_faces)
 
 
 def _distance(one: Array, two: Array) -> float:
@@ -181,7 +181,7 @@ def count_faces(counts: Sequence[int]) -> int:
     return max((n for n in set(counts) if sum(count >= n for count in counts) >= need), default=0)
 
 
-def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tuple[str, Cut] | None:
+def canvas_of(width: int, height: int, face: ChosenFace | None, max_side: int) -> tuple[str, Cut] | None:
     """The canvas of a clip: ("whole" or "head", window). None where a head canvas is needed and no face was
     seen.
 
@@ -206,7 +206,7 @@ def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tu
     return "head", Cut(x, y, side, side, out, out)
 
 
-def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None:
+def window_of(face: ChosenFace | None, cut: Cut) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 in canvas pixels: where the tracker may look, so that it never jumps to another face.
 
     None, the whole canvas, where only one face was seen.
@@ -232,18 +232,16 @@ def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None
     return (x0, y0, x1, y1) if x1 - x0 >= 16 and y1 - y0 >= 16 else None
 
 
-def halvings(face: Choice | None, cut: Cut, *, enough: float = 220.0) -> int:
-    """How often the canvas is halved for tracking: once where the face stays larger than the network's own
-    input.
+def tracked_at_half_size(face: ChosenFace | None, cut: Cut, *, enough: float = 220.0) -> bool:
+    """Whether the canvas is halved for tracking, because the face stays larger than the network's own input.
 
-    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh looks at a
-    face with 192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the
-    canvas still has as many; the mean of four pixels is also a better reduction than the four-pixel look-up
-    inside the network's graph.
+    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh is given a face in
+    192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the canvas still has as
+    many. The mean of four pixels is also a better reduction than the four-pixel look-up inside the network's graph.
     """
     if face is None or cut.out_width % 4 or cut.out_height % 4:
-        return 0
-    return int(face.side * cut.out_width / cut.width >= enough)
+        return False
+    return bool(face.side * cut.out_width / cut.width >= enough)
 
 
 class CutDetector:

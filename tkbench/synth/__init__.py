@@ -14,6 +14,8 @@ clip in memory, `Knobs` are the difficulties of a clip. Each is imported when it
 
 from __future__ import annotations
 
+FORMAT = "tkbench-synth-1"
+"""Of corpus.json: raised when its meaning changes, or that of the truth beside each clip."""
 _HOMES = {
     "make_corpus": "corpus",
     "ClipOptions": "corpus",

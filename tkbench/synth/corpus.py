@@ -22,13 +22,12 @@ import numpy as np
 
 from tkbench import media
 from tkbench.errors import UsageError
+from tkbench.synth import FORMAT
 from tkbench.synth.clip import SynthClip, make_clip
 from tkbench.synth.knobs import Knobs, preset
 from tkbench.synth.people import PEOPLE
 from tkbench.synth.speech import resample
 from tkbench.types import SAMPLE_RATE, Float32, UInt8
-
-FORMAT = "tkbench-synth-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def splits_of(speakers: int) -> list[str]:
     if speakers < 20:
         return ["test"] * speakers
     n_val, n_test = round(0.1 * speakers), max(len(PEOPLE), round(0.2 * speakers))
-    # The drawn ones are in no order, so any run of them holds every kind of look.
+    # The drawn people are in no order, so any run of them holds every kind of face.
     return ["test"] * n_test + ["val"] * n_val + ["train"] * (speakers - n_val - n_test)
 
 

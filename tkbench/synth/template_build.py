@@ -1,6 +1,6 @@
 """Make the face templates of the package from public-domain photographs; run once, by hand, offline.
 
-    python -m tkbench.prep.synth.template_build
+    python -m tkbench.synth.template_build
 
 Sources: `skimage.data.astronaut()` (NASA, portrait of Eileen Collins, public domain) and `grace_hopper.jpg`
 of matplotlib's sample data (U.S. Navy, James S. Davis, portrait of Grace Hopper, public domain). Both ship

@@ -116,7 +116,7 @@ ADVICE = "compare with a file of tkbench/configs"
 
 def load_config(config: str | Path | None, model: str) -> Config:
     """The configuration called `config`, or that file; by default `MODEL-small`. It must be one for `model`."""
-    named = {path.stem: path for kind in kinds.registry for path in configs_of(kind)}
+    named = {path.stem: path for kind in kinds.registry.loadable() for path in configs_of(kind)}
     path = find_file(f"{model}-small" if config is None else config, named, "configuration")
     table = toml.read(path, advice=ADVICE)
     for needed in ("model", "steps"):

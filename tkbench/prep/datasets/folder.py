@@ -119,5 +119,5 @@ DATASET = DataSet(
     notes="Every file ends in the manifest as ok or skipped with a reason.",
     example="tkbench prep folder --root videos --out shards",
     read=read,
-    clustered_by="the folder that a file lies in, if that is not ROOT",
+    clustered_by="folders (files right in ROOT: over clips)",
 )

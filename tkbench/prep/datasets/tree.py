@@ -10,9 +10,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tkbench.errors import UsageError
+from tkbench.runtime import storage
 
 SAFE = re.compile(r"[A-Za-z0-9_-]+")
 """What a part of a key may be. Names in lists come from strangers: nothing else is put into a path."""
@@ -35,14 +35,15 @@ def listing(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(files)
 
 
-def _entries(folder: Any) -> Iterator[tuple[str, bool]]:
-    if isinstance(folder, Path):
-        with os.scandir(folder) as found:
-            for entry in found:
-                yield entry.name, entry.is_dir()
-    else:
-        for path in folder.iterdir():
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """(name, whether it is a folder) of what lies in a folder."""
+    if (remote := storage.as_remote(folder)) is not None:
+        for path in remote.iterdir():
             yield path.name, path.is_dir()
+        return
+    with os.scandir(folder) as found:
+        for entry in found:
+            yield entry.name, entry.is_dir()
 
 
 def videos(files: list[str]) -> tuple[list[str], list[str], list[str]]:

@@ -20,6 +20,7 @@ DATASET = DataSet(
     split_note=lazy("tkbench.prep.datasets.hdtf.split:note"),
     # What counts is the annotation files: 66 + 195 + 175 = 436 intervals.
     published={"RD": "66 (annotations)", "WDA": "195 (annotations)", "WRA": "175 (annotations)"},
+    counted_by="subset",
     usual_findings=frozenset({"available", "no-crop", "no-interval"}),
-    clustered_by="person, for RD the video",
+    clustered_by="persons (in the subset RD over videos)",
 )

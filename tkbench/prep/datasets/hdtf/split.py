@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import TypedDict, cast
 
 from tkbench.runtime import toml
 
@@ -22,10 +22,33 @@ SPLITS = ("train", "val", "test")
 TEST, VAL = 0.15, 0.20
 
 
-@lru_cache(maxsize=1)
-def protocol() -> dict[str, Any]:
+class PublishedSplit(TypedDict):
+    """One split as hdtf-identity-1.toml has it."""
+
+    clips: int
+    videos: int
+    speakers: int
+    seconds: int
+    sha256: str
+    """`splits.list_hash` of the keys."""
+    keys: list[str]
+
+
+class Published(TypedDict):
     """The content of hdtf-identity-1.toml."""
-    return dict(toml.parse(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
+
+    name: str
+    rule: str
+    same: dict[str, str]
+    """Another name of a person -> the name that counts."""
+    splits: dict[str, PublishedSplit]
+
+
+@lru_cache(maxsize=1)
+def published() -> Published:
+    """The lists of the split, and what its rule needs."""
+    text = files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")
+    return cast(Published, toml.parse(text))
 
 
 def identity_of(subset: str, name: str) -> tuple[str, bool]:
@@ -39,7 +62,7 @@ def identity_of(subset: str, name: str) -> tuple[str, bool]:
     if subset == "RD":
         return f"RD_{name}", False
     person = name.rstrip("0123456789") or name
-    return str(protocol()["same"].get(person, person)), True
+    return published()["same"].get(person, person), True
 
 
 def split_of(subset: str, name: str) -> str:
@@ -57,5 +80,6 @@ def split_of(subset: str, name: str) -> str:
 
 def note(split: str, digest: str) -> str:
     """Whether a list of clips with this hash is the published one of `hdtf-identity-1`."""
-    same = digest == protocol()["splits"].get(split, {}).get("sha256")
+    known = published()["splits"].get(split)
+    same = known is not None and digest == known["sha256"]
     return f"{NAME}{'' if same else ', of other annotation files than the published ones'}"

@@ -23,5 +23,5 @@ DATASET = DataSet(
         "pretrain": "96318 (memory)",
     },
     released=True,
-    clustered_by="19-digit id: a broadcast, not a person",
+    clustered_by="the 19-digit ids (each is a broadcast, not a person)",
 )

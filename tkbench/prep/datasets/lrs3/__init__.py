@@ -18,5 +18,5 @@ DATASET = DataSet(
     splits=("pretrain", "trainval", "test"),
     published={"pretrain": "119k (paper)", "trainval": "32k (paper)", "test": "1452 (paper)"},
     released=True,
-    clustered_by="YouTube id",
+    clustered_by="YouTube ids (each is a talk)",
 )

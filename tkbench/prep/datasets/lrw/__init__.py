@@ -18,5 +18,5 @@ DATASET = DataSet(
     splits=("train", "val", "test"),
     published={"train": "488766 (memory)", "val": "25000 (memory)", "test": "25000 (lists)"},
     released=True,
-    clustered_by="clip: LRW does not say who speaks",
+    clustered_by="clips (LRW does not say who speaks)",
 )

@@ -6,9 +6,8 @@ the landmarks' network is asked about each: only a face that it confirms can win
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,12 @@ from tkbench.crops import align
 from tkbench.errors import BadMedia
 from tkbench.media import Cut
 from tkbench.prep import backends, official, track
+from tkbench.prep.official import CropRecord
 from tkbench.prep.plan import Settings
-from tkbench.types import Array, Clip, MediaFacts, Reason, UInt8
+from tkbench.types import FPS, Array, Clip, MediaFacts, Reason, UInt8
 
+_COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
+"""Codecs whose packets an mp4 can take unchanged."""
 LOOKS = 8
 """Pictures that the first look takes from a clip."""
 DENSE_LOOKS, EVERY_LOOK = 48, 400
@@ -34,12 +36,12 @@ class Scene:
 
     kind: str
     cut: Cut
-    face: track.Choice | None
+    face: track.ChosenFace | None
     dense: bool
     """Every part of the clip was looked at."""
     interval: tuple[float, float] | None = None
     """The part of the file that the clip is, in seconds; None: all of it."""
-    official: Mapping[str, Any] = field(default_factory=dict)
+    official: CropRecord = field(default_factory=lambda: CropRecord())
     """What became of the data set's own crop: used or not, and why."""
     shared: bool = False
     """The canvas holds people who take turns in shots of their own."""
@@ -79,13 +81,13 @@ def look_for(
     pictures = media.sample_pictures(path, facts=facts, limit=looks or few, dense=dense, interval=interval)
     boxes = _detect_all(pictures, facts, settings)
     if crop is not None:
-        face = track.choose_face(official.inside(boxes, crop), facts.width, facts.height)
+        face = track.choose_face(official.boxes_inside(boxes, crop), facts.width, facts.height)
         return [Scene("official", crop, face, dense, interval, told)]
     faces, shared = _rank(pictures, boxes, facts, settings, confirm=confirm)
     target = None if clip is None else clip.target
     side = 0 if target else settings.max_side
     scenes = []
-    either: list[track.Choice | None] = [*faces] if faces else [None]
+    either: list[track.ChosenFace | None] = [*faces] if faces else [None]
     for face in either:
         canvas = track.canvas_of(facts.width, facts.height, face, side)
         if canvas is not None:
@@ -103,7 +105,7 @@ def look_for(
 
 def _rank(
     pictures: Sequence[UInt8], boxes: Sequence[Array], facts: MediaFacts, settings: Settings, *, confirm: bool
-) -> tuple[list[track.Choice], bool]:
+) -> tuple[list[track.ChosenFace], bool]:
     """The faces, the best first, and whether the first of them is two people who take turns."""
     groups = track.find_candidates(boxes)
     ranked = track.rank_faces(groups, boxes, facts.width, facts.height)
@@ -158,3 +160,21 @@ def _detect_all(pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings
         scale = np.array([facts.width / picture.shape[1], facts.height / picture.shape[0]] * 2 + [1.0])
         looks.append(boxes * scale)
     return looks
+
+
+def may_copy(facts: MediaFacts, scene: Scene) -> bool:
+    """Whether the source's packets can be the canvas: it is what a canvas is, in every respect."""
+    return (
+        scene.kind == "whole"
+        and scene.interval is None
+        and (scene.cut.width, scene.cut.height) == (facts.width, facts.height)
+        and abs(facts.fps - FPS) < 1e-3
+        and not facts.vfr
+        and facts.rotation == 0
+        and not facts.reading.mirrored
+        and not facts.reading.interlaced
+        and not facts.reading.guessed
+        and facts.reading.transfer is None
+        and facts.pix_fmt == "yuv420p"
+        and facts.video_codec in _COPIED
+    )
