@@ -9,6 +9,7 @@ split    test
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import re
@@ -104,8 +105,11 @@ def _why(error: Exception) -> str:
 def _text(file: Path) -> str | None:
     if not file.is_file():
         return None
-    with file.open(encoding="utf-8-sig") as stream:
-        lines = stream.read(20_000).splitlines()
+    # Four bytes a letter at most. Remote places open in bytes alone, so letters that the end cuts are dropped here.
+    with file.open("rb") as stream:
+        data = stream.read(80_000)
+    whole = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < 80_000)
+    lines = whole[:20_000].splitlines()
     marked = [line.partition(":")[2] for line in lines if line.lower().startswith("text:")]
     text = " ".join((marked[0] if marked else " ".join(lines)).split())
     return text or None
