@@ -257,3 +257,10 @@ def test_regions_are_separate_columns() -> None:
         names = [column.name for column in metric.columns]
         assert names[1:] == [f"{names[0]}_face", f"{names[0]}_mouth"]
         assert len({column.signature for column in metric.columns}) == 3
+
+
+@pytest.mark.parametrize("shape", [(10, 200), (200, 10)])
+def test_ssim_refuses_a_picture_that_one_side_is_too_small(shape: tuple[int, int]) -> None:
+    picture = np.zeros((1, *shape, 3), np.uint8)
+    with pytest.raises(BadInput, match="at least 11 pixels"):
+        ssim(picture, picture)

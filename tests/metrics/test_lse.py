@@ -483,3 +483,9 @@ def test_cepstra_line_up_with_windows() -> None:
         piece = Piece(0, np.zeros((frames, 80, 80, 3), np.uint8), audio)
         judge = Judge(seeded(SMALL))
         assert piece.windows == frames - 5 == len(judge.voice(mfcc(to_pcm16(audio))))
+
+
+def test_the_whole_picture_says_so_in_its_signature() -> None:
+    """A recipe's signature names its cut and every coding: equal signatures mean comparable numbers."""
+    assert RECIPES["wav2lip-lrs"].signature() == "wav2lip-lrs,ends:zeros,crop:none,resize:cv2-linear,lossy:jpeg"
+    assert len({recipe.signature() for recipe in RECIPES.values()}) == len(RECIPES)
