@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from tkbench import models
+from tkbench.data.export import export
 from tkbench.errors import UsageError
 from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.results import bundle
 from tkbench.scoring.evaluate import EvalOptions, evaluate
-from tkbench.shards import export, open_shards
+from tkbench.shards import open_shards
 from tkbench.types import Array, Batch, UInt8
 
 pytest.importorskip("espeakng_loader", reason="the corpus needs speech: pip install 'tkbench[synth]'")

@@ -27,6 +27,8 @@ MOST_HELD = 2_000_000_000
 """Bytes of pictures that may be held for a video that is played forwards and backwards."""
 TOGETHER = 64_000_000
 """Bytes of pictures that are drawn on together, at most."""
+MOST_PIXELS = 1 << 26
+"""Pixels of the largest photo that is read: 8192 x 8192."""
 LONGEST_SIDE = 1280
 """Photos are scaled down to this."""
 
@@ -143,10 +145,31 @@ def open_pictures(path: Path, count: int) -> Pictures:
     return Pictures(path, count)
 
 
+def check_photo(path: Path) -> None:
+    """Refuse a photo by the size that its header states, before any memory is taken for its pixels."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = (
+        Image.MAX_IMAGE_PIXELS,
+        None,
+    )  # its own limit has no figures in its message
+    try:
+        with Image.open(path) as photo:
+            width, height = photo.size
+    except (OSError, ValueError):
+        return  # no header that is known here: OpenCV will say what it is
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    if width * height > MOST_PIXELS:
+        found = f"{path}: {width}x{height} pixels, at most {MOST_PIXELS} are read; make it smaller"
+        raise BadMedia(Reason.TOO_LARGE, found)
+
+
 def read_photo(path: Path) -> UInt8:
     """(H, W, 3) RGB, at most LONGEST_SIDE pixels on its longest side."""
     import cv2
 
+    check_photo(path)
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
         raise BadMedia(Reason.UNREADABLE, f"{path}: not a picture that can be read")

@@ -34,7 +34,7 @@ from typing import IO, TYPE_CHECKING, TypedDict, cast
 import numpy as np
 
 from tkbench import media
-from tkbench.errors import BadInput, BadShards, UnknownName
+from tkbench.errors import BadInput, BadSample, BadShards, UnknownName
 from tkbench.registry import suggest
 from tkbench.runtime import storage
 from tkbench.runtime.progress import Progress, silent
@@ -258,6 +258,7 @@ COLUMNS: dict[str, str] = {
     "height": "int64",
     "n_faces": "int64",
     "filled_frames": "int64",
+    "kept": "float64",
     "sound_off": "int64",
     "fixes": "string",
     "source_width": "int64",
@@ -276,7 +277,8 @@ COLUMNS: dict[str, str] = {
     "source_bytes": "int64",
     "source_sha256": "string",
 }
-"""The manifest's columns. `clip` is the reader's key; `key` differs from it where a clip was split. `sound_off`:
+"""The manifest's columns. `kept`: share of the clip's frames that are in this sample.
+`clip` is the reader's key; `key` differs from it where a clip was split. `sound_off`:
 by how many samples the decoded sound was longer than 640 per frame (negative: shorter), before its end was cut or
 padded."""
 
@@ -546,7 +548,7 @@ class Shards:
 def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
     """A Sample from the raw members of one clip (as `webdataset` gives them, too).
 
-    Raises BadShards where the lengths of picture, sound and track do not fit each other.
+    Raises BadSample where the lengths of picture, sound and track do not fit each other.
     """
     meta = json.loads(members["json"])
     arrays = _unpack_arrays(members["npz"])
@@ -554,7 +556,7 @@ def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
     n = len(video)
     if len(audio) != n * SAMPLES_PER_FRAME or len(arrays["landmarks"]) != n or len(arrays["score"]) != n:
         found = f"{n} frames, {len(audio)} samples, {len(arrays['landmarks'])} landmark rows"
-        raise BadShards(f"{key}: {found} do not fit each other; prepare again")
+        raise BadSample(f"{key}: {found} do not fit each other; prepare again")
     return Sample(
         key=key,
         video=video,
@@ -574,19 +576,3 @@ def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
 def _unpack_arrays(data: bytes) -> dict[str, Array]:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def export(path: str | Path, out: str | Path, *, progress: Progress = silent) -> int:
-    """Write each clip's canvas as OUT/<key>.mp4 and its voice as OUT/<key>.wav; returns how many."""
-    shards = open_shards(path)
-    folder = Path(out)
-    keys = shards.keys()
-    for done, key in enumerate(keys):
-        progress(done, len(keys), key)
-        members = shards.members(key, ("mp4", "flac"))
-        target = folder / f"{key}.mp4"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, members["mp4"])
-        media.write_wav(target.with_suffix(".wav"), media.read_flac(members["flac"]))
-    progress(len(keys), len(keys), "written")
-    return len(keys)

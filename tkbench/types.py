@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +45,12 @@ class Reason(str, Enum):
     NOT_A_VIDEO = "not-a-video"
     NO_VIDEO = "no-video-stream"
     TRUNCATED = "truncated"
+    NOT_A_FILE = "not-a-file"
+    TOO_LARGE = "too-large"
+    CLOCK_RESTARTS = "clock-restarts"
+    STRETCHED = "stretched"
+    OUT_OF_STEP = "out-of-step"
+    ENDLESS = "endless"
     DECODE_ERROR = "decode-error"
     NO_AUDIO = "no-audio-stream"
     SILENT_AUDIO = "silent-audio"
@@ -67,6 +73,42 @@ class Reason(str, Enum):
     MODEL_ERROR = "model-error"
     INTERNAL_ERROR = "internal-error"
     PROCESS_DIED = "process-died"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Numbers of the tracks to read, counted from 1 among those of their kind; None: the one that a player plays."""
+
+    video: int | None = None
+    audio: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is to be read, found once by the probe: one zero for picture and sound, and one choice of streams."""
+
+    video: int = 0
+    """Index of the video stream in the file."""
+    audio: int | None = None
+    origin: float = 0.0
+    """Stamp of the first picture that can be decoded, seconds on the container's clock: zero of picture and sound."""
+    first: float = 0.0
+    """The stamp that ffmpeg's decoder gives this picture: the same, but in AVI, which has no times of showing."""
+    frames: int = 0
+    """Frames at 25 a second that the stamps promise."""
+    holds: tuple[tuple[float, int], ...] = ()
+    """Pictures held beyond the source's own interval: seconds after the first picture, and frames of the clip."""
+    mirrored: bool = False
+    """The stored picture is mirrored left to right before it is turned."""
+    interlaced: bool = False
+    guessed: bool = False
+    """The container has no times of showing, and its pictures are not stored in that order."""
+    transfer: str | None = None
+    """The curve of a high dynamic range that has to be mapped: "pq" or "hlg"; None for all others."""
+    channel: int | None = None
+    """The one channel of the sound that is taken, where the mean of all would cancel."""
+    notes: tuple[str, ...] = ()
+    """What is to be told about the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +139,13 @@ class MediaFacts:
     channels: int | None
     audio_codec: str | None
     audio_duration: float | None
+    reading: Reading = Reading()
+    """Not part of what is told of a file: see `told`."""
+
+    def told(self) -> dict[str, Any]:
+        """The facts as a shard keeps them."""
+        names = [item.name for item in fields(self) if item.name != "reading"]
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)

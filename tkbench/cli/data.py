@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import add_command, data, option_type, parameter, say, show, with_parameters
+from tkbench.cli.common import (
+    Workers,
+    add_command,
+    count_workers,
+    data,
+    option_type,
+    parameter,
+    say,
+    show,
+    with_parameters,
+)
 from tkbench.dataset import DataSet
 
 
@@ -17,18 +27,26 @@ from tkbench.dataset import DataSet
 def data_export(
     shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first clips by key.", show_default=False)
+    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """Write each clip's canvas as `<key>.mp4` and its voice as `<key>.wav`, to feed a model of your own.
+    """Write each clip as `<key>.mp4` (H.264, 25 frames a second, with its voice) and `<key>.wav`, to feed a model.
 
-    Give the model's videos the same names, then: `tkbench eval --data shards --videos DIR --name my-model`
+    Run again to resume. Give the model's videos the same names, then:
+    `tkbench eval --data shards --videos DIR --name my-model`
 
-    Example: `tkbench data export shards --out clips`
+    Example: `tkbench data export shards --out clips --split test --limit 10`
     """
+    from tkbench.data.export import export
     from tkbench.runtime.progress import bar
-    from tkbench.shards import export
 
     with bar("export") as progress:
-        count = export(shards, out, progress=progress)
+        count = export(
+            shards, out, split=split, limit=limit, workers=count_workers(workers), progress=progress
+        )
     say(f"{count} clips: {out}")
 
 

@@ -31,6 +31,8 @@ class How:
     retry_failed: bool
     dry_run: bool
     backend: str
+    video_track: int | None
+    audio_track: int | None
 
 
 def _how(
@@ -70,8 +72,24 @@ def _how(
             "face-alignment or face-alignment-cuda."
         ),
     ] = "mediapipe",
+    video_track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of the video track to read, from 1 on; by default the one that a player plays.",
+            show_default=False,
+        ),
+    ] = None,
+    audio_track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of the audio track to read, from 1 on; by default the one that a player plays.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> How:
-    return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend)
+    return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend, video_track, audio_track)
 
 
 PARAMETERS = {"root", "out", "split", *inspect.signature(_how).parameters}
@@ -163,7 +181,10 @@ def _prepare(
     from tkbench.prep.run import Run, prepare
     from tkbench.runtime.progress import bar
 
-    workers, rules = count_workers(how.workers), Settings(backend=how.backend)
+    workers, rules = (
+        count_workers(how.workers),
+        Settings(backend=how.backend, video_track=how.video_track, audio_track=how.audio_track),
+    )
     run = Run(
         scheduler=how.scheduler,
         shard_clips=how.shard_clips,

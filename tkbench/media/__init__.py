@@ -13,7 +13,10 @@ everyone has the same pixels; PyAV reads headers and packet times. The rules tha
 * Size. Pictures come as a player shows them: turned by the rotation flag, with square pixels.
 """
 
+from tkbench.media.clock import check_pace, held_frames
 from tkbench.media.decode import (
+    PICTURES_CHANGE,
+    SOUND_CHANGES,
     Cut,
     FrameSelection,
     PictureFormat,
@@ -24,13 +27,25 @@ from tkbench.media.decode import (
     sample_pictures,
     stream_frames,
 )
-from tkbench.media.encode import Sound, encode_planes, write_video
+from tkbench.media.encode import Sound, encode_planes, write_playable, write_video
 from tkbench.media.ffmpeg import Quality, ffmpeg_exe, run, stack
 from tkbench.media.interval import frames_of
-from tkbench.media.probe import Header, color_tags, peek, probe
-from tkbench.media.sound import read_audio, read_flac, to_int16, write_flac, write_wav
+from tkbench.media.probe import Header, color_tags, count_pictures, peek, probe
+from tkbench.media.sound import (
+    count_samples,
+    read_audio,
+    read_flac,
+    to_int16,
+    write_flac,
+    write_sound,
+    write_wav,
+)
+
+CHANGES = (PICTURES_CHANGE, SOUND_CHANGES)
+"""How the lines begin that tell of a change on the way, which is no damage."""
 
 __all__ = [
+    "CHANGES",
     "Cut",
     "FrameSelection",
     "Header",
@@ -39,10 +54,14 @@ __all__ = [
     "Quality",
     "SideOutputs",
     "Sound",
+    "check_pace",
     "color_tags",
+    "count_pictures",
+    "count_samples",
     "encode_planes",
     "ffmpeg_exe",
     "frames_of",
+    "held_frames",
     "peek",
     "probe",
     "read_audio",
@@ -55,6 +74,8 @@ __all__ = [
     "stream_frames",
     "to_int16",
     "write_flac",
+    "write_playable",
+    "write_sound",
     "write_video",
     "write_wav",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
@@ -16,11 +18,11 @@ import numpy as np
 from tkbench.errors import BadInput, BadMedia
 from tkbench.media.ffmpeg import (
     BITEXACT,
-    GLOBAL_OPTIONS,
     INPUT_OPTIONS,
     MP4,
     MP4_COPY,
     SWS_FLAGS,
+    TELLING_OPTIONS,
     Options,
     Quality,
     as_file,
@@ -31,21 +33,15 @@ from tkbench.media.ffmpeg import (
     ffmpeg_python,
     file_url,
 )
-from tkbench.media.interval import Part, locate_part, seek_options
-from tkbench.media.probe import (
-    first_picture_time,
-    first_time,
-    lenient_tags,
-    open_container,
-    probe,
-    time_base,
-)
-from tkbench.media.sound import sound_filter
-from tkbench.types import FPS, SAMPLE_RATE, MediaFacts, Reason, UInt8
+from tkbench.media.interval import Part, frames_of, locate_part, seek_options
+from tkbench.media.probe import lenient_tags, open_container, probe, time_base
+from tkbench.media.sound import SoundOrder, plain_input
+from tkbench.types import FPS, MediaFacts, Reading, Reason, UInt8
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from ffmpeg.nodes import FilterableStream, OutputStream
 
@@ -184,18 +180,23 @@ def stream_frames(
     """
     file, select = Path(path), select or FrameSelection()
     picture, outputs = picture or PictureFormat(), outputs or SideOutputs()
-    part = None if select.interval is None else locate_part(file, select.interval)
+    reading = facts.reading
+    part = None if select.interval is None else locate_part(file, select.interval, reading)
     if part is not None and (select.fps != FPS or outputs.canvas_quality == "copy"):
         raise BadInput(f"{file.name}: an interval is cut at {FPS} fps and never copied")
     source: Options = {
         **INPUT_OPTIONS,
+        # A graph that is built anew in the middle would forget the time; those below take pictures of any size. Only
+        # a deinterlacer, which holds three pictures of one size, cannot.
+        **({} if reading.interlaced else {"reinit_filter:v": 0}),
         **({"skip_frame": "nokey"} if select.keyframes else {}),
         **({"t": select.seconds} if select.seconds else {}),
         **seek_options(part),
     }
     fed = ffmpeg_python().input(file_url(file), **source)
-    video, canvas_size = _on_canvas(_resampled(fed["v:0"], select.fps, part), facts, picture.cut)
-    video, written = _canvas_output(video, fed, outputs)
+    stored = fed[str(reading.video)]
+    video, canvas_size = _on_canvas(_resampled(stored, select.fps, reading, part), facts, picture.cut)
+    video, written = _canvas_output(video, stored, outputs)
     shown = picture.size or canvas_size
     if shown != canvas_size:
         video = video.filter("scale", *shown, flags="bilinear+bitexact")
@@ -204,27 +205,110 @@ def stream_frames(
         video = video.filter("scale", flags=SWS_FLAGS, out_range="full")
     raw = {"format": "rawvideo", "pix_fmt": picture.pixels, "fps_mode": "passthrough", **BITEXACT}
     streams = [video.output("pipe:", **raw), *written]
-    if outputs.sound is not None:
-        # From the file's beginning, which costs little without its pictures: after a seek, the resampler would
-        # stand elsewhere, and the time stamps of Matroska are whole milliseconds.
-        heard = ffmpeg_python().input(file_url(file), **INPUT_OPTIONS) if seek_options(part) else fed
-        sound = sound_filter(heard, first_picture_time(file), SAMPLE_RATE, part)
-        streams.append(sound.output(file_url(outputs.sound), format="s16le", **BITEXACT))
     graph = streams[0] if len(streams) == 1 else ffmpeg_python().merge_outputs(*streams)
-    command = graph.global_args(*GLOBAL_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
+    command = graph.global_args(*TELLING_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
+    order = None
+    if outputs.sound is not None and reading.audio is None:
+        outputs.sound.write_bytes(b"")
+    elif outputs.sound is not None:
+        # A graph of its own: one that both shared would be built anew for both. From the file's beginning, which costs
+        # little without its pictures: after a seek, the resampler would stand elsewhere, and the time stamps of
+        # Matroska are whole milliseconds.
+        again = bool(seek_options(part))
+        order = SoundOrder(reading, outputs.sound, part=part, source=int(again))
+        command += order.options()
+        if again:
+            place = command.index("-i") + 2
+            command[place:place] = [*plain_input(), "-i", file_url(file)]
     size = (shown[1], shown[0], 3) if picture.pixels == "rgb24" else (shown[1] * 3 // 2, shown[0])
-    yield from _pictures(command, size, file, outputs.messages)
+    counted = select.fps == FPS and not select.keyframes and not select.seconds
+    with tempfile.NamedTemporaryFile(prefix="tkbench-", suffix=".times") as times:
+        if counted:
+            place = command.index("pipe:")
+            command[place:place] = [
+                "-stats_enc_pre:v",
+                times.name,
+                "-stats_enc_pre_fmt:v",
+                "{pts} {ptsi} {tbi}",
+            ]
+        limit = _limit(facts, select.interval) if counted else None
+        command[1:1] = ["-timelimit", str(_work_limit(facts))]
+        yield from _pictures(command, size, file, outputs.messages, limit)
+        if counted:
+            _check_times(Path(times.name), reading, part)
+    if order is not None and order.finish() and outputs.messages is not None:
+        outputs.messages.append(SOUND_CHANGES)
 
 
-def _resampled(video: FilterableStream, fps: int | None, part: Part | None) -> FilterableStream:
-    """The pictures of a part, or of the whole file, at their times on the grid of `fps`."""
+PICTURES_CHANGE = "the pictures change on the way"
+SOUND_CHANGES = "the sound changes its rate or channels on the way"
+
+
+def _limit(facts: MediaFacts, interval: tuple[float, float] | None) -> int:
+    """Pictures after which a stream that still goes on is given up: more than its stamps can mean."""
+    frames = facts.reading.frames or round(facts.duration * FPS)
+    if interval is not None:
+        first, last = frames_of(interval)
+        frames = min(frames, last - first)
+    return frames + frames // 50 + 2 * FPS
+
+
+def _work_limit(facts: MediaFacts) -> int:
+    """Seconds of the processor (not of the clock) after which ffmpeg is given up: a hundred times what it needs."""
+    frames = max(facts.n_frames, facts.reading.frames, 1)
+    return 300 + int(frames * (1 + facts.width * facts.height / 250_000))
+
+
+def _check_times(file: Path, reading: Reading, part: Part | None) -> None:
+    """Compare what ffmpeg says of the pictures that it gave with what the stamps promised.
+
+    Each line: number of the frame on the 25 fps grid, stamp of the picture that it shows, and that stamp's unit.
+    Raises BadMedia(OUT_OF_STEP).
+    """
+    lines = file.read_text(encoding="ascii").splitlines()
+    if not lines:
+        return
+    numbers = np.array([line.split(" ", 1)[0] for line in lines], np.int64)
+    lost = np.flatnonzero(numbers != np.arange(len(numbers)))
+    if len(lost):
+        found = f"frame {int(lost[0])} of the decoder is frame {int(numbers[lost[0]])} by its stamps"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
     if part is not None:
-        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
-        video = video.filter("setpts", f"round(PTS-{part.origin:.9f}/TB)").filter("fps", FPS, round="near")
-        return video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
+        return
+    _, stamp, unit = lines[0].split()
+    shown = int(stamp) * float(Fraction(unit))
+    # In AVI the decoder may give no time at all.
+    if shown > -1e9 and abs(shown - reading.first) > 0.25 / FPS:
+        found = f"the first picture has the stamp {shown:.3f} s, {reading.first:.3f} s were found before"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
+
+
+def _resampled(
+    video: FilterableStream, fps: int | None, reading: Reading, part: Part | None
+) -> FilterableStream:
+    """The pictures of a part, or of the whole file, at their times on the grid of `fps`; zero is the first picture."""
+    if reading.interlaced:
+        video = video.filter("yadif", mode="send_frame", parity="auto", deint="interlaced")
     if fps is not None:
-        return video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
+        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
+        video = video.filter("setpts", f"round(PTS-{reading.first:.9f}/TB)").filter("fps", fps, round="near")
+    if reading.transfer is not None:
+        video = _tone_mapped(video, reading.transfer)
+    if part is not None:
+        video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
     return video
+
+
+def _tone_mapped(video: FilterableStream, transfer: str) -> FilterableStream:
+    """BT.2100 pictures (PQ or HLG) as BT.709, limited range: linear light of 100 cd/m2, the curve of Hable."""
+    curve = {"pq": "smpte2084", "hlg": "arib-std-b67"}[transfer]
+    source = {"tin": curve, "min": "bt2020nc", "pin": "bt2020"}
+    video = video.filter("zscale", t="linear", npl=100, **source).filter("format", "gbrpf32le")
+    video = video.filter("zscale", p="bt709").filter("tonemap", tonemap="hable", desat=0)
+    video = video.filter("zscale", t="bt709", m="bt709", r="limited").filter("format", "yuv420p")
+    return video.filter(
+        "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
+    )
 
 
 def _on_canvas(
@@ -245,14 +329,14 @@ def _on_canvas(
 
 
 def _canvas_output(
-    video: FilterableStream, fed: FilterableStream, outputs: SideOutputs
+    video: FilterableStream, stored: FilterableStream, outputs: SideOutputs
 ) -> tuple[FilterableStream, list[OutputStream]]:
     """The pictures to go on with, and the output that writes the canvas, where one is asked for."""
     if outputs.canvas is None:
         return video, []
     url, quality = file_url(outputs.canvas), outputs.canvas_quality
     if quality == "copy":
-        return video, [fed["v:0"].output(url, format="mp4", vcodec="copy", **MP4_COPY)]
+        return video, [stored.output(url, format="mp4", vcodec="copy", **MP4_COPY)]
     branches = video.filter("format", "yuv420p").filter_multi_output("split")
     return branches[0], [branches[1].output(url, format="mp4", **encoder_options(quality), **MP4)]
 
@@ -281,10 +365,10 @@ def sample_pictures(
     width, height = (max(2, round(length * scale)) for length in shown)
     pictures: list[UInt8] = []
     try:
-        with open_container(path) as box:
-            stream = box.streams.video[0]
-            stream.codec_context.thread_count = 1
-            begin, end = _bounds(box, stream, interval)
+        with ExitStack() as stack:
+            box = stack.enter_context(open_container(path))
+            stream = video_stream(box, facts.reading)
+            begin, end = _bounds(facts.reading.origin, interval)
             total = facts.n_frames
             if interval is not None:
                 total = min(total, max(1, round((interval[1] - interval[0]) * facts.fps)))
@@ -296,7 +380,11 @@ def sample_pictures(
                     return sample_pictures(
                         path, facts=facts, limit=limit, side=side, dense=True, interval=interval
                     )
-                box.seek(0)
+                try:
+                    box.seek(0)
+                except av.FFmpegError:  # FLV without an index: from the beginning, by opening it again
+                    box = stack.enter_context(open_container(path))
+                    stream = video_stream(box, facts.reading)
                 stream.codec_context.skip_frame = "NONKEY"
             step, seen = max(1, -(-total // limit)), 0
             for packet in _between(box, stream, begin, end, whole_groups=dense):
@@ -306,28 +394,44 @@ def sample_pictures(
                     seen += 1
                     if (seen - 1) % step:
                         continue
-                for frame in packet.decode():
+                for frame in _decoded(packet):
                     if interval is not None and not (frame.time is None or begin <= frame.time < end):
                         continue
                     seen += dense
                     if dense and (seen - 1) % step:
                         continue
                     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-                    upright = np.rot90(small.to_ndarray(), -facts.rotation // 90)
+                    upright = small.to_ndarray()[:, :: -1 if facts.reading.mirrored else 1]
+                    upright = np.rot90(upright, -facts.rotation // 90)
                     pictures.append(np.ascontiguousarray(upright, np.uint8))
     except av.FFmpegError as error:
         if not pictures:
-            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error}") from error
+            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error.strerror}") from error
     return pictures
 
 
-def _bounds(
-    box: InputContainer, stream: VideoStream, interval: tuple[float, float] | None
-) -> tuple[float, float]:
+def video_stream(box: InputContainer, reading: Reading) -> VideoStream:
+    """The stream whose pictures are read, to be decoded by one thread."""
+    from av.video.stream import VideoStream
+
+    stream = box.streams[reading.video]
+    assert isinstance(stream, VideoStream), "the probe chose a video stream of this same file"
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _decoded(packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
+    """The pictures that a packet gives; none where it is damaged: the main pass tells of that."""
+    import av
+
+    with suppress(av.FFmpegError):
+        yield from packet.decode()
+
+
+def _bounds(origin: float, interval: tuple[float, float] | None) -> tuple[float, float]:
     """Time stamps [begin, end) of an interval; without one, from minus to plus infinity."""
     if interval is None:
         return -np.inf, np.inf
-    origin = first_time(box, stream)
     return origin + interval[0], origin + interval[1]
 
 
@@ -357,7 +461,7 @@ _PIPE = 1 << 20
 
 
 def _pictures(
-    command: Sequence[str], size: tuple[int, ...], file: Path, messages: list[str] | None
+    command: Sequence[str], size: tuple[int, ...], file: Path, messages: list[str] | None, limit: int | None
 ) -> Iterator[UInt8]:
     """The raw pictures that ffmpeg writes to its stdout, each an array of shape `size`."""
     # Read as many at a time as the pipe holds, while ffmpeg decodes the next ones. Read one by one, each picture would
@@ -370,10 +474,14 @@ def _pictures(
         assert process.stdout is not None
         _widen(process.stdout)
         try:
-            count = len(buffer)
+            count, total = len(buffer), 0
             while count == len(buffer):
                 count = _fill(process.stdout, buffer.data.cast("B")) // buffer[0].nbytes
                 yield from buffer[:count]
+                total += count
+                if limit is not None and total > limit:
+                    found = f"{total} frames and no end; the stamps promise fewer than {limit}"
+                    raise BadMedia(Reason.ENDLESS, found)
             code = process.wait()
         finally:
             # Left early by the caller, or by an error: the child must not outlive the generator.
@@ -382,9 +490,15 @@ def _pictures(
                 process.kill()
                 process.wait()
         lines = error_lines(errors, file)
+        changes = [line for line in lines if line.startswith(PICTURES_CHANGE)]
+        lines = [line for line in lines if line not in changes]
         if messages is not None:
-            messages += lines
+            messages += lines + changes[:1]
         check_stopped(code, file)
+        if -code == signal.SIGXCPU:
+            raise BadMedia(
+                Reason.ENDLESS, f"ffmpeg made {total} frames and no more, with all the work they are worth"
+            )
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
 

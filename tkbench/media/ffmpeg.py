@@ -79,6 +79,11 @@ GLOBAL_OPTIONS = (
     "1",
 )
 
+
+TELLING_OPTIONS = tuple("level+warning" if word == "error" else word for word in GLOBAL_OPTIONS)
+"""The same, with warnings: one of them tells that pictures change their size or kind on the way."""
+
+
 # copyts: time stamps stay those of the file, so that the two streams keep their distance to each other.
 INPUT_OPTIONS: Options = {
     "threads": 1,
@@ -215,7 +220,18 @@ def error_lines(errors: IO[bytes], file: Path) -> list[str]:
 def clean_lines(text: bytes, file: Path) -> list[str]:
     """The lines of ffmpeg without addresses and folder names, which differ from run to run."""
     lines: list[str] = []
+    dropped = False
     for line in text.decode("utf-8", "replace").splitlines():
+        changed = re.search(r"context - w: (\d+) h: (\d+).*incoming frame - w: (\d+) h: (\d+)", line)
+        if changed is not None:
+            old, new = "x".join(changed.group(1, 2)), "x".join(changed.group(3, 4))
+            how = f", from {old} to {new}" if old != new else ""
+            lines.append(f"the pictures change on the way{how}: brought to one size and kind")
+        # A line about repetitions belongs to the one before.
+        dropped = " [warning] " in f" {line}" or (dropped and "repeated" in line)
+        if dropped:
+            continue
+        line = re.sub(r"\[(error|fatal|panic)\] ", "", line)
         short = re.sub(r"^\[([\w:/,.#]+)( [^\]]*)? @ 0x[0-9a-f]+\]", r"[\1]", line.strip())
         short = (
             re.sub(r" @ 0x[0-9a-f]+", "", short)

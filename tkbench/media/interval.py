@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tkbench.errors import BadInput
-from tkbench.media.probe import check_file, first_time, open_container, unopenable
-from tkbench.types import FPS
+from tkbench.media.probe import check_file, first_time, open_container, probe, unopenable
+from tkbench.types import FPS, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def frames_of(interval: tuple[float, float]) -> tuple[int, int]:
 _SEEKABLE = frozenset({"mov", "matroska"})
 
 
-def locate_part(path: Path, interval: tuple[float, float]) -> Part:
+def locate_part(path: Path, interval: tuple[float, float], reading: Reading | None = None) -> Part:
     """Where an interval lies in a file, and a point before it from which decoding gives the same pictures.
 
     The picture that is shown at `first` may have appeared long before (in a file of variable rate): its
@@ -56,8 +56,9 @@ def locate_part(path: Path, interval: tuple[float, float]) -> Part:
             if not box.streams.video:
                 stream = box.streams.audio[0]
                 return Part(first_time(box, stream), first, last, 0.0)
-            stream = box.streams.video[0]
-            origin = first_time(box, stream)
+            reading = probe(path).reading if reading is None else reading
+            stream = box.streams[reading.video]
+            origin = reading.origin
             target = origin + first / FPS
             if box.format.name.split(",")[0] not in _SEEKABLE or first < 2 * FPS:
                 return Part(origin, first, last, 0.0)

@@ -79,6 +79,8 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, isolated: bool) -> Ma
                 offsets = {key: writer.add(key, members) for key, members in outcome.samples}
                 for row in outcome.rows:
                     row["path"] = relative(clip.path, plan.root)
+                    if row.get("detail"):
+                        row["detail"] = without_folders(row["detail"], clip, plan.root, scratch)
                     if row["status"] == "ok":
                         row |= {"shard": plan.name, "offset": offsets[row["key"]]}
                     rows.append(row)
@@ -194,9 +196,9 @@ class _Source:
         self._have = ""
 
     def get(self, clip: Clip) -> Clip:
-        """The clip with local paths: itself where it is local."""
+        """The clip with local paths that are text: itself where it has them."""
         if not storage.is_remote(clip.path):
-            return clip
+            return clip if is_text(clip.path) else self._linked(clip)
         file = self._folder / PurePosixPath(clip.path).name
         try:
             if self._have != clip.path:
@@ -214,6 +216,37 @@ class _Source:
             self._have = ""
             raise BadMedia(Reason.UNREADABLE, "went away since it was listed") from error
         return local
+
+    def _linked(self, clip: Clip) -> Clip:
+        """A link with a plain name, for a name that is no valid UTF-8: containers are opened by text."""
+        self._have = ""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        name = PurePosixPath(clip.path).name
+        link = self._folder / name.encode("utf-8", "surrogateescape").decode("ascii", "ignore")
+        link.symlink_to(clip.path)
+        return replace(clip, path=str(link))
+
+
+def is_text(path: str) -> bool:
+    r"""Whether a path is valid UTF-8.
+
+    >>> is_text("a/b.mp4"), is_text("caf\udce9.mp4")
+    (True, False)
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def without_folders(text: str, clip: Clip, root: str, scratch: Path) -> str:
+    """A message for the manifest, which must not tell where the folders of this machine lie."""
+    for folder in (str(scratch / "source"), str(scratch / "clip"), str(scratch), root.rstrip("/")):
+        if folder not in ("", "/"):
+            text = text.replace(f"{folder}/", "").replace(folder, ".")
+    return text.replace(clip.path, PurePosixPath(clip.path).name)
 
 
 # -- the folder of an attempt --------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from tkbench.prep.plan import Settings
 from tkbench.prep.scene import Scene
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, Clip, MediaFacts, Reason, UInt8, Word
 
+HELD_TOLD = 3
+"""Frames that show a picture held beyond its time from which on a clip's notes say so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -76,6 +79,12 @@ def _pack_segment(job: Job, scene: Scene, tracked: Tracked, segment: Segment, sa
         "npz": shards.pack_arrays(arrays),
         "json": shards.pack_json(facts),
     }
+    gates.check_counts(
+        stop - start,
+        pictures=media.count_pictures(segment.canvas),
+        samples=media.count_samples(parts["flac"]),
+        rows=len(arrays["landmarks"]),
+    )
     # By way of files: an hour of video has a hundred segments, and they wait for the shard together.
     members = {"mp4": segment.canvas, **_to_files(job.scratch, segment.number, parts)}
     job.outcome.samples.append((segment.key, members))
@@ -90,6 +99,7 @@ def _pack_segment(job: Job, scene: Scene, tracked: Tracked, segment: Segment, sa
             "width": scene.cut.out_width,
             "height": scene.cut.out_height,
             "filled_frames": filled,
+            "kept": round((stop - start) / tracked.frames, 6),
             "fixes": "; ".join(notes),
         }
     )
@@ -107,7 +117,7 @@ def _canvases(
         return [job.canvas], encoding
     clip, facts = job.clip, job.facts
     quality = job.settings.quality(clip.split)
-    tags = media.color_tags(clip.path)
+    tags = media.color_tags(clip.path, index=facts.reading.video)
     size = (scene.cut.out_width, scene.cut.out_height)
     stream = enumerate(
         media.stream_frames(
@@ -198,6 +208,7 @@ def fixes_of(facts: MediaFacts, scene: Scene, sound: str | None, tracked: Tracke
         out.append(f"{facts.fps:.2f} fps resampled to {FPS} by time stamps")
     if facts.rotation:
         out.append(f"turned by {facts.rotation} degrees, as the file says")
+    out += _of_the_reading(facts, whole=scene.interval is None)
     if facts.sample_rate != 16_000 or facts.channels != 1:
         out.append(f"sound of {facts.sample_rate} Hz and {facts.channels} channels brought to 16000 Hz mono")
     if abs(facts.start_offset) >= 0.001:
@@ -214,13 +225,35 @@ def fixes_of(facts: MediaFacts, scene: Scene, sound: str | None, tracked: Tracke
         out.append(f"official crop scaled by {scene.official['scale']:g}: {scene.official['why']}")
     if scene.kind == "whole" and (cut.width, cut.height) != (facts.width, facts.height):
         out.append("odd last row or column cut off")
+    if scene.shared:
+        out.append("people who take turns share the canvas, each run follows one")
     if tracked.n_faces > 1:
         out.append(f"{tracked.n_faces} faces, one followed")
     cuts = int(tracked.starts.sum())
     if cuts:
         out.append(f"{cuts} cut{'s' if cuts > 1 else ''}")
-    if tracked.messages:
-        out.append(f"decoder: {tracked.messages[-1]}")
+    changes = [line for line in tracked.messages if line.startswith(media.CHANGES)]
+    damage = [line for line in tracked.messages if line not in changes]
+    return out + changes + ([f"decoder: {damage[-1]}"] if damage else [])
+
+
+def _of_the_reading(facts: MediaFacts, *, whole: bool) -> list[str]:
+    """What is to be told of how the file is read. whole: the clip is all of it."""
+    reading, out = facts.reading, []
+    held = media.held_frames(reading.holds) if whole else 0
+    if held >= HELD_TOLD:
+        out.append(f"{held} frames show a picture held, the source has none there")
+    if reading.transfer is not None:
+        out.append(f"high dynamic range ({reading.transfer.upper()}) mapped to BT.709")
+    if reading.mirrored:
+        out.append("mirrored left to right, as the file says")
+    if reading.interlaced:
+        out.append("interlaced, made progressive (yadif)")
+    if facts.pix_fmt.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya")):
+        out.append("alpha channel left out")
+    out += reading.notes
+    if reading.channel is not None:
+        out.append(f"one channel taken: they cancel (number {reading.channel + 1} of {facts.channels})")
     return out
 
 
@@ -256,7 +289,7 @@ def _facts(job: Job, scene: Scene, tracked: Tracked, segment: Segment, notes: li
             "file": Path(clip.path).name,
             "sha256": row["source_sha256"],
             "bytes": row["source_bytes"],
-            "facts": asdict(facts),
+            "facts": facts.told(),
             **_source_part(scene.interval),
         },
         "track": {"backend": job.settings.backend, "points": backends.info(job.settings.backend).points},

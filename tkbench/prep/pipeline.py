@@ -16,15 +16,20 @@ import numpy as np
 
 from tkbench import media
 from tkbench.errors import BadMedia
-from tkbench.prep import backends, datasets, gates, official, track
+from tkbench.prep import backends, datasets, gates, official, track, voice
 from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.job import Encoding, Job, Outcome, first_row, skipped, timed
 from tkbench.prep.pack import fact_columns, fixes_of, pack
 from tkbench.prep.plan import Settings
-from tkbench.prep.scene import Scene, look_at, may_copy
+from tkbench.prep.scene import DENSE_LOOKS, EVERY_LOOK, Scene, look_at, look_for, may_copy
 from tkbench.runtime import storage
 from tkbench.runtime.timing import cpu_seconds
 from tkbench.types import SAMPLES_PER_FRAME, Clip
+
+HALF_LOST = 0.5
+"""Share of the frames in which a face must be tracked, or the other ones are tried; the one tracked longest is kept."""
+MOST_TRIED = 3
+"""Faces that are tried before every frame is looked at."""
 
 
 def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
@@ -38,12 +43,13 @@ def prepare_clip(clip: Clip, settings: Settings, scratch: Path) -> Outcome:
         with timed(outcome, "probe"):
             clip, notes = datasets.annotate(clip)
             row |= {"speaker": clip.speaker, "text": clip.text}
-            facts = media.probe(clip.path)
+            facts = media.probe(clip.path, tracks=settings.tracks)
             file = Path(clip.path)
             digest = storage.sha256_of(file)
         row |= fact_columns(facts) | {"source_sha256": digest, "source_bytes": file.stat().st_size}
         part, short = official.part_of(facts, official.interval_of(clip))
-        gates.check_facts(part, min_frames=settings.shortest(clip.dataset))
+        start = 0.0 if clip.start is None else clip.start
+        gates.check_facts(part, min_frames=settings.shortest(clip.dataset), start=start)
         _prepare(Job(clip, facts, part, settings, scratch, outcome, row, [*notes, *short]))
     except BadMedia as error:
         outcome.samples.clear()
@@ -63,9 +69,10 @@ def _prepare(job: Job) -> None:
         with timed(outcome, "look"):
             scene = look_at(clip.path, job.facts, settings, dense=True, clip=clip)
         tracked = _decode_and_track(job, scene, encoding)
+    scene, tracked = _better(job, scene, tracked, encoding)
     job.row["n_faces"] = tracked.n_faces
     gates.check_decoded(job.part, tracked.frames, tracked.messages)
-    samples = np.memmap(job.sound, "<i2", "r") if job.sound.stat().st_size else np.zeros(0, np.int16)
+    job.facts, samples = voice.read(clip.path, job.facts, job.sound, scene.interval)
     job.row["sound_off"] = len(samples) - tracked.frames * SAMPLES_PER_FRAME
     sound_fix = gates.check_sound(samples, tracked.frames, silence_db=settings.silence_db)
     spans = track.runs(
@@ -86,6 +93,39 @@ def _prepare(job: Job) -> None:
     job.notes += fixes_of(job.facts, scene, sound_fix, tracked)
     with timed(outcome, "write"):
         pack(job, scene, tracked, spans, samples, encoding)
+
+
+def _better(job: Job, scene: Scene, tracked: Tracked, encoding: Encoding) -> tuple[Scene, Tracked]:
+    """Where a face was tracked in less than half of the frames: the face that is tracked longest, of those that the
+    landmarks' network confirms; its canvas and sound are what is left in the scratch folder.
+    """
+    narrow = scene.kind == "head" or track.window_of(scene.face, scene.cut) is not None
+    if scene.kind == "official" or not narrow or not _is_lost(tracked):
+        return scene, tracked
+    best, most, last = scene, int(tracked.found.sum()), scene
+    for other in _others(job, scene):
+        tracked, last = _decode_and_track(job, other, encoding), other
+        if int(tracked.found.sum()) > most:
+            best, most = other, int(tracked.found.sum())
+        if not _is_lost(tracked):
+            break
+    return best, tracked if last is best else _decode_and_track(job, best, encoding)
+
+
+def _is_lost(tracked: Tracked) -> bool:
+    return bool(np.mean(tracked.found) < HALF_LOST) if len(tracked.found) else False
+
+
+def _others(job: Job, scene: Scene) -> Iterator[Scene]:
+    """The other faces, first from looks at every part of the clip, then from a look at every frame."""
+    tried = [scene.cut]
+    for looks in (DENSE_LOOKS, EVERY_LOOK):
+        with timed(job.outcome, "look"):
+            found = look_for(job.clip.path, job.facts, job.settings, looks=looks, clip=job.clip, confirm=True)
+        for other in found[:MOST_TRIED]:
+            if other.cut not in tried or other.kind == "whole":
+                tried.append(other.cut)
+                yield other
 
 
 def _decode_and_track(job: Job, scene: Scene, encoding: Encoding) -> Tracked:

@@ -24,7 +24,7 @@ from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
 from tkbench.prep import backends, datasets
 from tkbench.runtime import storage
-from tkbench.types import Clip, Crop, Skipped, Word
+from tkbench.types import Clip, Crop, Skipped, Tracks, Word
 from tkbench.version import __version__
 
 PROTOCOL = "prep-1"
@@ -57,6 +57,14 @@ class Settings:
     """Crop recipes whose matrices are stored."""
     backend: str = backends.DEFAULT
     """The face tracker, one of `backends.BACKENDS`."""
+    video_track: int | None = None
+    """Number of the video track to read, from 1 on; None: the one that a player plays."""
+    audio_track: int | None = None
+
+    @property
+    def tracks(self) -> Tracks:
+        """Which tracks are read."""
+        return Tracks(self.video_track, self.audio_track)
 
     def quality(self, split: str) -> media.Quality:
         """How the canvas of a split is encoded, where it cannot be copied."""
@@ -82,6 +90,8 @@ class Settings:
             *(align.RECIPES[name].signature() for name in self.recipes),
             *(f"{name}:{version}" for name, version in sorted(media.stack().items())),
         ]
+        named = {"video-track": self.video_track, "audio-track": self.audio_track}
+        parts += [f"{name}:{number}" for name, number in named.items() if number is not None]
         return "|".join([PROTOCOL, *parts])
 
 

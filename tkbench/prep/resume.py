@@ -26,9 +26,9 @@ _FRESH = 300
 
 
 def as_json(settings: Settings) -> dict[str, object]:
-    """Settings as an index holds them: what JSON gives back."""
+    """Settings as an index holds them: what JSON gives back; tracks only where they were chosen."""
     table: dict[str, object] = json.loads(json.dumps(asdict(settings)))
-    return table
+    return {name: value for name, value in table.items() if not (name.endswith("_track") and value is None)}
 
 
 def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tkbench import media, models, shards
-from tkbench.errors import UsageError
+from tkbench.errors import BadSample, UsageError
 from tkbench.models.base import Model, ModelCard
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
@@ -42,7 +42,7 @@ from tkbench.scoring.clips import (
     tools_of,
     unscored_rows,
 )
-from tkbench.types import Column, Reason, Row, UInt8
+from tkbench.types import Column, Generated, Reason, Row, UInt8
 from tkbench.version import __version__
 
 PREVIEWS = 4
@@ -236,7 +236,13 @@ def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
     per_clip = [column for metric in tools.metrics.per_clip for column in metric.columns]
     for key in chunk.keys:
         store.next_clip()
-        sample, made = generate(tools, model, key, chunk.partners[key])
+        try:
+            sample, made = generate(tools, model, key, chunk.partners[key])
+        except BadSample as error:  # one bad clip is a row, never the end of an evaluation
+            bad = Generated(key, None, Reason.OUT_OF_STEP, str(error))
+            found.rows += unscored_rows(per_clip, bad)
+            found.without_video += 1
+            continue
         if made.video is None or made.reason is not None:
             found.rows += unscored_rows(per_clip, made)
             found.without_video += 1
@@ -308,7 +314,10 @@ def _previews(
     for key in worst_first(rows, rank_by, higher_is_better=better == "higher"):
         if len(written) == PREVIEWS:
             break
-        sample, made = generate(tools, model, key, partners[key])
+        try:
+            sample, made = generate(tools, model, key, partners[key])
+        except BadSample:
+            continue  # its row says why
         if made.video is None:
             continue  # nothing to show; its row says why
         name = f"{len(written):02d}.mp4"

@@ -196,9 +196,19 @@ class MeshTracker(Graph):
         return [self._track(picture) for picture in pictures]
 
     def _track(self, picture: UInt8) -> Float32 | None:
-        window = self._window or shared_detector(False).window(picture)
-        if window is None:
-            return None
+        if self._window is not None:
+            found = self._follow(picture, self._window)
+            if found is not None:
+                return found
+        # Lost, or not found yet: looked for in this same picture, and also by the model for small faces.
+        for far in (False, True):
+            window = shared_detector(far).window(picture)
+            if window is not None and (found := self._follow(picture, window)) is not None:
+                return found
+        return None
+
+    def _follow(self, picture: UInt8, window: _Window) -> Float32 | None:
+        """The landmarks in a window, which then moves along with them; None, and no window, where there is no face."""
         x, y, right, down = window.x, window.y, window.right, window.down
         half = SIDE / 2
         self._warp[:] = (

@@ -9,6 +9,7 @@ split    test
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import re
@@ -35,7 +36,9 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
         try:
             text = _text(path.with_suffix(".txt")) if has_text else None
         except (OSError, UnicodeDecodeError) as error:
-            yield Skipped(key, str(path), Reason.UNREADABLE, f"{path.with_suffix('.txt').name}: {error}")
+            yield Skipped(
+                key, str(path), Reason.UNREADABLE, f"{path.with_suffix('.txt').name}: {_why(error)}"
+            )
             continue
         parent = path.parent.relative_to(root)
         speaker = None if parent == Path() else parent.as_posix()
@@ -94,10 +97,19 @@ def _mark(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path.as_posix())).hexdigest()[:8]
 
 
+def _why(error: Exception) -> str:
+    """What is wrong with a text, without the folder that it lies in."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _text(file: Path) -> str | None:
     if not file.is_file():
         return None
-    lines = file.read_text(encoding="utf-8-sig")[:20_000].splitlines()
+    # Four bytes a letter at most. Remote places open in bytes alone, so letters that the end cuts are dropped here.
+    with file.open("rb") as stream:
+        data = stream.read(80_000)
+    whole = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < 80_000)
+    lines = whole[:20_000].splitlines()
     marked = [line.partition(":")[2] for line in lines if line.lower().startswith("text:")]
     text = " ".join((marked[0] if marked else " ".join(lines)).split())
     return text or None
