@@ -166,10 +166,13 @@ class Suite:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        # Faults put in by hand test other tests.
-        files = [path for path in sorted((root / "tests").rglob("test_*.py")) if "faults" not in path.stem]
         self.modules = {dotted(path.relative_to(root)) for path in (root / PACKAGE).rglob("*.py")}
-        self.imports = {path.relative_to(root).as_posix(): self.imported(path) for path in files}
+        # Tests of faults put in by hand run other tests, and hold no module themselves.
+        self.imports = {
+            path.relative_to(root).as_posix(): self.imported(path)
+            for path in sorted((root / "tests").rglob("test_*.py"))
+            if not path.stem.endswith("_faults")
+        }
         texts = [path.read_text(encoding="utf-8") for path in sorted((root / "tests").rglob("*.py"))]
         self.digest = digest(*texts)[:12]
         self.random = any("import hypothesis" in text or "from hypothesis" in text for text in texts)
@@ -194,15 +197,28 @@ class Suite:
         return Nearest((*mirror, module), tuple(file for file in importing if file not in mirror))
 
     def imported(self, path: Path) -> set[str]:
-        """The modules that a file imports, anywhere in it; a package, where what it takes is no module of it."""
+        """The modules that a test imports, anywhere in it, itself or through the helpers of tests.
+
+        A package stands for itself where what is taken from it is no module of it.
+        """
         found: set[str] = set()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = {f"{node.module}.{alias.name}" for alias in node.names}
-                found |= {name if name in self.modules else node.module for name in names}
-        return found & self.modules
+                known = {name for name in names if name in self.modules or self.helper(path, name)}
+                found |= known | ({node.module} if names - known else set())
+        helpers = {helper for name in found if (helper := self.helper(path, name))}
+        return (found & self.modules).union(*map(self.imported, helpers))
+
+    def helper(self, path: Path, name: str) -> Path | None:
+        """The file of a helper: what tests import from beside them or from the top of the tests."""
+        for folder in (path.parent, self.root / "tests"):
+            file = folder.joinpath(*name.split(".")).with_suffix(".py")
+            if file.is_file() and not file.name.startswith("test_"):
+                return file
+        return None
 
 
 def dotted(path: Path) -> str:

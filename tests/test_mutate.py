@@ -215,7 +215,10 @@ def test_tests_are_found_by_place_and_by_import(tmp_path: Path) -> None:
         ("tests/metrics/test_image.py", "from tkbench.metrics.image import psnr"),
         ("tests/metrics/test_image_odd.py", "from tkbench.metrics import create"),
         ("tests/test_other.py", "def f():\n    from tkbench.metrics import image"),
-        ("tests/metrics/test_faults.py", "from tkbench.metrics import image"),
+        ("tests/metrics/test_seeded_faults.py", "from tkbench.metrics import image"),
+        ("tests/test_helped.py", "from support.pictures import flat"),
+        ("tests/support/pictures.py", "from support import deeper"),
+        ("tests/support/deeper.py", "import tkbench.metrics.image"),
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
@@ -225,7 +228,7 @@ def test_tests_are_found_by_place_and_by_import(tmp_path: Path) -> None:
         "tests/metrics/test_image_odd.py",
         "tkbench/metrics/image.py",
     )
-    assert near.importing == ("tests/test_other.py",)
+    assert near.importing == ("tests/test_helped.py", "tests/test_other.py")
     lonely = mutate.Suite(root).nearest("tkbench/metrics/lonely.py")
     assert lonely.mirror == ("tests/metrics/test_image_odd.py", "tkbench/metrics/lonely.py")
 
