@@ -487,5 +487,7 @@ def test_cepstra_line_up_with_windows() -> None:
 
 def test_the_whole_picture_says_so_in_its_signature() -> None:
     """A recipe's signature names its cut and every coding: equal signatures mean comparable numbers."""
-    assert RECIPES["wav2lip-lrs"].signature() == "wav2lip-lrs,ends:zeros,crop:none,resize:cv2-linear,lossy:jpeg"
+    assert (
+        RECIPES["wav2lip-lrs"].signature() == "wav2lip-lrs,ends:zeros,crop:none,resize:cv2-linear,lossy:jpeg"
+    )
     assert len({recipe.signature() for recipe in RECIPES.values()}) == len(RECIPES)
