@@ -1,20 +1,22 @@
-# Each target sets up everything it needs in .venv; the machine needs Python 3.10-3.12, make and a package index.
+# Each target first sets up what it needs in .venv. The machine needs Python 3.10 to 3.12, make, and a Python package index.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.10 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
-# Tests run on every core, at most four, a file to a process; `make test SPREAD=` keeps them in one.
+# Tests run on every core, but at most four, one file per process at a time. `make test SPREAD=` runs them in one process.
 SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: help demo test test-slow check format judge voice models clean
 help:
-	@echo "make demo       a corpus, its preparation, seven models scored and ranked, a report ($(OUT)/report.html)"
-	@echo "make test       the fast tests"
-	@echo "make test-slow  every test; those with real clips use TKBENCH_CLIPS or ../shared/clips"
-	@echo "make check      ruff and mypy"
+	@echo "make demo       make a corpus, prepare it, score and rank seven models, write a report in $(OUT)/runs/"
+	@echo "make test       run the fast tests"
+	@echo "make test-slow  run every test; real clips come from TKBENCH_CLIPS or ../shared/clips, if they are there"
+	@echo "make check      check style and types (ruff, mypy); changes nothing"
+	@echo "make format     format the code and fix what ruff can fix"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
-	@echo "make models     train the bundled SyncTalkFace and CALS again from their recipes (hours, and a GPU; SECOND=sharp without)"
+	@echo "make models     train the bundled SyncTalkFace and CALS again from their recipes: hours, and a GPU"
+	@echo "                (without a GPU: make models SECOND=sharp)"
 	@echo "make clean      remove .venv and $(OUT)"
 
 $(VENV)/.installed: pyproject.toml
@@ -60,9 +62,10 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
-# The second of three trainings: gpu, as the bundled ones had it, or sharp, with smaller steps, which a CPU can do.
+# The configuration of the second of three trainings: gpu, as for the bundled checkpoints, or sharp, whose steps are small
+# enough for a CPU.
 SECOND ?= gpu
-# On one thread, as the bundled ones were.
+# One thread, as for the bundled checkpoints.
 models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out models/corpus --clips 480 --speakers 120 --seed 200

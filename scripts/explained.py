@@ -1,4 +1,4 @@
-"""How much of what a mouth does can be read from the voice, in pixels and in lengths: the figures of docs/models.md.
+"""How much of the movement of a mouth the voice explains, in pixels and in lengths: the figures of docs/models.md.
 
     python scripts/explained.py --data models/shards --cache models/crops
 
@@ -20,14 +20,15 @@ from tkbench.train.objectives.base import mouth_box
 
 SIDE, CELL = 96, 3
 AROUND = range(-6, 7, 2)
-"""Frames whose sound is heard."""
+"""Offsets in frames of the mel windows that the regression is given."""
 
 
 def features(
     folder: Path, split: str, clips: int, cache: Path | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Voice (N, 560), pixels (N, 168) and lengths (N, 8) of every frame of the first clips of a split."""
-    windows = data.load(folder, split=split, recipe="steady-172", size=(SIDE, SIDE), batch=1, cache=cache)
+    spec = data.WindowSpec(recipe="steady-172", size=(SIDE, SIDE))
+    windows = data.load(folder, split=split, window=spec, batch=1, cache=cache)
     top, bottom, left, right = mouth_box(SIDE, SIDE)
     parts = []
     for key in list(windows.lengths)[:clips]:

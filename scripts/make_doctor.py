@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--values", action="store_true", help="keep the clip")
+    parser.add_argument("--values", action="store_true", help="keep the clip, make the values alone")
     if not parser.parse_args().values:
         make_clip(doctor.golden_clip())
     found = doctor.examine()

@@ -1,4 +1,4 @@
-"""Does each metric follow the fault that it claims to measure? The table of docs/metrics.md, measured anew.
+"""Does each metric follow the fault that it claims to measure? Measures the table of docs/metrics.md anew.
 
     tkbench prep synth --out corpus --clips 24 --speakers 12 --seed 0 --split test
     tkbench prep folder --root corpus --out shards
@@ -22,7 +22,7 @@ from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import bar
 from tkbench.scoring import sensitivity
 from tkbench.scoring.sensitivity import KNOBS, Point, Result, trend
-from tkbench.types import Metric
+from tkbench.types import Column
 
 RULES = Protocol.model_validate(
     {
@@ -58,17 +58,17 @@ CLAIMS: dict[str, tuple[str, ...]] = {
         "psnr", "psnr_mouth", "ssim", "ssim_mouth", "ms_ssim",
     ),
 }  # fmt: skip
-"""Knob -> the columns that should go one way along it; what else they do, docs/metrics.md says in words."""
+"""Knob -> the columns that should get worse at each of its values. docs/metrics.md says what others do."""
 
 SYLLABLE = 3
 """Frames, about half of a syllable. In single clips, lips that are later than that meet the next opening again, and
-what follows their path turns; the mean over many clips goes on falling, but that is not claimed."""
+metrics that follow their path turn. The mean over many clips goes on falling, but that is not claimed."""
 REACH = {("shift", name): SYLLABLE for name in (*LIPS, "lvd_mouth_mesh")}
 """(knob, column) -> the last value that is claimed, where it is not all of them."""
 
 
-def worsens(points: Sequence[Point], column: Metric) -> bool:
-    """Whether a column gets worse at every step (from 0 away where closer to 0 is better), down to its end of scale.
+def worsens(points: Sequence[Point], column: Column) -> bool:
+    """Whether a column gets worse at every step; where closer to 0 is better, whether it moves away from 0.
 
     CPBD ends at 0, where no edge is sharp: there it may stay.
     """
@@ -79,7 +79,7 @@ def worsens(points: Sequence[Point], column: Metric) -> bool:
     return trend(points) == wanted and strict
 
 
-def verdict(knob: str, points: Sequence[Point], column: Metric) -> str:
+def verdict(knob: str, points: Sequence[Point], column: Column) -> str:
     """What the last column of the table says."""
     reach = REACH.get((knob, column.name))
     if reach is not None:
@@ -90,7 +90,7 @@ def verdict(knob: str, points: Sequence[Point], column: Metric) -> str:
     return f"yes{until}" if worsens(points, column) else f"**no**{until}"
 
 
-def number(value: float, column: Metric) -> str:
+def number(value: float, column: Column) -> str:
     """As reports print it."""
     return "-" if math.isnan(value) else "∞" if math.isinf(value) else f"{value:.{column.digits}f}"
 

@@ -1,8 +1,9 @@
-"""How far each metric is from its reference: the table of docs/metrics.md, measured anew.
+"""How far each metric is from its reference: measures the table of docs/metrics.md anew.
 
     python scripts/parity.py --write docs/metrics.md
 
-Runs the parity tests, each of which writes down its gaps (the fixture `gap` of tests/conftest.py); the largest count.
+It runs the parity tests. Each of them records its gaps (the fixture `gap` of tests/conftest.py); the table has the
+largest.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def measure() -> dict[str, dict[str, float]]:
         root = ET.parse(report).getroot()
     found: dict[str, dict[str, float]] = {row.test: {} for row in ROWS}
     for case in root.iter("testcase"):
-        file = case.get("classname", "").rsplit(".", 1)[-1] + ".py"
+        file = case.get("classname", "").removeprefix("tests.").replace(".", "/") + ".py"
         test = f"{file}::{case.get('name', '').partition('[')[0]}"
         for fact in case.iter("property"):
             name = fact.get("name", "")

@@ -37,10 +37,10 @@ def curves(folder: Path, out: Path) -> None:
     rows = -(-len(terms) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 1.9 * rows), squeeze=False)
     for axis, term in zip(axes.flat, terms, strict=False):
-        for split, look in (("train", {"color": "0.65", "lw": 1}), ("val", {"color": "0", "lw": 1.5})):
+        for split, style in (("train", {"color": "0.65", "lw": 1}), ("val", {"color": "0", "lw": 1.5})):
             found = [(r["step"], r[f"{split}/{term}"]) for r in reports if f"{split}/{term}" in r]
             if found:
-                axis.plot(*zip(*found, strict=True), label=split, **look)
+                axis.plot(*zip(*found, strict=True), label=split, **style)
         axis.set_title(term, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.25)

@@ -11,8 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 Gap = Callable[..., None]
+
+
+# How long one example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("tkbench", deadline=None)
+settings.load_profile("tkbench")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

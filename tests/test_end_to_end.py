@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 
 from tkbench import models
+from tkbench.data.export import export
 from tkbench.errors import UsageError
-from tkbench.models import ANCHORS, REFERENCES
+from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.results import bundle
-from tkbench.scoring.evaluate import evaluate
-from tkbench.shards import export, open_shards
+from tkbench.scoring.evaluate import EvalOptions, evaluate
+from tkbench.shards import open_shards
 from tkbench.types import Array, Batch, UInt8
 
 pytest.importorskip("espeakng_loader", reason="the corpus needs speech: pip install 'tkbench[synth]'")
@@ -129,9 +130,8 @@ def test_numbers_are_the_same_with_and_without_a_cache(
             protocol=protocol,
             out=tmp_path / out,
             limit=limit,
-            cache=cache,
             workers=workers,
-            progress=lambda done, total, message: said.append(message),
+            options=EvalOptions(cache=cache, progress=lambda done, total, message: said.append(message)),
         )
         return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -142,7 +142,7 @@ def test_numbers_are_the_same_with_and_without_a_cache(
     for path in sorted((tmp_path / "cache").glob("*/*.npz"))[::2]:
         path.write_bytes(path.read_bytes()[:-20])
     assert run("mended") == plain
-    assert "damaged cache entries made again" in said[-1]
+    assert "damaged cache entries computed again" in said[-1]
 
 
 def test_videos_from_elsewhere_join_by_key_and_gaps_are_reported(shards: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_videos_from_elsewhere_join_by_key_and_gaps_are_reported(shards: Path, t
     assert export(shards, clips) == 6
     keys = sorted(open_shards(shards).keys())
     (clips / f"{keys[0]}.mp4").unlink()
-    folder = evaluate(shards, f"files:{clips}", out=tmp_path / "runs", name="copied")
+    folder = evaluate(shards, f"files:{clips}", out=tmp_path / "runs", options=EvalOptions(name="copied"))
     result = bundle.verify(folder).result
     assert result.model == "copied"
     cell = result.summary["lse_c_synth"]
@@ -197,7 +197,7 @@ def test_the_result_says_which_networks_judged(runs: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", REFERENCES)
+@pytest.mark.parametrize("kind", references())
 def test_bundled_models_beat_a_still_face_and_their_own_silence(kind: str, tmp_path: Path) -> None:
     """On speakers and sentences that neither they nor the judge have met, with intervals that do not overlap."""
     from tkbench.synth.corpus import make_corpus

@@ -14,7 +14,7 @@ import torch
 from tkbench import media
 from tkbench.errors import BadMedia, UsageError
 from tkbench.generate import back_and_forth, generate, read_photo
-from tkbench.models import checkpoint
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 
 SPEC = {"size": 64, "width": 0.05}
@@ -26,7 +26,7 @@ def made_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generate")
     torch.manual_seed(0)
     facts = checkpoint.Facts("wav2lip", SPEC, Cut("steady-172", 64))
-    checkpoint.save(folder / "w.safetensors", checkpoint.network("wav2lip", SPEC).state_dict(), facts)
+    checkpoint.save(folder / "w.safetensors", kinds.registry.get("wav2lip").build(SPEC).state_dict(), facts)
     photo = cv2.imread(str(resources.files("tkbench") / "synth" / "data" / "astronaut.png"))
     photo = photo[: photo.shape[0] // 2 * 2 - 1]  # an odd height, as photos have
     cv2.imwrite(str(folder / "me.png"), photo)
@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_said(
     cv2.imwrite(str(grey), np.full((128, 128, 3), 120, np.uint8))
     with pytest.raises(BadMedia, match="no face was found"):
         generate(f"wav2lip:{made_of / 'w.safetensors'}", grey, made_of / "voice.wav", tmp_path / "x.mp4")
-    with pytest.raises(UsageError, match="does not speak"):
+    with pytest.raises(UsageError, match="is no generator"):
         generate("still", grey, made_of / "voice.wav", tmp_path / "x.mp4")
 
 

@@ -16,7 +16,7 @@ LAYERS = [
     {"types", "version"},
     {"errors"},
     {"registry", "media", "runtime", "audio"},
-    {"protocol", "weights", "shards", "crops", "results", "synth"},
+    {"protocol", "dataset", "weights", "shards", "crops", "results", "synth"},
     {"prep", "metrics", "models"},
     {"scoring", "data", "generate", "doctor"},
     {"train", "report"},

@@ -13,11 +13,12 @@ The names below are imported when they are first used, so `import tkbench` itsel
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tkbench.version import __version__
 
 if TYPE_CHECKING:
+    from tkbench import data as data
     from tkbench.prep.run import prepare as prepare
     from tkbench.report import write as write_report
     from tkbench.scoring.evaluate import evaluate as score
@@ -35,14 +36,15 @@ _LAZY = {
 __all__ = ["__version__", "make_corpus", "open_shards", "prepare", "score", "write_report"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "data":
         return importlib.import_module("tkbench.data")
     target = _LAZY.get(name)
     if target is None:
         raise AttributeError(f"module 'tkbench' has no attribute {name!r}")
     module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    found: object = getattr(importlib.import_module(module), attribute)
+    return found
 
 
 def __dir__() -> list[str]:

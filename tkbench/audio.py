@@ -1,7 +1,7 @@
-"""The sound that models hear: the field's mel spectrogram, cut into windows that belong to video frames.
+"""The input sound of models: the field's mel spectrogram, cut into windows that belong to video frames.
 
 The mel is that of Wav2Lip (Prajwal et al. 2020; Rudrabha/Wav2Lip audio.py and hparams.py), which SyncTalkFace
-and most later models took over unchanged: 16 kHz, pre-emphasis 0.97, magnitudes of an 800-point transform
+and most later models use unchanged: 16 kHz, pre-emphasis 0.97, magnitudes of an 800-point transform
 (periodic Hann window of 800 samples, one step every 200, ends mirrored), 80 mel bands from 55 to 7600 Hz on
 Slaney's scale with areas of one, decibels over a floor of -100 dB, minus 20 dB, and [-100, 0] dB stretched to
 [-4, 4], clipped.
@@ -29,11 +29,11 @@ FMIN, FMAX = 55.0, 7600.0
 PREEMPHASIS = 0.97
 FLOOR_DB, REFERENCE_DB, REACH = -100.0, 20.0, 4.0
 SILENCE = -REACH
-"""What every band of silence is."""
+"""The value of every band in silence."""
 
 
 def signature() -> str:
-    """Every number of the mel in one line."""
+    """Every setting of the mel in one line."""
     return (
         f"mel-80/1(sr={SAMPLE_RATE},pre={PREEMPHASIS},fft={N_FFT},hop={STEP},hann,reflect,magnitude,"
         f"slaney{BANDS}:{FMIN:g}-{FMAX:g},db={FLOOR_DB:g}-{REFERENCE_DB:g},clip={REACH:g})"
@@ -119,7 +119,7 @@ def windows(spectrum: Float32, frames: Array, *, lead: int = 0, steps: int = WIN
     A window begins with frame `f - lead`: lead 0 is the window of a sync network, which begins with the first
     of five frames; lead 1 is the window of a generator, which has its frame in its second fifth (Wav2Lip and
     SyncTalkFace). Steps before the clip's first and behind its last are silence (-4). The trainers of both
-    leave such windows out: `whole_windows` tells them.
+    leave such windows out; `whole_windows` gives the others.
     """
     begin = first_step(np.asarray(frames, np.int64) - lead)
     if spectrum.ndim != 2 or spectrum.shape[0] != BANDS or begin.ndim != 1:
@@ -146,7 +146,7 @@ def whole_windows(n_frames: int, *, lead: int = 0, steps: int = WINDOW) -> range
 
 
 def check_length(n_frames: int, n_samples: int, what: str) -> None:
-    """The length law: 640 samples to a frame. Raises BadInput, which says by how much it is missed."""
+    """Raises BadInput unless there are exactly 640 samples per frame; the message says how many are off."""
     off = n_samples - n_frames * SAMPLES_PER_FRAME
     if off:
         side = "more" if off > 0 else "fewer"

@@ -1,19 +1,22 @@
-"""`tkbench demo`: the whole way of the data on a corpus that it makes itself."""
+"""`tkbench demo`: corpus, preparation, scores, leaderboard and report in one command, without any data."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tkbench.models import ANCHORS, REFERENCES
+from tkbench.models import ANCHORS, references
 from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import bar
-from tkbench.scoring.evaluate import evaluate
+from tkbench.scoring.evaluate import EvalOptions, evaluate
 from tkbench.synth.corpus import make_corpus
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def run(
@@ -23,12 +26,12 @@ def run(
     speakers: int,
     seed: int,
     workers: int,
-    show: Callable[[Any], None],
+    show: Callable[[RenderableType], None],
     say: Callable[[str], None],
 ) -> Path:
-    """Corpus, preparation, the anchors and the reference models, leaderboard, report; returns the report.
+    """Make a corpus, prepare it, score the anchors and the reference models, publish; returns the report's path.
 
-    A second run resumes: a finished corpus and finished shards are kept, scores are made again.
+    A second run resumes: it keeps a finished corpus and finished shards, and computes the scores again.
     """
     begin = time.perf_counter()
     corpus, shards = out / "corpus", out / "shards"
@@ -46,7 +49,7 @@ def run(
     with bar("2/4 prep     ") as progress:
         prepare(corpus, shards, workers=workers, progress=progress)
     bundles = []
-    scored = (*ANCHORS, *REFERENCES)
+    scored = (*ANCHORS, *references())
     with pool(workers) as workforce:
         for place, model in enumerate(scored, start=1):
             with bar(f"3/4 score {place}/{len(scored)}") as progress:
@@ -55,9 +58,8 @@ def run(
                         shards,
                         model,
                         out=out / "runs",
-                        workforce=workforce,
-                        cache=out / "features",
-                        progress=progress,
+                        workers=workforce,
+                        options=EvalOptions(cache=out / "features", progress=progress),
                     )
                 )
     with bar("4/4 report   ") as progress:

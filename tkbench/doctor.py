@@ -1,8 +1,8 @@
-"""Does this machine make the numbers that others make? What is installed, and golden vectors per stage.
+"""Whether this machine computes the numbers that others compute: what is installed, and golden values per stage.
 
-A clip of 1.6 s that comes with the package goes the whole way: file, frames, sound, MFCC, landmarks, box, crop,
-embeddings, distances. Of each stage a hash and some of its values are kept. Each stage is fed by the one before,
-as in real work, so the first stage that differs between two machines is where their numbers part.
+A clip of 1.6 s that comes with the package passes through every stage: file, frames, sound, MFCC, landmarks, box, crop,
+embeddings, distances. Of each stage a hash and some of its values are kept. Each stage takes the output of the one
+before, as in a real run, so the first stage that differs between two machines is where their numbers diverge.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ Verdict = Literal["same", "close", "different"]
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of the way of the data, as this machine takes it."""
+    """One step of the computation on this machine."""
 
     name: str
     what: str
     shape: tuple[int, ...]
     sha256: str
-    """Of the values as they lie in memory."""
+    """Of the bytes of the values in memory."""
     values: tuple[float, ...]
     """At most `N_VALUES` of them, evenly spaced."""
     close: float
-    """The largest difference of a value that no table shows; 0 where only equal is equal."""
+    """The largest difference of a value that changes no printed digit; 0 where values must be equal to the bit."""
     seconds: float
 
 
@@ -85,15 +85,15 @@ class Difference:
 
 
 @dataclass(slots=True)
-class _Way:
-    """The stages so far."""
+class _Stages:
+    """Runs the stages one by one, and records each."""
 
     progress: Progress
-    stages: list[Stage] = field(default_factory=list)
+    done: list[Stage] = field(default_factory=list)
     total: int = 11
 
-    def take(self, name: str, what: str, make: Callable[[], Array], *, close: float = 0.0) -> Array:
-        self.progress(len(self.stages), self.total, what)
+    def run(self, name: str, what: str, make: Callable[[], Array], *, close: float = 0.0) -> Array:
+        self.progress(len(self.done), self.total, what)
         begin = time.perf_counter()
         values = np.ascontiguousarray(make())
         seconds = time.perf_counter() - begin
@@ -101,22 +101,22 @@ class _Way:
         places = np.linspace(0, len(flat) - 1, min(N_VALUES, len(flat))).round().astype(int)
         some = tuple(float(value) for value in flat[places])
         digest = hashlib.sha256(values.tobytes()).hexdigest()
-        self.stages.append(Stage(name, what, values.shape, digest, some, close, round(seconds, 4)))
+        self.done.append(Stage(name, what, values.shape, digest, some, close, round(seconds, 4)))
         return values
 
 
 def golden_clip() -> Path:
-    """The clip that goes the whole way: 40 frames of a synthetic face, H.264 and AAC."""
+    """The clip that passes through the stages: 40 frames of a synthetic face, H.264 and AAC."""
     return Path(str(resources.files("tkbench") / "assets" / "doctor.mp4"))
 
 
 def golden() -> Examination:
-    """What the machine found that made the package's golden values."""
+    """The examination of the machine that made the package's golden values."""
     return read(Path(str(resources.files("tkbench") / "assets" / "doctor.json")))
 
 
 def examine(clip: Path | None = None, *, progress: Progress = silent) -> Examination:
-    """Look at this machine and take a clip the whole way: the one of the package, or `clip`.
+    """Examine this machine, and run every stage on a clip: that of the package, or `clip`.
 
     Raises BadMedia where the clip cannot be decoded, UsageError where no face is found in it.
     """
@@ -174,17 +174,17 @@ def _versions() -> dict[str, str]:
 
 
 def _stages(clip: Path, progress: Progress) -> list[Stage]:
-    """Every stage of the protocols' way, each from the one before."""
+    """Every stage of a score, each from the output of the one before."""
     from tkbench.metrics.image import ssim
     from tkbench.metrics.mfcc import mfcc
     from tkbench.metrics.sync import judge_crops, load_judge, lse, sync_curve
     from tkbench.prep.backends.facemesh import MeshTracker
 
-    way = _Way(progress)
-    way.take("file", "bytes of the clip", lambda: np.frombuffer(clip.read_bytes(), np.uint8))
-    frames = way.take("frames", "decoded pictures, RGB", lambda: media.read_video(clip))
-    pcm = way.take("sound", "16 kHz mono, 16 bit", lambda: media.to_int16(media.read_audio(clip)))
-    cepstra = way.take("mfcc", "13 cepstra at 100 Hz", lambda: mfcc(pcm), close=1e-6)
+    stages = _Stages(progress)
+    stages.run("file", "bytes of the clip", lambda: np.frombuffer(clip.read_bytes(), np.uint8))
+    frames = stages.run("frames", "decoded pictures, RGB", lambda: media.read_video(clip))
+    pcm = stages.run("sound", "16 kHz mono, 16 bit", lambda: media.to_int16(media.read_audio(clip)))
+    cepstra = stages.run("mfcc", "13 cepstra at 100 Hz", lambda: mfcc(pcm), close=1e-6)
 
     def track() -> Array:
         with MeshTracker() as tracker:
@@ -195,14 +195,14 @@ def _stages(clip: Path, progress: Progress) -> list[Stage]:
             )
         return np.array(found, np.float32)
 
-    # A hundredth of a pixel moves no printed digit of a score.
-    points = way.take("landmarks", "Face Mesh points, pixels", track, close=0.02)
-    way.take("box", "box of the landmarks, pixels", lambda: align.boxes_of(points), close=0.02)
-    way.take(
+    # Two hundredths of a pixel change no printed digit of a score.
+    points = stages.run("landmarks", "Face Mesh points, pixels", track, close=0.02)
+    stages.run("box", "box of the landmarks, pixels", lambda: align.boxes_of(points), close=0.02)
+    stages.run(
         "receipt", "crop matrices of syncnet-224", lambda: align.matrices(points, "syncnet-224"), close=0.02
     )
-    crops = way.take("crop", "aligned crops", lambda: align.crop(frames, points, "syncnet-224"), close=1.0)
-    way.take("ssim", "SSIM of each crop and the next", lambda: ssim(crops[:-1], crops[1:]), close=5e-5)
+    crops = stages.run("crop", "aligned crops", lambda: align.crop(frames, points, "syncnet-224"), close=1.0)
+    stages.run("ssim", "SSIM of each crop and the next", lambda: ssim(crops[:-1], crops[1:]), close=5e-5)
 
     judge = load_judge(weights.find("syncnet-synth"))
 
@@ -212,19 +212,19 @@ def _stages(clip: Path, progress: Progress) -> list[Stage]:
         n = min(len(lips), len(voice))
         return np.stack([lips[:n], voice[:n]])
 
-    both = way.take("features", "embeddings of lips and voice", embed, close=1e-4)
+    both = stages.run("features", "embeddings of lips and voice", embed, close=1e-4)
 
     def distances() -> Array:
         curve = sync_curve(both[0], both[1])
         return np.array([*lse(curve), *curve])
 
-    way.take("distances", "LSE-C, LSE-D, AVOffset and the curve", distances, close=5e-4)
-    progress(way.total, way.total, "done")
-    return way.stages
+    stages.run("distances", "LSE-C, LSE-D, AVOffset and the curve", distances, close=5e-4)
+    progress(stages.total, stages.total, "done")
+    return stages.done
 
 
 def read(path: Path) -> Examination:
-    """An examination that was written before. Raises UsageError for another file."""
+    """The examination in a file that `tkbench doctor --out` wrote. Raises UsageError for another file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["format"] != FORMAT:
@@ -247,7 +247,7 @@ def read(path: Path) -> Examination:
 
 
 def compare(one: Examination, two: Examination) -> list[Difference]:
-    """Stage by stage; a stage that only one of them has is different."""
+    """Compare two examinations stage by stage; a stage that only one of them has is different."""
     theirs = {stage.name: stage for stage in two.stages}
     out = []
     for stage in one.stages:
@@ -276,7 +276,7 @@ def _difference(one: Stage, two: Stage) -> Difference:
 
 
 def first_difference(found: list[Difference]) -> Difference | None:
-    """Where two machines part for good; None where every stage is the same or close."""
+    """The first stage that is different; None where every stage is the same or close."""
     return next((item for item in found if item.verdict == "different"), None)
 
 

@@ -5,6 +5,7 @@
     ├── UnknownName       (KeyError)           a model, metric, protocol or data set that is not registered
     ├── BadMedia          (ValueError)         a media file that cannot become a clip; carries a `Reason`
     ├── BadShards         (ValueError)         a shard folder that is incomplete, damaged or of another version
+    │   └── BadSample                          one sample in it whose parts do not fit each other
     ├── BadBundle         (ValueError)         a result bundle that is incomplete, changed or of another version
     ├── BadInput          (ValueError)         an array with the wrong shape, dtype or range
     ├── WeightsMissing    (FileNotFoundError)  a pinned weight that is not on this machine
@@ -23,7 +24,7 @@ from tkbench.types import Reason
 
 
 class TkbenchError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base of every error that a user can cause and fix."""
 
     exit_code = 2
 
@@ -58,6 +59,10 @@ class BadMedia(TkbenchError, ValueError):
 
 class BadShards(TkbenchError, ValueError):
     """A shard folder that is incomplete, damaged or of another version."""
+
+
+class BadSample(BadShards):
+    """One sample of a shard folder whose picture, sound and track do not fit each other; the others may be right."""
 
 
 class BadBundle(TkbenchError, ValueError):

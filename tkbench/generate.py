@@ -1,8 +1,8 @@
-"""`tkbench generate`: one photo or video, one voice file, one video of the face that speaks it.
+"""`tkbench generate`: one photo or video and one voice file become one video of the face that speaks it.
 
-The video is read from its file to be tracked and again to be drawn on, instead of being held in memory; only where the
-voice is longer than the video is it held, and played forwards and backwards in turn. Otherwise what grows with its
-length are landmarks and mel, 10 KB a frame.
+The video is read twice, once to be tracked and once to be drawn on, so that its pictures need not be held in memory.
+Only if the voice is longer than the video are they held, and played forwards and backwards in turn. Otherwise memory
+grows by 10 KB a frame: landmarks and mel.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from tkbench import media, models
 from tkbench.errors import BadMedia, UsageError
+from tkbench.models import kinds
 from tkbench.models.talker import CHUNK, Talker
 from tkbench.prep import backends
 from tkbench.prep.track import fill
@@ -23,9 +24,11 @@ from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, R
 
 PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MOST_HELD = 2_000_000_000
-"""Bytes of pictures that may be held where the video has to be played back and forth."""
+"""Bytes of pictures that may be held for a video that is played forwards and backwards."""
 TOGETHER = 64_000_000
 """Bytes of pictures that are drawn on together, at most."""
+MOST_PIXELS = 1 << 26
+"""Pixels of the largest photo that is read: 8192 x 8192."""
 LONGEST_SIDE = 1280
 """Photos are scaled down to this."""
 
@@ -33,14 +36,15 @@ LONGEST_SIDE = 1280
 def generate(
     model: str, video: Path, voice: Path, out: Path, *, progress: Progress = silent
 ) -> dict[str, int]:
-    """Write `out` (.mp4): the face of `video`, a photo or a video, saying `voice`; counts of what was done.
+    """Write `out` (.mp4): the face of `video`, a photo or a video, that speaks `voice`. Returns counts of frames.
 
-    `model`: a generator's name with its checkpoint, as in `cals:cals.safetensors`. The looks come from the first
-    frame, the pose from each frame's upper half. Raises UsageError or BadMedia with one line for what cannot be used.
+    `model`: a generator's name with its checkpoint, as in `cals:cals.safetensors`. The appearance comes from the first
+    frame, the pose from each frame's upper half. Raises UsageError or BadMedia with one line for input that cannot be
+    used.
     """
     talker = models.create(model)
     if not isinstance(talker, Talker):
-        raise UsageError(f"model {model!r} does not speak; known are synctalkface, cals and wav2lip")
+        raise UsageError(f"model {model!r} is no generator; known are {', '.join(kinds.generators())}")
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: the file must end in .mp4")
     for path, what in ((video, "photo or video"), (voice, "voice file")):
@@ -61,33 +65,33 @@ def generate(
     pictures = open_pictures(video, count)
     used = min(len(pictures), count)
 
-    progress(0, used + count, "looking for the face")
+    progress(0, used + count, "finding the face")
     landmarks, lost = track(pictures, used, used + count, progress)
     matrices = talker.facts.cut.matrices(landmarks)
     order = back_and_forth(used, count)
     frames = iter(pictures.in_order(order))
-    looks = next(frames).copy()  # a decoder's picture is its own until the next one is asked for
-    speech = talker.speech(sound, count, looks, matrices[0], landmarks[0])
+    reference = next(frames).copy()  # the decoder overwrites a picture when the next one is asked for
+    speech = talker.speech(sound, count, reference, matrices[0], landmarks[0])
 
-    def spoken() -> Iterator[UInt8]:
-        shown = chain([looks], frames)
-        room = np.empty((max(1, min(CHUNK, TOGETHER // looks.nbytes)), *looks.shape), np.uint8)
-        for start in range(0, count, len(room)):
-            part = room[: count - start]
+    def drawn() -> Iterator[UInt8]:
+        shown = chain([reference], frames)
+        buffer = np.empty((max(1, min(CHUNK, TOGETHER // reference.nbytes)), *reference.shape), np.uint8)
+        for start in range(0, count, len(buffer)):
+            part = buffer[: count - start]
             for place in range(len(part)):
                 part[place] = next(shown)
-            for said in speech.say(start, part, matrices[order[start : start + len(part)]]):
-                yield even(said)
-            progress(used + start + len(part), used + count, "speaking")
+            for frame in speech.say(start, part, matrices[order[start : start + len(part)]]):
+                yield even(frame)
+            progress(used + start + len(part), used + count, "drawing")
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    media.write_video(out, spoken(), audio=sound, quality=18)
+    media.write_video(out, drawn(), audio=sound, quality=18)
     progress(used + count, used + count, "written")
     return {"frames": count, "source_frames": used, "filled": lost}
 
 
 class Pictures:
-    """The frames of a photo or video at 25 frames/s, streamed where that will do."""
+    """The frames of a photo or video at 25 frames/s: streamed, or held where they are shown more than once."""
 
     def __init__(self, path: Path, count: int) -> None:
         self.held: list[UInt8] | None = None
@@ -109,7 +113,7 @@ class Pictures:
                     f"{path}: {self.total / FPS:.1f} s of {self.facts.width}x{self.facts.height} for a voice of "
                     f"{count / FPS:.1f} s; too large to be played back and forth: give a video as long as the voice"
                 )
-            self.held = [frame.copy() for frame in media.stream_frames(path, facts=self.facts)]
+            self.held = [frame.copy() for frame in media.stream_frames(path, self.facts)]
             self.total = len(self.held)
         if self.total == 0:
             raise BadMedia(Reason.NO_VIDEO, f"{path}: no picture could be read")
@@ -118,19 +122,19 @@ class Pictures:
         return self.total
 
     def first(self, count: int) -> Iterator[UInt8]:
-        """The first `count` frames; fewer would be an error of the file's header."""
+        """The first `count` frames; BadMedia where there are fewer, because the header promised them."""
         if self.held is not None:
             yield from self.held[:count]
             return
         given = 0
-        for given, frame in enumerate(media.stream_frames(self.path, facts=self.facts), start=1):
+        for given, frame in enumerate(media.stream_frames(self.path, self.facts), start=1):
             yield frame
             if given == count:
                 return
         raise BadMedia(Reason.TRUNCATED, f"{self.path}: {given} frames, its header says {self.total}")
 
     def in_order(self, order: Sequence[int] | Array) -> Iterable[UInt8]:
-        """Frames by their numbers: any where they are held, rising by one from 0 where they are streamed."""
+        """Frames by their numbers: in any order if they are held; 0, 1, 2, ... if they are streamed."""
         if self.held is not None:
             return (self.held[i] for i in order)
         return self.first(len(order))
@@ -141,10 +145,31 @@ def open_pictures(path: Path, count: int) -> Pictures:
     return Pictures(path, count)
 
 
+def check_photo(path: Path) -> None:
+    """Refuse a photo by the size that its header states, before any memory is taken for its pixels."""
+    from PIL import Image
+
+    limit, Image.MAX_IMAGE_PIXELS = (
+        Image.MAX_IMAGE_PIXELS,
+        None,
+    )  # its own limit has no figures in its message
+    try:
+        with Image.open(path) as photo:
+            width, height = photo.size
+    except (OSError, ValueError):
+        return  # no header that is known here: OpenCV will say what it is
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    if width * height > MOST_PIXELS:
+        found = f"{path}: {width}x{height} pixels, at most {MOST_PIXELS} are read; make it smaller"
+        raise BadMedia(Reason.TOO_LARGE, found)
+
+
 def read_photo(path: Path) -> UInt8:
     """(H, W, 3) RGB, at most LONGEST_SIDE pixels on its longest side."""
     import cv2
 
+    check_photo(path)
     found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
         raise BadMedia(Reason.UNREADABLE, f"{path}: not a picture that can be read")
@@ -155,7 +180,7 @@ def read_photo(path: Path) -> UInt8:
 
 
 def even(frame: UInt8) -> UInt8:
-    """Without the last row or column where their number is odd: H.264 in 4:2:0 has none.
+    """Without the last row or column where their number is odd: H.264 in 4:2:0 needs even sides.
 
     >>> even(np.zeros((5, 8, 3), np.uint8)).shape
     (4, 8, 3)
@@ -165,7 +190,7 @@ def even(frame: UInt8) -> UInt8:
 
 
 def back_and_forth(frames: int, count: int) -> Array:
-    """`count` frame numbers: up to the last frame, back to the first, and so on, without a jump.
+    """`count` frame numbers: up to the last frame, back down to the first, and so on.
 
     >>> back_and_forth(3, 8).tolist(), back_and_forth(1, 3).tolist()
     ([0, 1, 2, 1, 0, 1, 2, 1], [0, 0, 0])
@@ -177,7 +202,7 @@ def back_and_forth(frames: int, count: int) -> Array:
 def track(pictures: Pictures, count: int, steps: int, progress: Progress) -> tuple[Float32, int]:
     """(count, N, 2) landmarks of the face, and in how many frames they were filled from neighbours.
 
-    steps: those of the whole work, for `progress`.
+    steps: the total that `progress` is told.
     """
     tracker = backends.shared(backends.DEFAULT)
     tracker.restart()

@@ -1,26 +1,21 @@
 """Protocols: everything that can move a score, read from a TOML file and written out in one line.
 
 The bundled ones live in `tkbench/protocols/`. A protocol is frozen once a row cites it: a change is a new version,
-and a test holds the hash of every released file. A user may write a file of their own; its name is in every row.
+and a test holds the hash of every released file. Installed packages add protocols by the entry point group
+`tkbench.protocols`. A user may write a file of their own; its name is in every row.
 """
 
 from __future__ import annotations
 
-import hashlib
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tkbench.errors import UnknownName, UsageError
-from tkbench.registry import suggest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.errors import UsageError
+from tkbench.registry import Registry, find_file
+from tkbench.runtime import toml
 
 
 class _Strict(BaseModel):
@@ -82,6 +77,15 @@ class Protocol(_Strict):
         return "|".join(parts)
 
 
+installed: Registry[Path] = Registry("protocol", "tkbench.protocols", of=Path)
+"""Protocols of other packages: an entry point "module:attribute" whose object is the path of a TOML file."""
+
+
+def names() -> list[str]:
+    """Every name that `load` knows: bundled ones, then those of installed packages."""
+    return [*bundled(), *(name for name in installed if name not in bundled())]
+
+
 def bundled() -> dict[str, Path]:
     """Name -> file of each protocol that comes with the package."""
     folder = Path(str(resources.files("tkbench") / "protocols"))
@@ -91,40 +95,48 @@ def bundled() -> dict[str, Path]:
 def load(name: str | Path) -> Protocol:
     """The protocol called `name`, or the one in the TOML file at that path.
 
-    Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol.
+    Raises UnknownName for a name that is neither, UsageError for a file that does not hold a protocol and for a name
+    that two packages have.
     """
-    known = bundled()
-    path = known.get(str(name), Path(name))
-    if not path.is_file():
-        raise UnknownName(f"no protocol is called {str(name)!r}: {suggest(str(name), list(known))}")
-    try:
-        return Protocol.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    path = _find(name)
+    found = _read(path)
+    if str(name) in installed and found.name != str(name):
         raise UsageError(
-            f"{path}: not a TOML file ({error}); compare with one of {', '.join(known)}"
-        ) from error
+            f"{path}: its entry point is called {name!r} and its name is {found.name!r}; use one name"
+        )
+    return found
+
+
+def _read(path: Path) -> Protocol:
+    table = toml.read(path, advice=f"compare with one of {', '.join(bundled())}")
+    try:
+        return Protocol.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}; mend that entry of the protocol") from error
+        raise UsageError(f"{path}: {where}: {first['msg']}; fix that entry of the protocol") from error
 
 
-def default_for(dataset: str) -> str:
-    """The protocol that fits a data set when the user names none.
+def _find(name: str | Path) -> Path:
+    """The file of a bundled protocol, of one of an installed package, or at a path."""
+    named, wanted = bundled(), str(name)
+    if wanted not in installed:
+        return find_file(name, named, "protocol", others=installed)
+    if wanted in named:
+        raise UsageError(
+            f"protocol {wanted!r} is both tkbench's own and one of {installed.origin(wanted)}; rename the entry point "
+            "there, or remove that package"
+        )
+    path = installed.get(wanted)
+    if not path.is_file():
+        raise UsageError(
+            f"protocol {wanted!r} of {installed.origin(wanted)}: {path} is not there; reinstall it"
+        )
+    return path
 
-    >>> default_for("synth"), default_for("lrs2")
-    ('synth-v1', 'tkbench-v1')
-    """
-    return "synth-v1" if dataset == "synth" else "tkbench-v1"
 
-
-def file_hash(path: Path) -> str:
-    """sha256 of a protocol file, as the freeze test holds it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def chosen(protocol: str | Path | Protocol | None, dataset: str) -> Protocol:
-    """What a caller asked for, by name, file or itself; without a wish the one that fits the data set."""
+def chosen(protocol: str | Path | Protocol | None, default: str) -> Protocol:
+    """What a caller asked for, by name, file or itself; `default` (that of the data set) without a wish."""
     if isinstance(protocol, Protocol):
         return protocol
-    return load(protocol if protocol is not None else default_for(dataset))
+    return load(protocol if protocol is not None else default)

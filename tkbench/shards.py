@@ -1,12 +1,16 @@
-"""Shards: WebDataset tar files, one manifest row per clip, and an index that appears last.
+"""Shards: a folder of WebDataset tar files that holds a prepared data set.
 
-    FOLDER/index.json            what is here: format, data set, splits, recipe signature, shards with count,
-    bytes, sha256 FOLDER/manifest.parquet      one row per clip, ok or skipped: reason, detail, facts, number
-    of faces, shard, offset FOLDER/SPLIT-000000.tar      K.mp4 (canvas), K.flac (16 kHz mono), K.npz (track
-    and receipts), K.json (the rest) FOLDER/stats.json, stats/    counts and times of the run that made it;
-    not hashed, times differ from run to run
+    index.json              format, data set, splits, settings, and of each shard its clips, bytes and sha256
+    manifest.parquet        one row per clip, prepared or skipped: `COLUMNS`
+    SPLIT-000000.tar, ...   the samples; of the clip with the key K:
+        K.mp4                   the canvas, 25 frames/s
+        K.flac                  its sound, 16 kHz mono, 640 samples per frame
+        K.npz                   landmarks, boxes and scores of each frame, and the crop matrices of each crop recipe
+        K.json                  everything else: text, words, where the canvas lies in the source, facts, fixes
+    stats.json, stats/      counts and times of the run that made it; not hashed, because times differ from run to run
 
-A folder without index.json is unfinished. Plain `webdataset` and `tar` read the shards.
+index.json is written last: a folder without it is unfinished. Plain `webdataset` and `tar` read the shards. This module
+writes them (`ShardWriter`, `write_index`) and reads them (`open_shards`).
 """
 
 from __future__ import annotations
@@ -25,16 +29,16 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 
 from tkbench import media
-from tkbench.errors import BadInput, BadShards, UnknownName
+from tkbench.errors import BadInput, BadSample, BadShards, UnknownName
 from tkbench.registry import suggest
 from tkbench.runtime import storage
 from tkbench.runtime.progress import Progress, silent
-from tkbench.runtime.storage import write_file
+from tkbench.runtime.storage import sha256_of, write_file
 from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Sample, Word
 
 if TYPE_CHECKING:
@@ -49,7 +53,18 @@ _SHARD = re.compile(r"[A-Za-z0-9_-]+\.tar")
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """One line of the index."""
+    """A shard that was written."""
+
+    name: str
+    split: str
+    count: int
+    """Clips."""
+    bytes: int
+    sha256: str
+
+
+class ShardEntry(TypedDict):
+    """A shard in index.json; the fields are those of `ShardRecord`."""
 
     name: str
     split: str
@@ -58,22 +73,52 @@ class ShardRecord:
     sha256: str
 
 
+class Index(TypedDict):
+    """What index.json holds."""
+
+    format_version: int
+    dataset: str
+    splits: list[str]
+    protocol: str
+    signature: str
+    """The settings of the preparation in one line."""
+    settings: dict[str, object]
+    n_clips: int
+    """Rows of the manifest."""
+    n_samples: int
+    """Prepared clips."""
+    manifest_sha256: str
+    shards: list[ShardEntry]
+
+
+class _Place(TypedDict):
+    """The columns of the manifest that find a sample."""
+
+    key: str
+    status: str
+    split: str
+    speaker: str | None
+    shard: str
+    offset: int
+
+
 # -- writing -------------------------------------------------------------------------------------------------
 
 
 class ShardWriter:
-    """Writes one tar under a temporary name; `commit` pushes it to the disk (or uploads it) and gives it its name.
+    """Writes one tar under a temporary name; `commit` pushes it to the disk (or uploads it) and renames it.
 
     Tar headers hold no time, owner or mode of this machine, so equal members make equal bytes.
-    Used as a context manager: leaving it without `commit` removes what was written. folder: where it is written
-    meanwhile, on the same disk as `path` if that is a local one; by default beside it.
+    It is a context manager: leaving it without `commit` removes what was written. folder: where the temporary file
+    is, on the same disk as `path` if that is a local one; by default beside it.
     """
 
     def __init__(self, path: Path, *, folder: Path | None = None) -> None:
         self.path = path
         self._temporary = (folder or path.parent) / f".{path.name}.{os.getpid()}.partial"
         self._file = _Hashed(self._temporary.open("wb"))
-        raw: Any = self._file  # tarfile asks of a file to be written only for write() and tell()
+        # To write, tarfile needs only the methods write() and tell() of a file.
+        raw = cast(IO[bytes], self._file)
         self._tar = tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT)
         self.count = 0
 
@@ -106,7 +151,7 @@ class ShardWriter:
         return offset
 
     def commit(self, split: str) -> ShardRecord:
-        """Finish the tar; it has its name, and is on the disk, when this returns."""
+        """Finish the tar; it has its final name and is on the disk when this returns."""
         self._tar.close()
         self._file.sync()
         storage.publish(self._temporary, self.path)
@@ -155,7 +200,7 @@ def pack_arrays(arrays: Mapping[str, Array]) -> bytes:
     return out.getvalue()
 
 
-def pack_json(record: Mapping[str, Any]) -> bytes:
+def pack_json(record: Mapping[str, object]) -> bytes:
     """Strict JSON with sorted keys, one line, UTF-8."""
     return json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
@@ -163,16 +208,16 @@ def pack_json(record: Mapping[str, Any]) -> bytes:
 def write_index(
     folder: Path,
     records: Sequence[ShardRecord],
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, object]],
     *,
     dataset: str,
     protocol: str,
     signature: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
 ) -> None:
-    """The manifest, then index.json: from here on the folder is complete. rows: sorted by (clip, key)."""
+    """Write the manifest, then index.json, which completes the folder. rows: sorted by (clip, key)."""
     count, digest = _write_manifest(folder / MANIFEST, rows)
-    index = {
+    index: Index = {
         "format_version": FORMAT_VERSION,
         "dataset": dataset,
         "splits": sorted({record.split for record in records if record.count}),
@@ -213,6 +258,7 @@ COLUMNS: dict[str, str] = {
     "height": "int64",
     "n_faces": "int64",
     "filled_frames": "int64",
+    "kept": "float64",
     "sound_off": "int64",
     "fixes": "string",
     "source_width": "int64",
@@ -231,15 +277,17 @@ COLUMNS: dict[str, str] = {
     "source_bytes": "int64",
     "source_sha256": "string",
 }
-"""The manifest's columns. `clip` is the reader's key; `key` differs from it where a clip was split. `sound_off`:
-samples of the decoded sound beyond 640 per frame (negative: too few), before the end was cut or padded."""
+"""The manifest's columns. `kept`: share of the clip's frames that are in this sample.
+`clip` is the reader's key; `key` differs from it where a clip was split. `sound_off`:
+by how many samples the decoded sound was longer than 640 per frame (negative: shorter), before its end was cut or
+padded."""
 
 
 ROWS_AT_ONCE = 50_000
-"""Rows of the manifest that are in memory together: one row group."""
+"""Rows of the manifest that are in memory at a time: one row group."""
 
 
-def _write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> tuple[int, str]:
+def _write_manifest(path: Path, rows: Iterable[Mapping[str, object]]) -> tuple[int, str]:
     """Write the manifest group by group; (number of rows, sha256 of the file)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -265,14 +313,14 @@ def _write_manifest(path: Path, rows: Iterable[Mapping[str, Any]]) -> tuple[int,
                         count += len(group)
                 file.flush()
                 os.fsync(file.fileno())
-            digest = hash_file(temporary)
+            digest = sha256_of(temporary)
             storage.publish(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     return count, digest
 
 
-def _check_rows(rows: Sequence[Mapping[str, Any]], last: tuple[str, str]) -> tuple[str, str]:
+def _check_rows(rows: Sequence[Mapping[str, object]], last: tuple[str, str]) -> tuple[str, str]:
     """Raises BadInput for a column that is not one of `COLUMNS`, or an order that is not the manifest's."""
     for row in rows:
         unknown = sorted(set(row) - set(COLUMNS))
@@ -283,15 +331,6 @@ def _check_rows(rows: Sequence[Mapping[str, Any]], last: tuple[str, str]) -> tup
             raise BadInput(f"manifest rows are not sorted by clip and key: {mine} comes after {last}")
         last = mine
     return last
-
-
-def hash_file(path: Path) -> str:
-    """sha256 of a file, local or remote."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # -- reading -------------------------------------------------------------------------------------------------
@@ -307,7 +346,7 @@ def open_shards(path: str | Path, *, split: str | None = None) -> Shards:
     return Shards(folder, _read_index(folder), split)
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def _read_index(folder: Path) -> Index:
     file = folder / INDEX
     if folder.is_file():
         raise BadShards(
@@ -342,20 +381,20 @@ def _read_index(folder: Path) -> dict[str, Any]:
             raise BadShards(
                 f"{folder / name}: {found} bytes, the index says {size}; remove it and prepare again"
             )
-    return dict(index)
+    return cast(Index, index)
 
 
 class Shards:
     """An open shard folder, or one split of it. Reads one clip at a time; keeps no pixels."""
 
-    def __init__(self, folder: Path, index: Mapping[str, Any], split: str | None = None) -> None:
+    def __init__(self, folder: Path, index: Index, split: str | None = None) -> None:
         if split is not None and split not in index["splits"]:
             raise UnknownName(f"{folder} has no split {split!r}: {suggest(split, list(index['splits']))}")
         self.folder = folder
         self.index = index
         self.splits: tuple[str, ...] = (split,) if split is not None else tuple(index["splits"])
         self._frame: pd.DataFrame | None = None
-        self._rows: dict[str, dict[str, Any]] | None = None
+        self._places: dict[str, _Place] | None = None
 
     @property
     def dataset(self) -> str:
@@ -395,8 +434,8 @@ class Shards:
             self._frame = table[self._open(table)]
         return self._frame.copy() if columns is None else self._frame.reindex(columns=list(columns))
 
-    def _open(self, table: pd.DataFrame) -> Any:
-        """Which rows belong to the open splits; those without a split do where all splits are open."""
+    def _open(self, table: pd.DataFrame) -> pd.Series[bool]:
+        """Which rows belong to the open splits; rows without a split do if all splits are open."""
         return table["split"].isin(self.splits) | (len(self.splits) == len(self.index["splits"]))
 
     def _manifest_file(self) -> bytes:
@@ -408,21 +447,22 @@ class Shards:
             raise BadShards(f"{path}: not the file that the index was written for; prepare again")
         return data
 
-    def _samples(self) -> dict[str, dict[str, Any]]:
-        if self._rows is None:
+    def _samples(self) -> dict[str, _Place]:
+        """Where the prepared clips are, by key."""
+        if self._places is None:
             import pyarrow.parquet as pq
 
             wanted = ["key", "status", "split", "speaker", "shard", "offset"]
             table = pq.read_table(io.BytesIO(self._manifest_file()), columns=wanted).to_pylist()
-            self._rows = {
+            self._places = {
                 row["key"]: row for row in table if row["status"] == "ok" and row["split"] in self.splits
             }
-            bad = [key for key in self._rows if not KEY.fullmatch(key)]
+            bad = [key for key in self._places if not KEY.fullmatch(key)]
             if bad:
                 raise BadShards(
                     f"{self.folder}: key {bad[0]!r} is not allowed; these shards are not from tkbench"
                 )
-        return self._rows
+        return self._places
 
     def keys(self) -> tuple[str, ...]:
         """Keys of the prepared clips, sorted."""
@@ -493,11 +533,11 @@ class Shards:
             yield self.get(key)
 
     def verify(self, progress: Progress = silent) -> None:
-        """Read every shard and compare with its hash; BadShards names the first that differs."""
+        """Read every shard and compare it with its hash; BadShards names the first that differs."""
         shards = [shard for shard in self.index["shards"] if shard["split"] in self.splits]
         for done, shard in enumerate(shards):
             progress(done, len(shards), shard["name"])
-            if hash_file(self.folder / shard["name"]) != shard["sha256"]:
+            if sha256_of(self.folder / shard["name"]) != shard["sha256"]:
                 raise BadShards(
                     f"{self.folder / shard['name']}: its content is not what the index says; prepare again"
                 )
@@ -508,7 +548,7 @@ class Shards:
 def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
     """A Sample from the raw members of one clip (as `webdataset` gives them, too).
 
-    Raises BadShards where the lengths of picture, sound and track do not fit each other.
+    Raises BadSample where the lengths of picture, sound and track do not fit each other.
     """
     meta = json.loads(members["json"])
     arrays = _unpack_arrays(members["npz"])
@@ -516,13 +556,13 @@ def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
     n = len(video)
     if len(audio) != n * SAMPLES_PER_FRAME or len(arrays["landmarks"]) != n or len(arrays["score"]) != n:
         found = f"{n} frames, {len(audio)} samples, {len(arrays['landmarks'])} landmark rows"
-        raise BadShards(f"{key}: {found} do not fit each other; prepare again")
+        raise BadSample(f"{key}: {found} do not fit each other; prepare again")
     return Sample(
         key=key,
         video=video,
         audio=audio,
         landmarks=arrays["landmarks"],
-        score=arrays["score"],
+        track_score=arrays["score"],
         dataset=meta["dataset"],
         split=meta["split"],
         speaker=meta["speaker"],
@@ -536,19 +576,3 @@ def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
 def _unpack_arrays(data: bytes) -> dict[str, Array]:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
-
-
-def export(path: str | Path, out: str | Path, *, progress: Progress = silent) -> int:
-    """Write each clip's canvas as OUT/<key>.mp4 and its voice as OUT/<key>.wav; returns how many."""
-    shards = open_shards(path)
-    folder = Path(out)
-    keys = shards.keys()
-    for done, key in enumerate(keys):
-        progress(done, len(keys), key)
-        members = shards.members(key, ("mp4", "flac"))
-        target = folder / f"{key}.mp4"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, members["mp4"])
-        media.write_wav(target.with_suffix(".wav"), media.read_flac(members["flac"]))
-    progress(len(keys), len(keys), "written")
-    return len(keys)

@@ -6,10 +6,12 @@ Pixels are uint8 RGB, rows first. Points and boxes are (x, y) in pixels; pixel c
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +45,12 @@ class Reason(str, Enum):
     NOT_A_VIDEO = "not-a-video"
     NO_VIDEO = "no-video-stream"
     TRUNCATED = "truncated"
+    NOT_A_FILE = "not-a-file"
+    TOO_LARGE = "too-large"
+    CLOCK_RESTARTS = "clock-restarts"
+    STRETCHED = "stretched"
+    OUT_OF_STEP = "out-of-step"
+    ENDLESS = "endless"
     DECODE_ERROR = "decode-error"
     NO_AUDIO = "no-audio-stream"
     SILENT_AUDIO = "silent-audio"
@@ -68,8 +76,47 @@ class Reason(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Tracks:
+    """Numbers of the tracks to read, counted from 1 among those of their kind; None: the one that a player plays."""
+
+    video: int | None = None
+    audio: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file is to be read, found once by the probe: one zero for picture and sound, and one choice of streams."""
+
+    video: int = 0
+    """Index of the video stream in the file."""
+    audio: int | None = None
+    origin: float = 0.0
+    """Stamp of the first picture that can be decoded, seconds on the container's clock: zero of picture and sound."""
+    first: float = 0.0
+    """The stamp that ffmpeg's decoder gives this picture: the same, but in AVI, which has no times of showing."""
+    frames: int = 0
+    """Frames at 25 a second that the stamps promise."""
+    holds: tuple[tuple[float, int], ...] = ()
+    """Pictures held beyond the source's own interval: seconds after the first picture, and frames of the clip."""
+    mirrored: bool = False
+    """The stored picture is mirrored left to right before it is turned."""
+    interlaced: bool = False
+    guessed: bool = False
+    """The container has no times of showing, and its pictures are not stored in that order."""
+    transfer: str | None = None
+    """The curve of a high dynamic range that has to be mapped: "pq" or "hlg"; None for all others."""
+    channel: int | None = None
+    """The one channel of the sound that is taken, where the mean of all would cancel."""
+    notes: tuple[str, ...] = ()
+    """What is to be told about the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What a container says of itself, read from headers and packet times without decoding pixels."""
+    """The facts of a media file, read from headers and packet times without decoding pixels.
+
+    Every sample stores them, so the fields are part of the format of shards.
+    """
 
     width: int
     """Pixels as shown, that is after the rotation flag."""
@@ -92,6 +139,13 @@ class MediaFacts:
     channels: int | None
     audio_codec: str | None
     audio_duration: float | None
+    reading: Reading = Reading()
+    """Not part of what is told of a file: see `told`."""
+
+    def told(self) -> dict[str, Any]:
+        """The facts as a shard keeps them."""
+        names = [item.name for item in fields(self) if item.name != "reading"]
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +209,6 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class FaceTrack:
-    """One face over one run of frames, in pixels of the pictures that were tracked."""
-
-    start: int
-    """First frame of the run, counted in the clip."""
-    boxes: Float32
-    """(T, 4) x0, y0, x1, y1: the tight box of the landmarks."""
-    landmarks: Float32
-    """(T, N, 2) x, y; N is 478, 468 or 68: see `POINT_SETS`."""
-    score: Float32
-    """(T,) in [0, 1]; 0 marks a frame whose landmarks were filled from its neighbours."""
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-
-@dataclass(frozen=True, slots=True)
 class Sample:
     """One prepared clip: everything that training and scoring need once the source is gone."""
 
@@ -181,9 +218,9 @@ class Sample:
     audio: Float32
     """(T * 640,) mono in [-1, 1) at 16 kHz, starting with the first frame."""
     landmarks: Float32
-    """(T, N, 2) canvas pixels, see `FaceTrack.landmarks`; `meta["track"]` names the tracker and its points."""
-    score: Float32
-    """(T,) see `FaceTrack.score`."""
+    """(T, N, 2) x, y in pixels of the canvas; N is 478, 468 or 68 (`POINT_SETS`), `meta["track"]` names the tracker."""
+    track_score: Float32
+    """(T,) the tracker's confidence in [0, 1]; 0 marks a frame whose landmarks were filled in from its neighbours."""
     dataset: str
     split: str
     speaker: str | None = None
@@ -241,16 +278,52 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """The facts of one column."""
+class Column:
+    """One column of a table: the facts of a number that a metric gives.
+
+    `signature` decides with which other numbers it may be compared. Label, unit, digits, `text`, `variant` and
+    `also_called` only say how people read it.
+    """
 
     name: str
+    """Unique in a table: "lse_c", "ssim_mouth". CSV files and protocols use it."""
     label: str
-    """As tables print it: "LSE-C", "SSIM"."""
+    """As tables print it: "LSE-C", "SSIM (mouth)"."""
     unit: str
     better: Better
     digits: int
     """Decimals that a table shows."""
     per_clip: bool = True
+    """Whether each clip has a value; otherwise there is one number for the whole set."""
     signature: str = ""
     """Every setting that can move the number, in one line."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the greatest value that is possible at all; an interval is cut to them."""
+    also_called: tuple[str, ...] = ()
+    """Other names of the same number in the field: "Sync-C" for LSE-C."""
+    text: str = ""
+    """What is measured and how to read it, for readers who meet it in a report."""
+    variant: str = ""
+    """What sets this column apart from others of its metric: its judge, its region, its landmarks."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.digits <= 12:
+            raise ValueError(f"column {self.name!r}: {self.digits} digits, expected 0 to 12")
+        low, high = self.bounds
+        if not low < high:
+            raise ValueError(
+                f"column {self.name!r}: bounds {low:g} to {high:g}, expected the smaller one first"
+            )
+
+
+if not TYPE_CHECKING:  # for a type checker every other name stays unknown
+
+    def __getattr__(name: str) -> object:
+        """The name that `Column` had before."""
+        if name == "Metric":
+            message = (
+                "tkbench.types.Metric is called tkbench.types.Column; the old name goes with the next version"
+            )
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            return Column
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

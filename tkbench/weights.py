@@ -1,35 +1,29 @@
 """Pinned networks: where they come from, whether the file here is the right one, and how to load it safely.
 
-A weight is a name (`weights.toml`) that stands for one content. Files live in the folder `TKBENCH_WEIGHTS`,
-or in `~/.cache/tkbench/weights`; those that come with the package live in `tkbench/assets`. Nothing is used,
-copied in or kept after a download unless its sha256 is the pinned one.
+A weight is a name (`weights.toml`) with the sha256 of one file. Files live in the folder `TKBENCH_WEIGHTS`,
+or in `~/.cache/tkbench/weights`; those that come with the package live in `tkbench/assets`. A file is only used,
+copied in or kept after a download if its sha256 is the pinned one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import sys
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, wraps
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
 from tkbench.registry import suggest
+from tkbench.runtime import toml
 from tkbench.runtime.progress import Progress, silent
-from tkbench.runtime.storage import user_folder
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.runtime.storage import sha256_of, user_folder
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +33,7 @@ R = TypeVar("R")
 CHUNK = 1 << 20
 TORCH = (".pth", ".pt", ".tar", ".model")
 PINS = "pins.json"
-"""In the weights folder: name -> sha256 of weights that were pinned by their first use on this machine."""
+"""In the weights folder: name -> sha256 of weights without a published hash, pinned when they were added here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +50,13 @@ class Weight:
     sha256: str = ""
     """64 hex digits, or empty where the whole hash is not known."""
     sha256_prefix: str = ""
-    """The first digits, where only those are known (a file name carries them)."""
+    """The first digits, where only those are known (from the name of the published file)."""
     packed: bool = False
     """True for a weight that comes with the package."""
 
     @property
     def pin(self) -> str:
-        """The digits that a file's sha256 must start with; empty means none is known."""
+        """The digits that a file's sha256 must start with; empty where none are known."""
         return self.sha256 or self.sha256_prefix
 
     def how_to_get(self) -> str:
@@ -78,8 +72,14 @@ class Weight:
 @lru_cache(maxsize=1)
 def known() -> dict[str, Weight]:
     """Every weight of `weights.toml`, in its order."""
-    table = tomllib.loads((resources.files("tkbench") / "weights.toml").read_text(encoding="utf-8"))
-    return {name: Weight(name=name, **facts) for name, facts in table.items()}
+    table = toml.parse((resources.files("tkbench") / "weights.toml").read_text(encoding="utf-8"))
+    return {name: _weight(name, facts) for name, facts in table.items()}
+
+
+def _weight(name: str, facts: object) -> Weight:
+    """One table of `weights.toml`."""
+    assert isinstance(facts, dict), name
+    return Weight(name=name, **facts)
 
 
 def get(name: str) -> Weight:
@@ -102,47 +102,43 @@ def place(weight: Weight) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The hash of a file's content; remembered for as long as size and time of the file stay the same."""
+    """The hash of a file's content; cached for as long as size and time of the file stay the same."""
     facts = path.stat()
     return _sha256(str(path), facts.st_size, facts.st_mtime_ns)
 
 
 def once_per_content(maxsize: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Keep what a function makes of files: its calls are known by their arguments and the sha256 of every path in them.
+    """Cache the results of a function of files, by its arguments and the sha256 of every path among them.
 
-    By the path alone, a file that was replaced would go on being answered by what it was.
+    A cache by the path alone would return the old result after a file was replaced.
     """
 
     def wrap(make: Callable[P, R]) -> Callable[P, R]:
         @lru_cache(maxsize=maxsize)
-        def known(digests: tuple[str, ...], *args: Any, **more: Any) -> R:
+        def cached(digests: tuple[str, ...], *args: P.args, **more: P.kwargs) -> R:
             return make(*args, **more)
 
         @wraps(make)
-        def asked(*args: P.args, **more: P.kwargs) -> R:
+        def with_digests(*args: P.args, **more: P.kwargs) -> R:
             files = [item for item in (*args, *more.values()) if isinstance(item, Path) and item.is_file()]
-            return known(tuple(map(sha256, files)), *args, **more)  # type: ignore[arg-type]
+            return cached(tuple(map(sha256, files)), *args, **more)  # type: ignore[arg-type]
 
-        asked.cache_clear = known.cache_clear  # type: ignore[attr-defined]
-        return asked
+        with_digests.cache_clear = cached.cache_clear  # type: ignore[attr-defined]
+        return with_digests
 
     return wrap
 
 
 @lru_cache(maxsize=64)
 def _sha256(path: str, size: int, mtime_ns: int) -> str:
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as stream:
-        while block := stream.read(CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(Path(path))
 
 
 def find(name: str) -> Path:
     """The checked file of a weight.
 
     Raises WeightsMissing (with the command that brings it here) where there is none, WeightsRefused where its
-    content is another one.
+    sha256 is not the pinned one.
     """
     weight = get(name)
     path = place(weight)
@@ -187,7 +183,7 @@ def _local_pins() -> dict[str, str]:
 
 
 def _pin_here(weight: Weight, digest: str) -> None:
-    """Remember the first content that was given for a weight without a published hash."""
+    """Pin the first file that was given for a weight without a published hash."""
     pins = _local_pins() | {weight.name: digest}
     path = folder() / PINS
     fresh = path.with_suffix(".tmp")
@@ -215,32 +211,39 @@ def add(name: str, file: Path) -> Path:
     return path
 
 
-def read_torch(path: Path, what: str, advice: str = "") -> Any:
-    """What a torch file holds, tensors and plain values alone; WeightsRefused with `what` where it cannot be read."""
+def read_torch(path: Path, what: str, advice: str = "") -> object:
+    """What a torch file holds, tensors and plain values alone; WeightsRefused with `what` where it cannot be read.
+
+    Pickled objects of any other kind could run code, and are refused.
+    """
     import pickle
 
     import torch
 
     try:
         with warnings.catch_warnings():
+            # torch warns of a file with another pickle protocol; a file that cannot be read still raises.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+            held: object = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
         raise WeightsRefused(f"{path}: {what} ({type(error).__name__}){advice}") from error
+    return held
 
 
 def _refuse_no_table(file: Path) -> None:
-    """WeightsRefused for a file that holds no table of weights: without a published hash, that much can be known."""
+    """WeightsRefused for a file that holds no table of weights: all that can be checked without a published hash."""
     found = read_torch(file, "not a file of weights", "; give the published one")
     if not isinstance(found, dict) or not found:
         raise WeightsRefused(f"{file}: holds a {type(found).__name__}, expected a table of weights")
 
 
 def fetch(name: str, *, progress: Progress = silent) -> Path:
-    """Download a weight unless it is here already; an interrupted download goes on where it stopped.
+    """Download a weight unless it is here already; an interrupted download continues where it stopped.
 
     `progress` counts bytes. Raises UsageError where no address is known, WeightsMissing where the download
-    fails, WeightsRefused (and removes what came) where the content is not the pinned one.
+    fails, WeightsRefused (and removes the download) where its sha256 is not the pinned one.
     """
     weight = get(name)
     path = place(weight)
@@ -262,7 +265,7 @@ def fetch(name: str, *, progress: Progress = silent) -> Path:
 
 
 def _download(weight: Weight, part: Path, progress: Progress) -> None:
-    """Bring `part` to its full length, asking only for the bytes that are not there yet."""
+    """Download to `part`, asking only for the bytes that are not there yet."""
     assert weight.url is not None
     have = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "tkbench", **({"Range": f"bytes={have}-"} if have else {})}
@@ -285,7 +288,7 @@ def _download(weight: Weight, part: Path, progress: Progress) -> None:
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         why = getattr(error, "reason", error)
         raise WeightsMissing(
-            f"{weight.url}: cannot be reached ({why}); what has come is kept. {_by_hand(weight)}"
+            f"{weight.url}: cannot be reached ({why}); what was downloaded is kept. {_by_hand(weight)}"
         ) from error
     if total and have < total:
         raise WeightsMissing(
@@ -347,10 +350,33 @@ def verify() -> Iterator[str]:
         )
 
 
+def write_tensors(path: Path, state: Mapping[str, torch.Tensor], about: Mapping[str, object]) -> None:
+    """Write safetensors with `about` (JSON) in the header, under a temporary name; equal content makes equal bytes."""
+    from safetensors.torch import save_file
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    fresh = path.with_name(path.name + ".new")
+    # One metadata entry: the format keeps no order among several, and the bytes must be the same each time.
+    save_file(tensors, str(fresh), metadata={"tkbench": json.dumps(about, sort_keys=True)})
+    fresh.replace(path)
+
+
+def read_about(path: Path) -> dict[str, object]:
+    """What `write_tensors` stored beside the tensors. Raises ValueError, with the reason, for any other file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            about = json.loads((file.metadata() or {})["tkbench"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if not isinstance(about, dict):
+        raise ValueError(f"its header holds a {type(about).__name__}, expected a table")
+    return about
+
+
 def load_state(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors or torch file. Never runs code from it: pickled objects are refused."""
-    import pickle
-
     import torch
 
     if path.suffix == ".safetensors":
@@ -363,14 +389,7 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
             raise WeightsRefused(
                 f"{path}: not a safetensors file ({error}); fetch or add it again"
             ) from error
-    try:
-        with warnings.catch_warnings():
-            # A file written with another pickle protocol is only warned of; what cannot be read still raises.
-            warnings.simplefilter("ignore")
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsRefused(f"{path}: cannot be loaded without running code from it ({first})") from error
+    state = read_torch(path, "cannot be loaded without running code from it", "; get the published file")
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsRefused(f"{path}: holds a {type(state).__name__}, expected a table of tensors")
     return dict(state)
@@ -379,7 +398,7 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
 def find_or_hint(name: str) -> tuple[Path | None, str]:
     """(checked file, "") or (None, what to do): for metrics, which leave a clip unscored instead of failing.
 
-    A file with the wrong content still raises WeightsRefused: that is never passed over.
+    A file with the wrong sha256 still raises WeightsRefused.
     """
     try:
         return find(name), ""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from support.toy_shards import make_shards
 
 from tkbench import media
 from tkbench.bench import Report, Timing, bench_prep
 from tkbench.bench import plain as loop
 from tkbench.bench import prep as stages
-from tkbench.bench.train import _full, bench_train
+from tkbench.bench.train import WARM, TrainReport, _full, bench_train
 from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.prep.plan import Settings
-from tkbench.train.config import load_config
+from tkbench.train.config import Data, load_config
 from tkbench.types import UInt8
 
 SHORT = Settings(min_frames=12)
@@ -52,14 +54,10 @@ def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
         assert set(timing.seconds) == set(stages.STAGES)
         assert all(value >= 0 for value in timing.seconds.values())
         assert timing.seconds["track"] > 0.01
-        assert sum(report.shares(group, timing.backend).values()) == pytest.approx(1)
-        assert report.fps(group, timing.backend) == pytest.approx(20 / timing.total)
+        assert timing.frames == 20
     (run,) = report.plain[group]
     assert run.frames == 20
     assert min(run.decode, run.full, run.near, run.haar, run.write) > 0
-    for detector in loop.DETECTORS:
-        spent = run.decode + getattr(run, detector) + run.write
-        assert report.plain_fps(group, detector) == pytest.approx(20 / spent)
     assert report.table().row_count == report.comparison().row_count == 2
     assert "left out: mute: no-audio-stream" in report.verdict()
     assert re.search(r"160x160 h264, mediapipe: \d+ frames/s per core; the limit is \w+ ", report.verdict())
@@ -67,6 +65,33 @@ def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
     assert report.peak_bytes > 1e8
     assert said[-1][0] == said[-1][1]
     assert all(done <= total for done, total in said)
+
+
+def test_speeds_are_those_of_all_clips_together() -> None:
+    """Frames over seconds, both summed: the mean of the clips' own speeds would be 125."""
+    seconds = dict.fromkeys(stages.STAGES, 0.0)
+    group = "64x64 h264"
+    report = Report(
+        [
+            Timing("a", group, "mediapipe", 100, seconds | {"decode": 0.75, "track": 0.25}, 1.0),
+            Timing("b", group, "mediapipe", 300, seconds | {"decode": 0.5, "track": 1.5}, 2.5),
+            Timing("a", group, "other", 100, seconds | {"track": 5.0}, 6.0),
+        ],
+        {
+            group: [
+                loop.Plain(100, decode=0.5, full=0.25, near=0.125, haar=4.0, write=0.25),
+                loop.Plain(300, decode=1.0, full=0.5, near=0.5, haar=8.0, write=0.5),
+            ]
+        },
+    )
+    assert report.fps(group) == pytest.approx(400 / 3)
+    assert report.fps(group, "other") == pytest.approx(20)
+    shares = report.shares(group)
+    assert (shares["decode"], shares["track"]) == (pytest.approx(1.25 / 3), pytest.approx(1.75 / 3))
+    assert sum(shares.values()) == pytest.approx(1)
+    assert report.plain_fps(group) == pytest.approx(400 / 3)
+    assert report.plain_fps(group, "near") == pytest.approx(400 / 2.875)
+    assert report.plain_fps(group, "haar") == pytest.approx(400 / 14.25)
 
 
 def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
@@ -85,7 +110,9 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(loop.tempfile, "TemporaryDirectory", Kept)
-    result = loop.plain_loop(str(videos / "plain.mp4"), 20, loop.own_detectors(), loop.open_cascade())
+    full, near = loop.own_detectors()
+    detectors: loop.Detectors = {"full": full, "near": near, "haar": loop.cascade()}
+    result = loop.plain_loop(str(videos / "plain.mp4"), 20, detectors)
     assert result.frames == 20
     crops = sorted(tmp_path.glob("*.jpg"))
     assert len(crops) == 20
@@ -97,20 +124,20 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
 
 def test_the_plain_loop_holds_no_more_than_it_may(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "HELD", 5 * 160 * 160 * 3)
-    blind = {"full": see_nothing, "near": see_nothing}
-    assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind, Blind()).frames == 5
+    blind: loop.Detectors = {"full": see_nothing, "near": see_nothing, "haar": Blind()}
+    assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind).frames == 5
 
 
 def test_the_loops_detectors_agree(videos: Path) -> None:
     """The same networks by the wheel, where it has them, and by tkbench."""
     frame = media.read_video(videos / "plain.mp4")[0]
     own = loop.own_detectors()
-    assert all(len(detect(frame)) == 1 for detect in own.values())
+    assert all(len(detect(frame)) == 1 for detect in own)
     if not hasattr(loop.mediapipe(), "solutions"):
         pytest.skip("needs mediapipe<0.10.22")
     with loop.quiet():
-        for name, detect in loop.wheel_detectors().items():
-            np.testing.assert_allclose(detect(frame), own[name](frame), atol=0.05)
+        for detect, other in zip(loop.wheel_detectors(), own, strict=True):
+            np.testing.assert_allclose(detect(frame), other(frame), atol=0.05)
 
 
 def test_the_cascade_of_the_loop_finds_the_face() -> None:
@@ -118,7 +145,7 @@ def test_the_cascade_of_the_loop_finds_the_face() -> None:
     from skimage import data
 
     photo = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2GRAY)
-    (box,) = loop.open_cascade().detectMultiScale(photo, 1.1, 5)
+    (box,) = loop.cascade().detectMultiScale(photo, 1.1, 5)
     assert 150 < box[0] < 200
     assert 80 < box[2] < 140
 
@@ -178,10 +205,10 @@ def test_training_pace_is_that_of_full_steps(tmp_path: Path) -> None:
         accelerator="cpu",
         progress=lambda done, total, note: said.append(note),
     )
-    (pace,) = report.paces
-    assert (pace.model, pace.config, pace.windows, pace.frames) == ("wav2lip", "wav2lip-small", 6, 5)
-    assert pace.seconds == pytest.approx(6 / pace.windows_per_second)
-    assert 0 <= pace.wait <= 1
+    (speed,) = report.speeds
+    assert (speed.model, speed.config, speed.windows, speed.frames) == ("wav2lip", "wav2lip-small", 6, 5)
+    assert (speed.steps, speed.device[:3]) == (1, "CPU")
+    assert 0 <= speed.wait <= 1
     assert report.table().row_count == 1
     assert said == ["wav2lip", "measured"]
     assert sorted(tmp_path.iterdir()) == there
@@ -189,3 +216,34 @@ def test_training_pace_is_that_of_full_steps(tmp_path: Path) -> None:
     assert (full.loss["pretrain"], full.loss["gan_from"]) == (0, 0)
     with pytest.raises(UnknownName, match="cals"):
         bench_train(folder, models=["calls"], steps=1)
+
+
+def test_only_the_steps_after_the_first_ones_are_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of four windows a step: two steps to warm up, then three in 1.5 s, of which it waits 0.3 s."""
+    from tkbench.train import loop as training
+    from tkbench.train import steps
+
+    folder = make_shards(tmp_path, {f"{name}/0": ("train", 40) for name in "abcd"})
+    clock = [100.0]
+    monkeypatch.setattr(steps.time, "perf_counter", lambda: clock[0])
+    rules = replace(load_config(None, "expert"), data=Data(batch=4, frames=5))
+    monkeypatch.setattr("tkbench.bench.train.load_config", lambda name, model: rules)
+
+    def step(trainer: training.Trainer, batch: object, number: int) -> dict[str, torch.Tensor]:
+        clock[0] += 30.0 if number < WARM else 0.4
+        return {"total": torch.zeros(())}
+
+    def slow(batch: object, device: object) -> object:
+        clock[0] += 0.1
+        return batch
+
+    monkeypatch.setattr(training.Trainer, "_step", step)
+    monkeypatch.setattr(training, "on_device", slow)
+    (speed,) = bench_train(folder, models=["expert"], steps=3, accelerator="cpu").speeds
+    assert speed.windows_per_second == pytest.approx(8)
+    assert speed.seconds == pytest.approx(0.5)
+    assert speed.wait == pytest.approx(0.2)
+    cells = [next(iter(column.cells)) for column in TrainReport([speed]).table().columns]
+    assert cells[3:] == ["4 x 5", "0.500", "8.0", "40", "20.0%"]

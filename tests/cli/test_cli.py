@@ -1,4 +1,4 @@
-"""The command line: one clear line and exit code 2 for what a user can mend; help for every command."""
+"""The command line: one clear line and exit code 2 for what a user can fix; help for every command."""
 
 from __future__ import annotations
 

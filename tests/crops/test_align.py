@@ -29,6 +29,7 @@ affines = hnp.arrays(np.float64, (3, 2, 3), elements=st.floats(-3, 3)).filter(
 
 
 @given(affines)
+@settings(deadline=None)
 def test_inverse_leads_back(forward: np.ndarray) -> None:
     points = np.random.default_rng(0).uniform(0, 100, (3, 7, 2))
     there = align.apply(forward, points)
@@ -37,6 +38,7 @@ def test_inverse_leads_back(forward: np.ndarray) -> None:
 
 
 @given(st.floats(20, 500), st.floats(20, 500), st.floats(10, 300))
+@settings(deadline=None)
 def test_the_syncnet_crop_is_the_published_geometry(x: float, y: float, size: float) -> None:
     """With s half of the detector-like box: 2.8 s wide, the box at its top, 0.4 s from its left edge."""
     landmarks = face(15, (x, y), size)
@@ -85,7 +87,7 @@ def moving(frames: int, points: int = 478) -> np.ndarray:
 @pytest.mark.parametrize("points", [478, 68])
 @pytest.mark.parametrize("recipe", NAMES)
 @given(st.integers(1, 30), st.floats(-60, 60), st.floats(-60, 60))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_a_shifted_face_has_the_same_crop(
     recipe: str, points: int, frames: int, dx: float, dy: float
 ) -> None:
@@ -98,7 +100,7 @@ def test_a_shifted_face_has_the_same_crop(
 @pytest.mark.parametrize("points", [478, 68])
 @pytest.mark.parametrize("recipe", NAMES)
 @given(st.floats(0.3, 4.0))
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_a_larger_face_has_the_same_crop(recipe: str, points: int, by: float) -> None:
     """A box is a slice of pixels in its source: what begins at pixel 7 has its edge at 6.5. So a box follows the
     scale there, half a pixel beside its landmarks. Pads do not scale: they are pixels of the picture.
@@ -170,7 +172,7 @@ def test_face_128_is_the_box_of_each_frame() -> None:
 
 
 @given(st.floats(-1.0, 1.0), st.floats(0.3, 3.0), st.floats(-50, 50), st.floats(-50, 50))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_atvg_lays_eyes_and_nose_on_its_template(turn: float, grow: float, dx: float, dy: float) -> None:
     """A face that is the template, turned, grown and moved, comes back to it."""
     template = np.array(align.RECIPES["atvg-128"].template, float)
@@ -209,7 +211,7 @@ def test_68_points_give_nearly_the_crop_of_the_mesh(recipe: str, clips: Path) ->
     path = clips / "syncnet_python__example.avi"
     mesh = backends.shared(backends.DEFAULT)
     mesh.restart()
-    frames = media.stream_frames(path, facts=media.probe(path), seconds=1.0)
+    frames = media.stream_frames(path, media.probe(path), select=media.FrameSelection(seconds=1.0))
     seen = [mesh.track([np.ascontiguousarray(frame)])[0] for frame in frames]
     landmarks = np.stack([points for points in seen if points is not None]).astype(np.float64)
     assert len(landmarks) >= 20
@@ -230,6 +232,7 @@ def test_the_identity_changes_nothing() -> None:
 
 
 @given(st.integers(-5, 5), st.integers(-5, 5))
+@settings(deadline=None)
 def test_a_whole_shift_moves_pixels_exactly(dx: int, dy: int) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), np.uint8)
     moved = align.warp(frame, np.array([[[1.0, 0, dx], [0, 1.0, dy]]]), (20, 20), border=7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from tkbench import audio, data, media, shards
 from tkbench.crops import align
 from tkbench.data.cache import CropCache
-from tkbench.data.cut import cut
+from tkbench.data.cut import CropRule, cut
 from tkbench.data.speed import bench_load
 from tkbench.errors import BadShards, UnknownName, UsageError
 
@@ -85,9 +86,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(folder: Path, **settings: Any) -> data.Windows:
-    return data.load(
-        folder, **({"batch": 2, "every": 10, "size": (16, 16), "rank": 0, "world": 1} | settings)
+    """Windows with these fields of `WindowSpec` and `Sampling`, and other arguments of `data.load`."""
+    given: dict[str, Any] = {"batch": 2, "frames_per_window": 10, "size": (16, 16), "rank": 0, "world": 1}
+    given |= settings
+    window, sampling = (
+        kind(**{field.name: given.pop(field.name) for field in fields(kind) if field.name in given})
+        for kind in (data.WindowSpec, data.Sampling)
     )
+    return data.load(folder, window=window, sampling=sampling, **given)
 
 
 def windows_of(batches: Any) -> list[tuple[str, int]]:
@@ -184,15 +190,15 @@ def test_the_fast_way_shows_what_the_slow_one_does(scale: float, tags: str, tmp_
             for packet in stream.encode():
                 box.mux(packet)
     matrices = np.array([[[scale, 0.02, 5.0], [-0.02, scale, -7.0]]]).repeat(2, axis=0)
-    size = (128, 128)
     video = path.read_bytes()
-    fast = cut(video, matrices, size, border=90, canvas=(256, 256), seconds=Counter())
-    slow = align.warp(media.read_video(path), matrices, size, border=90)
+    rule = CropRule((128, 128), border=90, canvas=(256, 256))
+    fast = cut(video, matrices, rule, seconds=Counter())
+    slow = align.warp(media.read_video(path), matrices, rule.size, border=90)
     assert near(fast, slow)
     assert slow.std() > 15
     # A canvas that is not what the manifest says is read the slow way, whatever it is.
-    assert np.array_equal(cut(video, matrices, size, border=90, canvas=(8, 8), seconds=Counter()), slow)
-    assert len(cut(video, matrices[:1], size, border=90, canvas=(256, 256), seconds=Counter())) == 1
+    assert np.array_equal(cut(video, matrices, replace(rule, canvas=(8, 8)), seconds=Counter()), slow)
+    assert len(cut(video, matrices[:1], rule, seconds=Counter())) == 1
 
 
 def test_an_epoch_takes_each_clip_by_its_length_and_no_window_twice(folder: Path) -> None:
@@ -203,7 +209,7 @@ def test_an_epoch_takes_each_clip_by_its_length_and_no_window_twice(folder: Path
     windows.epoch = 1
     assert set(windows_of(windows)) != set(found)
     assert [key for key, _ in windows_of(windows)] != [key for key, _ in found]
-    assert Counter(key for key, _ in windows_of(load(folder, batch=1, every=0))) == dict.fromkeys(
+    assert Counter(key for key, _ in windows_of(load(folder, batch=1, frames_per_window=0))) == dict.fromkeys(
         ("a/0", "a/1", "b/0", "b/1"), 1
     )
 
@@ -232,7 +238,7 @@ def test_ranks_share_an_epoch_evenly(folder: Path, world: int) -> None:
 
 def test_workers_change_nothing(folder: Path) -> None:
     torch = pytest.importorskip("torch")
-    windows = load(folder, batch=3, every=25)
+    windows = load(folder, batch=3, frames_per_window=25)
     alone = [windows[(epoch, b)] for epoch in range(2) for b in range(len(windows))]
     loader = windows.loader(workers=2)
     shared = [batch for _ in range(2) for batch in loader]
@@ -280,12 +286,13 @@ def test_without_shuffling_windows_lie_evenly(folder: Path) -> None:
 
 
 @given(st.integers(10, 90), st.integers(1, 9), st.integers(0, 3), st.integers(1, 6), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_draw_is_a_whole_window(
-    folder: Path, n: int, frames: int, margin: int, apart: int, edges: bool
+    folder: Path, n: int, frames: int, margin: int, gap: int, padded: bool
 ) -> None:
-    windows = load(folder, batch=1, every=7)
-    windows.frames, windows.margin, windows.apart, windows.edges = frames, margin, apart, edges
+    windows = load(folder, batch=1, frames_per_window=7)
+    windows.window = data.WindowSpec(frames=frames, margin=margin, min_reference_gap=gap, padded_sound=padded)
+    windows._starts.clear()
     if not windows._usable(n):
         return
     windows.lengths = {"a/0": n}
@@ -295,8 +302,8 @@ def test_every_draw_is_a_whole_window(
     assert picked.max() + frames + margin <= n
     assert others.min() >= 0
     assert others.max() + frames <= n
-    assert (np.abs(picked - others) >= apart).all()
-    if not edges:
+    assert (np.abs(picked - others) >= gap).all()
+    if not padded:
         assert picked.min() >= 1
         assert set(range(picked.min(), picked.max() + frames)) <= set(audio.whole_windows(n, lead=1))
 
@@ -304,11 +311,11 @@ def test_every_draw_is_a_whole_window(
 def test_a_window_as_long_as_its_clip_needs_silence_at_its_edges(folder: Path) -> None:
     with pytest.raises(BadShards, match="none of its 5 clips has a window of 59 frames"):
         load(folder, frames=59)
-    batch = load(folder, frames=59, edges=True, batch=1)[0]
+    batch = load(folder, frames=59, padded_sound=True, batch=1)[0]
     assert batch["key"] == ["b/1"]
     assert batch["mels"].shape == (1, 59, 80, 16)
     assert batch["mel"].shape == (1, 80, 188)
-    late = load(folder, frames=59, edges=True, batch=1, shuffle=False)[0]
+    late = load(folder, frames=59, padded_sound=True, batch=1, shuffle=False)[0]
     assert late["frame"].tolist() == [0]
     assert (late["mels"][0, 0, :, :4] == audio.SILENCE).all()
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import Gap
 
 from tkbench import metrics
-from tkbench.errors import BadInput, UnknownName
+from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics.base import ClipScores
 from tkbench.metrics.cpbd import Cpbd, cpbd, edges_of, grey
 from tkbench.metrics.msssim import SMALLEST, MsSsim, ms_ssim
@@ -214,7 +214,7 @@ def test_nan_landmarks_leave_the_whole_frame_scored() -> None:
 
 def test_settings_that_do_not_exist_are_refused() -> None:
     for make in (MsSsim, Cpbd):
-        with pytest.raises(BadInput, match="stride"):
+        with pytest.raises(UsageError, match="stride"):
             make(stride=0)
         with pytest.raises(UnknownName, match="face"):
             make(regions=("fave",))

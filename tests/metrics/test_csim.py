@@ -141,7 +141,7 @@ def cut(n: int = 4) -> Sample:
         video=sample.video[:n],
         audio=sample.audio[: n * 640],
         landmarks=sample.landmarks[:n],
-        score=sample.score[:n],
+        track_score=sample.track_score[:n],
     )
 
 

@@ -116,8 +116,8 @@ def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fid, "load_inception", lambda path, device: Pixels())
     monkeypatch.setattr(fid, "features", numbers)
     monkeypatch.setattr(fid, "FEATURES", 4)
-    monkeypatch.setattr(distribution, "LEAST_FID", 20)
-    monkeypatch.setattr(distribution, "LEAST_KID", 8)
+    monkeypatch.setattr(distribution, "MIN_FID", 20)
+    monkeypatch.setattr(distribution, "MIN_KID", 8)
 
 
 def clip(key: str, seed: int, frames: int = 30) -> Sample:

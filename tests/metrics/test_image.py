@@ -11,9 +11,10 @@ from conftest import Gap
 
 from tkbench import metrics
 from tkbench.errors import BadInput, UnknownName
-from tkbench.metrics.base import Scored
-from tkbench.metrics.image import Psnr, Ssim, boxes, mse, psnr, ssim
+from tkbench.metrics.base import Score
+from tkbench.metrics.image import Psnr, Ssim, mse, psnr, ssim
 from tkbench.metrics.image_variants import mse_wrapped, ssim_uniform
+from tkbench.metrics.regions import boxes
 from tkbench.types import Reason, Sample
 
 
@@ -35,7 +36,7 @@ def face(frames: int, size: int) -> np.ndarray:
     """Landmarks (T, 478, 2) that fill the middle of the picture, with the lip corners a quarter of it apart."""
     rng = np.random.default_rng(5)
     points = rng.uniform(0.2 * size, 0.8 * size, (478, 2)).astype(np.float32)
-    from tkbench.metrics.image import LIPS
+    from tkbench.metrics.regions import LIPS
 
     angle = np.linspace(0, 2 * np.pi, len(LIPS), endpoint=False)
     points[list(LIPS)] = np.stack(
@@ -52,7 +53,7 @@ def sample_of(video: np.ndarray) -> Sample:
         video=video,
         audio=np.zeros(frames * 640, np.float32),
         landmarks=face(frames, video.shape[1]) if frames else np.zeros((0, 478, 2), np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
@@ -158,7 +159,7 @@ def test_every_metric_answers_the_same_questions(name: str) -> None:
     real = pictures(3, 64, 64)
     sample = sample_of(real)
 
-    def ask(video: np.ndarray, of: Sample = sample) -> Scored:
+    def ask(video: np.ndarray, of: Sample = sample) -> Score:
         scored = metric.score(of, video, of.audio)
         assert set(scored.values) == {column.name for column in metric.columns}
         return scored.values[name]
@@ -198,7 +199,7 @@ def test_settings_with_a_typo_are_refused() -> None:
     with pytest.raises(BadInput, match="equal shapes"):
         mse(pictures(2), pictures(3))
     with pytest.raises(ValueError, match="go together"):
-        Scored(math.nan)
+        Score(math.nan)
 
 
 @pytest.mark.parametrize("sigma", [0, 2, 20, 60])
@@ -256,3 +257,10 @@ def test_regions_are_separate_columns() -> None:
         names = [column.name for column in metric.columns]
         assert names[1:] == [f"{names[0]}_face", f"{names[0]}_mouth"]
         assert len({column.signature for column in metric.columns}) == 3
+
+
+@pytest.mark.parametrize("shape", [(10, 200), (200, 10)])
+def test_ssim_refuses_a_picture_that_one_side_is_too_small(shape: tuple[int, int]) -> None:
+    picture = np.zeros((1, *shape, 3), np.uint8)
+    with pytest.raises(BadInput, match="at least 11 pixels"):
+        ssim(picture, picture)

@@ -16,10 +16,10 @@ from tkbench import metrics
 from tkbench.crops import align
 from tkbench.crops.recipes import IBUG_OF_MESH
 from tkbench.errors import BadInput, UnknownName, UsageError
-from tkbench.metrics.base import ClipScores, Seen
+from tkbench.metrics.base import ClipScores, TrackedFace
 from tkbench.metrics.landmark import VARIANTS, Lip, Lmd, correlation, distance, in_crop, true_aperture
 from tkbench.prep.retrack import gaps_filled, retrack
-from tkbench.scoring import evaluate
+from tkbench.scoring.clips import track_face
 from tkbench.types import Array, Float32, Float64, Reason, Sample, UInt8
 
 ALL = tuple(VARIANTS)
@@ -257,10 +257,18 @@ def faulty(case: str) -> tuple[Sample, UInt8, Float32, Reason]:
     hole = points.copy()
     hole[3, 5] = np.inf
     one = replace(
-        sample, video=video[:1], audio=sample.audio[:640], landmarks=points[:1], score=sample.score[:1]
+        sample,
+        video=video[:1],
+        audio=sample.audio[:640],
+        landmarks=points[:1],
+        track_score=sample.track_score[:1],
     )
     none = replace(
-        sample, video=video[:0], audio=sample.audio[:0], landmarks=points[:0], score=sample.score[:0]
+        sample,
+        video=video[:0],
+        audio=sample.audio[:0],
+        landmarks=points[:0],
+        track_score=sample.track_score[:0],
     )
     return {
         "empty": (none, none.video, points[:0], Reason.TOO_SHORT),
@@ -306,7 +314,7 @@ def test_one_frame_has_a_place_and_no_velocity() -> None:
 
 def test_no_face_is_passed_on() -> None:
     sample = talker()
-    nobody = Seen(sample.landmarks[:0], np.zeros(len(sample), bool), Reason.NO_FACE, "none")
+    nobody = TrackedFace(sample.landmarks[:0], np.zeros(len(sample), bool), Reason.NO_FACE, "none")
     values = Lmd().score(sample, sample.video, sample.audio, lambda: nobody).values
     assert {value.reason for value in values.values()} == {Reason.NO_FACE}
 
@@ -330,19 +338,23 @@ def test_settings_that_do_not_exist_are_refused() -> None:
 def test_tracking_again_gives_the_same_points() -> None:
     """The same pictures from a fresh start: at most 0.05 pixels apart (0 seen)."""
     sample = talker()
-    part = replace(sample, video=sample.video[:25], landmarks=sample.landmarks[:25], score=sample.score[:25])
+    part = replace(
+        sample, video=sample.video[:25], landmarks=sample.landmarks[:25], track_score=sample.track_score[:25]
+    )
     landmarks, found = retrack(part.video, part.landmarks)
     assert found.all()
     np.testing.assert_allclose(landmarks, part.landmarks, atol=0.05)
-    same = evaluate.see(part, part.video)
+    same = track_face(part, part.video)
     assert same.landmarks is part.landmarks
 
 
 def test_a_shifted_picture_has_shifted_points() -> None:
     sample = talker()
-    part = replace(sample, video=sample.video[:12], landmarks=sample.landmarks[:12], score=sample.score[:12])
+    part = replace(
+        sample, video=sample.video[:12], landmarks=sample.landmarks[:12], track_score=sample.track_score[:12]
+    )
     moved = np.roll(part.video, 4, axis=2)
-    seen = evaluate.see(part, moved)
+    seen = track_face(part, moved)
     assert seen.reason is None
     gap = (seen.landmarks - part.landmarks).mean(axis=(0, 1))
     np.testing.assert_allclose(gap, [4, 0], atol=0.7)
@@ -353,12 +365,14 @@ def test_a_shifted_picture_has_shifted_points() -> None:
 def test_worse_pictures_give_worse_lips() -> None:
     """Blur in steps, tracked anew each time: every distance grows, and the lips follow less."""
     sample = talker()
-    part = replace(sample, video=sample.video[:60], landmarks=sample.landmarks[:60], score=sample.score[:60])
+    part = replace(
+        sample, video=sample.video[:60], landmarks=sample.landmarks[:60], track_score=sample.track_score[:60]
+    )
     part = replace(part, audio=sample.audio[: 60 * 640])
     follows, off, far = [], [], []
     for sigma in (0, 1.5, 4):
         blurred = [cv2.GaussianBlur(frame, (0, 0), sigma) if sigma else frame for frame in part.video]
-        seen = evaluate.see(part, np.stack(blurred))
+        seen = track_face(part, np.stack(blurred))
         lip = score(Lip(), part, seen.landmarks, seen.found).values
         lmd = score(Lmd(variants=("lmd_mouth", "lmd_face")), part, seen.landmarks, seen.found).values
         follows.append(lip[LIP[0]].value)
@@ -372,8 +386,10 @@ def test_worse_pictures_give_worse_lips() -> None:
 
 def test_pictures_without_a_face_say_so() -> None:
     sample = talker()
-    part = replace(sample, video=sample.video[:8], landmarks=sample.landmarks[:8], score=sample.score[:8])
-    seen = evaluate.see(part, np.full_like(part.video, 90))
+    part = replace(
+        sample, video=sample.video[:8], landmarks=sample.landmarks[:8], track_score=sample.track_score[:8]
+    )
+    seen = track_face(part, np.full_like(part.video, 90))
     assert seen.reason is Reason.NO_FACE
     assert "0 of 8" in seen.detail
     elsewhere = retrack(part.video, part.landmarks + 500)
@@ -387,7 +403,7 @@ def test_a_tracker_without_weights_says_what_to_do(monkeypatch: pytest.MonkeyPat
     backends.shared.cache_clear()
     sample = talker()
     fan = replace(sample, meta={"track": {"backend": "face-alignment"}})
-    seen = evaluate.see(fan, sample.video[::-1].copy())
+    seen = track_face(fan, sample.video[::-1].copy())
     assert seen.reason is Reason.WEIGHTS_MISSING
     assert "tkbench weights fetch" in seen.detail
 
@@ -399,27 +415,3 @@ def test_gaps_are_filled_between_and_at_the_ends() -> None:
     np.testing.assert_allclose(gaps_filled(broken, found)[:, 0, 0], [1, 1, 2, 3, 3])
     with pytest.raises(BadInput, match="nothing to fill"):
         gaps_filled(points, np.zeros(5, bool))
-
-
-def test_every_column_is_explained_in_the_report() -> None:
-    from tkbench.metrics.cpbd import Cpbd
-    from tkbench.metrics.csim import Csim
-    from tkbench.metrics.msssim import MsSsim
-    from tkbench.metrics.voice import Voice
-    from tkbench.report.glossary import _TEXTS, split
-
-    made = [
-        Lmd(variants=ALL),
-        Lip(),
-        Lip(truth=True),
-        Lip(points="fan"),
-        Voice(),
-        Csim(),
-        Csim(crop="aligned"),
-    ]
-    regions = ("full", "face", "mouth")
-    for metric in (*made, MsSsim(regions=regions), Cpbd(regions=regions)):
-        for column in metric.columns:
-            assert split(column.name)[0] in _TEXTS, column.name
-            assert column.signature
-            assert column.label

@@ -18,6 +18,7 @@ from tkbench import media, protocol, weights
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.media import lossy
 from tkbench.metrics import tracks
+from tkbench.metrics.base import BuildContext
 from tkbench.metrics.judge_check import late
 from tkbench.metrics.lse import Lse, TrackScore, pool, score_pieces
 from tkbench.metrics.lse_pieces import Piece, shrunk
@@ -42,7 +43,7 @@ def sample_of(frames: int, size: int = 192, seed: int = 0, *, face: float = 0.7)
         video=(picture * level[:, None, None, None]).astype(np.uint8),
         audio=(rng.normal(0, 0.1, frames * 640) * np.repeat(level, 640)).astype(np.float32),
         landmarks=np.repeat(points[None], frames, axis=0),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
@@ -63,9 +64,7 @@ def small_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def metric_of(recipe: str) -> Lse:
-    metric = Lse(recipe=recipe, judge="syncnet-synth")
-    metric.attach(lossy)
-    return metric
+    return Lse(recipe=recipe, judge="syncnet-synth", context=BuildContext(lossy=lossy))
 
 
 # -- the lossy generations -----------------------------------------------------------------------------------
@@ -400,7 +399,9 @@ def test_every_odd_clip_gets_its_reason(recipe: str, small_judge: Path) -> None:
     assert reason(sample, sample.video[:-1], sample.audio) is Reason.WRONG_LENGTH
     assert reason(sample, sample.video.astype(float), sample.audio) is Reason.WRONG_SHAPE
     assert reason(sample, sample.video, np.full_like(sample.audio, np.nan)) is Reason.NOT_FINITE
-    assert reason(sample, sample.video, sample.audio * 32768) is Reason.WRONG_RANGE
+    full = sample.audio / np.abs(sample.audio).max()
+    assert reason(sample, sample.video, 3.9 * full) is None  # a decoder's overshoot
+    assert reason(sample, sample.video, 4.1 * full) is Reason.WRONG_RANGE
     for frames in (0, 5):
         short = sample_of(frames)
         assert reason(short, short.video, short.audio) is Reason.TOO_SHORT
@@ -432,11 +433,9 @@ def test_recipes_and_judges_share_what_is_made_of_a_clip(small_judge: Path) -> N
     counting = Counting()
     sample = sample_of(120)
     names = ["wav2lip-lrs", "syncnet-real-mediapipe", "mocha-mediapipe"]
-    made = [Lse(recipe=name, judge="syncnet-synth") for name in [*names, *names]]
-    scored = []
-    for metric in made:
-        metric.attach(counting)  # type: ignore[arg-type]
-        scored.append(metric.score(sample, sample.video, sample.audio).values)
+    context = BuildContext(lossy=counting)  # type: ignore[arg-type]
+    made = [Lse(recipe=name, judge="syncnet-synth", context=context) for name in [*names, *names]]
+    scored = [metric.score(sample, sample.video, sample.audio).values for metric in made]
     assert calls == ["jpegs", "first", "second", "second"]
     assert scored[:3] == scored[3:]
     other = sample_of(120, seed=1)
@@ -461,7 +460,7 @@ def test_recipes_are_named_in_columns_and_differ_in_signature(small_judge: Path)
     with pytest.raises(UnknownName, match="bf16"):
         Lse(precision="bf61")  # type: ignore[arg-type]
     sample = sample_of(30)
-    with pytest.raises(UsageError, match=r"attach\(tkbench.lossy\)"):
+    with pytest.raises(UsageError, match=r"BuildContext\(lossy=tkbench.media.lossy\)"):
         Lse(recipe="wav2lip-lrs", judge="syncnet-synth").score(sample, sample.video, sample.audio)
 
 
@@ -484,3 +483,11 @@ def test_cepstra_line_up_with_windows() -> None:
         piece = Piece(0, np.zeros((frames, 80, 80, 3), np.uint8), audio)
         judge = Judge(seeded(SMALL))
         assert piece.windows == frames - 5 == len(judge.voice(mfcc(to_pcm16(audio))))
+
+
+def test_the_whole_picture_says_so_in_its_signature() -> None:
+    """A recipe's signature names its cut and every coding: equal signatures mean comparable numbers."""
+    assert (
+        RECIPES["wav2lip-lrs"].signature() == "wav2lip-lrs,ends:zeros,crop:none,resize:cv2-linear,lossy:jpeg"
+    )
+    assert len({recipe.signature() for recipe in RECIPES.values()}) == len(RECIPES)

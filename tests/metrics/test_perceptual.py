@@ -46,7 +46,7 @@ def sample_of(frames: int, size: int = 64, key: str = "a", seed: int = 0) -> Sam
         video=video,
         audio=np.zeros(frames * 640, np.float32),
         landmarks=np.zeros((frames, 478, 2), np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )

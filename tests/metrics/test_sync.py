@@ -267,7 +267,7 @@ def sample_of(frames: int, size: int = 64, seed: int = 0) -> Sample:
         video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
         audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
         landmarks=face_track(frames, size),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
@@ -365,7 +365,10 @@ def test_every_odd_clip_gets_its_reason(small_judge: Path) -> None:
     assert reason(sample, sample.video, sample.audio[:-1]) is Reason.WRONG_LENGTH
     assert reason(sample, sample.video, sample.audio.astype(np.int16)) is Reason.WRONG_SHAPE
     assert reason(sample, sample.video, np.full_like(sample.audio, np.nan)) is Reason.NOT_FINITE
-    assert reason(sample, sample.video, sample.audio * 32768) is Reason.WRONG_RANGE
+    full = sample.audio / np.abs(sample.audio).max()
+    assert reason(sample, sample.video, 3.9 * full) is None  # a decoder's overshoot
+    assert reason(sample, sample.video, 4.1 * full) is Reason.WRONG_RANGE
+    assert reason(sample, sample.video, -4.1 * full) is Reason.WRONG_RANGE
     lost = replace(sample, landmarks=np.full_like(sample.landmarks, np.nan))
     assert reason(lost, sample.video, sample.audio) is Reason.NOT_FINITE
     for frames in (0, 1, MIN_FRAMES - 1):

@@ -14,7 +14,7 @@ from support.talkers import late, seeing, talker
 from tkbench import metrics, weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
 from tkbench.metrics import voice, voicefit
-from tkbench.metrics.base import ClipScores, Look, Seen, once
+from tkbench.metrics.base import ClipScores, TrackedFace
 from tkbench.metrics.mouth import RIGID, aperture, lengths, points68, upright
 from tkbench.metrics.voice import SURE, Voice, confidence_of, correlation_curve, opinion
 from tkbench.train.voice import law_of_chance
@@ -227,7 +227,11 @@ def faulty() -> dict[str, tuple[Sample, UInt8, Float32, Float32, Reason]]:
     sample = talker()
     video, audio, points = sample.video, sample.audio, sample.landmarks
     short = replace(
-        sample, video=video[:30], audio=audio[: 30 * 640], landmarks=points[:30], score=sample.score[:30]
+        sample,
+        video=video[:30],
+        audio=audio[: 30 * 640],
+        landmarks=points[:30],
+        track_score=sample.track_score[:30],
     )
     hole = points.copy()
     hole[3, 5] = np.nan
@@ -270,25 +274,27 @@ def test_what_cannot_be_scored_says_why(case: str) -> None:
 
 def test_no_face_in_the_generated_video_is_passed_on() -> None:
     sample = talker()
-    nobody = Seen(sample.landmarks[:0], np.zeros(len(sample), bool), Reason.NO_FACE, "found in 0 of 100")
+    nobody = TrackedFace(
+        sample.landmarks[:0], np.zeros(len(sample), bool), Reason.NO_FACE, "found in 0 of 100"
+    )
     said = Voice().score(sample, sample.video, sample.audio, lambda: nobody).values
     assert {value.reason for value in said.values()} == {Reason.NO_FACE}
 
 
-def test_nobody_looks_before_it_is_needed() -> None:
+def test_nothing_is_tracked_before_it_is_needed() -> None:
     calls: list[int] = []
-
-    def look() -> Seen:
-        calls.append(1)
-        return Seen(sample.landmarks, sample.score > 0)
-
     sample = talker()
-    watched: Look = once(look)
-    Voice().score(sample, sample.video[:-1], sample.audio, watched)
+
+    def face() -> TrackedFace:
+        calls.append(1)
+        return TrackedFace(sample.landmarks, sample.track_score > 0)
+
+    Voice().score(sample, sample.video[:-1], sample.audio, face)
     assert not calls
-    for _ in range(2):
-        Voice().score(sample, sample.video, sample.audio, watched)
+    Voice().score(sample, sample.video, sample.audio, face)
     assert len(calls) == 1
+    with pytest.raises(TypeError, match="pass score"):
+        Voice().score(sample, sample.video, sample.audio)
 
 
 def test_settings_that_do_not_exist_are_refused() -> None:
@@ -374,7 +380,7 @@ def test_the_bundled_fit_has_seen_synthetic_faces_alone() -> None:
     sample = talker()
     said = opinion(sample.landmarks, sample.audio, bundled.map_for("anybody"), bundled.null)
     assert said.curve.shape == (31,)
-    assert said.inside
+    assert said.lag_in_range
 
 
 class Few:

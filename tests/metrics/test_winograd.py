@@ -16,7 +16,17 @@ from tkbench.bench import lse as bench_lse
 from tkbench.errors import UsageError
 from tkbench.metrics import winograd_kernels as kernels
 from tkbench.metrics.syncnet import Judge, SyncNetSpec
-from tkbench.metrics.winograd import GROUP, POINTS, TOGETHER, Conv, FirstLayer, Room, runs, tile, transforms
+from tkbench.metrics.winograd import (
+    FIRST_LAYER_WINDOWS,
+    POINTS,
+    STEP_WINDOWS,
+    Conv,
+    FirstLayer,
+    ScratchBuffers,
+    runs,
+    tile,
+    transforms,
+)
 
 SIZES = [(m, r) for r in (3, 4) for m in range(3, 8) if m + r - 1 in POINTS]
 
@@ -110,7 +120,7 @@ def test_first_layer_sees_five_frames_in_their_order_and_pools(
 ) -> None:
     """Beside convolution and pooling in float64. Largest gap seen, of the largest answer: 6.3e-6, with bfloat16
     products 0.1 (root mean square 0.012), for noise is the hardest picture."""
-    monkeypatch.setitem(TOGETHER, kind, together)
+    monkeypatch.setitem(FIRST_LAYER_WINDOWS, kind, together)
     torch.manual_seed(0)
     conv = nn.Conv2d(15, 4, 7, 2)
     fast = FirstLayer(conv, (side, side), kind=kind)
@@ -145,10 +155,10 @@ def test_bfloat16_in_kernels_is_that_of_torch() -> None:
 
 
 def test_memory_is_used_again() -> None:
-    room = Room()
-    first = room("a", 2, 3)
-    assert room("a", 3, 2).data_ptr() == first.data_ptr() != room("b", 6).data_ptr()
-    assert room("a", 4, 4).shape == (4, 4)
+    scratch = ScratchBuffers()
+    first = scratch("a", 2, 3)
+    assert scratch("a", 3, 2).data_ptr() == first.data_ptr() != scratch("b", 6).data_ptr()
+    assert scratch("a", 4, 4).shape == (4, 4)
 
 
 def test_both_streams_equal_the_published_form() -> None:
@@ -178,7 +188,11 @@ def test_clips_share_steps_of_the_published_network() -> None:
 
 
 def test_runs_cover_every_window_once() -> None:
-    assert runs([GROUP + 1, 0, 2]) == [(0, 0, GROUP), (0, GROUP, GROUP + 1), (2, 0, 2)]
+    assert runs([STEP_WINDOWS + 1, 0, 2]) == [
+        (0, 0, STEP_WINDOWS),
+        (0, STEP_WINDOWS, STEP_WINDOWS + 1),
+        (2, 0, 2),
+    ]
 
 
 def test_bench_refuses_a_folder_without_clips(tmp_path: Path) -> None:

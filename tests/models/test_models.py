@@ -22,7 +22,7 @@ def make_sample(key: str = "a/b", frames: int = 12, size: int = 32, **canvas: in
         video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
         audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
         landmarks=np.zeros((frames, 478, 2), np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
         canvas=canvas,

@@ -117,13 +117,13 @@ def test_network_shapes_and_paths() -> None:
     torch.manual_seed(0)
     net = SyncTalkFace(TINY).eval()
     mel, faces, lips = torch.randn(3, 80, 16), torch.rand(3, 6, 64, 64), torch.rand(3, 3, 5, 64, 64)
-    made = net.both(mel, faces, lips)
+    made = net.draw_both(mel, faces, lips)
     assert made.by_voice.shape == (3, 3, 64, 64)
     assert made.by_lips is not None
     assert made.by_lips.shape == made.by_voice.shape
     torch.testing.assert_close(net(mel, faces), made.by_voice)
     # Inference does not look at lips; the training path does.
-    other = net.both(mel, faces, torch.rand(3, 3, 5, 64, 64))
+    other = net.draw_both(mel, faces, torch.rand(3, 3, 5, 64, 64))
     torch.testing.assert_close(other.by_voice, made.by_voice)
     assert not torch.equal(other.by_lips, made.by_lips)
 
@@ -131,7 +131,7 @@ def test_network_shapes_and_paths() -> None:
 def test_without_memory_the_voice_is_all_there_is() -> None:
     net = SyncTalkFace(replace(TINY, memory=False)).eval()
     assert not [name for name, _ in net.named_parameters() if name.startswith("memory")]
-    made = net.both(torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64), torch.rand(2, 3, 5, 64, 64))
+    made = net.draw_both(torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64), torch.rand(2, 3, 5, 64, 64))
     assert made.recall.store == made.recall.align == 0
 
 

@@ -14,12 +14,13 @@ import torch
 from tkbench import models, weights
 from tkbench.crops.recipes import IBUG_OF_MESH, RECIPES
 from tkbench.errors import UnknownName, UsageError
-from tkbench.models import checkpoint
-from tkbench.models.face import Cut, feather, hidden, oval, pixels, put_back, scaled, seen_by_generator
+from tkbench.models import checkpoint, kinds
+from tkbench.models.face import Cut, feather, generator_input, hidden, oval, paste_faces, pixels, scaled
+from tkbench.models.network import FaceNetwork
+from tkbench.models.picture import ReferenceWarp
 from tkbench.models.settings import build
 from tkbench.models.talker import Talker
-from tkbench.models.wav2lip.generator import Mover
-from tkbench.train.config import load_config
+from tkbench.train.config import load_config, with_new_names
 from tkbench.types import Batch, Reason, Sample
 
 CUT = Cut("steady-172", 64)
@@ -40,7 +41,7 @@ def make_sample(frames: int = 7, size: int = 160) -> Sample:
         video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
         audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
         landmarks=np.repeat(points[None], frames, axis=0).astype(np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
@@ -51,16 +52,16 @@ def make_checkpoint(kind: str, folder: Path, **more: object) -> Path:
     path = folder / f"{kind}-tiny.safetensors"
     spec = {**SPECS[kind], **more}
     facts = checkpoint.Facts(kind, spec, CUT, training={"dataset": "toys"})
-    net = checkpoint.network(kind, spec)
+    net = kinds.registry.get(kind).build(spec)
     # Norms that know their inputs: without that, a fresh network's answer is the same for every voice.
     for layer in net.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
-        if isinstance(layer, Mover):
+        if isinstance(layer, ReferenceWarp):
             torch.nn.init.normal_(layer.field[-1].weight)
-    lead = (2, 4) if kind == "cals" else (8,)
+    assert isinstance(net, FaceNetwork)
     with torch.no_grad():
-        net(torch.randn(*lead, 80, 16), torch.rand(*lead, 6, 64, 64))
+        net(net.embed_voice(torch.randn(8, 80, 16)), torch.rand(8, 6, 64, 64))
     checkpoint.save(path, net.state_dict(), facts)
     return path
 
@@ -109,7 +110,7 @@ def put_mask(mask: np.ndarray, matrix: np.ndarray, size: int, grow: int = -2) ->
 
 def test_pose_prior_has_no_lower_half() -> None:
     target, reference = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
-    shown = seen_by_generator(target, reference)
+    shown = generator_input(target, reference)
     assert shown.shape == (2, 6, 8, 8)
     assert (shown[:, :3, 4:] == 0).all()
     torch.testing.assert_close(shown[:, :3, :4], target[:, :, :4])
@@ -154,7 +155,7 @@ def test_a_cut_face_goes_back_where_it_was() -> None:
     sample = make_sample(2)
     smooth = np.stack([cv2.GaussianBlur(frame, (0, 0), 4) for frame in sample.video])
     matrices = CUT.matrices(sample.landmarks)
-    back = put_back(smooth, CUT.faces(smooth, matrices), matrices)
+    back = paste_faces(smooth, CUT.faces(smooth, matrices), matrices)
     assert np.abs(back.astype(int) - smooth).max() <= 4
     soft = feather(64)
     assert (soft[:28] == 0).all()
@@ -189,7 +190,7 @@ def test_what_is_shown_keeps_the_detail_of_the_video(tmp_path: Path) -> None:
     (made,) = talker.generate(Batch((still,)), seed=0)
     lost = np.abs(made.video.astype(int) - still.video).mean()
     matrices = CUT.matrices(still.landmarks)
-    coarse = put_back(still.video, CUT.faces(still.video, matrices), matrices)
+    coarse = paste_faces(still.video, CUT.faces(still.video, matrices), matrices)
     assert lost < 0.1 * np.abs(coarse.astype(int) - still.video).mean()
 
 
@@ -197,7 +198,7 @@ def test_a_card_names_all_that_the_weights_have_seen(tmp_path: Path) -> None:
     """Data of every training, and the licence of published weights, however often they were trained since."""
     before = [{"dataset": "first", "data": "a" * 64, "steps": 3, "seed": 0}, {"published": "wav2lip_gan.pth"}]
     training = {"dataset": "mine", "data": "b" * 64, "before": before}
-    net = checkpoint.network("wav2lip", SPECS["wav2lip"])
+    net = kinds.registry.get("wav2lip").build(SPECS["wav2lip"])
     path = tmp_path / "w.safetensors"
     checkpoint.save(
         path, net.state_dict(), checkpoint.Facts("wav2lip", SPECS["wav2lip"], CUT, training=training)
@@ -230,7 +231,7 @@ def test_a_model_without_checkpoint_says_what_to_do(tmp_path: Path) -> None:
         models.create(f"wav2lip:{path}")
 
 
-@pytest.mark.parametrize("kind", models.REFERENCES)
+@pytest.mark.parametrize("kind", models.references())
 def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
     path = weights.find(f"{kind}-synth")
     assert path.stat().st_size < 7_000_000
@@ -239,7 +240,9 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
     assert len(facts.training["expert"]) == 64
     assert facts.training["expert"] != judge
     # The documented configuration made it, from weights that the two before it made.
-    assert facts.training["config"] == json.loads(json.dumps(asdict(load_config(f"{kind}-clean", kind))))
+    assert with_new_names(facts.training["config"]) == json.loads(
+        json.dumps(asdict(load_config(f"{kind}-clean", kind)))
+    )
     before = facts.training["before"]
     assert [len(training["sha256"]) for training in before] == [64, 64]
     assert {training["data"] for training in before} == {facts.training["data"]}
@@ -255,7 +258,7 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
 
 def test_settings_are_read_strictly() -> None:
     with pytest.raises(UsageError, match="spec: voice: layres is not a setting: did you mean layers"):
-        build(type(checkpoint.network("cals", SPECS["cals"]).spec), {"voice": {"layres": 2}}, "spec")
+        build(type(kinds.registry.get("cals").build(SPECS["cals"]).spec), {"voice": {"layres": 2}}, "spec")
     with pytest.raises(UsageError, match="expected int"):
         build(Cut, {"size": "64"}, "cut")
     assert build(Cut, {"size": 64}, "cut") == Cut("face-128", 64)
@@ -273,7 +276,7 @@ def test_other_voices(tmp_path: Path) -> None:
     (expected,) = plain.generate(Batch((silence,)), seed=0)
     np.testing.assert_array_equal(none.video, expected.video)
     assert (none.video != own.video).any()
-    with pytest.raises(UsageError, match="does not listen"):
+    with pytest.raises(UsageError, match="does not use the voice"):
         models.create("mute:still")
 
 

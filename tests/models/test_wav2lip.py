@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.seeded_weights import seeded_state
 
 from tkbench.errors import BadInput, UsageError, WeightsRefused
-from tkbench.models import checkpoint
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
+from tkbench.models.picture import ReferenceWarp
 from tkbench.models.wav2lip.expert import (
     Expert,
     ExpertSpec,
@@ -19,9 +21,12 @@ from tkbench.models.wav2lip.expert import (
     contrast_loss,
     windows_of,
 )
-from tkbench.models.wav2lip.generator import Mover, Wav2Lip, Wav2LipSpec
-from tkbench.models.wav2lip.quality import Quality, fool_loss, tell_loss
-from tkbench.train.objectives.base import moved_loss
+from tkbench.models.wav2lip.generator import Wav2Lip, Wav2LipSpec
+from tkbench.models.wav2lip.quality import Quality, adversarial_loss, discriminator_loss
+from tkbench.train.objectives.base import warp_loss
+
+GOLDEN = Path(__file__).parent / "golden" / "wav2lip.npz"
+"""Written by golden/make_wav2lip.py."""
 
 
 def count(net: torch.nn.Module) -> int:
@@ -48,6 +53,32 @@ def test_published_shapes() -> None:
     shapes = {name: tuple(value.shape) for name, value in quality.state_dict().items()}
     assert shapes["face_encoder_blocks.6.1.conv_block.0.weight"] == (512, 512, 1, 1)
     assert shapes["binary_pred.0.weight"] == (1, 512, 1, 1)
+
+
+@torch.no_grad()
+def test_networks_answer_as_the_published_ones_do() -> None:
+    """Rudrabha/Wav2Lip@5c90fa9 with the same seeded weights; the largest difference seen is 0.
+
+    A float32 sum over up to 9216 products in another order (another torch, another processor) may differ in its last
+    digits: 1e-5 allows for fifty such layers, and is far below any fault in a layer.
+    """
+    from golden.make_wav2lip import GAIN, STEP, inputs
+
+    expected, given = dict(np.load(GOLDEN)), inputs()
+
+    def ready(net: torch.nn.Module, kind: str) -> torch.nn.Module:
+        net.load_state_dict(seeded_state(net.state_dict(), GAIN[kind]))
+        return net.eval()
+
+    picture = ready(Wav2Lip(), "generator")(given["mel"], given["faces"])
+    mouth, voice = ready(Expert(), "expert")(given["mouths"].unflatten(1, (5, 3)), given["mel"])
+    real = torch.sigmoid(ready(Quality(), "quality")(given["frames"]))
+    found = {"picture": picture[:, :, ::STEP, ::STEP], "mouth": mouth, "voice": voice, "real": real}
+    for name, value in found.items():
+        np.testing.assert_allclose(value.numpy(), expected[name], rtol=0, atol=1e-5, err_msg=name)
+    # The answers tell the inputs apart: equal ones would prove little.
+    assert float(picture.std()) > 0.1
+    assert all(float((value[0] - value[1]).abs().max()) > 1e-3 for value in (picture, mouth, voice, real))
 
 
 def test_a_file_of_the_published_form_loads(tmp_path: Path) -> None:
@@ -87,7 +118,7 @@ def test_foreign_and_broken_files_are_refused(tmp_path: Path) -> None:
         checkpoint.load(tmp_path / "other.pth", "wav2lip")
     spec = {"size": 64, "width": 0.125}
     facts = checkpoint.Facts("expert", spec, Cut("face-128", 64))
-    own = checkpoint.network("expert", spec)
+    own = kinds.registry.get("expert").build(spec)
     checkpoint.save(tmp_path / "e.safetensors", own.state_dict(), facts)
     assert checkpoint.read_facts(tmp_path / "e.safetensors") == facts
     with pytest.raises(WeightsRefused, match="holds an expert"):
@@ -161,7 +192,7 @@ def test_a_blended_picture_is_between_the_drawn_and_the_shown() -> None:
 def test_a_mover_moves_by_what_its_field_says() -> None:
     """At first nothing; with a level field, every pixel by the same 8 pixels, and the rim is repeated."""
     torch.manual_seed(0)
-    mover = Mover(0.05, 0.25).eval()
+    mover = ReferenceWarp(0.05, 0.25).eval()
     x, picture = torch.randn(2, 24, 16, 16), torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(mover(x, picture), picture, atol=1e-5, rtol=0)
     with torch.no_grad():
@@ -186,12 +217,12 @@ def test_a_moved_reference_is_shown_and_learned_from() -> None:
         net.output_block[1].bias[3] = -100.0
         torch.nn.init.normal_(net.output_block.mover.field[-1].weight)
     drawn = net.draw(mel, faces)
-    assert drawn.moved is not None
+    assert drawn.warped is not None
     torch.testing.assert_close(drawn.picture[:, :, :32], faces[:, :3, :32])
-    torch.testing.assert_close(drawn.picture[:, :, 32:], drawn.moved[:, :, 32:])
-    assert (drawn.moved - faces[:, 3:]).abs().max() > 0.1
+    torch.testing.assert_close(drawn.picture[:, :, 32:], drawn.warped[:, :, 32:])
+    assert (drawn.warped - faces[:, 3:]).abs().max() > 0.1
     real = torch.rand(2, 3, 64, 64)
-    moved_loss(drawn.moved, real).backward()
+    warp_loss(drawn.warped, real).backward()
     assert net.output_block.mover.field[-1].weight.grad.abs().sum() > 0
     with pytest.raises(BadInput, match="finer faces without blend"):
         Wav2Lip(Wav2LipSpec(size=64, width=0.05)).eval()(mel, faces, faces)
@@ -202,10 +233,10 @@ def test_a_moved_reference_is_shown_and_learned_from() -> None:
 def test_what_is_moved_is_compared_on_three_scales() -> None:
     """What lies apart everywhere counts on all, what a pixel's neighbour makes up for on the finest alone."""
     real = torch.rand(2, 3, 64, 64)
-    assert moved_loss(real, real).item() == 0
-    assert moved_loss(real + 0.3, real).item() == pytest.approx(0.3, abs=1e-5)
+    assert warp_loss(real, real).item() == 0
+    assert warp_loss(real + 0.3, real).item() == pytest.approx(0.3, abs=1e-5)
     board = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 0.6 - 0.3
-    assert moved_loss(real + board, real).item() == pytest.approx(0.1, abs=1e-5)
+    assert warp_loss(real + board, real).item() == pytest.approx(0.1, abs=1e-5)
 
 
 def test_a_finer_picture_has_what_is_shown_in_full_and_what_is_drawn_enlarged() -> None:
@@ -249,11 +280,11 @@ def test_motion_weighs_what_moves() -> None:
     keen = Expert(ExpertSpec(size=64, width=0.05, motion=3.0)).eval()
     keen.load_state_dict(plain.state_dict())
     still = torch.rand(2, 1, 3, 32, 64).expand(-1, 5, -1, -1, -1)
-    torch.testing.assert_close(keen.look(still), plain.look(still))
+    torch.testing.assert_close(keen.embed_mouths(still), plain.embed_mouths(still))
     moves = 0.1 * torch.randn(2, 5, 3, 32, 64)
     moves = moves - moves.mean(dim=1, keepdim=True)
-    torch.testing.assert_close(keen.look(still + moves), plain.look(still + 3 * moves))
-    assert not torch.allclose(keen.look(still + moves), plain.look(still + moves))
+    torch.testing.assert_close(keen.embed_mouths(still + moves), plain.embed_mouths(still + 3 * moves))
+    assert not torch.allclose(keen.embed_mouths(still + moves), plain.embed_mouths(still + moves))
 
 
 def test_losses_on_known_values() -> None:
@@ -267,5 +298,5 @@ def test_losses_on_known_values() -> None:
     assert contrast_loss(one, one).item() < 1e-4 < contrast_loss(one, one.roll(1, 0)).item()
     logits = torch.tensor([200.0])
     # On logits, a certain discriminator still tells the generator where to go: nothing saturates.
-    assert fool_loss(-logits).item() == pytest.approx(200)
-    assert tell_loss(logits, -logits).item() == pytest.approx(0)
+    assert adversarial_loss(-logits).item() == pytest.approx(200)
+    assert discriminator_loss(logits, -logits).item() == pytest.approx(0)

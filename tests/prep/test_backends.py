@@ -14,7 +14,7 @@ from support.attention import REGIONS
 from tkbench import media, shards, weights
 from tkbench.crops import align, recipes
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
-from tkbench.metrics import image
+from tkbench.metrics import regions
 from tkbench.prep import backends, pipeline
 from tkbench.prep.backends import facemesh, fan
 from tkbench.prep.follow import Follower
@@ -130,9 +130,9 @@ def test_tasks_agrees_with_face_mesh(people: list[UInt8], tasks: None) -> None:
 def test_the_mouth_is_where_it_is_by_every_set_of_points(people: list[UInt8]) -> None:
     with facemesh.MeshTracker() as mesh:
         found = np.array(mesh.track(people))
-    whole = np.array(image.boxes(found, "mouth", 240, 280))
-    np.testing.assert_array_equal(image.boxes(found[:, :468], "mouth", 240, 280), whole)
-    few = np.array(image.boxes(recipes.ibug68(found), "mouth", 240, 280))
+    whole = np.array(regions.boxes(found, "mouth", 240, 280))
+    np.testing.assert_array_equal(regions.boxes(found[:, :468], "mouth", 240, 280), whole)
+    few = np.array(regions.boxes(recipes.ibug68(found), "mouth", 240, 280))
     assert np.abs(few - whole).max() <= 2
     assert np.ptp(whole, axis=1).min() > 20
 
@@ -306,7 +306,7 @@ def test_68_points_go_all_the_way_into_a_sample(seer: Seer, tmp_path: Path) -> N
     sample = shards.unpack(key, data)
     assert sample.landmarks.shape == (50, POINT_SETS["ibug68"], 2)
     assert sample.meta["track"] == {"backend": "face-alignment", "points": "ibug68"}
-    assert np.flatnonzero(sample.score == 0).tolist() == [20]
+    assert np.flatnonzero(sample.track_score == 0).tolist() == [20]
     middle = sample.landmarks.mean(axis=1)
     # Heatmap cells are 3.8 pixels wide, and the square's rim is blurred by the codec.
     np.testing.assert_allclose(middle[:, 0], 100 + 2 * np.arange(50), atol=2.5)

@@ -21,9 +21,9 @@ from test_scale import SHORT, copy_to, hashes, make_videos, many, peace, videos 
 from tkbench import shards
 from tkbench.errors import StorageError
 from tkbench.prep.plan import ShardPlan, make_plan
-from tkbench.prep.run import prepare
+from tkbench.prep.run import Run, prepare
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import pool, tell
+from tkbench.runtime.parallel import pool, send_message
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(longer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Their shards, made in peace."""
     out = tmp_path_factory.mktemp("whole") / "shards"
-    prepare(longer, out, shard_clips=2)
+    prepare(longer, out, run=Run(shard_clips=2))
     return out
 
 
@@ -104,7 +104,11 @@ def test_a_dask_cluster_that_loses_a_worker_makes_the_same_shards(
                 workers[0].kill()
 
         summary = prepare(
-            videos, tmp_path / "out", settings=SHORT, shard_clips=2, scheduler=address, progress=progress
+            videos,
+            tmp_path / "out",
+            settings=SHORT,
+            progress=progress,
+            run=Run(shard_clips=2, scheduler=address),
         )
     assert killed
     assert summary.n_ok == 5
@@ -124,15 +128,19 @@ def test_a_lost_scheduler_is_one_line_and_the_next_run_finishes(
 
         with pytest.raises(StorageError, match="scheduler is gone"):
             prepare(
-                videos, tmp_path / "out", settings=SHORT, shard_clips=2, scheduler=address, progress=progress
+                videos,
+                tmp_path / "out",
+                settings=SHORT,
+                progress=progress,
+                run=Run(shard_clips=2, scheduler=address),
             )
-    prepare(videos, tmp_path / "out", settings=SHORT, shard_clips=2)
+    prepare(videos, tmp_path / "out", settings=SHORT, run=Run(shard_clips=2))
     assert hashes(tmp_path / "out") == hashes(peace)
 
 
 def _pretend(plan: ShardPlan) -> int:
     for clip in plan.clips:
-        tell({"run": "r", "shard": plan.name, "clip": clip.key, "frames": 29, "reason": None})
+        send_message({"run": "r", "shard": plan.name, "clip": clip.key, "frames": 29, "reason": None})
     return len(plan.clips)
 
 
@@ -146,7 +154,7 @@ def test_half_a_million_clips_leave_the_scheduler_small(tmp_path: Path) -> None:
 
     with dask_cluster(2) as (address, scheduler, _), pool(2, scheduler=address) as crew:
         process = psutil.Process(scheduler.pid)
-        for _, count in crew.run(_pretend, plan.shards, hear=hear):
+        for _, count in crew.run(_pretend, plan.shards, on_message=hear):
             done += count
             most = max(most, process.memory_info().rss)
     assert done == 500_000
@@ -207,14 +215,14 @@ def test_a_clip_that_kills_its_process_becomes_a_row(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    summary = prepare(videos, tmp_path / "out", settings=SHORT, shard_clips=2, workers=2)
+    summary = prepare(videos, tmp_path / "out", settings=SHORT, workers=2, run=Run(shard_clips=2))
     assert summary.skipped == {"no-audio-stream": ("s1/c3",), "process-died": ("s1/c1",)}
     manifest = shards.open_shards(tmp_path / "out").manifest().set_index("key")
     assert "SIGABRT" in manifest.loc["s1/c1", "detail"]
     other = shards.open_shards(peace)
     assert shards.open_shards(tmp_path / "out").members("s1/c0") == other.members("s1/c0")
     monkeypatch.undo()
-    prepare(videos, tmp_path / "out", settings=SHORT, shard_clips=2, retry_failed=True)
+    prepare(videos, tmp_path / "out", settings=SHORT, run=Run(shard_clips=2, retry_failed=True))
     assert hashes(tmp_path / "out") == hashes(peace)
 
 
@@ -290,7 +298,7 @@ def test_s3_gives_the_same_bytes_and_resumes(
     tmp_path: Path,
 ) -> None:
     copy_to(videos, f"{s3}/videos")
-    summary = prepare(f"{s3}/videos", f"{s3}/out", settings=SHORT, shard_clips=2, workers=2)
+    summary = prepare(f"{s3}/videos", f"{s3}/out", settings=SHORT, workers=2, run=Run(shard_clips=2))
     assert summary.n_ok == 5
     found = storage.place(f"{s3}/out")
     names = {p.relative_to(found).as_posix() for p in found.rglob("*") if p.parent.name != "stats"} - {
@@ -303,11 +311,11 @@ def test_s3_gives_the_same_bytes_and_resumes(
     opened.verify()
     assert opened.get("s1/c0").text == "a word"
     (found / "test-000001.tar").write_bytes(b"half")
-    again = prepare(f"{s3}/videos", f"{s3}/out", settings=SHORT, shard_clips=2)
+    again = prepare(f"{s3}/videos", f"{s3}/out", settings=SHORT, run=Run(shard_clips=2))
     assert again.decoded == 13
     assert (found / "test-000001.tar").read_bytes() == (peace / "test-000001.tar").read_bytes()
     # From there to here.
-    prepare(f"{s3}/videos", tmp_path / "here", settings=SHORT, shard_clips=2)
+    prepare(f"{s3}/videos", tmp_path / "here", settings=SHORT, run=Run(shard_clips=2))
     assert hashes(tmp_path / "here") == hashes(peace)
 
 

@@ -390,7 +390,7 @@ def test_face_mesh_is_the_one_of_the_wheels_graph(wheel: None, refined: bool) ->
     first = moving_face()[0]
     middle = (150, 120)
     turned = [cv2.warpAffine(first, cv2.getRotationMatrix2D(middle, 4 * t, 1), (300, 240)) for t in range(9)]
-    pictures = [*moving_face(), *turned]
+    pictures = [*turned, np.zeros_like(first), *moving_face()]
     gaps = []
     with (
         quiet(),

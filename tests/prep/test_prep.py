@@ -16,7 +16,7 @@ from tkbench.crops import align
 from tkbench.errors import UsageError
 from tkbench.prep import pipeline, run
 from tkbench.prep.plan import Settings
-from tkbench.prep.run import prepare
+from tkbench.prep.run import Run, prepare
 from tkbench.types import UInt8
 
 SHORT = Settings(min_frames=12)
@@ -61,10 +61,10 @@ def hard(tmp_path_factory: pytest.TempPathFactory, face: Callable[..., list[UInt
     (root / "s1" / "plain.txt").write_text("a short sentence")
     media.write_video(root / '-it\'s "ö" 視.mp4', good, audio=voice(16, 1))
     media.write_video(
-        root / "fps30.mkv", face(20), fps=30, audio=np.stack([voice(20)] * 2, 1), sample_rate=16000
+        root / "fps30.mkv", face(20), fps=30, audio=media.Sound(np.stack([voice(20)] * 2, 1), rate=16000)
     )
     media.write_video(root / "turned.mp4", [np.rot90(f).copy() for f in good], rotation=90, audio=voice(16))
-    media.write_video(root / "late.mp4", good, audio=voice(16), audio_offset=0.12)
+    media.write_video(root / "late.mp4", good, audio=media.Sound(voice(16), offset=0.12))
     cut = [*face(14), *empty(8), *face(14, mirror=True)]
     media.write_video(root / "cut.mp4", cut, audio=voice(36))
     twin = [np.concatenate([a, b[:, ::-1]], axis=1) for a, b in zip(face(16), face(16), strict=True)]
@@ -84,7 +84,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory, face: Callable[..., list[UInt
 @pytest.fixture(scope="session")
 def prepared(hard: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out") / "shards"
-    prepare(hard, out, settings=SHORT, shard_clips=4)
+    prepare(hard, out, settings=SHORT, run=Run(shard_clips=4))
     return out
 
 
@@ -130,7 +130,7 @@ def test_samples_obey_the_length_law_and_hold_their_receipts(prepared: Path) -> 
         height, width = sample.video.shape[1:3]
         assert len(sample.audio) == 640 * len(sample)
         assert len(sample) >= 12
-        assert sample.score.min() >= 0
+        assert sample.track_score.min() >= 0
         assert 0 < sample.landmarks[..., 0].mean() < width
         assert 0 < sample.landmarks[..., 1].mean() < height
         arrays = opened.get_arrays(sample.key)
@@ -195,7 +195,7 @@ def test_the_start_offset_moves_the_sound(prepared: Path) -> None:
 
 
 def test_two_workers_and_a_second_run_make_the_same_bytes(prepared: Path, hard: Path, tmp_path: Path) -> None:
-    summary = prepare(hard, tmp_path / "again", settings=SHORT, shard_clips=4, workers=2)
+    summary = prepare(hard, tmp_path / "again", settings=SHORT, workers=2, run=Run(shard_clips=4))
     assert hashes(tmp_path / "again") == hashes(prepared)
     assert summary.n_ok == 8 - 1
     assert summary.split_clips == ("cut",)
@@ -215,13 +215,13 @@ def test_a_killed_run_goes_on_at_the_next_shard(
 
     monkeypatch.setattr(run, "make_shard", dies)
     with pytest.raises(KeyboardInterrupt):
-        prepare(hard, out, settings=SHORT, shard_clips=4)
+        prepare(hard, out, settings=SHORT, run=Run(shard_clips=4))
     assert not (out / "index.json").exists()
     # What a kill in the middle of a shard leaves behind.
     (out / ".test-000009.tar.1.partial").write_bytes(b"half")
     again: list[str] = []
     monkeypatch.setattr(run, "make_shard", lambda plan: again.append(plan.name) or real(plan))
-    prepare(hard, out, settings=SHORT, shard_clips=4)
+    prepare(hard, out, settings=SHORT, run=Run(shard_clips=4))
     assert not set(again) & set(made)
     assert hashes(out) == hashes(prepared)
     assert not list(out.glob(".*"))
@@ -229,10 +229,10 @@ def test_a_killed_run_goes_on_at_the_next_shard(
 
 def test_a_finished_run_has_nothing_to_do_and_a_damaged_shard_is_remade(prepared: Path, hard: Path) -> None:
     before = hashes(prepared)
-    assert prepare(hard, prepared, settings=SHORT, shard_clips=4).decoded == 0
+    assert prepare(hard, prepared, settings=SHORT, run=Run(shard_clips=4)).decoded == 0
     victim = sorted(prepared.glob("*.tar"))[0]
     victim.write_bytes(victim.read_bytes()[:1000])
-    assert prepare(hard, prepared, settings=SHORT, shard_clips=4).decoded > 0
+    assert prepare(hard, prepared, settings=SHORT, run=Run(shard_clips=4)).decoded > 0
     assert hashes(prepared) == before
 
 

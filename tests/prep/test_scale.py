@@ -18,14 +18,14 @@ import pytest
 
 from tkbench import media, shards
 from tkbench.errors import StorageError, UsageError
-from tkbench.prep import make, pipeline
+from tkbench.prep import job, make, pipeline
 from tkbench.prep.estimate import estimate
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.plan import Settings, ShardPlan, make_plan
-from tkbench.prep.run import prepare
+from tkbench.prep.run import Run, prepare
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import Pool, pool, tell
+from tkbench.runtime.parallel import Pool, pool, send_message
 from tkbench.types import Clip
 
 SHORT = Settings(min_frames=12)
@@ -56,7 +56,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def peace(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shards of a run that nothing disturbed."""
     out = tmp_path_factory.mktemp("peace") / "shards"
-    prepare(videos, out, settings=SHORT, shard_clips=2)
+    prepare(videos, out, settings=SHORT, run=Run(shard_clips=2))
     return out
 
 
@@ -130,11 +130,11 @@ def test_an_attempt_that_lost_its_folder_finishes_nothing(
     (tmp_path / "stats").mkdir()
     real, calls = make.prepare_clip, []
 
-    def robbed(clip: Clip, settings: Settings, folder: Path) -> pipeline.Outcome:
+    def robbed(clip: Clip, settings: Settings, folder: Path) -> job.Outcome:
         calls.append(clip.key)
         if len(calls) == when + 1:
             make.discard(tmp_path / ".scratch")
-            return pipeline.Outcome(
+            return job.Outcome(
                 rows=[{"key": clip.key, "clip": clip.key, "status": "skipped", "reason": "no-face"}]
             )
         return real(clip, settings, folder)
@@ -167,19 +167,19 @@ def test_a_damaged_shard_of_the_right_size_is_found_after_a_crash(
     videos: Path, peace: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    prepare(videos, out, settings=SHORT, shard_clips=2)
+    prepare(videos, out, settings=SHORT, run=Run(shard_clips=2))
     victim = out / "test-000001.tar"
     victim.write_bytes(bytes(victim.stat().st_size))
     (out / ".lock").write_text(
         json.dumps({"run": "x", "host": socket.gethostname(), "pid": 999_999_999, "time": 0})
     )
-    assert prepare(videos, out, settings=SHORT, shard_clips=2).decoded == 13
+    assert prepare(videos, out, settings=SHORT, run=Run(shard_clips=2)).decoded == 13
     assert hashes(out) == hashes(peace)
 
 
 def _die_once(item: tuple[int, str]) -> int:
     number, flag = item
-    tell({"number": number})
+    send_message({"number": number})
     if number == 1 and not Path(flag).exists():
         Path(flag).touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -193,8 +193,8 @@ def test_a_dead_worker_is_replaced_and_its_task_done_again(tmp_path: Path) -> No
         done = crew.run(
             _die_once,
             items,
-            hear=heard.append,
-            killed=lambda item, count: deaths.append((item[0], count)) or item,
+            on_message=heard.append,
+            on_death=lambda item, count: deaths.append((item[0], count)) or item,
         )
         assert dict(done) == {number: number**2 for number in range(5)}
     assert (1, 1) in deaths
@@ -258,16 +258,16 @@ def test_retry_failed_redoes_only_shards_with_failures(
         return real(path, *rest, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "look_at", fails)
-    first = prepare(videos, out, settings=SHORT, shard_clips=2)
+    first = prepare(videos, out, settings=SHORT, run=Run(shard_clips=2))
     assert first.skipped == {"internal-error": ("s1/c0",), "no-audio-stream": ("s1/c3",)}
     before = shards.open_shards(out).members("s1/c1")
     monkeypatch.setattr(pipeline, "look_at", real)
-    assert prepare(videos, out, settings=SHORT, shard_clips=2).decoded == 0
+    assert prepare(videos, out, settings=SHORT, run=Run(shard_clips=2)).decoded == 0
     prepare_clip = make.prepare_clip
     monkeypatch.setattr(
         make, "prepare_clip", lambda clip, *rest: seen.append(clip.key) or prepare_clip(clip, *rest)
     )
-    again = prepare(videos, out, settings=SHORT, shard_clips=2, retry_failed=True)
+    again = prepare(videos, out, settings=SHORT, run=Run(shard_clips=2, retry_failed=True))
     assert seen == ["s1/c0", "s1/c1", "s1/c2", "s1/c3"]
     assert again.skipped == {"no-audio-stream": ("s1/c3",)}
     assert again.retried == 2
@@ -289,11 +289,11 @@ def test_a_full_disk_is_one_line_and_nothing_half_written_counts(
 
     monkeypatch.setattr(shards._Hashed, "write", write)
     with pytest.raises(StorageError, match=r"no room to write .*[GM]B are free.*same command again"):
-        prepare(videos, out, settings=SHORT, shard_clips=2)
+        prepare(videos, out, settings=SHORT, run=Run(shard_clips=2))
     assert not (out / "index.json").exists()
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
     monkeypatch.setattr(shards._Hashed, "write", real)
-    prepare(videos, out, settings=SHORT, shard_clips=2)
+    prepare(videos, out, settings=SHORT, run=Run(shard_clips=2))
     assert hashes(out) == hashes(peace)
 
 
@@ -302,7 +302,7 @@ def test_ffmpeg_on_a_full_disk_is_no_broken_clip(
 ) -> None:
     row = {"key": "c0", "clip": "c0", "status": "skipped", "reason": "decode-error"}
     said = "av_interleaved_write_frame(): No space left on device"
-    monkeypatch.setattr(make, "prepare_clip", lambda *_: pipeline.Outcome(rows=[row | {"detail": said}]))
+    monkeypatch.setattr(make, "prepare_clip", lambda *_: job.Outcome(rows=[row | {"detail": said}]))
     with pytest.raises(StorageError, match="no room to write"):
         make.make_shard(first_shard(videos, tmp_path))
 
@@ -331,7 +331,7 @@ def test_no_scheduler_is_one_line(videos: Path, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(distributed, "Client", nobody)
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
-        prepare(videos, tmp_path / "out", settings=SHORT, scheduler="tcp://127.0.0.1:1")
+        prepare(videos, tmp_path / "out", settings=SHORT, run=Run(scheduler="tcp://127.0.0.1:1"))
 
 
 # -- telling -------------------------------------------------------------------------------------------------
@@ -359,8 +359,8 @@ def test_the_live_line_counts_clips_of_unfinished_shards() -> None:
         ("a", None),
         ("b", "no-face"),
     ]:
-        live.hear({"run": "r", "shard": "s", "clip": clip, "frames": 25, "reason": reason})
-    live.hear({"run": "another", "shard": "s", "clip": "x", "frames": 25, "reason": None})
+        live.on_message({"run": "r", "shard": "s", "clip": clip, "frames": 25, "reason": reason})
+    live.on_message({"run": "another", "shard": "s", "clip": "x", "frames": 25, "reason": None})
     live.show()
     assert shown[-1][:2] == (2, 10)
     assert "1 skipped (no-face 1)" in shown[-1][2]
@@ -373,7 +373,7 @@ def test_the_live_line_counts_clips_of_unfinished_shards() -> None:
 
 
 def test_a_dry_run_writes_nothing_and_is_about_right(videos: Path, peace: Path, tmp_path: Path) -> None:
-    guess = estimate(videos, tmp_path / "out", settings=SHORT, shard_clips=2, workers=2)
+    guess = estimate(videos, tmp_path / "out", settings=SHORT, workers=2, run=Run(shard_clips=2))
     assert not (tmp_path / "out").exists()
     assert (guess.splits, guess.n_shards, guess.sampled) == ({"test": 6}, 3, 6)
     assert guess.skipped == {"no-audio-stream": 1}
@@ -469,7 +469,7 @@ def copy_to(source: Path, where: str) -> None:
 
 def test_remote_folders_give_the_same_bytes(videos: Path, peace: Path, tmp_path: Path) -> None:
     copy_to(videos, "memory://bucket/videos")
-    summary = prepare("memory://bucket/videos", "memory://bucket/out", settings=SHORT, shard_clips=2)
+    summary = prepare("memory://bucket/videos", "memory://bucket/out", settings=SHORT, run=Run(shard_clips=2))
     assert summary.n_ok == 5
     for name, digest in hashes(peace).items():
         found = storage.place("memory://bucket/out") / name
@@ -478,7 +478,10 @@ def test_remote_folders_give_the_same_bytes(videos: Path, peace: Path, tmp_path:
     opened.verify()
     assert opened.get("s1/c0").text == "a word"
     assert (
-        prepare("memory://bucket/videos", "memory://bucket/out", settings=SHORT, shard_clips=2).decoded == 0
+        prepare(
+            "memory://bucket/videos", "memory://bucket/out", settings=SHORT, run=Run(shard_clips=2)
+        ).decoded
+        == 0
     )
     with pytest.raises(UsageError, match="one process alone"):
         prepare("memory://bucket/videos", tmp_path / "out", workers=2)

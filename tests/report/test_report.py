@@ -19,7 +19,7 @@ from tkbench import report
 from tkbench.errors import BadBundle
 from tkbench.report import board, figures, finding, glossary, page
 from tkbench.results import bundle, leaderboard
-from tkbench.results.bundle import Column
+from tkbench.types import Column
 
 VOID = {"meta", "link", "br", "wbr", "input", "img"}
 
@@ -349,7 +349,7 @@ def test_close_models_are_not_told_apart(tmp_path: Path) -> None:
 
 def test_better_than_reality_and_no_better_than_noise_are_said(tmp_path: Path) -> None:
     found = read(tmp_path, real=0, shuffled_audio=0, my_model=3, older_model=-2.9)
-    assert "likes it better than reality" in found.lead
+    assert "so the judge rates it above the true video" in found.lead
     assert "No better than shuffled-audio" in found.anchors
     assert "older-model" in found.anchors
 
@@ -391,7 +391,7 @@ def test_a_missing_judge_leaves_the_rest_of_the_page(tmp_path: Path) -> None:
 
 # Figures and words
 
-LSE = Column(name="x", label="X", unit="", better="higher", digits=2, per_clip=True, signature="")
+LSE = Column("x", "X", "", "higher", 2)
 
 
 @pytest.mark.parametrize("width", [346.0, 640.0])
@@ -440,10 +440,26 @@ def test_coverage_never_rounds_up_to_all() -> None:
     assert [board._percent(share) for share in (1.0, 0.9999, 0.86, 0)] == ["100%", "99%", "86%", "0%"]
 
 
-def test_the_glossary_knows_every_bundled_metric_and_survives_others(runs: dict[str, Path]) -> None:
+def test_the_glossary_explains_every_column_of_a_table(runs: dict[str, Path]) -> None:
     columns = bundle.read(runs["real"]).result.columns
-    for term in glossary.terms(columns):
-        assert len(term.text) > 20, term.label
-    assert "never compare" in glossary.terms(columns)[0].text
+    terms = {column.name: term for column, term in zip(columns, glossary.terms(columns), strict=True)}
+    assert terms["lse_c_synth"].text.startswith("How much better lips and voice fit at their best shift")
+    assert terms["lse_c_synth"].text.endswith("never compare with those of syncnet-v2.")
+    assert "Sync-C" in terms["lse_c_synth"].also_called
+    assert terms["psnr"].text.startswith("Pixel error against the true video")
+    assert terms["psnr_mouth"].text == "As PSNR above. In the mouth region alone."
+    assert terms["psnr_mouth"].also_called == ""
+    assert terms["lpips"].direction == "Lower is better."
+    assert terms["av_offset_synth"].direction == "Closer to 0 is better."
+    assert terms["fid"].unit == "distance"
+    for column in columns:
+        assert terms[column.name].signature == column.signature
+        assert column.text in terms[column.name].text or terms[column.name].text.startswith("As ")
     (other,) = glossary.terms([LSE])
-    assert other.direction == "Higher is better."
+    assert (other.text, other.also_called, other.direction) == ("", "", "Higher is better.")
+
+
+def test_the_page_says_what_else_a_metric_is_called(runs: dict[str, Path]) -> None:
+    said = " ".join(text for _, text in Page(page.render([bundle.read(runs["real"])])).all("dd"))
+    assert "Also called Sync-C, Sync_conf, SyncNet confidence, AVConf." in said
+    assert "Also called ." not in said

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter, ValidationError
 from support.bundles import COLUMNS, SPEAKERS, make
 
 from tkbench.errors import BadBundle, BadInput, UsageError
-from tkbench.results import bundle
-from tkbench.types import Metric, Reason, Row
+from tkbench.results import bundle, leaderboard
+from tkbench.types import Column, Reason, Row
 
 
 def test_a_bundle_reads_back_and_verifies(tmp_path: Path) -> None:
@@ -134,14 +135,60 @@ def test_a_list_of_rows_that_shrank_is_refused() -> None:
             summarise(wrong)
 
 
-def test_no_interval_leaves_what_its_unit_can_be() -> None:
-    share = Metric("sure", "Sure", "share", "higher", 2, signature="s")
+def test_no_interval_leaves_the_bounds_of_its_column() -> None:
+    share = Column("sure", "Sure", "share", "higher", 2, signature="s", bounds=(0.0, 1.0))
     rows = [Row("m", key, "sure", value) for key, value in zip("abcd", (1.0, 1.0, 1.0, 0.7), strict=True)]
     (cell,) = bundle.summarise(rows, {}, (share,), n_boot=200, seed=0, level=0.95).values()
     assert cell.high == 1
-    plain = replace(share, unit="dB")
-    (cell,) = bundle.summarise(rows, {}, (plain,), n_boot=200, seed=0, level=0.95).values()
-    assert cell.high > 1
+    assert cell.low < cell.mean == pytest.approx(0.925)
+    free = replace(share, bounds=(-math.inf, math.inf))
+    (wider,) = bundle.summarise(rows, {}, (free,), n_boot=200, seed=0, level=0.95).values()
+    assert wider.high > 1
+
+
+def test_a_column_comes_back_with_every_fact() -> None:
+    full = Column(
+        "lag", "Lag", "frames", "zero", 2, False, "lag[x]", (-15.0, math.inf), ("AV offset",), "The lag.", "By x."
+    )  # fmt: skip
+    bare = Column("mae", "MAE", "grey levels", "lower", 2)
+    adapter = TypeAdapter(list[bundle.StoredColumn])
+    stored = adapter.dump_python([full, bare], mode="json")
+    assert json.loads(json.dumps(stored, allow_nan=False)) == stored
+    assert set(stored[1]) == {"name", "label", "unit", "better", "digits", "per_clip", "signature"}
+    assert adapter.validate_python(stored) == [full, bare]
+    for wrong in (
+        {"colour": "red"},
+        {"digits": 99},
+        {"better": "up"},
+        {"bounds": [1, 0]},
+        {"bounds": ["x", 0]},
+    ):
+        with pytest.raises(ValidationError):
+            adapter.validate_python([stored[0] | wrong])
+    with pytest.raises(ValidationError, match="signature"):
+        adapter.validate_python([{k: v for k, v in stored[0].items() if k != "signature"}])
+
+
+def test_a_bundle_of_the_format_before_is_read_ranked_and_verified(tmp_path: Path) -> None:
+    """Format 3 kept no bounds, names and texts with its columns; its intervals went by the unit."""
+    folder = make(tmp_path, "old", 5.0)
+    path = folder / "result.json"
+    record = json.loads(path.read_text())
+    assert record["format_version"] == 4
+    record["format_version"] = 3
+    for column in record["columns"]:
+        for fact in ("bounds", "also_called", "text", "variant"):
+            column.pop(fact, None)
+    record["columns"][1]["unit"] = "share"
+    path.write_text(json.dumps(record))
+    old = bundle.read(folder).result
+    assert old.columns[1].bounds == (0.0, 1.0)
+    assert old.columns[0].bounds == (-math.inf, math.inf)
+    record["columns"][1]["unit"] = "dB"
+    path.write_text(json.dumps(record))
+    new = make(tmp_path, "new", 6.0)
+    rows = [bundle.verify(folder), bundle.verify(new)]
+    assert [entry.result.model for entry in leaderboard.ranked(rows)] == ["new", "old"]
 
 
 def edited(folder: Path, change: object) -> Path:

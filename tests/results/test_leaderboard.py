@@ -47,7 +47,7 @@ def test_nobody_gains_by_failing_on_hard_clips(tmp_path: Path) -> None:
     assert [(e.rank, e.result.model) for e in entries] == [(1, "picky"), (1, "whole"), (3, "worse")]
     assert entries[0].ranks == entries[1].ranks
     nothing = scores_of(tmp_path, "nothing", [3.0, *(8 * [math.nan])], least=0.1)
-    with pytest.raises(BadBundle, match="no clip has a score of all of nothing, picky"):
+    with pytest.raises(BadBundle, match="no clip has a score for each of nothing, picky"):
         leaderboard.ranked([bundle.read(nothing), bundle.read(picky)])
 
 

@@ -32,8 +32,8 @@ class Network:
         return array * 2, np.array([self.asked])
 
 
-def ask(network: Network, array: Array, recipe: str = "twice") -> Array:
-    doubled, _ = recall(recipe, array, make=lambda: network(array))
+def ask(network: Network, array: Array, computation: str = "twice") -> Array:
+    doubled, _ = recall(computation, array, make=lambda: network(array))
     np.testing.assert_array_equal(doubled, array * 2)
     return doubled
 
@@ -88,7 +88,7 @@ def test_whatever_can_move_a_feature_moves_its_key(tmp_path: Path, monkeypatch: 
         for array in (base.astype(np.int16), base.reshape(2, 3), base[::-1], np.arange(1, 7, dtype=np.uint8)):
             ask(network, array)
         ask(network, base, "twice|other-weights")
-        monkeypatch.setattr(feature_cache, "world", lambda: "another library")
+        monkeypatch.setattr(feature_cache, "environment", lambda: "another library")
         ask(network, base)
     assert network.asked == 7
     assert len(entries(tmp_path)) == 7
@@ -225,7 +225,7 @@ def clip(seed: int = 0, frames: int = 30, size: int = 64) -> Sample:
         video=rng.integers(0, 256, (frames, size, size, 3), dtype=np.uint8),
         audio=rng.normal(0, 0.1, frames * 640).astype(np.float32),
         landmarks=points.astype(np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )

@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 
 from tkbench.errors import UsageError
 from tkbench.protocol import Protocol
-from tkbench.scoring.evaluate import (
-    build_metrics,
-    check_name,
-    choose_partner,
-    fit_audio,
-    match,
-    side_by_side,
-    worst_first,
-)
+from tkbench.scoring.clips import build_metrics, choose_partner, fit_audio, match
+from tkbench.scoring.evaluate import check_name, side_by_side, worst_first
 from tkbench.types import Generated, Reason, Row, Sample
 
 
@@ -27,7 +20,7 @@ def make_sample(frames: int = 20, size: int = 16) -> Sample:
         video=np.zeros((frames, size, size, 3), np.uint8),
         audio=np.arange(frames * 640, dtype=np.float32) / 1e6,
         landmarks=np.zeros((frames, 478, 2), np.float32),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
     )
@@ -71,7 +64,7 @@ def test_equal_length_passes_untouched() -> None:
 def test_nearly_equal_lengths_are_cut_and_noted(frames: int, shared: int) -> None:
     sample, made = match(make_sample(), Generated("k", np.zeros((frames, 16, 16, 3), np.uint8)), slack=5)
     assert made.video is not None
-    assert len(made.video) == len(sample) == len(sample.landmarks) == len(sample.score) == shared
+    assert len(made.video) == len(sample) == len(sample.landmarks) == len(sample.track_score) == shared
     assert len(sample.audio) == shared * 640
     assert f"{frames} frames for 20" in made.detail
 
@@ -122,7 +115,10 @@ def test_names_that_no_folder_or_table_can_hold(name: str) -> None:
     ("change", "said"),
     [
         ({"rank_by": "psnrr"}, "rank_by = 'psnrr' is none of its columns: did you mean psnr?"),
-        ({"metrics": [{"name": "psnr", "settings": {"poool": "clip"}}]}, "does not take"),
+        (
+            {"metrics": [{"name": "psnr", "settings": {"poool": "clip"}}]},
+            "metric 'psnr' has no setting 'poool': did you mean pool",
+        ),
     ],
     ids=["rank_by", "settings"],
 )

@@ -12,13 +12,14 @@ from support.toy_shards import make_shards
 
 from tkbench import shards
 from tkbench.errors import BadBundle, UsageError
-from tkbench.metrics.base import Scored
-from tkbench.models import checkpoint
+from tkbench.metrics.base import Score, SetMetric
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 from tkbench.protocol import MetricSpec, Protocol
 from tkbench.results import bundle
-from tkbench.scoring.evaluate import _set_rows, evaluate
-from tkbench.types import Metric, Reason
+from tkbench.scoring.clips import set_rows
+from tkbench.scoring.evaluate import evaluate
+from tkbench.types import Column, Reason, Sample, UInt8
 
 SPEC = {"size": 64, "width": 0.05}
 RULES = Protocol(
@@ -34,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def talker(path: Path, seed: int, **training: str) -> str:
     torch.manual_seed(seed)
-    net = checkpoint.network("wav2lip", SPEC)
+    net = kinds.registry.get("wav2lip").build(SPEC)
     facts = checkpoint.Facts("wav2lip", SPEC, Cut("steady-172", 64), training=training)
     checkpoint.save(path, net.state_dict(), facts)
     return f"wav2lip:{path}"
@@ -86,28 +87,35 @@ def test_with_another_voice_the_true_video_is_no_target(folder: Path, tmp_path: 
     assert shuffled.result.table == own.result.table
 
 
-class Count:
-    columns = (Metric("fid", "FID", "", "lower", 2, per_clip=False, signature="fid()"),)
+class Count(SetMetric[int]):
+    name = "count"
+    columns = (Column("fid", "FID", "", "lower", 2, per_clip=False, signature="fid()"),)
+
+    def start(self) -> int:
+        return 0
+
+    def update(self, state: int, sample: Sample, video: UInt8) -> None:
+        pass
 
     def merge(self, a: int, b: int) -> int:
         return a + b
 
-    def compute(self, state: int) -> dict[str, Scored]:
-        return {"fid": Scored(float(state), detail=f"{state} frames")}
+    def compute(self, state: int) -> dict[str, Score]:
+        return {"fid": Score(float(state), detail=f"{state} frames")}
 
 
 def test_a_set_that_lacks_clips_has_no_number() -> None:
     """It would be a number of another set: FID moves with the number of frames alone."""
-    (whole,) = _set_rows([Count()], [[3], [4]], "m", 0, 10)
+    (whole,) = set_rows([Count()], [[3], [4]], "m", 0, 10)
     assert (whole.value, whole.reason, whole.detail) == (7.0, None, "7 frames")
-    (part,) = _set_rows([Count()], [[3], [4]], "m", 2, 10)
+    (part,) = set_rows([Count()], [[3], [4]], "m", 2, 10)
     assert np.isnan(part.value)
     assert part.reason is Reason.NOT_GENERATED
     assert part.detail.startswith("2 of 10 clips have no video")
 
 
 def test_what_a_set_was_made_of_stands_beside_its_number(tmp_path: Path) -> None:
-    rows = list(_set_rows([Count()], [[3]], "m", 0, 1))
+    rows = list(set_rows([Count()], [[3]], "m", 0, 1))
     (cell,) = bundle.summarise(rows, {}, Count.columns, n_boot=100, seed=0, level=0.95).values()
     assert cell.note == "one number for the whole set; 3 frames"
 

@@ -43,7 +43,7 @@ def make_sample(key: str, frames: int = 30, side: int = 64) -> Sample:
         video=np.stack(pictures),
         audio=np.zeros(frames * 640, np.float32),
         landmarks=np.repeat(points, frames, axis=0),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split="test",
         speaker=key[0],

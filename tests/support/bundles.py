@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from tkbench.results import bundle
-from tkbench.types import Better, Metric, Reason, Row
+from tkbench.types import Better, Column, Reason, Row
 
 COLUMNS = (
-    Metric("lse_c_synth", "LSE-C", "distance", "higher", 3, signature="sync(synth)"),
-    Metric("psnr", "PSNR", "dB", "higher", 2, signature="psnr()"),
-    Metric("fid", "FID", "", "lower", 2, per_clip=False, signature="fid()"),
+    Column("lse_c_synth", "LSE-C", "distance", "higher", 3, signature="sync(synth)"),
+    Column("psnr", "PSNR", "dB", "higher", 2, signature="psnr()"),
+    Column("fid", "FID", "", "lower", 2, per_clip=False, signature="fid()"),
 )
 SPEAKERS = {f"s{i % 3}/c{i}": f"s{i % 3}" for i in range(9)}
 
@@ -50,8 +50,7 @@ def make(
     rows.append(
         Row(model, "*", "fid", math.nan, Reason.WEIGHTS_MISSING, "run `tkbench weights fetch inception-fid`")
     )
-    return bundle.write(
-        out,
+    evaluation = bundle.Evaluation(
         model=model,
         model_card={"name": model, "anchor": False, **(card or {})},
         dataset="test",
@@ -62,14 +61,12 @@ def make(
         rank_by="lse_c_synth",
         coverage_min=coverage_min,
         signature=signature,
-        columns=columns,
+        columns=list(columns),
         summary=bundle.summarise(rows, SPEAKERS, columns, n_boot=200, seed=0, level=0.95),
         stats={"n_boot": 200, "seed": 0, "level": 0.95},
-        rows=rows,
-        speakers=SPEAKERS,
-        curves=[(key, "lse_c_synth", np.linspace(1, 2, 31)) for key in SPEAKERS],
         weights={},
         stack={"ffmpeg": "n"},
         seed=0,
-        previews=lambda folder: [],
     )
+    curves = [(key, "lse_c_synth", np.linspace(1, 2, 31)) for key in SPEAKERS]
+    return bundle.write(out, evaluation, bundle.ClipRows(rows, SPEAKERS, curves))

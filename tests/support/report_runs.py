@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from tkbench import media
+from tkbench.metrics.fid import Fid
+from tkbench.metrics.image import Psnr, Ssim
+from tkbench.metrics.perceptual import Lpips
+from tkbench.metrics.sync import JUDGE_TEXTS, lse_columns
 from tkbench.results import bundle
-from tkbench.types import Metric, Reason, Row
+from tkbench.types import Reason, Row
 
 SHIFTS = np.arange(-15, 16)
 NASTY = '</script><img src=x onerror=alert(1)>&"quoted"'
@@ -21,27 +26,18 @@ SIGNATURE = (
     "prep[canvas:256]|data:synth@abc|n:24"
 )
 COLUMNS = (
-    Metric(
-        "lse_c_synth", "LSE-C (syncnet-synth)", "distance", "higher", 3, signature="lse[net:syncnet-synth]"
+    *lse_columns(
+        "_synth",
+        " (syncnet-synth)",
+        signature="lse[net:syncnet-synth]",
+        variant=JUDGE_TEXTS["syncnet-synth"],
     ),
-    Metric(
-        "lse_d_synth", "LSE-D (syncnet-synth)", "distance", "lower", 3, signature="lse[net:syncnet-synth]"
-    ),
-    Metric(
-        "av_offset_synth", "AVOffset (syncnet-synth)", "frames", "zero", 2, signature="lse[net:syncnet-synth]"
-    ),
-    Metric("psnr", "PSNR", "dB", "higher", 2, signature="psnr[rgb,peak:255]"),
-    Metric("psnr_mouth", "PSNR (mouth)", "dB", "higher", 2, signature="psnr[rgb,peak:255]"),
-    Metric("ssim", "SSIM", "", "higher", 4, signature="ssim[rgb]"),
-    Metric("ssim_mouth", "SSIM (mouth)", "", "higher", 4, signature="ssim[rgb]"),
-    Metric("lpips", "LPIPS", "", "lower", 4, signature="lpips[alex@missing]"),
-    Metric("fid", "FID", "", "lower", 2, per_clip=False, signature="fid[pool3@missing]"),
+    *(replace(column, signature="psnr[rgb,peak:255]") for column in Psnr().columns),
+    *(replace(column, signature="ssim[rgb]") for column in Ssim().columns),
+    *(replace(column, signature="lpips[alex@missing]") for column in Lpips().columns),
+    *(replace(column, signature="fid[pool3@missing]") for column in Fid().columns),
 )
-FIELD = (
-    Metric("lse_c", "LSE-C", "distance", "higher", 3, signature="lse[net:syncnet-v2@missing]"),
-    Metric("lse_d", "LSE-D", "distance", "lower", 3, signature="lse[net:syncnet-v2@missing]"),
-    Metric("av_offset", "AVOffset", "frames", "zero", 2, signature="lse[net:syncnet-v2@missing]"),
-)
+FIELD = lse_columns("", "", signature="lse[net:syncnet-v2@missing]", variant=JUDGE_TEXTS["syncnet-v2"])
 KINDS = {
     # model: depth of the valley, its place, floor of the distance, PSNR, SSIM
     "real": (5.2, 0, 6.1, math.inf, 1.0),
@@ -117,8 +113,7 @@ def make_run(
         return [(key, f"{n:02d}.mp4") for n, key in enumerate(worst)]
 
     stats = {"n_boot": 200, "seed": 0, "level": 0.95}
-    return bundle.write(
-        out,
+    evaluation = bundle.Evaluation(
         model=model,
         model_card={
             "name": model,
@@ -143,12 +138,9 @@ def make_run(
         rank_by=columns[0].name,
         coverage_min=0.9,
         signature=signature,
-        columns=columns,
+        columns=list(columns),
         summary=bundle.summarise(rows, speakers, columns, n_boot=200, seed=0, level=0.95),
         stats=stats,
-        rows=rows,
-        speakers=speakers,
-        curves=curves,
         weights={"syncnet-synth": "4f5e6d7c8b9a" * 5 + "4f5e"},
         stack={
             "tkbench": "0.1.0",
@@ -158,8 +150,8 @@ def make_run(
             "numpy": "1.26.4",
         },
         seed=0,
-        previews=previews,
     )
+    return bundle.write(out, evaluation, bundle.ClipRows(rows, speakers, curves), previews)
 
 
 @lru_cache

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from tkbench.metrics.base import Look, Seen
+from tkbench.metrics.base import FaceSource, TrackedFace
 from tkbench.types import Array, Float32, Sample
 
 
@@ -27,7 +27,7 @@ def talker(speaker: int = 0, seconds: tuple[float, float] = (4.0, 5.0)) -> Sampl
         video=clip.frames,
         audio=clip.audio,
         landmarks=landmarks,
-        score=np.ones(len(landmarks), np.float32),
+        track_score=np.ones(len(landmarks), np.float32),
         dataset="synth",
         split="test",
         speaker=clip.truth["speaker"],
@@ -35,10 +35,10 @@ def talker(speaker: int = 0, seconds: tuple[float, float] = (4.0, 5.0)) -> Sampl
     )
 
 
-def seeing(landmarks: Float32, found: Array | None = None) -> Look:
-    """A look that answers these landmarks."""
+def seeing(landmarks: Float32, found: Array | None = None) -> FaceSource:
+    """A source of these landmarks, in the place of a tracker."""
     kept = np.ones(len(landmarks), bool) if found is None else found
-    return lambda: Seen(landmarks, kept)
+    return lambda: TrackedFace(landmarks, kept)
 
 
 def late(landmarks: Float32, frames: float) -> Float32:

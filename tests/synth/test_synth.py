@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tkbench import media
 from tkbench.errors import MissingExtra, UsageError
-from tkbench.synth import PRESETS, Knobs, make_clip, make_corpus, preset, write_clip
+from tkbench.synth import PRESETS, ClipOptions, Knobs, make_clip, make_corpus, preset, write_clip
 from tkbench.synth.articulation import SHORTEST, Articulation, Style
 from tkbench.synth.corpus import splits_of
 from tkbench.synth.sentences import sentence
@@ -23,6 +23,7 @@ from tkbench.synth.visemes import PARAMETERS, VISEMES, gestures
 from tkbench.types import Word
 
 SHORT = (1.8, 2.0)
+SMALL = ClipOptions(seconds=SHORT, size=128, knobs={1: "vfr"})
 TIME = 1e-4
 
 
@@ -129,7 +130,7 @@ def _words(spans: list[tuple[str, float]]) -> tuple[Word, ...]:
     return tuple(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spans=phones, opening=st.floats(0.7, 1.3))
 def test_parameters_stay_in_range_and_the_mouth_rests_in_silence(spans, opening):
     phonemes = _words(spans)
@@ -143,7 +144,7 @@ def test_parameters_stay_in_range_and_the_mouth_rests_in_silence(spans, opening)
     assert values[[0, -1], 0].max() < 0.02
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spans=phones, place=st.integers(0, 11), letter=st.sampled_from("pbm"))
 def test_bilabials_close_the_lips_in_any_context_and_for_at_least_one_frame(spans, place, letter):
     place = min(place, len(spans))
@@ -156,7 +157,7 @@ def test_bilabials_close_the_lips_in_any_context_and_for_at_least_one_frame(span
     assert SHORTEST > 1 / 25
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spans=phones)
 def test_dominance_is_a_weighted_mean_so_context_only_blends_targets(spans):
     mouth = Articulation.of(_words(spans))
@@ -208,7 +209,7 @@ def test_diphthongs_length_marks_and_unknown_letters_share_the_time_of_their_eve
 def corpus(tmp_path_factory, speech):
     """Two clips, one of them with uneven frame times."""
     root = tmp_path_factory.mktemp("synth") / "one"
-    make_corpus(root, clips=2, speakers=2, seed=4, seconds=SHORT, size=128, workers=1, knobs={1: "vfr"})
+    make_corpus(root, clips=2, speakers=2, seed=4, workers=1, options=SMALL)
     return root
 
 
@@ -243,10 +244,8 @@ def test_corpus_is_byte_identical_with_two_workers(corpus, tmp_path):
         clips=2,
         speakers=2,
         seed=4,
-        seconds=SHORT,
-        size=128,
         workers=2,
-        knobs={1: "vfr"},
+        options=SMALL,
         progress=lambda done, total: seen.append((done, total)),
     )
     assert _bytes(corpus) == _bytes(tmp_path / "two")
@@ -259,7 +258,7 @@ def test_corpus_refuses_what_it_cannot_do(corpus, tmp_path):
     with pytest.raises(UsageError, match="at least one clip"):
         make_corpus(tmp_path / "x", clips=0, speakers=1, seed=0)
     with pytest.raises(UsageError, match="clips run from 0 to 1"):
-        make_corpus(tmp_path / "x", clips=2, speakers=1, seed=0, knobs={5: Knobs()})
+        make_corpus(tmp_path / "x", clips=2, speakers=1, seed=0, options=ClipOptions(knobs={5: Knobs()}))
     with pytest.raises(UsageError, match="did you mean stereo"):
         preset("sterio")
 

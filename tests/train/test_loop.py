@@ -15,15 +15,16 @@ from support.toy_shards import make_shards
 
 from tkbench import models, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsRefused
-from tkbench.models import checkpoint
+from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
+from tkbench.registry import resolve
 from tkbench.train import board, state
 from tkbench.train.card import thinned
 from tkbench.train.config import Config, Data, Optim, Run, load_config
-from tkbench.train.loop import LAST, Trained, Trainer, train
+from tkbench.train.loop import LAST, Trained, Trainer, TrainingJob, train
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, shape_loss, softened, sync_mels
-from tkbench.train.objectives.synctalkface import seen
+from tkbench.train.objectives.synctalkface import frozen_features
 from tkbench.train.steps import NotFinite, check_finite, mirrored, set_rates
 from tkbench.types import Batch
 
@@ -47,7 +48,7 @@ def config(model: str, **more: Any) -> Config:
         "cut": CUT,
         "net": NETS[model],
         "loss": LOSSES.get(model, {}),
-        "data": Data(frames=6, batch=2, every=12, flip=0.5),
+        "data": Data(frames=6, batch=2, frames_per_window=12, flip=0.5),
         "optim": Optim(lr=1e-3, lr_quality=1e-4, clip=5.0, ema=0.9, warmup=2, cosine=True),
         "run": Run(log_every=1, val_every=2, val_batches=1, save_every=1, sample_every=4),
     }
@@ -64,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expert(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An expert of two steps: frozen, it can teach nothing, but all that needs one runs."""
     out = tmp_path_factory.mktemp("expert") / "expert.safetensors"
-    train(folder, out, config("expert", steps=2), accelerator="cpu")
+    train(TrainingJob(folder, out, config("expert", steps=2), accelerator="cpu"))
     return out
 
 
@@ -90,12 +91,17 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
     """Stopped in the middle of an epoch, and between phases where there are two; equal to the last bit."""
     rules, teacher = config(model), None if model == "expert" else expert
     whole = train(
-        folder, tmp_path / "whole.safetensors", rules, expert=teacher, accelerator="cpu", cache=crops
+        TrainingJob(
+            folder, tmp_path / "whole.safetensors", rules, expert=teacher, accelerator="cpu", cache=crops
+        )
     )
     assert isinstance(whole, Trained)
     parted = tmp_path / "parted.safetensors"
     for stop in (1, 2, None):
-        again = train(folder, parted, rules, expert=teacher, accelerator="cpu", cache=crops, stop_after=stop)
+        again = train(
+            TrainingJob(folder, parted, rules, expert=teacher, accelerator="cpu", cache=crops),
+            stop_after=stop,
+        )
         assert (again is None) == (stop is not None)
         assert parted.exists() == (stop is None)
     one, other = tensors(whole.out), tensors(parted)
@@ -128,7 +134,9 @@ def test_the_discriminator_sleeps_until_its_step(
 ) -> None:
     """Before `gan_from` its weights stand still and its term is 0; from there on both move."""
     rules = config(model, loss={"gan_from": 2, "gan": 0.1})
-    trainer = Trainer(folder, tmp_path / "x.safetensors", rules, expert, 1, "cpu", crops)
+    trainer = Trainer(
+        TrainingJob(folder, tmp_path / "x.safetensors", rules, expert=expert, accelerator="cpu", cache=crops)
+    )
     assert trainer.quality is not None
     trainer.wrapped.train()
     fresh = {name: value.clone() for name, value in trainer.quality.state_dict().items()}
@@ -151,7 +159,7 @@ def test_the_discriminator_sleeps_until_its_step(
 def test_half_a_checkpoint_draws_the_same_face(tmp_path: Path) -> None:
     """Kernels in float16 take half the bytes, come back as float32, and move a pixel by a grey level at most."""
     torch.manual_seed(0)
-    net = checkpoint.network("wav2lip", {"size": 64, "width": 0.25}).eval()
+    net = kinds.registry.get("wav2lip").build({"size": 64, "width": 0.25}).eval()
     facts = checkpoint.Facts("wav2lip", {"size": 64, "width": 0.25}, CUT)
     for half in (False, True):
         checkpoint.save(tmp_path / f"{half}.safetensors", net.state_dict(), facts, half=half)
@@ -167,37 +175,39 @@ def test_half_a_checkpoint_draws_the_same_face(tmp_path: Path) -> None:
 
 def test_a_run_does_not_go_on_from_another_one(folder: Path, crops: Path, tmp_path: Path) -> None:
     out = tmp_path / "e.safetensors"
-    train(folder, out, config("expert"), accelerator="cpu", cache=crops, stop_after=1)
+    train(TrainingJob(folder, out, config("expert"), accelerator="cpu", cache=crops), stop_after=1)
     with pytest.raises(UsageError, match=r"config\.seed \(0 there, 1 here\)"):
-        train(folder, out, config("expert", seed=1), accelerator="cpu", cache=crops)
+        train(TrainingJob(folder, out, config("expert", seed=1), accelerator="cpu", cache=crops))
     # How it is carried out may change.
     rules = config("expert", run=Run(log_every=2))
-    assert train(folder, out, rules, accelerator="cpu", cache=crops) is not None
+    assert train(TrainingJob(folder, out, rules, accelerator="cpu", cache=crops)) is not None
     kept = out.with_suffix(".run") / LAST
     kept.write_bytes(kept.read_bytes()[:-200])
     with pytest.raises(WeightsRefused, match="cannot be read as a training state"):
-        train(folder, out, config("expert"), accelerator="cpu", cache=crops)
+        train(TrainingJob(folder, out, config("expert"), accelerator="cpu", cache=crops))
     torch.save({"state_dict": {}}, kept)
     with pytest.raises(WeightsRefused, match="not a training state"):
-        train(folder, out, config("expert"), accelerator="cpu", cache=crops)
+        train(TrainingJob(folder, out, config("expert"), accelerator="cpu", cache=crops))
 
 
 def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
     with pytest.raises(UsageError, match="give --expert FILE"):
-        train(folder, out, config("cals"), accelerator="cpu")
+        train(TrainingJob(folder, out, config("cals"), accelerator="cpu"))
     with pytest.raises(WeightsRefused, match="a judge never trains"):
-        train(folder, out, config("cals"), expert=weights.find("syncnet-synth"), accelerator="cpu")
+        train(
+            TrainingJob(folder, out, config("cals"), expert=weights.find("syncnet-synth"), accelerator="cpu")
+        )
     other = config("cals", cut=Cut("face-128", 64))
     with pytest.raises(UsageError, match="an expert for faces cut as"):
-        train(folder, out, other, expert=expert, accelerator="cpu")
+        train(TrainingJob(folder, out, other, expert=expert, accelerator="cpu"))
     with pytest.raises(UsageError, match=r"\.safetensors"):
-        train(folder, tmp_path / "m.pth", config("expert"), accelerator="cpu")
+        train(TrainingJob(folder, tmp_path / "m.pth", config("expert"), accelerator="cpu"))
     assert objective(config("synctalkface", loss={"av": 0.0}), None).expert is None
 
 
 def trainer(folder: Path, out: Path, rules: Config, expert: Path | None, cache: Path) -> Trainer:
-    return Trainer(folder, out, rules, expert, 1, "cpu", cache)
+    return Trainer(TrainingJob(folder, out, rules, expert=expert, accelerator="cpu", cache=cache))
 
 
 @pytest.mark.parametrize("steps", [24, pytest.param(200, marks=SLOW)])
@@ -213,7 +223,7 @@ def test_losses_fall_on_one_batch(
         steps=steps,
         loss=loss,
         net=net,
-        data=Data(frames=6, batch=1, every=12),
+        data=Data(frames=6, batch=1, frames_per_window=12),
         optim=Optim(lr=3e-3, betas=(0.9, 0.99), cosine=True),
     )
     run = trainer(folder, tmp_path / "m.safetensors", rules, expert, crops)
@@ -242,13 +252,13 @@ def test_frozen_expert_and_copied_eye_do_not_move(
     drawn = torch.rand(2, 3, 5, 64, 64, requires_grad=True)
     eye.zero_grad()
     assert eye.training
-    features = seen(eye, drawn)
+    features = frozen_features(eye, drawn)
     features.sum().backward()
     assert drawn.grad is not None
     assert drawn.grad.abs().sum() > 0
     assert all(value.grad is None for value in eye.parameters())
     # The same lips have the same features, alone or beside others.
-    alone = seen(eye, drawn[:1].detach())
+    alone = frozen_features(eye, drawn[:1].detach())
     torch.testing.assert_close(alone, features[:1].detach(), rtol=1e-4, atol=1e-5)
     assert eye.training
     for name, value in eye.named_buffers():
@@ -337,10 +347,20 @@ def test_a_run_begins_with_the_weights_of_another(
     """All that both networks have is the file's; what only the new one has keeps its own first weights."""
     plain, moved = (NETS["wav2lip"] | {"blend": True} | more for more in ({}, {"warp": 0.1}))
     given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
-    first = train(folder, tmp_path / "first.safetensors", config("wav2lip", net=plain), **given)
+    first = train(TrainingJob(folder, tmp_path / "first.safetensors", config("wav2lip", net=plain), **given))
     assert first is not None
     rules = config("wav2lip", net=moved, loss={"warp": 1.0})
-    run = Trainer(folder, tmp_path / "x.safetensors", rules, expert, 1, "cpu", crops, first.out)
+    run = Trainer(
+        TrainingJob(
+            folder,
+            tmp_path / "x.safetensors",
+            rules,
+            expert=expert,
+            accelerator="cpu",
+            cache=crops,
+            start=first.out,
+        )
+    )
     there, here = tensors(first.out), run.goal.net.state_dict()
     new = here.keys() - there.keys()
     assert new
@@ -350,13 +370,13 @@ def test_a_run_begins_with_the_weights_of_another(
     assert all(torch.equal(run.average.state[name], value) for name, value in there.items())
 
     # A stopped run ends with the weights of one that was not, and with no other start.
-    whole = train(folder, tmp_path / "whole.safetensors", rules, start=first.out, **given)
+    whole = train(TrainingJob(folder, tmp_path / "whole.safetensors", rules, start=first.out, **given))
     assert whole is not None
     parted = tmp_path / "parted.safetensors"
-    assert train(folder, parted, rules, start=first.out, stop_after=2, **given) is None
+    assert train(TrainingJob(folder, parted, rules, start=first.out, **given), stop_after=2) is None
     with pytest.raises(UsageError, match="differs in the checkpoint of --from"):
-        train(folder, parted, rules, **given)
-    train(folder, parted, rules, start=first.out, **given)
+        train(TrainingJob(folder, parted, rules, **given))
+    train(TrainingJob(folder, parted, rules, start=first.out, **given))
     assert all(torch.equal(tensors(whole.out)[name], value) for name, value in tensors(parted).items())
 
     # What the first one saw is not forgotten.
@@ -368,27 +388,27 @@ def test_a_run_begins_with_the_weights_of_another(
     assert f"4 steps on toys, seed 0 (sha256 {before['sha256'][:12]}, steady-172 at 64" in text
     assert "blend and warp" in text
     assert "and warp" not in first.out.with_suffix(".md").read_text(encoding="utf-8")
-    third = train(folder, tmp_path / "third.safetensors", rules, start=whole.out, **given)
+    third = train(TrainingJob(folder, tmp_path / "third.safetensors", rules, start=whole.out, **given))
     assert third is not None
     assert [t["steps"] for t in third.facts.training["before"]] == [4, 4]
 
 
 def test_what_no_run_can_begin_with(folder: Path, expert: Path, crops: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
-    first = train(folder, tmp_path / "first.safetensors", config("wav2lip", steps=1), **given)
+    first = train(TrainingJob(folder, tmp_path / "first.safetensors", config("wav2lip", steps=1), **given))
     assert first is not None
     out = tmp_path / "x.safetensors"
     with pytest.raises(WeightsRefused, match=r"does not fit Wav2Lip.* or has less in it"):
-        train(folder, out, config("wav2lip", net={"width": 0.1}), start=first.out, **given)
+        train(TrainingJob(folder, out, config("wav2lip", net={"width": 0.1}), start=first.out, **given))
     with pytest.raises(WeightsRefused, match="holds an expert, expected a wav2lip"):
-        train(folder, out, config("wav2lip"), start=expert, **given)
+        train(TrainingJob(folder, out, config("wav2lip"), start=expert, **given))
     for nothing in (tmp_path, tmp_path / "nowhere.safetensors"):
         with pytest.raises(UsageError, match="no such file; expected a checkpoint"):
-            train(folder, out, config("wav2lip"), start=nothing, **given)
+            train(TrainingJob(folder, out, config("wav2lip"), start=nothing, **given))
     with pytest.raises(UsageError, match="is the checkpoint of --from itself"):
-        train(folder, first.out, config("wav2lip"), start=first.out, **given)
+        train(TrainingJob(folder, first.out, config("wav2lip"), start=first.out, **given))
     with pytest.raises(UsageError, match="nothing is moved"):
-        train(folder, out, config("wav2lip", loss={"warp": 1.0}), **given)
+        train(TrainingJob(folder, out, config("wav2lip", loss={"warp": 1.0}), **given))
 
 
 def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> None:
@@ -400,7 +420,7 @@ def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> No
     for run in (0, 5):
         goal = objective(config("cals", loss={"drawn_frames": run}, data=Data(frames=8, batch=2)), expert)
         for _ in range(20):
-            some, part = goal.drawn_run(units, batch)
+            some, part = goal.drawn_frames(units, batch)
             assert some.shape[1] == (run or 8)
             for value in part.values():
                 assert torch.equal(value + 0.5, some)
@@ -414,14 +434,14 @@ def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> No
 def test_the_discriminators_rate_rises_when_it_wakes_and_stays() -> None:
     """The generator's falls to 0 by a cosine meanwhile."""
     net = torch.nn.Linear(1, 1)
-    adam, adam_q = (torch.optim.Adam(net.parameters()) for _ in range(2))
+    adam, quality_adam = (torch.optim.Adam(net.parameters()) for _ in range(2))
     rules = config(
         "cals", steps=100, loss={"gan_from": 50}, optim=Optim(lr=1.0, lr_quality=0.5, warmup=10, cosine=True)
     )
     rates = []
     for step in (0, 9, 49, 50, 54, 59, 99):
-        set_rates(adam, adam_q, rules, step)
-        rates.append((adam.param_groups[0]["lr"], adam_q.param_groups[0]["lr"]))
+        set_rates(adam, quality_adam, rules, step, gan_from=50)
+        rates.append((adam.param_groups[0]["lr"], quality_adam.param_groups[0]["lr"]))
     assert [own for _, own in rates] == pytest.approx([0, 0, 0, 0.05, 0.25, 0.5, 0.5])
     assert rates[1][0] == 1
     assert rates[-1][0] < 0.001
@@ -464,8 +484,9 @@ def test_windows_bring_the_shapes_of_their_own_frames(folder: Path) -> None:
     from tkbench import data
     from tkbench.metrics.mouth import lengths
 
-    settings = {"split": "train", "frames": 7, "margin": 2, "batch": 2, "every": 12, "size": (64, 64)}
-    windows = data.load(folder, recipe="steady-172", mouths=True, rank=0, world=1, **settings)
+    spec = data.WindowSpec(recipe="steady-172", size=(64, 64), frames=7, margin=2, mouths=True)
+    how = data.Sampling(batch=2, frames_per_window=12, rank=0, world=1)
+    windows = data.load(folder, split="train", window=spec, sampling=how)
     batch = windows[0]
     for place, key in enumerate(batch["key"]):
         shape = lengths(windows.shards.get_arrays(key)["landmarks"])
@@ -473,7 +494,7 @@ def test_windows_bring_the_shapes_of_their_own_frames(folder: Path) -> None:
         wanted = (shape - np.median(shape, axis=0))[first : first + 7]
         np.testing.assert_allclose(batch["mouth"][place], wanted, atol=1e-6)
         assert np.ptp(wanted[:, 0]) > 0.01
-    plain = data.load(folder, recipe="steady-172", rank=0, world=1, **settings)
+    plain = data.load(folder, split="train", window=replace(spec, mouths=False), sampling=how)
     assert "mouth" not in plain[0]
 
 
@@ -483,13 +504,8 @@ def test_mels_of_sync_windows_begin_with_their_first_frame(folder: Path, crops: 
     windows = data.load(
         folder,
         split="train",
-        frames=9,
-        batch=2,
-        every=12,
-        size=(64, 64),
-        recipe="steady-172",
-        rank=0,
-        world=1,
+        window=data.WindowSpec(recipe="steady-172", size=(64, 64), frames=9),
+        sampling=data.Sampling(batch=2, frames_per_window=12, rank=0, world=1),
     )
     batch = windows[0]
     spectrum = audio.mel(windows.clip(batch["key"][0])[1])
@@ -559,16 +575,9 @@ def test_every_bundled_configuration_builds_its_network() -> None:
         model = name.split("-")[0]
         rules = load_config(name.removesuffix(".toml"), model)
         with torch.device("meta"):
-            goal = objective(rules, None) if model == "expert" else _objective_class(model)(rules)
+            goal = resolve(kinds.registry.get(model).objective)(rules)
             assert goal.net.spec.size == rules.cut.size
     assert load_config(None, "cals").model == "cals"
-
-
-def _objective_class(model: str) -> Any:
-    import importlib
-
-    module = importlib.import_module(f"tkbench.train.objectives.{model}")
-    return next(getattr(module, name) for name in dir(module) if name.lower() == f"{model}objective")
 
 
 def test_configurations_are_read_strictly(tmp_path: Path) -> None:

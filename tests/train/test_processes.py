@@ -31,7 +31,7 @@ gan = 0.02
 [data]
 frames = 5
 batch = 2
-every = 12
+frames_per_window = 12
 [optim]
 ema = 0.9
 [run]

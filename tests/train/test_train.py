@@ -22,7 +22,7 @@ TINY = SyncNetSpec(
     size=80, channels=1, lip=(4, 8, 8, 8, 8, 16), voice=(8, 8, 8, 8, 8, 16), hidden=16, embedding=8, unit=True,
     region=(0.25, 0.3125, 0.75, 0.8125),
 )  # fmt: skip
-RECIPE = train.Recipe(
+RECIPE = train.JudgeConfig(
     net=TINY,
     augment=augment.Augment(),
     steps=6,
@@ -48,7 +48,7 @@ def shining(key: str, frames: int = 40, split: str = "train") -> Sample:
         video=video,
         audio=np.clip(audio, -1, 1).astype(np.float32),
         landmarks=np.repeat(points[None], frames, axis=0),
-        score=np.ones(frames, np.float32),
+        track_score=np.ones(frames, np.float32),
         dataset="test",
         split=split,
         speaker=key[:1],
@@ -75,7 +75,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> Folder:
     samples = [shining(f"{i}/c") for i in range(4)] + [shining("v/c", 50, "val"), shining("t/c", 50, "test")]
     folder = Folder(samples)
     monkeypatch.setattr(shards, "open_shards", lambda path: folder)
-    monkeypatch.setattr(train, "load_recipe", lambda config: RECIPE)
+    monkeypatch.setattr(train, "load_judge_config", lambda config: RECIPE)
     return folder
 
 
@@ -92,6 +92,10 @@ def test_training_writes_the_same_file_each_time(data: Folder, tmp_path: Path) -
     assert (summary.n_train, summary.n_val, summary.speakers) == (4, 1, 4)
     assert [step for step, _ in summary.losses] == [3, 6]
     assert "offset within 1 frame" in str(summary)
+    # The finished judge was checked on the clip that it was not trained on.
+    assert summary.report is not None
+    assert (summary.report.n, summary.report.n_short) == (1, 0)
+    assert "on test clips:" in str(summary)
     facts = read_facts(tmp_path / "a.safetensors")
     assert facts["recipe"]["steps"] == RECIPE.steps
     assert facts["data"] == Folder.data_hash
@@ -205,23 +209,23 @@ def test_room_and_noise_keep_the_time_of_a_click() -> None:
 
 
 def test_recipes_are_read_strictly(tmp_path: Path) -> None:
-    recipe = train.load_recipe("syncnet-synth")
+    recipe = train.load_judge_config("syncnet-synth")
     assert recipe.net.last_kernel == 1
     assert recipe.net.unit
     own = tmp_path / "own.toml"
     own.write_text("steps = 5\n[net]\nsize = 96\n[augment]\nscale = 0.0\n", encoding="utf-8")
-    assert (train.load_recipe(own).steps, train.load_recipe(own).net.size) == (5, 96)
+    assert (train.load_judge_config(own).steps, train.load_judge_config(own).net.size) == (5, 96)
     own.write_text("step = 5\n", encoding="utf-8")
     with pytest.raises(UsageError, match="did you mean steps"):
-        train.load_recipe(own)
+        train.load_judge_config(own)
     own.write_text("[augment]\nscael = 1\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"augment\.scael"):
-        train.load_recipe(own)
+    with pytest.raises(UsageError, match=r"augment: scael is not a setting: did you mean scale"):
+        train.load_judge_config(own)
     own.write_text("steps: 5", encoding="utf-8")
     with pytest.raises(UsageError, match="not a TOML file"):
-        train.load_recipe(own)
+        train.load_judge_config(own)
     with pytest.raises(UnknownName, match="syncnet-synth"):
-        train.load_recipe("syncnet-sinth")
+        train.load_judge_config("syncnet-sinth")
 
 
 def test_report_reads_a_fall() -> None:
@@ -248,7 +252,7 @@ def test_bundled_judge_is_pinned_and_small() -> None:
     path = weights.find("syncnet-synth")
     assert path.stat().st_size < 6_000_000
     facts = read_facts(path)
-    assert facts["spec"].unit
+    assert load_syncnet(path).spec.unit
     assert facts["n_train"] > 100
 
 

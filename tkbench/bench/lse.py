@@ -1,9 +1,9 @@
-"""How fast LSE is beside the published script, on the same files with the same random weights.
+"""The speed of LSE beside that of the published script, on the same files with the same random weights.
 
-`reference` is the way of SyncNetInstance_calc_scores.py (Wav2Lip, after syncnet_python): pictures and sound
-through files, float32 windows of five frames, Conv3d on batches of 20, one process on all cores. The others are
-the recipe `wav2lip-lrs` of this package, on as many processes as cores with one thread each. All start from the
-video file, so decoding is in every figure. The network is the published one; its weights are drawn from a seed,
+`reference` does what SyncNetInstance_calc_scores.py does (Wav2Lip, after syncnet_python): pictures and sound
+through files, float32 windows of five frames, Conv3d on batches of 20, one process on all cores. The other forms are
+the LSE recipe `wav2lip-lrs` of this package, on as many processes as cores with one thread each. All start from the
+video file, so every figure includes decoding. The network is the published one; its weights are drawn from a seed,
 since its speed does not depend on them.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,10 +26,15 @@ from tkbench.media import lossy
 from tkbench.metrics.lse import score_pieces
 from tkbench.metrics.lse_pieces import Piece, shrunk
 from tkbench.metrics.mfcc import mfcc
-from tkbench.prep.pipeline import cpu_seconds
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.timing import cpu_seconds
 from tkbench.types import Float32
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tkbench.metrics.syncnet import Judge, SyncNet
 
 SIDE, BATCH, SHIFT = 224, 20, 15
 FORMS = ("reference", "exact", "bf16")
@@ -42,7 +47,7 @@ class Timing:
 
     form: str
     wall: float
-    """Seconds on the clock, the best of the repeats."""
+    """Wall time in seconds, the best of the repeats."""
     cpu: float
     """Seconds of processors, user and system, children included, in that run."""
     values: tuple[tuple[float, float, int], ...]
@@ -63,7 +68,7 @@ class Report:
         pairs = zip(timing.values, self.timings[0].values, strict=True)
         return max(abs(a - b) for mine, other in pairs for a, b in zip(mine[:2], other[:2], strict=True))
 
-    def table(self) -> Any:
+    def table(self) -> Table:
         """A rich table: seconds, windows per second, and how many times the reference's speed."""
         from rich.table import Table
 
@@ -146,12 +151,12 @@ def _measure(form: str, paths: Sequence[Path], workers: int, repeat: int) -> Tim
     shortest = min(jobs, key=lambda job: Path(job[1]).stat().st_size)
     processes = 1 if form == "reference" else workers
     best: Timing | None = None
-    with pool(processes, items=len(jobs)) as crew:
-        for _ in crew.run(score_file, [shortest] * processes):
+    with pool(processes, items=len(jobs)) as workers_pool:
+        for _ in workers_pool.run(score_file, [shortest] * processes):
             pass
         for _ in range(repeat):
             start = time.perf_counter()
-            done = dict(crew.run(score_file, jobs))
+            done = dict(workers_pool.run(score_file, jobs))
             wall = time.perf_counter() - start
             if best is None or wall < best.wall:
                 values = tuple(done[index][0] for index in range(len(jobs)))
@@ -171,30 +176,39 @@ def score_file(job: tuple[str, str, int]) -> tuple[tuple[float, float, int], flo
     return values, cpu_seconds() - before
 
 
-@lru_cache(maxsize=3)
-def _network(form: str) -> Any:
+def _seeded_network() -> SyncNet:
+    """The published network with weights from a seed."""
     import torch
 
-    from tkbench.metrics.syncnet import Judge, SyncNet, SyncNetSpec
+    from tkbench.metrics.syncnet import SyncNet, SyncNetSpec
 
     torch.manual_seed(0)
-    net = SyncNet(SyncNetSpec()).eval()
-    return net if form == "reference" else Judge(net, precision=form)
+    return SyncNet(SyncNetSpec()).eval()
+
+
+_reference_network = lru_cache(maxsize=1)(_seeded_network)
+
+
+@lru_cache(maxsize=2)
+def _judge(precision: str) -> Judge:
+    from tkbench.metrics.syncnet import Judge
+
+    return Judge(_seeded_network(), precision=precision)
 
 
 def _engine(path: Path, form: str) -> tuple[float, float, int]:
-    judge = _network(form)
+    judge = _judge(form)
     piece = Piece(0, shrunk(lossy.jpegs_of(path), judge.spec), lossy.sound_of(path))
     return score_pieces(judge, [[piece]], "zeros")[0][0].values
 
 
 def _reference(path: Path) -> tuple[float, float, int]:
-    """The published script's steps in its own form; its cepstra come from our `mfcc`, which is the faster one."""
+    """The steps of the published script; its cepstra come from our `mfcc`, which is faster than the script's."""
     import cv2
     import torch
     from scipy.io import wavfile
 
-    net = _network("reference")
+    net = _reference_network()
     with tempfile.TemporaryDirectory(prefix="tkbench-reference-") as folder:
         ffmpeg = [media.ffmpeg_exe(), "-loglevel", "error", "-y", "-i", str(path)]
         subprocess.run([*ffmpeg, "-threads", "1", "-f", "image2", f"{folder}/%06d.jpg"], check=True)

@@ -1,12 +1,12 @@
-"""The loop that people write today to prepare a talking head, to compare with.
+"""The loop that people write today to prepare a talking head, to compare the speed of preparation with.
 
-The whole video by OpenCV into memory, one face detection per frame, the crop of the largest face written as JPEG,
-the sound by ffmpeg as 16 kHz WAV. Three detectors are timed: MediaPipe's full-range network at 0.5 through the
-wheel's own `process`, as auto_avsr@c82185a has it (preparation/detectors/mediapipe/detector.py); MediaPipe's
-lighter network; and the Haar cascade of OpenCV itself. The networks see 192 and 128 pixels however large the
-picture is, the cascade sees it whole. There are no landmarks, no checks of time stamps, no track and no receipts
-in it. mediapipe from 0.10.22 on has no `process`; then tkbench's own detectors run the same networks, which is
-faster, so the loop is better than it would be.
+It reads the whole video into memory with OpenCV, detects faces in every frame, writes the crop of the largest face as
+JPEG, and the sound by ffmpeg as 16 kHz WAV. Three detectors are timed: MediaPipe's full-range network at 0.5 through
+the wheel's own `process`, as auto_avsr@c82185a has it (preparation/detectors/mediapipe/detector.py); MediaPipe's
+lighter network; and the Haar cascade of OpenCV itself. The networks scale every picture to 192 and 128 pixels, the
+cascade takes it whole. The loop finds no landmarks, checks no time stamps, and stores no track and no crop matrices.
+mediapipe from 0.10.22 on has no `process`. Where such a version is installed, tkbench's own detectors run the same two
+networks: they take less time, so the loop looks faster than it would be.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 import numpy as np
 
@@ -28,14 +28,29 @@ from tkbench.errors import UsageError
 from tkbench.prep.backends.detection import LiteRTDetector
 from tkbench.prep.backends.quiet import quiet
 from tkbench.prep.backends.wheel import mediapipe
-from tkbench.prep.pipeline import cpu_seconds
+from tkbench.runtime.timing import cpu_seconds
 from tkbench.runtime.workers import one_thread_environment
 from tkbench.types import UInt8
+
+if TYPE_CHECKING:
+    import cv2
+
+HELD = 1_000_000_000
+"""Bytes of pictures that the loop may hold; of a longer video only the beginning is used."""
+DETECTORS = {
+    "full": "MediaPipe full-range",
+    "near": "MediaPipe short-range",
+    "haar": "OpenCV Haar cascade",
+}
+"""Detectors by name, with their names for people."""
+HAAR_FRAMES = 12
+"""Frames, evenly spaced, that the cascade is run on, because one takes up to half a second; its time is scaled."""
+
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
 Detector = Callable[[UInt8], list[Box]]
-"""Every face in a picture."""
+"""Finds every face in a picture."""
 
 
 class Cascade(Protocol):
@@ -45,16 +60,12 @@ class Cascade(Protocol):
         """Every face in a grey picture."""
 
 
-HELD = 1_000_000_000
-"""Bytes of pictures that the loop may hold: of a longer video only the first part is taken."""
-DETECTORS = {
-    "full": "MediaPipe full-range",
-    "near": "MediaPipe short-range",
-    "haar": "OpenCV Haar cascade",
-}
-"""Detectors by name, with what people call them."""
-HAAR_FRAMES = 12
-"""Frames that the cascade gets, from all over the clip, for it takes up to half a second; its time is scaled."""
+class Detectors(TypedDict):
+    """The three detectors of `DETECTORS`."""
+
+    full: Detector
+    near: Detector
+    haar: Cascade
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ def measure_plain(path: str, n_frames: int, repeat: int) -> Plain:
     return Plain(**json.loads(done.stdout))
 
 
-def plain_loop(path: str, n_frames: int, detectors: Mapping[str, Detector], cascade: Cascade) -> Plain:
+def plain_loop(path: str, n_frames: int, detectors: Detectors) -> Plain:
     """Prepare a clip as the loop does; n_frames: of the whole file, to share out the cost of its sound."""
     import cv2
 
@@ -102,22 +113,22 @@ def plain_loop(path: str, n_frames: int, detectors: Mapping[str, Detector], casc
     with _spent(spent, "decode"):
         # One thread, as for everything else here.
         video = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        frames: list[Any] = []
+        frames: list[UInt8] = []
         while not frames or len(frames) < HELD // frames[0].nbytes:
             there, frame = video.read()
             if not there:
                 break
             frames.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         video.release()
-    boxes: list[Box | None] = []
-    for name in ("full", "near"):
-        with _spent(spent, name):
-            answers = [detectors[name](frame) for frame in frames]
-            boxes = boxes or [_largest(found) for found in answers]
+    with _spent(spent, "full"):
+        boxes = [_largest(detectors["full"](frame)) for frame in frames]
+    with _spent(spent, "near"):
+        for frame in frames:
+            detectors["near"](frame)
     some = frames[:: max(1, len(frames) // HAAR_FRAMES)]
     with _spent(spent, "haar"):
         for frame in some:
-            cascade.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
+            detectors["haar"].detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
     spent["haar"] *= len(frames) / len(some)
     with tempfile.TemporaryDirectory(prefix="tkbench-plain-") as folder:
         with _spent(spent, "write"):
@@ -134,8 +145,8 @@ def plain_loop(path: str, n_frames: int, detectors: Mapping[str, Detector], casc
     return Plain(len(frames), decode, full, near, haar, write)
 
 
-def wheel_detectors() -> dict[str, Detector]:
-    """MediaPipe's two networks by `process` of its wheel, at 0.5; raises AttributeError where it has none."""
+def wheel_detectors() -> tuple[Detector, Detector]:
+    """MediaPipe's full-range and short-range networks by `process` of its wheel; AttributeError where it has none."""
     make = mediapipe().solutions.face_detection.FaceDetection
 
     def opened(selection: int) -> Detector:
@@ -152,20 +163,20 @@ def wheel_detectors() -> dict[str, Detector]:
 
         return detect
 
-    return {"full": opened(1), "near": opened(0)}
+    return opened(1), opened(0)
 
 
-def own_detectors() -> dict[str, Detector]:
+def own_detectors() -> tuple[Detector, Detector]:
     """The same two networks by tkbench's own detectors."""
 
     def opened(far: bool) -> Detector:
         network = LiteRTDetector(far=far)
         return lambda frame: [face.box for face in network.faces(frame)]
 
-    return {"full": opened(True), "near": opened(False)}
+    return opened(True), opened(False)
 
 
-def open_cascade() -> Any:
+def cascade() -> cv2.CascadeClassifier:
     """The frontal cascade that OpenCV's wheel carries."""
     import cv2
 
@@ -192,13 +203,13 @@ def main(path: str, n_frames: int, repeat: int) -> None:
     cv2.setNumThreads(1)
     with quiet():
         try:
-            detectors, runtime = wheel_detectors(), f"mediapipe {mediapipe().__version__}"
+            (full, near), runtime = wheel_detectors(), f"mediapipe {mediapipe().__version__}"
         except (ImportError, AttributeError):
-            detectors, runtime = own_detectors(), "tkbench's own detectors"
-        for detect in detectors.values():
+            (full, near), runtime = own_detectors(), "tkbench's own detectors"
+        for detect in (full, near):
             detect(np.zeros((64, 64, 3), np.uint8))  # the networks start with the first picture
-    cascade = open_cascade()
-    runs = [plain_loop(path, n_frames, detectors, cascade) for _ in range(repeat)]
+    detectors: Detectors = {"full": full, "near": near, "haar": cascade()}
+    runs = [plain_loop(path, n_frames, detectors) for _ in range(repeat)]
     best = {name: min(getattr(run, name) for run in runs) for name in asdict(runs[0])}
     sys.stdout.write(json.dumps(best | {"runtime": runtime}))
 

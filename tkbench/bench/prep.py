@@ -21,9 +21,12 @@ from typing import Any
 from tkbench import media, shards
 from tkbench.bench.plain import DETECTORS, HELD, Plain, measure_plain
 from tkbench.errors import BadMedia, UsageError
-from tkbench.prep import backends, datasets, pipeline
+from tkbench.prep import backends, datasets
+from tkbench.prep.pipeline import prepare_clip
 from tkbench.prep.plan import Settings
+from tkbench.prep.scene import Scene, look_at
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.timing import cpu_seconds
 from tkbench.types import Clip, MediaFacts, Reason
 
 STAGES = ("probe", "look", "decode", "encode", "track", "write")
@@ -186,9 +189,7 @@ def bench_prep(
     for name in trackers:
         backends.check(name)
     rules = [replace(settings or Settings(), backend=name) for name in dict.fromkeys(trackers)]
-    found = [
-        item for item in datasets.registry.get(datasets.detect(source))(source) if isinstance(item, Clip)
-    ]
+    found = [item for item in datasets.read(datasets.detect(source), source) if isinstance(item, Clip)]
     if not found:
         raise UsageError(f"{root}: no video file found in it or below")
     report = Report()
@@ -223,13 +224,13 @@ def measure(clip: Clip, facts: MediaFacts, group: str, settings: Settings, repea
     with tempfile.TemporaryDirectory(prefix="tkbench-bench-") as folder:
         scratch = Path(folder)
         # The first run loads networks and disk caches, and tells whether the clip can be used at all.
-        outcome = pipeline.prepare_clip(clip, settings, scratch)
+        outcome = prepare_clip(clip, settings, scratch)
         if not outcome.samples:
             row = outcome.rows[0]
             raise BadMedia(Reason(row["reason"]), row["detail"])
         runs = [_whole(clip, settings, scratch) for _ in range(repeat)]
         total, stages, _ = min(runs, key=lambda run: run[0])
-        scene = pipeline.look_at(clip.path, facts, settings, clip=clip)
+        scene = look_at(clip.path, facts, settings, clip=clip)
         alone = min(_decode(clip, facts, scene) for _ in range(repeat))
     fed = stages["decode"]
     seconds = {stage: stages.get(stage, 0.0) for stage in STAGES}
@@ -241,24 +242,27 @@ def measure(clip: Clip, facts: MediaFacts, group: str, settings: Settings, repea
 
 def _whole(clip: Clip, settings: Settings, scratch: Path) -> tuple[float, dict[str, float], float]:
     """Processor time of the whole way from file to shard, its stages, and wall time."""
-    start, clock = pipeline.cpu_seconds(), time.perf_counter()
+    start, clock = cpu_seconds(), time.perf_counter()
     with shards.ShardWriter(scratch / "bench.tar") as writer:
-        outcome = pipeline.prepare_clip(clip, settings, scratch)
+        outcome = prepare_clip(clip, settings, scratch)
         for key, members in outcome.samples:
             writer.add(key, members)
         writer.commit(clip.split)
-    return pipeline.cpu_seconds() - start, outcome.cpu, time.perf_counter() - clock
+    return cpu_seconds() - start, outcome.cpu, time.perf_counter() - clock
 
 
-def _decode(clip: Clip, facts: MediaFacts, scene: Any) -> float:
+def _decode(clip: Clip, facts: MediaFacts, scene: Scene) -> float:
     """Processor time of decoding and scaling alone."""
-    start = pipeline.cpu_seconds()
+    start = cpu_seconds()
     frames = media.stream_frames(
-        clip.path, facts=facts, cut=scene.cut, pixels="yuv420p", interval=scene.interval
+        clip.path,
+        facts,
+        media.FrameSelection(interval=scene.interval),
+        media.PictureFormat(cut=scene.cut, pixels="yuv420p"),
     )
     for _ in frames:
         pass
-    return pipeline.cpu_seconds() - start
+    return cpu_seconds() - start
 
 
 def _peak(who: int) -> int:

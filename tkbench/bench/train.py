@@ -1,6 +1,6 @@
-"""How fast the reference models train: full steps of each configuration, and how long they wait for data.
+"""How fast networks train: full steps of each configuration, and the share of time in which they wait for data.
 
-A full step has every term of the loss: CALS is past its masked learning, and the discriminator is awake. The expert
+A full step has every term of the loss: CALS is past its masked learning, and the discriminator has begun. The expert
 has fresh weights, since its speed does not depend on them.
 """
 
@@ -10,18 +10,24 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tkbench.errors import UsageError
+from tkbench.models import kinds
 from tkbench.runtime.progress import Progress, silent
-from tkbench.train.config import MODELS, Config, load_config
+from tkbench.train.config import Config, configs_of, load_config
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tkbench.train.loop import TrainingJob
 
 WARM, WARM_GPU = 2, 20
-"""Steps before the clock starts: kernels are chosen, memory is taken; on a GPU loaders fill up, too."""
+"""Steps before the clock starts: they choose kernels and take memory; on a GPU the loaders fill up, too."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TrainingSpeed:
     """One model's steps."""
 
     model: str
@@ -47,13 +53,13 @@ class Pace:
 class TrainReport:
     """What `bench_train` measured."""
 
-    paces: list[Pace]
+    speeds: list[TrainingSpeed]
 
-    def table(self) -> Any:
+    def table(self) -> Table:
         """A rich table, a line per model."""
         from rich.table import Table
 
-        title = f"Training on {self.paces[0].device}, {self.paces[0].steps} full steps"
+        title = f"Training on {self.speeds[0].device}, {self.speeds[0].steps} full steps"
         out = Table(title=title, title_justify="left")
         for name in (
             "model",
@@ -66,17 +72,17 @@ class TrainReport:
             "waiting",
         ):
             out.add_column(name, justify="left" if name in ("model", "config", "precision") else "right")
-        for pace in self.paces:
-            rate = pace.windows_per_second
+        for speed in self.speeds:
+            rate = speed.windows_per_second
             out.add_row(
-                pace.model,
-                pace.config,
-                pace.precision,
-                f"{pace.windows} x {pace.frames}",
-                f"{pace.seconds:.3f}",
+                speed.model,
+                speed.config,
+                speed.precision,
+                f"{speed.windows} x {speed.frames}",
+                f"{speed.seconds:.3f}",
                 f"{rate:.1f}",
-                f"{rate * pace.frames:.0f}",
-                f"{pace.wait:.1%}",
+                f"{rate * speed.frames:.0f}",
+                f"{speed.wait:.1%}",
             )
         return out
 
@@ -84,7 +90,7 @@ class TrainReport:
 def bench_train(
     data: Path,
     *,
-    models: Sequence[str] = MODELS,
+    models: Sequence[str] | None = None,
     scale: str = "small",
     steps: int = 10,
     accelerator: str = "auto",
@@ -93,24 +99,39 @@ def bench_train(
 ) -> TrainReport:
     """Time `steps` steps of each model on the split `train` of the shards in `data`; nothing is kept but crops.
 
-    scale: "small", "sharp", "gpu" or "paper", what the bundled configurations end in; cache: where crops are kept, by
-    default nowhere for long.
-    Raises UnknownName for a model, BadShards and UsageError as training does.
+    models: by default every kind of network that has a configuration of that scale. scale: the last part of the
+    configuration's name, "small", "sharp", "gpu" or "paper". cache: folder where crops are kept; by default they are
+    removed. Raises UnknownName for a model, BadShards and UsageError as training does.
     """
+    from tkbench.train.loop import TrainingJob
+
     if steps < 1:
         raise UsageError(f"--steps {steps}: at least 1")
-    paces = []
+    if models is None:
+        models = [
+            kind
+            for kind in kinds.registry.loadable()
+            if f"{kind}-{scale}" in {p.stem for p in configs_of(kind)}
+        ]
+    speeds = []
     with tempfile.TemporaryDirectory(prefix="tkbench-bench-") as folder:
         for done, model in enumerate(models):
             progress(done, len(models), model)
             config = _full(load_config(f"{model}-{scale}", model), steps)
-            paces.append(_pace(data, Path(folder), config, f"{model}-{scale}", steps, accelerator, cache))
+            job = TrainingJob(
+                data,
+                Path(folder) / f"{model}-{scale}.safetensors",
+                config,
+                cache=cache or Path(folder) / "crops",
+                accelerator=accelerator,
+            )
+            speeds.append(_measure(job, steps))
         progress(len(models), len(models), "measured")
-    return TrainReport(paces)
+    return TrainReport(speeds)
 
 
 def _full(config: Config, steps: int) -> Config:
-    """The configuration with every term from the first step on, and without looks at it in between."""
+    """The configuration with every term from the first step on, and without validation or samples in between."""
     early = {"pretrain": 0, "gan_from": 0, "sync_from": 0}
     loss = {name: early.get(name, value) for name, value in config.loss.items()}
     never = 10 * (WARM_GPU + steps)
@@ -118,33 +139,30 @@ def _full(config: Config, steps: int) -> Config:
     return replace(config, steps=never, loss=loss, run=quiet)
 
 
-def _pace(
-    data: Path, folder: Path, config: Config, name: str, steps: int, accelerator: str, cache: Path | None
-) -> Pace:
+def _measure(job: TrainingJob, steps: int) -> TrainingSpeed:
     from tkbench.models import checkpoint
     from tkbench.train.loop import Trainer
     from tkbench.train.steps import device_name
 
-    expert = None
+    config = job.config
     if config.model != "expert":
         spec = {"size": config.cut.size, "width": config.net.get("width", 1.0)}
-        expert = folder / f"{name}-expert.safetensors"
-        net = checkpoint.network("expert", spec)
+        expert = job.out.with_name(f"{job.out.stem}-expert.safetensors")
+        net = kinds.registry.get("expert").build(spec)
         checkpoint.save(expert, net.state_dict(), checkpoint.Facts("expert", spec, config.cut))
-    trainer = Trainer(
-        data, folder / f"{name}.safetensors", config, expert, 1, accelerator, cache or folder / "crops"
-    )
+        job = replace(job, expert=expert)
+    trainer = Trainer(job)
     warm = WARM_GPU if trainer.fabric.device.type == "cuda" else WARM
     trainer.run(warm, silent)
     trainer.run(warm + steps, silent)
-    return Pace(
+    return TrainingSpeed(
         model=config.model,
-        config=name,
+        config=job.out.stem,
         device=device_name(trainer.fabric.device),
         precision=config.run.precision,
         windows=config.data.batch,
         frames=config.data.frames,
         steps=steps,
-        windows_per_second=trainer.news["windows_per_second"],
-        wait=trainer.news["wait"],
+        windows_per_second=trainer.means["windows_per_second"],
+        wait=trainer.means["wait"],
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,9 +16,11 @@ import typer
 # Each module adds its commands to the app; help shows them in this order.
 from tkbench.cli import bench, data, demo, doctor, generate, prep, score, train, weights  # noqa: F401
 from tkbench.cli.common import app, say, talk
+from tkbench.cli.data_sets import add_data_sets
 from tkbench.errors import TkbenchError
 from tkbench.version import __version__
 
+add_data_sets(installed=False)
 USAGE: Any = typer.BadParameter.__bases__[0]
 """Click's UsageError: of the click that typer brings with it, or of click itself, by typer's version."""
 
@@ -45,7 +48,7 @@ def _refuse(text: str, code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Entry point: one clear line for what a user can mend, a traceback for what only we can.
+    """Entry point: one clear line for what a user can fix, a traceback for a bug.
 
     Ctrl-C and SIGTERM end a command in order; a second one ends it at once.
     """
@@ -58,12 +61,22 @@ def main() -> None:
         stopped = True
         raise KeyboardInterrupt
 
+    def again(number: int, frame: FrameType | None) -> None:
+        """The stop that was dropped. Raised within `lost` it would be dropped for good: then once more, later."""
+        above = frame
+        while above is not None:
+            if above.f_code is lost.__code__:
+                signal.setitimer(signal.ITIMER_REAL, 0.05)
+                return
+            above = above.f_back
+        stop(number, frame)
+
     def lost(args: sys.UnraisableHookArgs) -> None:
         """A KeyboardInterrupt that fell into a destructor or a callback is dropped there: ask again outside of it."""
         nonlocal stopped
         if stopped and isinstance(args.exc_value, KeyboardInterrupt):
             stopped = False
-            signal.signal(signal.SIGALRM, stop)
+            signal.signal(signal.SIGALRM, again)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:
             hook(args)
@@ -76,6 +89,8 @@ def main() -> None:
         if handler is not signal.SIG_IGN:
             signal.signal(number, stop)
     try:
+        if sys.argv[1:2] in (["prep"], ["data"]):
+            add_data_sets(installed=True)
         sys.exit(app(standalone_mode=False))
     except TkbenchError as error:
         _refuse(" ".join(str(error).split()), error.exit_code)
@@ -89,7 +104,7 @@ def main() -> None:
         if stopped or error.filename is None:
             raise
         found = error.strerror or type(error).__name__
-        _refuse(f"{error.filename}: {found}; give another place or mend this one", 2)
+        _refuse(f"{error.filename}: {found}; give another place or fix this one", 2)
     except BaseException:
         if not stopped:
             raise

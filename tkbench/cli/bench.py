@@ -17,7 +17,7 @@ def bench_prep_command(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="Face tracker, as in `tkbench prep`; give it again to compare several.",
+            help="Face tracker, as in `tkbench prep`; repeat it to compare several.",
             show_default="mediapipe",
         ),
     ] = None,
@@ -58,16 +58,18 @@ def bench_load_command(
     recipe: Annotated[str, typer.Option(help="Crop recipe.")] = "face-128",
     frames: Annotated[int, typer.Option(min=1, help="Frames of a window.")] = 5,
     batch: Annotated[int, typer.Option(min=1, help="Windows in a batch.")] = 16,
-    workers: Annotated[int, typer.Option(min=0, help="Processes of the second run; 0 leaves it out.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Processes of the second run; 0 skips it.")] = 2,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each run, an epoch at most.")] = 10.0,
     cache: Annotated[
-        Path | None, typer.Option(help="Also measure with crops kept in this folder.", show_default=False)
+        Path | None,
+        typer.Option(help="Also measure with a cache of crops in this folder.", show_default=False),
     ] = None,
 ) -> None:
-    """Training windows per second out of shards, and the share of decoding, cropping and mel.
+    """Training windows per second that can be loaded from shards, and the share of decoding, cropping and mel.
 
     Example: `tkbench bench load shards --batch 16`
     """
+    from tkbench.data import WindowSpec
     from tkbench.data.speed import bench_load
     from tkbench.runtime.progress import bar
 
@@ -75,8 +77,7 @@ def bench_load_command(
         report = bench_load(
             shards,
             split=split,
-            recipe=recipe,
-            frames=frames,
+            window=WindowSpec(recipe=recipe, frames=frames),
             batch=batch,
             workers=workers,
             seconds=seconds,
@@ -91,10 +92,10 @@ def bench_load_command(
 def bench_lse_command(
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of videos with sound; by default clips are made up.", show_default=False),
+        typer.Option(help="Folder of videos with sound; by default clips are generated.", show_default=False),
     ] = None,
     workers: Workers = None,
-    seconds: Annotated[float, typer.Option(min=1, help="Length of a made-up clip.")] = 6.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of a generated clip.")] = 6.0,
     repeat: Annotated[int, typer.Option(min=1, help="Runs per form; the fastest counts.")] = 1,
 ) -> None:
     """LSE beside the published script's form on the same files and cores: seconds, ratio, difference of the scores.
@@ -116,32 +117,32 @@ def bench_train_command(
     shards: Annotated[Path, typer.Argument(help="Folder of shards with a train split.")],
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Again for several.", show_default="all of tkbench's"),
+        typer.Option("--model", "-m", help="Repeat it for several.", show_default="all of that scale"),
     ] = None,
     scale: Annotated[
         str,
         typer.Option(
-            help="small or paper, or, of synctalkface and cals, sharp or gpu: which of the bundled configurations."
+            help="Which configurations: small or paper; of synctalkface and cals also sharp, gpu and clean."
         ),
     ] = "small",
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 10,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     cache: Annotated[
-        Path | None, typer.Option(help="Keeps crops, as in `tkbench train`.", show_default=False)
+        Path | None,
+        typer.Option(help="Folder where crops are kept, as in `tkbench train`.", show_default=False),
     ] = None,
 ) -> None:
-    """Training windows/s of each reference model with every term of its loss, and the share of waiting for data.
+    """Training windows/s of each network with every term of its loss, and the share of time spent waiting for data.
 
     Example: `tkbench bench train shards --model cals --steps 5`
     """
     from tkbench.bench.train import bench_train
     from tkbench.runtime.progress import bar
-    from tkbench.train.config import MODELS
 
     with bar("bench") as progress:
         report = bench_train(
             shards,
-            models=model or MODELS,
+            models=model or None,
             scale=scale,
             steps=steps,
             accelerator=accelerator,

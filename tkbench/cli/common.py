@@ -5,14 +5,17 @@ Data goes to stdout, talk to stderr.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 app = typer.Typer(
     name="tkbench",
@@ -83,7 +86,7 @@ def say(text: str) -> None:
     talk().print(text, markup=False, soft_wrap=True)
 
 
-def show(table: Any) -> None:
+def show(table: RenderableType) -> None:
     """A table on stdout; wide enough for its columns where stdout is not a terminal."""
     from rich.console import Console
 
@@ -98,3 +101,43 @@ def count_workers(workers: int | None) -> int:
     from tkbench.runtime.parallel import default_workers
 
     return default_workers() if workers is None else workers
+
+
+def option_type(help: str) -> object:
+    """The type of an option that holds a text and may be left out, for a command that is made from a record."""
+    return Annotated[str | None, typer.Option(help=help, show_default=False)]
+
+
+def parameter(name: str, kind: object, default: object = inspect.Parameter.empty) -> inspect.Parameter:
+    """A parameter of a command that is made from a record; without a default it must be given."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def with_parameters(
+    command: Callable[..., None], typed: Mapping[str, object], more: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """A command whose parameters `typed` get another type, and whose `**` is `more`: for names from a registry."""
+
+    @functools.wraps(command)
+    def run(**given: object) -> None:
+        command(**given)
+
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    parameters = [
+        item.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=typed.get(item.name, item.annotation))
+        for item in own
+        if item.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    parameters += more
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    return run
+
+
+def add_command(
+    where: typer.Typer, name: str, command: Callable[..., None], *, any_options: bool = False
+) -> None:
+    """Put a command into a group, in the place of one of that name. any_options: what it is given is not checked."""
+    where.registered_commands = [item for item in where.registered_commands if item.name != name]
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True} if any_options else None
+    where.command(name, context_settings=settings)(command)

@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import data, say, show
+from tkbench.cli.common import (
+    Workers,
+    add_command,
+    count_workers,
+    data,
+    option_type,
+    parameter,
+    say,
+    show,
+    with_parameters,
+)
+from tkbench.dataset import DataSet
 
 
 @data.command("export")
 def data_export(
     shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first clips by key.", show_default=False)
+    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """Write each clip's canvas as `<key>.mp4` and its voice as `<key>.wav`, to feed a model of your own.
+    """Write each clip as `<key>.mp4` (H.264, 25 frames a second, with its voice) and `<key>.wav`, to feed a model.
 
-    Give the model's videos the same names, then: `tkbench eval --data shards --videos DIR --name my-model`
+    Run again to resume. Give the model's videos the same names, then:
+    `tkbench eval --data shards --videos DIR --name my-model`
 
-    Example: `tkbench data export shards --out clips`
+    Example: `tkbench data export shards --out clips --split test --limit 10`
     """
+    from tkbench.data.export import export
     from tkbench.runtime.progress import bar
-    from tkbench.shards import export
 
     with bar("export") as progress:
-        count = export(shards, out, progress=progress)
+        count = export(
+            shards, out, split=split, limit=limit, workers=count_workers(workers), progress=progress
+        )
     say(f"{count} clips: {out}")
 
 
@@ -58,23 +79,36 @@ def data_show(
     say(f"sheet: {file}")
 
 
-Annotations = Annotated[
-    Path | None,
-    typer.Option(help="hdtf: folder of RD_annotion_time.txt and the others; by default in ROOT."),
-]
+def add_data_sets(records: Mapping[str, DataSet]) -> None:
+    """`data check`, `data fake` and `data splits`: their help lists the data sets that have these, and check and
+    splits take the options of every record.
+    """
+    helps: dict[str, list[str]] = {}
+    for name, record in records.items():
+        for option in record.options:
+            helps.setdefault(option.name, []).append(f"{name}: {option.help}")
+    options = [parameter(name, option_type(" ".join(texts)), None) for name, texts in helps.items()]
+    usual = sorted({record.fake.usual for record in records.values() if record.fake is not None})
+    default = f"{usual[0]} to {usual[-1]}, by data set"
+    clips = Annotated[int | None, typer.Option(min=1, help="Number of clips.", show_default=default)]
+    for command, what in ((data_check, "check"), (data_fake, "fake"), (data_splits, "splits")):
+        names = [name for name, record in records.items() if getattr(record, what)]
+        dataset = Annotated[str, typer.Argument(help=f"{', '.join(names[:-1])} or {names[-1]}.")]
+        typed = {"dataset": dataset, "clips": clips}
+        more = [] if command is data_fake else options
+        add_command(data, what, with_parameters(command, typed, more))
 
 
-@data.command("check")
 def data_check(
-    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    dataset: str,
     root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
-    annotations: Annotations = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every finding to this file.", show_default=False)
     ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Names and sizes only: no .txt or video is opened.")
     ] = False,
+    **options: str | None,
 ) -> None:
     """What is there of a data set: counts per split beside the published ones, and what is missing or damaged.
 
@@ -88,16 +122,11 @@ def data_check(
     from tkbench.runtime.progress import bar
 
     with bar("check") as progress:
-        ledger = check(
-            dataset,
-            root,
-            annotations=None if annotations is None else str(annotations),
-            fast=fast,
-            progress=progress,
-        )
+        ledger = check(dataset, root, options=_given(options), fast=fast, progress=progress)
     table = Table(title=f"{dataset}: {root}", title_justify="left")
-    for heading in ("split", "published", "listed", "there"):
-        table.add_column(heading, justify="left" if heading == "split" else "right")
+    table.add_column(ledger.dataset.counted_by)
+    for heading in ("published", "listed", "there"):
+        table.add_column(heading, justify="right")
     table.add_column("findings", overflow="fold")
     for row in ledger.table():
         table.add_row(*row)
@@ -111,11 +140,15 @@ def data_check(
         say(f"{ledger.problems} problems; --csv FILE writes each of them")
 
 
-@data.command("fake")
+def _given(options: Mapping[str, str | None]) -> dict[str, str]:
+    """Those options of data sets that were given."""
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
 def data_fake(
-    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    dataset: str,
     out: Annotated[Path, typer.Option(help="Folder for the tree; must be new or empty.")],
-    clips: Annotated[int | None, typer.Option(min=1, help="Number of clips.", show_default="6 to 8")] = None,
+    clips: int | None = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 0,
 ) -> None:
     """Make a synthetic tree in the exact layout of a data set: to try everything before you have it.
@@ -132,14 +165,13 @@ def data_fake(
     say(f"{dataset}: {root}\nnext:   tkbench prep {dataset} --root {root} --out shards")
 
 
-@data.command("splits")
 def data_splits(
-    dataset: Annotated[str, typer.Argument(help="lrw, lrs2, lrs3 or hdtf.")],
+    dataset: str,
     root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
     out: Annotated[
         Path | None, typer.Option(help="Folder for one list per split and splits.json.", show_default=False)
     ] = None,
-    annotations: Annotations = None,
+    **options: str | None,
 ) -> None:
     """The splits of a data set: number of clips and sha256 of the sorted list of keys; --out writes the lists.
 
@@ -149,12 +181,9 @@ def data_splits(
     """
     from rich.table import Table
 
-    from tkbench.errors import UsageError
     from tkbench.prep.datasets.splits import splits_of, write
 
-    if annotations is not None and dataset != "hdtf":
-        raise UsageError(f"--annotations is for hdtf, found {dataset}")
-    found = splits_of(dataset, root, None if annotations is None else {"annotations": str(annotations)})
+    found = splits_of(dataset, root, _given(options))
     table = Table(title=f"{dataset}: {root}", title_justify="left")
     for heading in ("split", "clips", "missing", "sha256 of the list", "note"):
         table.add_column(
@@ -165,3 +194,12 @@ def data_splits(
     show(table)
     if out is not None:
         say(f"lists: {write(found, dataset, out)}")
+
+
+PARAMETERS = {
+    name
+    for command in (data_check, data_splits)
+    for name, item in inspect.signature(command).parameters.items()
+    if item.kind is not inspect.Parameter.VAR_KEYWORD
+}
+"""What `tkbench data check` and `data splits` take for every data set: options of a record need other names."""

@@ -1,4 +1,4 @@
-"""`tkbench demo`: the whole way on a synthetic corpus."""
+"""`tkbench demo`: every step on a synthetic corpus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def demo_command(
     seed: Annotated[int, typer.Option(help="Seed of the corpus.")] = 1,
     workers: Workers = None,
 ) -> None:
-    """The whole way in a few minutes: make a corpus, prepare it, score and rank the anchors, write the report.
+    """Try everything in a few minutes: make a corpus, prepare it, score and rank models, write the report.
 
     Example: `tkbench demo --out demo`
     """

@@ -1,14 +1,19 @@
-"""`tkbench doctor`: is this machine fit, and does it make the numbers that others make?"""
+"""`tkbench doctor`: is everything installed, and does this machine compute the numbers that others compute?"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tkbench.cli.common import app, say, show
 from tkbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tkbench.doctor import Difference, Examination
 
 MARKS = {"same": "green", "close": "yellow", "different": "red"}
 
@@ -20,14 +25,14 @@ def doctor_command(
         typer.Option(metavar="A.json B.json", help="Compare two files that `--out` wrote, on any machine."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write what was found to a JSON file, to send or to compare.")
+        Path | None, typer.Option(help="Write the result to a JSON file, to send or to compare.")
     ] = None,
 ) -> None:
-    """Take a small clip the whole way and compare each stage with the values that come with the package.
+    """Run every stage on a small clip and compare each with the values that come with the package.
 
     Prints the machine, the versions, the networks that are here, and for each stage (file, frames, sound, MFCC,
     landmarks, box, crop, SSIM, embeddings, distances) whether its values are the same, close (no printed digit
-    moves) or different. Exit code 1 if a stage is different.
+    changes) or different. Exit code 1 if a stage is different.
 
     Example: `tkbench doctor --out here.json`
 
@@ -38,7 +43,7 @@ def doctor_command(
 
     if compare is not None:
         if out is not None:
-            raise UsageError("--compare reads two files and writes none; leave --out away")
+            raise UsageError("--compare reads two files and writes none; leave out --out")
         one, two = (doctor.read(path) for path in compare)
         names = (compare[0].name, compare[1].name)
     else:
@@ -55,7 +60,7 @@ def doctor_command(
     if first is None:
         same = sum(item.verdict == "same" for item in found)
         say(
-            f"{same} of {len(found)} stages the same to the bit, the rest close: no printed digit of a score moves"
+            f"{same} of {len(found)} stages the same to the bit, the rest close: no printed digit of a score changes"
         )
     else:
         say(f"first stage that differs: {first.stage} ({first.what}); {first.detail}")
@@ -67,7 +72,7 @@ def doctor_command(
         raise typer.Exit(1)
 
 
-def _facts(found: Any) -> Any:
+def _facts(found: Examination) -> Table:
     from rich.table import Table
 
     table = Table(show_header=False, title="This machine", title_justify="left")
@@ -82,7 +87,7 @@ def _facts(found: Any) -> Any:
     return table
 
 
-def _stages(found: list[Any], names: tuple[str, str]) -> Any:
+def _stages(found: list[Difference], names: tuple[str, str]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"Stage by stage: {names[0]} values and those of {names[1]}", title_justify="left")

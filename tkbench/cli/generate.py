@@ -1,4 +1,4 @@
-"""`tkbench generate`: a face that says something."""
+"""`tkbench generate`: a video of a face that speaks a given voice."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import app, say, writable
+from tkbench.models import kinds
 
 
 @app.command("generate")
 def generate_command(
-    model: Annotated[str, typer.Option("--model", "-m", help="synctalkface, cals or wav2lip.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help=f"A generator: {', '.join(kinds.generators())}.")
+    ],
     video: Annotated[Path, typer.Option(help="The face: a photo or a video.")],
     audio: Annotated[Path, typer.Option(help="The voice: any file with sound.")],
     out: Annotated[Path, typer.Option(help="The video to write (.mp4).")],
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="What `tkbench train` wrote, or a published Wav2Lip .pth.",
+            help="A checkpoint that `tkbench train` wrote, or a published Wav2Lip .pth.",
             show_default="the bundled one, for synthetic faces",
         ),
     ] = None,
 ) -> None:
-    """Make the face of a photo or video say a voice file.
+    """Make the face of a photo or video speak a voice file.
 
-    The looks come from the first frame, the pose from the upper half of each; a voice that is longer than the video
-    plays it back and forth.
+    The appearance comes from the first frame, the pose from the upper half of each frame. If the voice is longer than
+    the video, the video is played forwards and backwards in turn.
 
     Example: `tkbench generate --model cals --checkpoint c.safetensors --video me.mp4 --audio me.wav --out said.mp4`
     """

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tkbench.cli.common import Workers, count_workers, prep, say, show
+from tkbench.cli.common import Workers, add_command, count_workers, option_type, parameter, prep, say, show
+from tkbench.dataset import DataSet
 
 Root = Annotated[str, typer.Option(help="Folder of the data set as it was unpacked, or a URL (s3://...).")]
 Out = Annotated[str, typer.Option(help="Folder for the shards, or a URL (s3://...).")]
@@ -30,6 +31,8 @@ class How:
     retry_failed: bool
     dry_run: bool
     backend: str
+    video_track: int | None
+    audio_track: int | None
 
 
 def _how(
@@ -69,8 +72,28 @@ def _how(
             "face-alignment or face-alignment-cuda."
         ),
     ] = "mediapipe",
+    video_track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of the video track to read, from 1 on; by default the one that a player plays.",
+            show_default=False,
+        ),
+    ] = None,
+    audio_track: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of the audio track to read, from 1 on; by default the one that a player plays.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> How:
-    return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend)
+    return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend, video_track, audio_track)
+
+
+PARAMETERS = {"root", "out", "split", *inspect.signature(_how).parameters}
+"""What `tkbench prep NAME` takes for every data set: options of a record need other names."""
 
 
 def takes_how(command: Callable[..., None]) -> Callable[..., None]:
@@ -81,9 +104,8 @@ def takes_how(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        command(
-            **{name: given[name] for name in own if name != "how"}, how=_how(**{n: given[n] for n in shared})
-        )
+        mine = {name: given[name] for name in own if name != "how"}
+        command(**mine, how=_how(**{name: given[name] for name in shared}))
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in together]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -125,78 +147,24 @@ def prep_synth(
     say(f"corpus: {path}\nnext:   tkbench prep folder --root {out} --out shards")
 
 
-@prep.command("folder")
-@takes_how
-def prep_folder(root: Root, out: Out, how: How) -> None:
-    """Prepare any folder of videos: check, decode once, track the face, align, write shards.
+def add_data_set(name: str, record: DataSet) -> None:
+    """The command `tkbench prep NAME`, as its record describes it."""
 
-    ROOT is searched with its subfolders. Every file ends in the manifest as ok or skipped with a reason. Run again
-    to resume.
+    def command(root: str, out: str, how: How, split: str | None = None, **options: str | None) -> None:
+        given = {option: value for option, value in options.items() if value is not None}
+        # `folder` also reads what another record recognises as its own.
+        _prepare("auto" if name == "folder" else name, root, out, how, split=split, options=given)
 
-    Example: `tkbench prep folder --root videos --out shards`
-    """
-    _prepare("auto", root, out, how)
-
-
-@prep.command("lrw")
-@takes_how
-def prep_lrw(root: Root, out: Out, how: How, split: Split = None) -> None:
-    """Prepare LRW: `WORD/{train,val,test}/WORD_00001.mp4` and .txt below ROOT (or its `lipread_mp4`).
-
-    The canvas is the released picture, 256 x 256. Run again to resume.
-
-    Example: `tkbench prep lrw --root lipread_mp4 --out shards/lrw --split test`
-    """
-    _prepare("lrw", root, out, how, split=split)
-
-
-@prep.command("lrs2")
-@takes_how
-def prep_lrs2(root: Root, out: Out, how: How, split: Split = None) -> None:
-    """Prepare LRS2: `mvlrs_v1/{main,pretrain}` with train.txt, val.txt, test.txt and pretrain.txt beside them.
-
-    The canvas is the released picture, 160 x 160. Splits: train, val, test, pretrain. Run again to resume.
-
-    Example: `tkbench prep lrs2 --root mvlrs_v1 --out shards/lrs2 --split test`
-    """
-    _prepare("lrs2", root, out, how, split=split)
-
-
-@prep.command("lrs3")
-@takes_how
-def prep_lrs3(root: Root, out: Out, how: How, split: Split = None) -> None:
-    """Prepare LRS3: `{pretrain,trainval,test}/<youtube id>/00001.mp4` and .txt below ROOT.
-
-    The canvas is the released picture, 224 x 224. Run again to resume.
-
-    Example: `tkbench prep lrs3 --root lrs3 --out shards/lrs3 --split test`
-    """
-    _prepare("lrs3", root, out, how, split=split)
-
-
-@prep.command("hdtf")
-@takes_how
-def prep_hdtf(
-    root: Root,
-    out: Out,
-    how: How,
-    annotations: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder of RD_annotion_time.txt and the others; by default in ROOT.", show_default=False
-        ),
-    ] = None,
-    split: Split = None,
-) -> None:
-    """Prepare HDTF: the published annotation files over a folder of downloaded videos.
-
-    Each annotated interval is a clip; its canvas is the official crop at 512 x 512. Splits: train, val, test of
-    the identity-disjoint split hdtf-identity-1. Run again to resume.
-
-    Example: `tkbench prep hdtf --root videos --annotations HDTF_dataset --out shards/hdtf --split test`
-    """
-    options = {} if annotations is None else {"annotations": annotations}
-    _prepare("hdtf", root, out, how, split=split, options=options)
+    notes = " ".join(filter(None, (record.notes, "Run again to resume.")))
+    command.__doc__ = (
+        f"Prepare {record.title}: {record.layout}.\n\n{notes} Intervals are computed over {record.clustered_by}.\n\n"
+        f"Example: `{record.example}`"
+    )
+    parameters = [parameter("root", Root), parameter("out", Out), parameter("how", How)]
+    parameters += [parameter(option.name, option_type(option.help), None) for option in record.options]
+    parameters += [parameter("split", Split, None)] if record.splits else []
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    add_command(prep, name, takes_how(command))
 
 
 def _prepare(
@@ -210,23 +178,46 @@ def _prepare(
 ) -> None:
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
     from tkbench.prep.plan import Settings
-    from tkbench.prep.run import prepare
+    from tkbench.prep.run import Run, prepare
     from tkbench.runtime.progress import bar
 
-    workers = count_workers(how.workers)
-    what: dict[str, Any] = {"dataset": dataset, "split": split, "shard_clips": how.shard_clips}
-    what |= {"reader_options": options, "workers": workers, "settings": Settings(backend=how.backend)}
+    workers, rules = (
+        count_workers(how.workers),
+        Settings(backend=how.backend, video_track=how.video_track, audio_track=how.audio_track),
+    )
+    run = Run(
+        scheduler=how.scheduler,
+        shard_clips=how.shard_clips,
+        retry_failed=how.retry_failed,
+        reader_options=options or {},
+    )
     if how.dry_run:
         from tkbench.prep.estimate import estimate
 
         with bar("sample") as progress:
-            guess = estimate(root, out, progress=progress, **what)
+            guess = estimate(
+                root,
+                out,
+                dataset=dataset,
+                split=split,
+                workers=workers,
+                settings=rules,
+                run=run,
+                progress=progress,
+            )
         show(_table(f"What preparing {root} would take", guess.table()))
         say(guess.verdict())
         return
     with bar("prep") as progress:
         summary = prepare(
-            root, out, scheduler=how.scheduler, retry_failed=how.retry_failed, progress=progress, **what
+            root,
+            out,
+            dataset=dataset,
+            split=split,
+            workers=workers,
+            settings=rules,
+            run=run,
+            progress=progress,
         )
     show(_table(f"Preparation of {out}", summary.table()))
     say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")

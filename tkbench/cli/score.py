@@ -20,12 +20,13 @@ def evaluate_command(
         typer.Option(
             "--model",
             "-m",
-            help="real, still, shift:5, shuffled-audio, blur, files:DIR; `anchors` is the first five. Repeatable.",
+            help="A name from `tkbench ls`, such as real, still or files:DIR; `anchors` means real, still, shift:5, "
+            "shuffled-audio and blur. Repeatable.",
         ),
     ] = None,
     videos: Annotated[
         Path | None,
-        typer.Option(help="Score the videos in this folder, one per clip: short for --model files:DIR."),
+        typer.Option(help="Score the videos in this folder, one per clip; the same as --model files:DIR."),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="What tables call the model; for one model at a time.")
@@ -37,40 +38,43 @@ def evaluate_command(
     lse: Annotated[
         str | None,
         typer.Option(
-            help="More LSE recipes beside the protocol's own: all, or names with commas (wav2lip-lrs, syncnet-real, "
-            "latentsync, mocha; with -mediapipe behind the last three, no detector weight is needed)."
+            help="Also score these LSE recipes: all, or names with commas (wav2lip-lrs, syncnet-real, "
+            "latentsync, mocha; the last three need no detector weight where -mediapipe is added to the "
+            "name)."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for result bundles and the report.")] = Path("runs"),
     leaderboards: Annotated[Path, typer.Option(help="Folder for the CSV tables.")] = Path("leaderboards"),
     split: Split = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Only the first N clips; such rows never mix with full ones.")
+        int | None, typer.Option(min=1, help="Only the first N clips. Such rows have a table of their own.")
     ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(
             "--cache",
-            help="Folder for what was seen in clips, so that the next model pays only for its own; by default "
-            "TKBENCH_CACHE or tkbench/features in the user's cache folder, at most 4 GiB.",
+            help="Folder for computed features, so that the next model computes only its own; by default "
+            "TKBENCH_CACHE, or tkbench/features in the user's cache folder. At most 4 GiB.",
             show_default=False,
         ),
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep nothing and read nothing back.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")
+    ] = False,
     device: Annotated[
         str, typer.Option(help="Where networks run: cpu, cuda or cuda:1. Scores differ in their last digits.")
     ] = "cpu",
     workers: Workers = None,
 ) -> None:
-    """Score models: LSE-C, LSE-D, AVOffset, PSNR, SSIM, LPIPS, FID, with intervals and coverage.
+    """Score models: LSE-C, LSE-D (also called Sync-C, Sync-D), AVOffset, PSNR, SSIM, LPIPS, FID and others.
 
-    Writes a result bundle per model, a row in `leaderboards/*.csv`, and an HTML report.
+    Writes a result bundle per model, its row in `leaderboards/*.csv` with intervals and coverage, and an HTML report.
 
     Example: `tkbench eval --data shards --model anchors`
 
     Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
 
-    Every LSE of the field side by side: `tkbench eval --data shards --model real --lse all`
+    LSE by every recipe of the field: `tkbench eval --data shards --model real --lse all`
     """
     names = [part for item in model or [] for part in _expand(item)]
     if videos is not None:
@@ -82,16 +86,17 @@ def evaluate_command(
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     from tkbench import models
-    from tkbench.protocol import default_for, load
+    from tkbench.prep.datasets import default_protocol
+    from tkbench.protocol import chosen
     from tkbench.runtime import feature_cache
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.parallel import pool
     from tkbench.runtime.progress import bar
-    from tkbench.scoring.evaluate import evaluate
+    from tkbench.scoring.evaluate import EvalOptions, evaluate
     from tkbench.scoring.recipes import extend
     from tkbench.shards import open_shards
 
-    # Before any process is started: what is wrong with the command is said at once.
+    # Mistakes in the command are reported before any process is started.
     check_device(device)
     source = open_shards(data_folder)
     called: dict[str, str] = {}
@@ -103,7 +108,7 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-    rules = load(protocol or default_for(source.dataset))
+    rules = chosen(protocol, default_protocol(source.dataset))
     if lse is not None:
         rules = extend(rules, lse)
     place = None if no_cache else cache or feature_cache.folder()
@@ -121,13 +126,10 @@ def evaluate_command(
                         item,
                         protocol=rules,
                         out=out,
+                        workers=workforce,
                         split=split,
                         limit=limit,
-                        name=name,
-                        workforce=workforce,
-                        cache=place,
-                        device=device,
-                        progress=progress,
+                        options=EvalOptions(name, place, device, progress),
                     )
                 )
     _publish(bundles, leaderboards)
@@ -158,10 +160,10 @@ def board_export(
     format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
     columns: Annotated[
         str | None,
-        typer.Option(help="Only these, with commas: the names of a CSV's columns.", show_default="all"),
+        typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
     ] = None,
 ) -> None:
-    """Print the table of a folder of bundles, with its signature.
+    """Print the ranked table of a folder of bundles, with its signature.
 
     Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
     """
@@ -210,10 +212,10 @@ def sensitivity_command(
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
     workers: Workers = None,
 ) -> None:
-    """Change one thing at a time on the true video, and show how far each score moves.
+    """Change one thing at a time, and show how far each score of the true video moves.
 
-    Faults of the video show what a metric measures; crop scale, shortest clip and number of clips show how far
-    a number moves when nothing about the model changes.
+    Faults of the video show what a metric measures. Crop scale, shortest clip and number of clips show how far a number
+    moves when nothing about the model changes.
 
     Example: `tkbench sensitivity --data shards --knob jpeg --knob shift`
     """
@@ -221,7 +223,7 @@ def sensitivity_command(
     from tkbench.scoring import sensitivity
 
     if out.suffix.lower() == ".csv":
-        raise UsageError(f"--out {out}: is the HTML page; the CSV goes beside it under the same name")
+        raise UsageError(f"--out {out}: give the name of the HTML page; the CSV gets the same name and .csv")
     writable(out, "--out")
     from tkbench.report import sensitivity as page
     from tkbench.runtime.storage import write_file
@@ -253,7 +255,7 @@ def compare_command(
         list[str] | None, typer.Option(help="Only this metric's column; repeatable.", show_default=False)
     ] = None,
 ) -> None:
-    """Say which models differ: paired by clip, clustered by speaker, p corrected by Holm over all pairs.
+    """Test which models differ: paired by clip, clustered by speaker, p corrected by Holm over all pairs.
 
     Example: `tkbench compare runs/synth-v1-1a2b3c4d/real runs/synth-v1-1a2b3c4d/still`
     """
@@ -269,9 +271,9 @@ def compare_command(
 def verify_command(
     bundles: Annotated[list[Path], typer.Argument(help="Folders of result bundles.")],
 ) -> None:
-    """Recompute a bundle's table row from its per-clip numbers, hold its LSE against its curves, and check its hashes.
+    """Recompute a bundle's row from its per-clip numbers, compare its LSE with its curves, and check its hashes.
 
-    Numbers of a whole set (FID, KID) stand in one row of their own and are not computed again: that takes the videos.
+    Numbers of a whole set (FID, KID) are not computed again: that takes the videos.
 
     Example: `tkbench verify runs/synth-v1-1a2b3c4d/real`
     """
@@ -284,7 +286,7 @@ def verify_command(
         except TkbenchError as error:
             wrong.append(str(error))
         else:
-            say(f"{folder}: the row follows from the clips, and every file has its hash")
+            say(f"{folder}: the clips give this row, and every file has its hash")
     for line in wrong[:-1]:
         say(f"tkbench: {line}")
     if wrong:
@@ -293,7 +295,7 @@ def verify_command(
 
 @app.command("ls")
 def list_names() -> None:
-    """Every name that a command takes: models, metrics, protocols, data sets, trackers, recipes; plug-ins included.
+    """List the names that commands take, with those of plug-ins: models, metrics, protocols, data sets and others.
 
     Example: `tkbench ls`
     """
@@ -308,10 +310,13 @@ def list_names() -> None:
     table = Table(show_header=False)
     table.add_row("models", ", ".join(models.registry))
     table.add_row("metrics", ", ".join(metrics.registry))
-    table.add_row("protocols", ", ".join(protocol.bundled()))
+    table.add_row("protocols", ", ".join(protocol.names()))
     table.add_row("LSE recipes", ", ".join(RECIPES))
     table.add_row("data sets", ", ".join(datasets.registry))
     table.add_row("trackers", ", ".join(backends.BACKENDS))
     table.add_row("crop recipes", ", ".join(align.RECIPES))
     table.add_row("knobs", ", ".join(KNOBS))
     show(table)
+    for registry in (models.registry, metrics.registry, protocol.installed, datasets.registry):
+        for clash in registry.clashes:
+            say(clash)

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tkbench.cli.common import app, say, writable
 from tkbench.errors import UsageError
+from tkbench.models import kinds
 
-MODELS = ("synctalkface", "cals", "wav2lip", "expert", "syncnet", "voice")
+if TYPE_CHECKING:
+    from tkbench.train.loop import TrainingJob
+
+OTHERS = ("syncnet", "voice")
+"""What is trained by a loop of its own: the bundled judge, and the map behind the metric `voice`."""
+
+
+def trainable() -> tuple[str, ...]:
+    """Every name that `--model` takes: the kinds of networks, plug-ins included, and `OTHERS`."""
+    return (*kinds.registry, *OTHERS)
 
 
 @app.command("train")
 def train_command(
     data_folder: Annotated[
-        Path, typer.Option("--data", "-d", help="Folder of shards with a train split; val is watched.")
+        Path,
+        typer.Option(
+            "--data", "-d", help="Folder of shards with a train split; a val split is validated on."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Where the trained weights go (.safetensors).")],
     model: Annotated[
-        str, typer.Option("--model", "-m", help=f"What to train: {', '.join(MODELS)}.")
+        str, typer.Option("--model", "-m", help=f"What to train: {', '.join(trainable())}.")
     ] = "syncnet",
     config: Annotated[
         str | None,
@@ -36,7 +50,7 @@ def train_command(
         Path | None,
         typer.Option(
             "--from",
-            help="A checkpoint of the same model whose weights the training begins with: to go on with another "
+            help="A checkpoint of the same model whose weights the training begins with: to continue with another "
             "configuration, or with your own data.",
             show_default=False,
         ),
@@ -45,7 +59,10 @@ def train_command(
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     cache: Annotated[
         Path | None,
-        typer.Option(help="Keeps crops between runs; by default beside the weights.", show_default=False),
+        typer.Option(
+            help="Folder where crops are kept between runs; by default beside the weights.",
+            show_default=False,
+        ),
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Overrides the configuration's seed.", show_default=False)
@@ -54,8 +71,8 @@ def train_command(
         int | None, typer.Option(min=1, help="Overrides the configuration's steps.", show_default=False)
     ] = None,
 ) -> None:
-    """Train a network on prepared shards; the same command again goes on where a stopped run was (not of syncnet
-    and voice, which begin anew).
+    """Train a network on prepared shards; the same command again continues a stopped run (syncnet and voice begin
+    anew).
 
     Generators learn from a frozen expert, which is trained first:
 
@@ -66,16 +83,14 @@ def train_command(
     And on from there, with your own faces: `tkbench train --model cals --config cals-sharp --from cals.safetensors
     --data mine --expert expert.safetensors --out my-cals.safetensors`
 
-    syncnet is the bundled judge; voice is no network but the map of mouth and sound behind the metric of that name:
+    syncnet is the bundled judge. voice is no network but the map from mouth to voice behind the metric of that name:
 
     Example: `tkbench train --model voice --data shards --out voice.safetensors`
     """
     from tkbench.registry import suggest
 
-    if model not in MODELS:
-        raise UsageError(f"--model {model!r}: {suggest(model, list(MODELS))}")
-    from tkbench.runtime.progress import bar
-
+    if model not in trainable():
+        raise UsageError(f"--model {model!r}: {suggest(model, list(trainable()))}")
     writable(out, "--out")
     if cache is not None:
         writable(cache, "--cache", folder=True)
@@ -84,43 +99,56 @@ def train_command(
             raise UsageError(
                 "--model voice: a fit has no --expert, --from, --config or --steps, and one device"
             )
-        from tkbench.train.voice import fit_voice
-
-        with bar("fit voice") as progress:
-            fitted = fit_voice(data_folder, out, seed=seed or 0, progress=progress)
-        say(fitted)
-        return
-    if model == "syncnet":
+        _fit_voice(data_folder, out, seed or 0)
+    elif model == "syncnet":
         if any((expert, start, devices > 1)):
             raise UsageError(
                 "--model syncnet: the judge is trained alone, without --expert or --from, on one device"
             )
-        from tkbench.train.judge import train_syncnet
+        _train_judge(data_folder, out, config or "syncnet-synth", seed, steps)
+    else:
+        from tkbench.train.config import load_config
+        from tkbench.train.loop import TrainingJob
 
-        with bar("train") as progress:
-            judge = train_syncnet(
-                data_folder, out, config=config or "syncnet-synth", seed=seed, steps=steps, progress=progress
+        rules = load_config(config, model)
+        rules = replace(rules, seed=rules.seed if seed is None else seed, steps=steps or rules.steps)
+        _train_network(
+            TrainingJob(
+                data_folder,
+                out,
+                rules,
+                expert=expert,
+                start=start,
+                cache=cache,
+                devices=devices,
+                accelerator=accelerator,
             )
-        say(str(judge))
-        return
-    from dataclasses import replace
+        )
 
-    from tkbench.train.config import load_config
+
+def _fit_voice(data_folder: Path, out: Path, seed: int) -> None:
+    from tkbench.runtime.progress import bar
+    from tkbench.train.voice import fit_voice
+
+    with bar("fit voice") as progress:
+        fitted = fit_voice(data_folder, out, seed=seed, progress=progress)
+    say(fitted)
+
+
+def _train_judge(data_folder: Path, out: Path, config: str, seed: int | None, steps: int | None) -> None:
+    from tkbench.runtime.progress import bar
+    from tkbench.train.judge import train_syncnet
+
+    with bar("train") as progress:
+        judge = train_syncnet(data_folder, out, config=config, seed=seed, steps=steps, progress=progress)
+    say(str(judge))
+
+
+def _train_network(job: TrainingJob) -> None:
+    from tkbench.runtime.progress import bar
     from tkbench.train.loop import train
 
-    rules = load_config(config, model)
-    rules = replace(rules, seed=rules.seed if seed is None else seed, steps=steps or rules.steps)
-    with bar(f"train {model}") as progress:
-        made = train(
-            data_folder,
-            out,
-            rules,
-            expert=expert,
-            start=start,
-            devices=devices,
-            accelerator=accelerator,
-            cache=cache,
-            progress=progress,
-        )
+    with bar(f"train {job.config.model}") as progress:
+        made = train(job, progress=progress)
     if made is not None:
         say(str(made))

@@ -32,7 +32,7 @@ def weights_list() -> None:
 def weights_fetch(
     names: Annotated[list[str], typer.Argument(help="Names from `tkbench weights list`.")],
 ) -> None:
-    """Download networks and check their hashes; an interrupted download goes on where it stopped.
+    """Download networks and check their hashes; an interrupted download continues where it stopped.
 
     Example: `tkbench weights fetch syncnet-v2 inception-fid`
     """
@@ -50,7 +50,7 @@ def weights_add(
     name: Annotated[str, typer.Argument(help="Name from `tkbench weights list`.")],
     file: Annotated[Path, typer.Argument(help="A file that you have.")],
 ) -> None:
-    """Take a file that you already have, after checking its hash.
+    """Copy a file that you already have into the folder of weights, after checking its hash.
 
     Example: `tkbench weights add syncnet-v2 syncnet_v2.model`
     """

@@ -1,1 +1,1 @@
-"""Crops of a face: how a box hangs on landmarks (`recipes`), and the affine of each frame that cuts it (`align`)."""
+"""Crops of a face: how each is placed by the landmarks (`recipes`), and the affine of each frame (`align`)."""

@@ -1,22 +1,22 @@
-"""Pure geometry: a track of landmarks -> one affine per frame -> aligned crops, and back.
+"""The geometry of crops: landmarks of a track -> one affine per frame -> aligned crops, and back.
 
-A matrix (2, 3) maps a SOURCE pixel (x, y, 1) to a CROP pixel, pixel centres on whole numbers, as
-`cv2.warpAffine` takes it. The matrices that preparation stored beside a clip are its receipts: they say how a
-crop was cut, so a generated video can be cut by the true video's track, and a generated crop can be put back.
-Which crops there are, and where each comes from, is said in `tkbench.crops.recipes`.
+A matrix (2, 3) maps a SOURCE pixel (x, y, 1) to a CROP pixel, with pixel centres on whole numbers, as
+`cv2.warpAffine` takes it. Preparation stores the matrices of a clip as its receipts: they say how each
+crop was cut. So a generated video can be cut by the true video's track, and a generated crop can be pasted back.
+`tkbench.crops.recipes` lists the crops and their sources.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tkbench.crops.recipes import RECIPES, Recipe, extent, eyes_and_nose, face_box, recipe_of
+from tkbench.crops.recipes import RECIPES, CropRecipe, extent, eyes_and_nose, face_box, recipe_of
 from tkbench.errors import BadInput
 from tkbench.types import Array, Float32, Float64, UInt8
 
 __all__ = [
     "RECIPES",
-    "Recipe",
+    "CropRecipe",
     "apply",
     "boxes_of",
     "crop",
@@ -37,10 +37,9 @@ def boxes_of(landmarks: Array) -> Float32:
 def matrices(landmarks: Array, recipe: str, *, size: tuple[int, int] | None = None) -> Float64:
     """One affine per frame for a crop recipe: (T, N, 2) pixels -> (T, 2, 3) float64, source -> crop.
 
-    landmarks: 478 mesh points or 68 iBUG points, told apart by their number; `tkbench.crops.recipes` says which of
-    them a recipe reads. size: (height, width) of the crop, by default the recipe's. The smoothing of a recipe
-    looks at neighbouring frames, so the matrices of a part of a track differ near its ends from those of the
-    whole.
+    landmarks: 478 mesh points or 68 iBUG points, distinguished by their number; `tkbench.crops.recipes` says which of
+    them a recipe reads. size: (height, width) of the crop, by default the recipe's. A recipe that smooths uses
+    neighbouring frames, so the matrices of a part of a track differ near its ends from those of the whole track.
     """
     rule = recipe_of(recipe)
     points = np.asarray(landmarks, np.float64)
@@ -71,8 +70,8 @@ def matrices(landmarks: Array, recipe: str, *, size: tuple[int, int] | None = No
     return out
 
 
-def smooth(values: Float64, rule: Recipe) -> Float64:
-    """(T,) or (T, C) over time, as the recipe says."""
+def smooth(values: Float64, rule: CropRecipe) -> Float64:
+    """(T,) or (T, C) values smoothed over time, as the recipe says."""
     window, total = rule.window, len(values)
     if rule.smooth == "none":
         return values
@@ -80,8 +79,8 @@ def smooth(values: Float64, rule: Recipe) -> Float64:
         padded = np.pad(values, window // 2, mode="edge")
         return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1))
     # "ahead": each frame becomes the mean of itself and the next ones. The last frames take the mean of the
-    # last `window`, in place and one after the other, so that each sees the earlier ones smoothed already:
-    # what Wav2Lip's loop does, for tracks shorter than the window too.
+    # last `window` frames, in place and one after the other, so each mean includes the smoothed values of earlier
+    # frames. Wav2Lip's loop does that, also for tracks shorter than the window.
     out = values.copy()
     whole = max(0, total - window + 1)
     if whole:
@@ -91,27 +90,27 @@ def smooth(values: Float64, rule: Recipe) -> Float64:
     return out
 
 
-def _similarities(points: Float64, rule: Recipe, height: int, width: int) -> Float64:
-    """The turn, scale and shift per frame that lay points (T, K, 2) on the recipe's template.
+def _similarities(points: Float64, rule: CropRecipe, height: int, width: int) -> Float64:
+    """The rotation, scale and shift per frame that bring points (T, K, 2) onto the recipe's template.
 
-    Fitted as the source does it: the template is brought to the points (least squares in source pixels,
-    Umeyama 1991) and the result inverted.
+    Fitted as the source does it: the template is fitted to the points (least squares in source pixels,
+    Umeyama 1991) and the result is inverted.
     """
     template = np.asarray(rule.template, np.float64)
     own = template - template.mean(axis=0)
     middle = points.mean(axis=1)
     there = points - middle[:, None]
-    # In the plane, a turn with a scale is one complex number.
+    # In the plane, a rotation with a scale is one complex number.
     a = own[:, 0] + 1j * own[:, 1]
     b = there[..., 0] + 1j * there[..., 1]
     turn = (b @ a.conj()) / (np.abs(a) ** 2).sum()
-    turn = np.where(np.abs(turn) < 1e-6, 1e-6, turn)  # all points in one place: no face, but no crash either
+    turn = np.where(np.abs(turn) < 1e-6, 1e-6, turn)  # all points in one place: not a face, but invertible
     back = np.empty((len(points), 2, 3))
     back[:, 0, 0] = back[:, 1, 1] = turn.real
     back[:, 0, 1], back[:, 1, 0] = -turn.imag, turn.imag
     back[:, :, 2] = middle - back[:, :, :2] @ template.mean(axis=0)
     out = invert(back)
-    # From the recipe's own size to the one that was asked for; the edges meet, not the centres.
+    # From the recipe's own size to the given one; the edges of both coincide, not the centres.
     grow = np.array([width / rule.size[1], height / rule.size[0]])
     out *= grow[:, None]
     out[:, :, 2] += 0.5 * grow - 0.5
@@ -119,7 +118,7 @@ def _similarities(points: Float64, rule: Recipe, height: int, width: int) -> Flo
 
 
 def invert(transforms: Array) -> Float64:
-    """The way back: (T, 2, 3) source -> crop becomes crop -> source.
+    """The inverse affines: (T, 2, 3) source -> crop becomes crop -> source.
 
     >>> invert(np.array([[[2.0, 0.0, 4.0], [0.0, 2.0, 6.0]]])).tolist()
     [[[0.5, 0.0, -2.0], [0.0, 0.5, -3.0]]]
@@ -144,9 +143,9 @@ def warp(
 ) -> UInt8:
     """Each frame through its matrix: (T, H, W, 3) uint8 -> (T, h, w, 3) uint8, size = (h, w).
 
-    Bilinear, or bicubic, which keeps more detail; where a crop is less than half its source region, the frame is
-    first halved by 2 x 2 means (as often as needed), so that fine texture does not alias. Outside the picture: the
-    grey level `border`.
+    Bilinear, or bicubic, which keeps more detail. Where a crop is less than half as large as its source region, the
+    frame is first halved by 2 x 2 means, as often as needed, so that fine texture does not alias. Outside the picture
+    the crop has the grey level `border`.
     """
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3:
         raise BadInput(f"frames are {frames.dtype} {frames.shape}, expected uint8 (T, H, W, 3)")
@@ -204,7 +203,7 @@ def crop(frames: UInt8, landmarks: Array, recipe: str, size: tuple[int, int] | N
 
 
 def paste(frames: UInt8, crops: UInt8, transforms: Array) -> UInt8:
-    """Put crops back where their receipts say they were cut: (T, H, W, 3) with the crop region replaced.
+    """Paste crops back to where they were cut: (T, H, W, 3) with the crop region replaced.
 
     transforms: (T, 2, 3) source -> crop, those that cut the crops. Pixels outside the crop are untouched.
     """
@@ -217,8 +216,7 @@ def paste(frames: UInt8, crops: UInt8, transforms: Array) -> UInt8:
     inside = np.full(crops.shape[1:3], 255, np.uint8)
     for canvas, part, back in zip(out, crops, invert(transforms), strict=True):
         placed = cv2.warpAffine(part, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        # Only pixels whose centre lies on the crop: a half covered rim would darken towards the border
-        # colour.
+        # Only pixels whose centre lies on the crop: a rim that is half covered would be mixed with the border colour.
         mask = cv2.warpAffine(inside, back, size, flags=cv2.INTER_NEAREST)
         np.copyto(canvas, placed, where=mask[:, :, None] > 0)
     return out

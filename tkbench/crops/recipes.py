@@ -1,6 +1,6 @@
-"""Crop recipes: named and versioned, each with the place it comes from.
+"""Crop recipes: named and versioned, each with its source.
 
-A recipe reads the landmarks of a frame and says which part of the picture becomes the crop. The field cut its
+A crop recipe says which part of a picture becomes the crop, from the landmarks of the frame. The field cut its
 faces by the boxes of a detector (S3FD, dlib); tkbench stores landmarks, so the box is estimated from them:
 
     points     478 Face Mesh points          68 iBUG points (dlib, FAN)
@@ -52,8 +52,8 @@ _ATVG_TEMPLATE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a crop hangs on the face. A change of any number is a new version."""
+class CropRecipe:
+    """How a crop is placed by the face. A change of any number is a new version."""
 
     name: str
     version: int
@@ -62,7 +62,7 @@ class Recipe:
     kind: Literal["square", "box", "similarity"]
     """"square": with s the half side of the detector-like box (its longer side) and (x, y) its centre, the crop
     spans [x - s * (1 + scale), x + s * (1 + scale)] and [y - s * up, y + s * down]. "box": the detector-like
-    box with `pads`, stretched to `size`. "similarity": points laid on `template` by turn, scale and shift."""
+    box with `pads`, stretched to `size`. "similarity": points brought onto `template` by rotation, scale and shift."""
     smooth: Literal["none", "median", "ahead"]
     """Over time: a centred median of `window` frames (ends repeated), or the mean of a frame and those ahead."""
     window: int
@@ -96,42 +96,42 @@ class Recipe:
 
 
 _WAV2LIP = "Prajwal et al., ACM MM 2020; Rudrabha/Wav2Lip"
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, CropRecipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
+        CropRecipe(
             "syncnet-224", 1, (224, 224), "square", "median", 13, 110, scale=0.4, up=1.0, down=1.8,
             source="Chung & Zisserman, ACCVW 2016; joonson/syncnet_python@6efbb1c run_pipeline.py: crop_scale 0.40, "
             "median filter 13, pad value 110. Here: a box from landmarks, no JPEG or AVI in between.",
         ),
-        Recipe(
+        CropRecipe(
             "face-128", 2, (128, 128), "box", "none", 1, 0,
             source="Park et al. (SyncTalkFace), AAAI 2022; its crops are those of Wav2Lip's preprocess.py at 128 x "
             "128: the detector's box, frame by frame, no pads, no smoothing, stretched. CALS: the same setting.",
         ),
-        Recipe(
+        CropRecipe(
             "wav2lip-96", 1, (96, 96), "box", "ahead", 5, 0, pads=(0, 10, 0, 0),
             source=f"{_WAV2LIP}@0600d0f inference.py: pads 0 10 0 0, get_smoothened_boxes T=5, stretched. Here: "
             "boxes keep their fractions, and black is outside of the picture (there, boxes end at its rim).",
         ),
-        Recipe(
+        CropRecipe(
             "wav2lip-96-lists", 1, (96, 96), "box", "ahead", 5, 0,
             source=f"{_WAV2LIP}@5c90fa9 evaluation/gen_videos_from_filelist.py: as wav2lip-96 with pads 0 0 0 0.",
         ),
-        Recipe(
+        CropRecipe(
             "atvg-128", 1, (128, 128), "similarity", "none", 1, 0,
             # [1:129, 1:129] of the 163 x 163 picture that the template is drawn in.
             template=tuple((x - 1, y - 1) for x, y in _ATVG_TEMPLATE),
             source="Chen et al. (ATVGnet), CVPR 2019; lelechen63/ATVGnet@02d8f8f code/demo.py, the same in "
             "yuangan/evaluation_eat@e39b004 code/utils_crop_psnr.py. Here: one resampling from the canvas, not two.",
         ),
-        Recipe(
+        CropRecipe(
             "steady-172", 1, (172, 172), "similarity", "none", 1, 0,
             # The template's picture, 22 pixels wider to the left and 16 taller above: the chin fits, and the tip of
             # the nose lies just above the middle.
             template=tuple((x + 22, y + 16) for x, y in _ATVG_TEMPLATE),
             source="tkbench. A face for generators to be trained on: the template of atvg-128 in a larger picture. "
-            "Eyes and nose hold it, so it tells nothing of the jaw; a detector's box, or that of all landmarks, does.",
+            "It is placed by eyes and nose, so it tells nothing of the jaw; a box of all landmarks would.",
         ),
     )
 }  # fmt: skip
@@ -141,7 +141,7 @@ STORED = ("syncnet-224", "face-128", "wav2lip-96", "atvg-128")
 """The recipes whose matrices preparation stores unless told otherwise."""
 
 
-def recipe_of(name: str) -> Recipe:
+def recipe_of(name: str) -> CropRecipe:
     """The recipe called `name`; UnknownName with a suggestion otherwise."""
     if name not in RECIPES:
         raise UnknownName(f"no crop recipe is called {name!r}: {suggest(name, list(RECIPES))}")
@@ -149,7 +149,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def point_set(points: Array) -> Literal["mesh", "ibug68"]:
-    """Which landmarks (T, N, 2) are, told by their number; BadInput for another one."""
+    """Which set landmarks (T, N, 2) belong to, by their number; BadInput for another number."""
     count = points.shape[1]
     if count in (468, 478):
         return "mesh"
@@ -164,7 +164,7 @@ def ibug68(points: Array) -> Array:
 
 
 def eyes_and_nose(points: Array) -> Float64:
-    """The points that a template knows, iBUG's 27 to 44: (T, N, 2) -> (T, 18, 2) float64."""
+    """The points that a template has, iBUG's 27 to 44: (T, N, 2) -> (T, 18, 2) float64."""
     return np.asarray(ibug68(points)[:, 27:45], np.float64)
 
 

@@ -1,8 +1,8 @@
-"""What was made of clips once (crops, mel, shapes of mouths), kept as files and mapped into memory: the second epoch
-decodes nothing.
+"""Parts of clips that were made once (crops, mel, shapes of mouths), kept as files: later epochs decode nothing.
 
-One `.npy` file per clip and kind, written under a temporary name and renamed, so that many workers and many runs share
-a folder. The folder's name holds the hash of the data and of the recipe; another recipe never meets these files.
+One `.npy` file per clip and part, mapped into memory when it is read. A file is written under a temporary name and
+renamed, so that many workers and many runs can share a folder. The folder's name holds the hash of the data and of the
+crop recipe: another recipe never reads these files.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import numpy as np
 from tkbench.types import Array
 
 SCAN_EVERY = 64
-"""Files that a process writes before it looks again how much all of them take."""
+"""Files that a process writes before it measures the folder again: other processes write, too."""
 
 
 class CropCache:
-    """Clip key -> (T, h, w, 3) uint8 crops, or what else belongs to a clip, up to a number of bytes; what came first
-    stays.
-    """
+    """Clip key -> (T, h, w, 3) uint8 crops, or another part of a clip; when its limit is reached it takes no more."""
 
     def __init__(self, folder: str | Path, name: str, *, limit: int) -> None:
         self.folder = Path(folder) / hashlib.sha256(name.encode()).hexdigest()[:16]
@@ -35,7 +33,7 @@ class CropCache:
         return self.folder / digest[:2] / f"{digest[2:34]}.{kind}.npy"
 
     def get(self, key: str, kind: str = "crops") -> Array | None:
-        """The crops, mapped from their file, or the array of another kind; None where it is not there."""
+        """The crops, mapped from their file, or another part; None where it is not there."""
         try:
             return np.load(self._file(key, kind), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import MutableMapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,22 +18,33 @@ from tkbench.crops import align
 from tkbench.types import Array, Float64, UInt8
 
 
+@dataclass(frozen=True, slots=True)
+class CropRule:
+    """What all crops of a clip share."""
+
+    size: tuple[int, int]
+    """(height, width) of a crop."""
+    border: int
+    """Grey level outside the picture."""
+    canvas: tuple[int, int]
+    """(height, width) of the canvas, as the manifest says."""
+
+
 def cut(
     video: bytes,
     matrices: Float64,
-    size: tuple[int, int],
+    rule: CropRule,
     *,
-    border: int,
-    canvas: tuple[int, int],
     seconds: MutableMapping[str, float],
     wanted: Array | None = None,
 ) -> UInt8:
-    """Every frame of an mp4 through its matrix: (T, 2, 3) -> (T, h, w, 3) RGB; a clip is never in memory whole.
+    """Every frame of an mp4 through its matrix: (T, 2, 3) -> (T, h, w, 3) RGB; one decoded frame is held at a time.
 
-    canvas: (height, width) as the manifest says. A file that does not decode to that size, or to T pictures,
-    is read again as a player would show it. seconds: gets the time of the stages decode and warp. wanted: (T,)
-    bool, frames that are needed; the others stay black, and nothing is decoded behind the last of them.
+    A file that does not decode to the size of the canvas, or to T pictures, is read again as a player would show it.
+    seconds: gets the time of the stages decode and warp. wanted: (T,) bool, frames that are needed; the others stay
+    black, and nothing is decoded behind the last of them.
     """
+    size, border, canvas = rule.size, rule.border, rule.canvas
     crops = np.zeros((len(matrices), *size, 3), np.uint8)
     needed = np.ones(len(matrices), bool) if wanted is None else wanted
     last = int(np.flatnonzero(needed)[-1]) if wanted is not None else len(matrices)

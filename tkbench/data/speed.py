@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tkbench.data.windows import Windows, load
+from tkbench.data.loader import TensorBatch, WindowBatch
+from tkbench.data.windows import Sampling, Windows, WindowSpec, load
 from tkbench.errors import UsageError
 from tkbench.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 STAGES = ("read", "decode", "warp", "mel", "collect")
 """In order: bytes out of the tar, ffmpeg, the crops, the sound with its mel and windows, one batch."""
@@ -22,11 +27,11 @@ class Run:
     name: str
     samples: int
     seconds: float
-    """Clock in hand."""
+    """Wall time."""
     cpu: float | None = None
-    """Processor time, where one process did all: it hardly changes when something else runs on the machine."""
+    """Processor time, known only of a run in one process: it hardly changes when something else runs on the machine."""
     stages: dict[str, float] = field(default_factory=dict)
-    """Seconds per stage, where one process did all."""
+    """Seconds per stage, known only of a run in one process."""
 
     @property
     def rate(self) -> float:
@@ -46,7 +51,7 @@ class LoadReport:
     windows: Windows
     runs: list[Run]
 
-    def table(self) -> Any:
+    def table(self) -> Table:
         """A rich table: windows/s, and the share of each stage."""
         from rich.table import Table
 
@@ -65,14 +70,14 @@ class LoadReport:
         w = self.windows
         height, width = w.size
         lines = [
-            f"a window: {w.frames} frames of {height}x{width} by {w.recipe}, as many for reference, and mel; "
-            f"{w.n_windows} windows an epoch from {len(w.lengths)} clips"
+            f"a window: {w.window.frames} frames of {height}x{width} by {w.window.recipe}, as many for reference, and "
+            f"mel; {w.n_windows} windows an epoch from {len(w.lengths)} clips"
         ]
         first = self.runs[0]
         stage = max(first.stages, key=lambda name: first.stages[name])
         lines.append(
             f"in one process the limit is {stage} ({first.stages[stage] / sum(first.stages.values()):.0%}); "
-            "a cache folder decodes each clip once, more windows per clip (every) share its decoding"
+            "a cache folder decodes each clip once; a smaller frames_per_window takes more windows from each decoding"
         )
         if w.too_short:
             lines.append(f"left out, too short for a window: {len(w.too_short)} clips")
@@ -83,8 +88,7 @@ def bench_load(
     path: str | Path,
     *,
     split: str | None = None,
-    recipe: str = "face-128",
-    frames: int = 5,
+    window: WindowSpec | None = None,
     batch: int = 16,
     workers: int = 2,
     seconds: float = 10.0,
@@ -96,8 +100,9 @@ def bench_load(
     The first batch of each run is not counted: it loads libraries and starts workers.
     """
 
-    def windows(**more: Any) -> Windows:
-        return load(path, split=split, recipe=recipe, frames=frames, batch=batch, rank=0, world=1, **more)
+    def windows(cache: str | Path | None = None) -> Windows:
+        sampling = Sampling(batch=batch, rank=0, world=1)
+        return load(path, split=split, window=window, sampling=sampling, cache=cache)
 
     plain = windows()
     if len(plain) < 2:
@@ -110,7 +115,7 @@ def bench_load(
         runs.append(_measure(f"{workers} workers", plain, plain.loader(workers=workers), seconds))
     if cache is not None:
         progress(2, total, "cache")
-        kept = windows(cache=cache)
+        kept = windows(cache)
         for number in range(len(kept)):
             _ = kept[number]
         runs.append(_measure("1 process, cached", kept, kept, seconds))
@@ -118,7 +123,9 @@ def bench_load(
     return LoadReport(plain, runs)
 
 
-def _measure(name: str, windows: Windows, batches: Any, seconds: float) -> Run:
+def _measure(
+    name: str, windows: Windows, batches: Iterable[WindowBatch] | Iterable[TensorBatch], seconds: float
+) -> Run:
     source = iter(batches)
     next(source)
     windows.seconds.clear()

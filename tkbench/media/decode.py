@@ -1,26 +1,29 @@
-"""Pictures out of files: whole clips, streams of frames, canvases of shards, and a quick look at a clip."""
+"""Pictures out of files: whole clips, streams of frames, canvases of shards, and a few pictures of a clip."""
 
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from tkbench.errors import BadInput, BadMedia
 from tkbench.media.ffmpeg import (
     BITEXACT,
-    GLOBAL_OPTIONS,
     INPUT_OPTIONS,
     MP4,
     MP4_COPY,
     SWS_FLAGS,
+    TELLING_OPTIONS,
+    Options,
     Quality,
     as_file,
     check_stopped,
@@ -30,10 +33,17 @@ from tkbench.media.ffmpeg import (
     ffmpeg_python,
     file_url,
 )
-from tkbench.media.interval import locate_part, seek_options
-from tkbench.media.probe import first_picture_time, first_time, lenient_tags, open_container, probe
-from tkbench.media.sound import sound_filter
-from tkbench.types import FPS, SAMPLE_RATE, MediaFacts, Reason, UInt8
+from tkbench.media.interval import Part, frames_of, locate_part, seek_options
+from tkbench.media.probe import lenient_tags, open_container, probe, time_base
+from tkbench.media.sound import SoundOrder, plain_input
+from tkbench.types import FPS, MediaFacts, Reading, Reason, UInt8
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+    from ffmpeg.nodes import FilterableStream, OutputStream
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,11 @@ def read_video(source: str | Path | bytes, *, fps: int = FPS) -> UInt8:
     """
     with as_file(source, ".mp4") as path:
         facts = probe(path)
-        # A clip that lacks pictures at its end is refused by `stream`; so the array is filled as frames come.
-        return _stack(stream_frames(path, facts=facts, fps=fps), facts)
+        return _stack(stream_frames(path, facts, FrameSelection(fps=fps)), facts)
 
 
 def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
+    """All frames as one array, which is filled as they come: facts may promise a frame more or less."""
     expected = max(1, int(facts.duration * FPS) + 2)
     whole = np.empty((expected, facts.height, facts.width, 3), np.uint8)
     count = 0
@@ -72,17 +82,17 @@ def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
 
 
 class Planes(NamedTuple):
-    """A picture as it is stored in a canvas."""
+    """A picture as a canvas stores it."""
 
     yuv: UInt8
     """(H * 3 // 2, W) planar YUV 4:2:0, chroma in the middle of its four pixels."""
     matrix: tuple[float, float]
-    """Shares of red and blue in the brightness: what tells BT.601 from BT.709."""
+    """Shares of red and blue in the luma, in which BT.601 and BT.709 differ."""
     full: bool
-    """Brightness fills 0-255; otherwise 16-235."""
+    """Whether luma fills 0-255; otherwise 16-235."""
 
 
-_BRIGHTNESS = {
+_LUMA = {
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
     7: (0.212, 0.087),
@@ -95,8 +105,8 @@ _BRIGHTNESS = {
 def read_planes(canvas: bytes) -> Iterator[Planes]:
     """The pictures of a canvas one by one, decoded in this process and not turned into RGB.
 
-    For loaders: it starts no ffmpeg and spares the colours of what a crop leaves out, and is several times as
-    fast as `read_video`. Only for the canvases of shards, which have 25 even frames a second from 0 on. Raises
+    For loaders: it starts no ffmpeg, converts no pixel that a crop leaves out, and is several times as fast as
+    `read_video`. Only for the canvases of shards, which have 25 evenly spaced frames a second from 0 on. Raises
     BadMedia(DECODE_ERROR).
     """
     import av
@@ -108,99 +118,227 @@ def read_planes(canvas: bytes) -> Iterator[Planes]:
             for frame in box.decode(stream):
                 kept = frame.format.name in ("yuv420p", "yuvj420p")
                 yuv = frame.to_ndarray() if kept else frame.to_ndarray(format="yuv420p")
-                matrix = _BRIGHTNESS.get(int(frame.colorspace), (0.299, 0.114))
+                matrix = _LUMA.get(int(frame.colorspace), (0.299, 0.114))
                 yield Planes(yuv, matrix, int(frame.color_range) == 2)
     except (av.FFmpegError, IndexError) as error:
         raise BadMedia(Reason.DECODE_ERROR, f"the canvas cannot be decoded ({error})") from error
 
 
+@dataclass(frozen=True, slots=True)
+class FrameSelection:
+    """Which pictures of a file are decoded, and at which times."""
+
+    fps: int | None = FPS
+    """Frames per second of the result, resampled by time stamps; None keeps the source's pictures as they come."""
+    keyframes: bool = False
+    """Only pictures that are stored whole."""
+    seconds: float | None = None
+    """Only the first seconds of the file."""
+    interval: tuple[float, float] | None = None
+    """(start, stop) in seconds after the first picture, each taken to the nearest frame of the 25 fps grid. The
+    pictures are those that the whole file has from frame `round(start * 25)` on, found by a seek where that is safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFormat:
+    """What a decoded picture shows, and how it is given."""
+
+    cut: Cut | None = None
+    """The canvas; None: the whole picture."""
+    size: tuple[int, int] | None = None
+    """(width, height) of what is yielded, if that is not the canvas."""
+    pixels: Literal["rgb24", "yuv420p"] = "rgb24"
+
+
+@dataclass(frozen=True, slots=True)
+class SideOutputs:
+    """What is written while pictures are decoded: the file is read once for all of it."""
+
+    canvas: Path | None = None
+    """A file that gets the canvas (mp4)."""
+    canvas_quality: Quality | Literal["copy"] = "lossless"
+    """"copy" moves the packets unchanged."""
+    sound: Path | None = None
+    """A file that gets raw 16-bit little-endian mono at 16 kHz, from the first frame on."""
+    messages: list[str] | None = None
+    """A list that gets the lines that ffmpeg wrote about damage."""
+
+
 def stream_frames(
     path: str | Path,
-    *,
     facts: MediaFacts,
-    fps: int | None = FPS,
-    cut: Cut | None = None,
-    picture: tuple[int, int] | None = None,
-    pixels: Literal["rgb24", "yuv420p"] = "rgb24",
-    keyframes: bool = False,
-    seconds: float | None = None,
-    interval: tuple[float, float] | None = None,
-    canvas: Path | None = None,
-    canvas_quality: Quality | Literal["copy"] = "lossless",
-    sound: Path | None = None,
-    said: list[str] | None = None,
+    select: FrameSelection | None = None,
+    picture: PictureFormat | None = None,
+    outputs: SideOutputs | None = None,
 ) -> Iterator[UInt8]:
     """Decode a file once and yield its pictures one by one; memory does not grow with its length.
 
     Yields (H, W, 3) RGB, or (H * 3 // 2, W) planar YUV 4:2:0, valid until the next one is asked for.
-    fps: None keeps the source's pictures as they come. cut: the canvas. picture: (width, height) of what is
-    yielded, if that is not the canvas. keyframes, seconds: only pictures that stand alone, only the first
-    seconds. interval: (start, stop) in seconds after the first picture, each taken to the nearest frame of the
-    25 fps grid: the pictures are those that the whole file has from `round(start * 25)` on, found by a seek
-    where that is safe; not with fps None or canvas_quality "copy". canvas: a file that gets the canvas on the
-    way, by `canvas_quality` ("copy" moves the packets unchanged). sound: a file that gets raw 16-bit
-    little-endian mono at 16 kHz, from the first frame on.
-    said: gets the lines that ffmpeg wrote about damage.
 
-    Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded.
+    Raises BadMedia(DECODE_ERROR) where ffmpeg fails, after the pictures that could be decoded; BadInput for an interval
+    with another frame rate than 25, or with a copied canvas.
     """
-    file = Path(path)
-    part = None if interval is None else locate_part(file, interval)
-    if part is not None and (fps != FPS or canvas_quality == "copy"):
+    file, select = Path(path), select or FrameSelection()
+    picture, outputs = picture or PictureFormat(), outputs or SideOutputs()
+    reading = facts.reading
+    part = None if select.interval is None else locate_part(file, select.interval, reading)
+    if part is not None and (select.fps != FPS or outputs.canvas_quality == "copy"):
         raise BadInput(f"{file.name}: an interval is cut at {FPS} fps and never copied")
-    source = {
+    source: Options = {
         **INPUT_OPTIONS,
-        **({"skip_frame": "nokey"} if keyframes else {}),
-        **({"t": seconds} if seconds else {}),
+        # A graph that is built anew in the middle would forget the time; those below take pictures of any size. Only
+        # a deinterlacer, which holds three pictures of one size, cannot.
+        **({} if reading.interlaced else {"reinit_filter:v": 0}),
+        **({"skip_frame": "nokey"} if select.keyframes else {}),
+        **({"t": select.seconds} if select.seconds else {}),
         **seek_options(part),
     }
     fed = ffmpeg_python().input(file_url(file), **source)
-    video = fed["v:0"]
-    if part is not None:
-        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
-        video = video.filter("setpts", f"round(PTS-{part.origin:.9f}/TB)").filter("fps", FPS, round="near")
-        video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
-    elif fps is not None:
-        video = video.filter("setpts", "PTS-STARTPTS").filter("fps", fps, round="near")
-    video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
-    shape = (facts.width, facts.height)
-    if cut is not None:
-        shape = (cut.out_width, cut.out_height)
-        if (cut.x, cut.y, cut.width, cut.height) != (0, 0, facts.width, facts.height):
-            video = video.filter("crop", cut.width, cut.height, cut.x, cut.y, exact=1)
-        if (cut.width, cut.height) != shape:
-            # The mean of an area is no way to enlarge.
-            kind = "area" if shape[0] <= cut.width else "bicubic"
-            video = video.filter("scale", *shape, flags=SWS_FLAGS.replace("bilinear", kind))
-    outputs = []
-    if canvas is not None and canvas_quality != "copy":
-        branches = video.filter("format", "yuv420p").filter_multi_output("split")
-        video = branches[0]
-        outputs.append(
-            branches[1].output(file_url(canvas), format="mp4", **encoder_options(canvas_quality), **MP4)
-        )
-    elif canvas is not None:
-        outputs.append(fed["v:0"].output(file_url(canvas), format="mp4", vcodec="copy", **MP4_COPY))
-    if picture is not None and picture != shape:
-        video, shape = video.filter("scale", *picture, flags="bilinear+bitexact"), picture
-    if pixels == "rgb24":
+    stored = fed[str(reading.video)]
+    video, canvas_size = _on_canvas(_resampled(stored, select.fps, reading, part), facts, picture.cut)
+    video, written = _canvas_output(video, stored, outputs)
+    shown = picture.size or canvas_size
+    if shown != canvas_size:
+        video = video.filter("scale", *shown, flags="bilinear+bitexact")
+    if picture.pixels == "rgb24":
         # Only a filter of our own carries our flags; one that ffmpeg puts in by itself would not.
         video = video.filter("scale", flags=SWS_FLAGS, out_range="full")
-    raw = {"format": "rawvideo", "pix_fmt": pixels, "fps_mode": "passthrough", **BITEXACT}
-    outputs.insert(0, video.output("pipe:", **raw))
-    if sound is not None:
-        # From the file's beginning, which costs little without its pictures: after a seek, the resampler would
-        # stand elsewhere, and the time stamps of Matroska are whole milliseconds.
-        heard = ffmpeg_python().input(file_url(file), **INPUT_OPTIONS) if seek_options(part) else fed
-        outputs.append(
-            sound_filter(heard, first_picture_time(file), SAMPLE_RATE, part).output(
-                file_url(sound), format="s16le", **BITEXACT
-            )
-        )
-    graph = outputs[0] if len(outputs) == 1 else ffmpeg_python().merge_outputs(*outputs)
-    command = graph.global_args(*GLOBAL_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
-    size = (shape[1], shape[0], 3) if pixels == "rgb24" else (shape[1] * 3 // 2, shape[0])
-    yield from _pictures(command, size, file, said)
+    raw = {"format": "rawvideo", "pix_fmt": picture.pixels, "fps_mode": "passthrough", **BITEXACT}
+    streams = [video.output("pipe:", **raw), *written]
+    graph = streams[0] if len(streams) == 1 else ffmpeg_python().merge_outputs(*streams)
+    command = graph.global_args(*TELLING_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True)
+    order = None
+    if outputs.sound is not None and reading.audio is None:
+        outputs.sound.write_bytes(b"")
+    elif outputs.sound is not None:
+        # A graph of its own: one that both shared would be built anew for both. From the file's beginning, which costs
+        # little without its pictures: after a seek, the resampler would stand elsewhere, and the time stamps of
+        # Matroska are whole milliseconds.
+        again = bool(seek_options(part))
+        order = SoundOrder(reading, outputs.sound, part=part, source=int(again))
+        command += order.options()
+        if again:
+            place = command.index("-i") + 2
+            command[place:place] = [*plain_input(), "-i", file_url(file)]
+    size = (shown[1], shown[0], 3) if picture.pixels == "rgb24" else (shown[1] * 3 // 2, shown[0])
+    counted = select.fps == FPS and not select.keyframes and not select.seconds
+    with tempfile.NamedTemporaryFile(prefix="tkbench-", suffix=".times") as times:
+        if counted:
+            place = command.index("pipe:")
+            command[place:place] = [
+                "-stats_enc_pre:v",
+                times.name,
+                "-stats_enc_pre_fmt:v",
+                "{pts} {ptsi} {tbi}",
+            ]
+        limit = _limit(facts, select.interval) if counted else None
+        command[1:1] = ["-timelimit", str(_work_limit(facts))]
+        yield from _pictures(command, size, file, outputs.messages, limit)
+        if counted:
+            _check_times(Path(times.name), reading, part)
+    if order is not None and order.finish() and outputs.messages is not None:
+        outputs.messages.append(SOUND_CHANGES)
+
+
+PICTURES_CHANGE = "the pictures change on the way"
+SOUND_CHANGES = "the sound changes its rate or channels on the way"
+
+
+def _limit(facts: MediaFacts, interval: tuple[float, float] | None) -> int:
+    """Pictures after which a stream that still goes on is given up: more than its stamps can mean."""
+    frames = facts.reading.frames or round(facts.duration * FPS)
+    if interval is not None:
+        first, last = frames_of(interval)
+        frames = min(frames, last - first)
+    return frames + frames // 50 + 2 * FPS
+
+
+def _work_limit(facts: MediaFacts) -> int:
+    """Seconds of the processor (not of the clock) after which ffmpeg is given up: a hundred times what it needs."""
+    frames = max(facts.n_frames, facts.reading.frames, 1)
+    return 300 + int(frames * (1 + facts.width * facts.height / 250_000))
+
+
+def _check_times(file: Path, reading: Reading, part: Part | None) -> None:
+    """Compare what ffmpeg says of the pictures that it gave with what the stamps promised.
+
+    Each line: number of the frame on the 25 fps grid, stamp of the picture that it shows, and that stamp's unit.
+    Raises BadMedia(OUT_OF_STEP).
+    """
+    lines = file.read_text(encoding="ascii").splitlines()
+    if not lines:
+        return
+    numbers = np.array([line.split(" ", 1)[0] for line in lines], np.int64)
+    lost = np.flatnonzero(numbers != np.arange(len(numbers)))
+    if len(lost):
+        found = f"frame {int(lost[0])} of the decoder is frame {int(numbers[lost[0]])} by its stamps"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
+    if part is not None:
+        return
+    _, stamp, unit = lines[0].split()
+    shown = int(stamp) * float(Fraction(unit))
+    # In AVI the decoder may give no time at all.
+    if shown > -1e9 and abs(shown - reading.first) > 0.25 / FPS:
+        found = f"the first picture has the stamp {shown:.3f} s, {reading.first:.3f} s were found before"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
+
+
+def _resampled(
+    video: FilterableStream, fps: int | None, reading: Reading, part: Part | None
+) -> FilterableStream:
+    """The pictures of a part, or of the whole file, at their times on the grid of `fps`; zero is the first picture."""
+    if reading.interlaced:
+        video = video.filter("yadif", mode="send_frame", parity="auto", deint="interlaced")
+    if fps is not None:
+        # Rounded: setpts cuts fractions off, and a tick less could be another frame.
+        video = video.filter("setpts", f"round(PTS-{reading.first:.9f}/TB)").filter("fps", fps, round="near")
+    if reading.transfer is not None:
+        video = _tone_mapped(video, reading.transfer)
+    if part is not None:
+        video = video.filter("trim", start_pts=part.first, end_pts=part.last).filter("setpts", "N")
+    return video
+
+
+def _tone_mapped(video: FilterableStream, transfer: str) -> FilterableStream:
+    """BT.2100 pictures (PQ or HLG) as BT.709, limited range: linear light of 100 cd/m2, the curve of Hable."""
+    curve = {"pq": "smpte2084", "hlg": "arib-std-b67"}[transfer]
+    source = {"tin": curve, "min": "bt2020nc", "pin": "bt2020"}
+    video = video.filter("zscale", t="linear", npl=100, **source).filter("format", "gbrpf32le")
+    video = video.filter("zscale", p="bt709").filter("tonemap", tonemap="hable", desat=0)
+    video = video.filter("zscale", t="bt709", m="bt709", r="limited").filter("format", "yuv420p")
+    return video.filter(
+        "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
+    )
+
+
+def _on_canvas(
+    video: FilterableStream, facts: MediaFacts, cut: Cut | None
+) -> tuple[FilterableStream, tuple[int, int]]:
+    """The pictures with square pixels, cut and scaled to the canvas; with its (width, height)."""
+    video = video.filter("scale", facts.width, facts.height, flags=SWS_FLAGS).filter("setsar", 1)
+    if cut is None:
+        return video, (facts.width, facts.height)
+    size = (cut.out_width, cut.out_height)
+    if (cut.x, cut.y, cut.width, cut.height) != (0, 0, facts.width, facts.height):
+        video = video.filter("crop", cut.width, cut.height, cut.x, cut.y, exact=1)
+    if (cut.width, cut.height) != size:
+        # The mean of an area is no way to enlarge.
+        kind = "area" if size[0] <= cut.width else "bicubic"
+        video = video.filter("scale", *size, flags=SWS_FLAGS.replace("bilinear", kind))
+    return video, size
+
+
+def _canvas_output(
+    video: FilterableStream, stored: FilterableStream, outputs: SideOutputs
+) -> tuple[FilterableStream, list[OutputStream]]:
+    """The pictures to go on with, and the output that writes the canvas, where one is asked for."""
+    if outputs.canvas is None:
+        return video, []
+    url, quality = file_url(outputs.canvas), outputs.canvas_quality
+    if quality == "copy":
+        return video, [stored.output(url, format="mp4", vcodec="copy", **MP4_COPY)]
+    branches = video.filter("format", "yuv420p").filter_multi_output("split")
+    return branches[0], [branches[1].output(url, format="mp4", **encoder_options(quality), **MP4)]
 
 
 def sample_pictures(
@@ -214,10 +352,10 @@ def sample_pictures(
 ) -> list[UInt8]:
     """A few pictures from all over a clip, (h, w, 3) RGB, at most `side` pixels long: to see who is in it.
 
-    Decodes at most `limit` of the pictures that stand alone (keyframes), evenly chosen: cheap, but a clip may
-    have only one. dense: decodes everything and keeps `limit` evenly spaced pictures. interval: only from this
-    part of the file (start, stop in seconds); one that holds less than two keyframes is decoded. Raises
-    BadMedia(DECODE_ERROR).
+    Decodes at most `limit` of the pictures that are stored whole (keyframes), evenly chosen: cheap, but a clip may
+    have only one. dense: decodes every picture and keeps `limit` of them, evenly spaced. interval: only from this
+    part of the file (start, stop in seconds); if it holds fewer than two keyframes, every picture of it is decoded.
+    Raises BadMedia(DECODE_ERROR).
     """
     import av
 
@@ -227,10 +365,10 @@ def sample_pictures(
     width, height = (max(2, round(length * scale)) for length in shown)
     pictures: list[UInt8] = []
     try:
-        with open_container(path) as box:
-            stream = box.streams.video[0]
-            stream.codec_context.thread_count = 1
-            begin, end = _bounds(box, stream, interval)
+        with ExitStack() as stack:
+            box = stack.enter_context(open_container(path))
+            stream = video_stream(box, facts.reading)
+            begin, end = _bounds(facts.reading.origin, interval)
             total = facts.n_frames
             if interval is not None:
                 total = min(total, max(1, round((interval[1] - interval[0]) * facts.fps)))
@@ -242,7 +380,11 @@ def sample_pictures(
                     return sample_pictures(
                         path, facts=facts, limit=limit, side=side, dense=True, interval=interval
                     )
-                box.seek(0)
+                try:
+                    box.seek(0)
+                except av.FFmpegError:  # FLV without an index: from the beginning, by opening it again
+                    box = stack.enter_context(open_container(path))
+                    stream = video_stream(box, facts.reading)
                 stream.codec_context.skip_frame = "NONKEY"
             step, seen = max(1, -(-total // limit)), 0
             for packet in _between(box, stream, begin, end, whole_groups=dense):
@@ -252,42 +394,63 @@ def sample_pictures(
                     seen += 1
                     if (seen - 1) % step:
                         continue
-                for frame in packet.decode():
+                for frame in _decoded(packet):
                     if interval is not None and not (frame.time is None or begin <= frame.time < end):
                         continue
                     seen += dense
                     if dense and (seen - 1) % step:
                         continue
                     small = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA")
-                    pictures.append(np.rot90(small.to_ndarray(), -facts.rotation // 90).copy())
+                    upright = small.to_ndarray()[:, :: -1 if facts.reading.mirrored else 1]
+                    upright = np.rot90(upright, -facts.rotation // 90)
+                    pictures.append(np.ascontiguousarray(upright, np.uint8))
     except av.FFmpegError as error:
         if not pictures:
-            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error}") from error
+            raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error.strerror}") from error
     return pictures
 
 
-def _bounds(box: Any, stream: Any, interval: tuple[float, float] | None) -> tuple[float, float]:
-    """Time stamps [begin, end) of an interval; all of time without one."""
+def video_stream(box: InputContainer, reading: Reading) -> VideoStream:
+    """The stream whose pictures are read, to be decoded by one thread."""
+    from av.video.stream import VideoStream
+
+    stream = box.streams[reading.video]
+    assert isinstance(stream, VideoStream), "the probe chose a video stream of this same file"
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _decoded(packet: Packet[VideoStream]) -> Iterator[VideoFrame]:
+    """The pictures that a packet gives; none where it is damaged: the main pass tells of that."""
+    import av
+
+    with suppress(av.FFmpegError):
+        yield from packet.decode()
+
+
+def _bounds(origin: float, interval: tuple[float, float] | None) -> tuple[float, float]:
+    """Time stamps [begin, end) of an interval; without one, from minus to plus infinity."""
     if interval is None:
         return -np.inf, np.inf
-    origin = first_time(box, stream)
     return origin + interval[0], origin + interval[1]
 
 
-def _between(box: Any, stream: Any, begin: float, end: float, *, whole_groups: bool = False) -> Iterator[Any]:
-    """The stream's packets with time stamps in [begin, end); the packet that flushes the decoder comes last.
+def _between(
+    box: InputContainer, stream: VideoStream, begin: float, end: float, *, whole_groups: bool = False
+) -> Iterator[Packet[VideoStream]]:
+    """The stream's packets with time stamps in [begin, end), then the packet that flushes the decoder.
 
-    whole_groups: also those before, back to a keyframe, as a decoder needs.
+    whole_groups: also those before, back to a keyframe, which a decoder needs.
     """
     if begin > -np.inf:
-        box.seek(max(0, int(begin / stream.time_base)), stream=stream)
+        box.seek(max(0, int(begin / time_base(stream))), stream=stream)
     for packet in box.demux(stream):
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             yield packet
             continue
-        time = float(stamp * stream.time_base)
-        if packet.dts is not None and float(packet.dts * stream.time_base) >= end:
+        time = float(stamp * time_base(stream))
+        if packet.dts is not None and float(packet.dts * time_base(stream)) >= end:
             break
         if whole_groups or begin <= time < end:
             yield packet
@@ -298,11 +461,11 @@ _PIPE = 1 << 20
 
 
 def _pictures(
-    command: Sequence[str], size: tuple[int, ...], file: Path, said: list[str] | None
+    command: Sequence[str], size: tuple[int, ...], file: Path, messages: list[str] | None, limit: int | None
 ) -> Iterator[UInt8]:
-    # As many at a time as the pipe holds: ffmpeg makes the next ones meanwhile. One by one, each picture would be
-    # several changes between ffmpeg's threads and this one, and on one core each finds its caches full of the
-    # other's data.
+    """The raw pictures that ffmpeg writes to its stdout, each an array of shape `size`."""
+    # Read as many at a time as the pipe holds, while ffmpeg decodes the next ones. Read one by one, each picture would
+    # cost several switches between ffmpeg's threads and this one, which on one core evict each other's caches.
     buffer = np.empty((max(1, _PIPE // int(np.prod(size))), *size), np.uint8)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -311,10 +474,14 @@ def _pictures(
         assert process.stdout is not None
         _widen(process.stdout)
         try:
-            count = len(buffer)
+            count, total = len(buffer), 0
             while count == len(buffer):
                 count = _fill(process.stdout, buffer.data.cast("B")) // buffer[0].nbytes
                 yield from buffer[:count]
+                total += count
+                if limit is not None and total > limit:
+                    found = f"{total} frames and no end; the stamps promise fewer than {limit}"
+                    raise BadMedia(Reason.ENDLESS, found)
             code = process.wait()
         finally:
             # Left early by the caller, or by an error: the child must not outlive the generator.
@@ -323,9 +490,15 @@ def _pictures(
                 process.kill()
                 process.wait()
         lines = error_lines(errors, file)
-        if said is not None:
-            said += lines
+        changes = [line for line in lines if line.startswith(PICTURES_CHANGE)]
+        lines = [line for line in lines if line not in changes]
+        if messages is not None:
+            messages += lines + changes[:1]
         check_stopped(code, file)
+        if -code == signal.SIGXCPU:
+            raise BadMedia(
+                Reason.ENDLESS, f"ffmpeg made {total} frames and no more, with all the work they are worth"
+            )
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
 
@@ -339,7 +512,7 @@ def _widen(pipe: IO[bytes]) -> None:
 
 
 def _fill(pipe: IO[bytes], view: memoryview) -> int:
-    """Fill `view` from the pipe; less only at its end. The number of bytes."""
+    """Fill `view` from the pipe, or as much of it as there is before the end; returns the number of bytes."""
     filled = 0
     while filled < len(view):
         count = pipe.readinto(view[filled:])  # type: ignore[attr-defined]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tkbench.media.ffmpeg import (
     MP4_COPY,
     MUXERS,
     SWS_FLAGS,
+    Options,
     Quality,
     compile_graph,
     encoder_options,
@@ -28,8 +30,21 @@ from tkbench.media.ffmpeg import (
     run_to_end,
     sync_to_disk,
 )
+from tkbench.media.probe import probe
 from tkbench.media.sound import sound_input
 from tkbench.types import FPS, SAMPLE_RATE, Array, UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """The sound of a video that is written."""
+
+    samples: Array
+    """(S,) or (S, channels), int16 or float in [-1, 1]."""
+    rate: int = SAMPLE_RATE
+    codec: Literal["aac", "pcm"] = "aac"
+    offset: float = 0.0
+    """Seconds by which it starts after the first frame; negative: before."""
 
 
 def write_video(
@@ -37,27 +52,23 @@ def write_video(
     frames: Iterable[UInt8],
     *,
     fps: float = FPS,
-    audio: Array | None = None,
-    sample_rate: int = SAMPLE_RATE,
+    audio: Array | Sound | None = None,
     quality: Quality = "lossless",
-    audio_codec: Literal["aac", "pcm"] = "aac",
     frame_times: Sequence[float] | None = None,
     rotation: int = 0,
-    audio_offset: float = 0.0,
 ) -> None:
-    """Write frames (H, W, 3) uint8 RGB, and sound, as H.264; the container follows the suffix (.mp4 .mov .mkv
-    .avi).
+    """Write frames (H, W, 3) uint8 RGB, and sound, as H.264.
 
-    audio: (S,) or (S, channels), int16 or float in [-1, 1]. quality: "lossless" (every YUV value kept) or an
-    x264 crf. frame_times: seconds of each frame, rising: a file of variable rate. rotation: clockwise degrees
-    (0, 90, 180, 270) that players shall turn the pictures by. audio_offset: seconds by which the sound starts
-    after the first frame; negative: before.
+    The container follows the suffix (.mp4 .mov .mkv .avi). audio: a `Sound`, or its samples at 16 kHz. quality:
+    "lossless" (every YUV value kept) or an x264 crf. frame_times: seconds of each frame, rising: a file of variable
+    rate. rotation: clockwise degrees (0, 90, 180, 270) that players shall turn the pictures by.
 
     The file appears under its name when it is complete, and its bytes are the same from run to run.
     Raises BadInput for frames of odd or changing size, UsageError for a suffix or setting that cannot be
     written.
     """
     file = Path(path).absolute()
+    sound = Sound(audio) if isinstance(audio, np.ndarray) else audio
     if file.suffix.lower() not in MUXERS:
         raise UsageError(f"{file.name}: cannot write {file.suffix or 'a file without suffix'}; use .mp4")
     stream = iter(frames)
@@ -69,16 +80,26 @@ def write_video(
         raise BadInput(f"{file.name}: frames are {width}x{height}; H.264 in 4:2:0 needs even sides")
     if rotation % 90:
         raise UsageError(f"{file.name}: rotation {rotation} is not a multiple of 90 degrees")
-    checked: Iterator[Any] = (_frame_bytes(frame, first) for frame in chain((first,), stream))
+    raw = (_frame_bytes(frame, first) for frame in chain((first,), stream))
+    muxer = MUXERS[file.suffix.lower()]
+    options: Options = {
+        **encoder_options(quality),
+        **(MP4 if muxer in ("mp4", "mov") else BITEXACT),
+        **({"fps_mode": "passthrough"} if frame_times is None else _VARIABLE_RATE),
+        **({} if sound is None else _CODECS[sound.codec]),
+    }
+    if frame_times is not None:
+        options["bf"] = 0
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as folder:
         done = Path(folder) / f"out{file.suffix.lower()}"
+        chunks: Iterator[bytes | memoryview] = raw
         if frame_times is None:
             video = ffmpeg_python().input(
                 "pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=exact_rate(fps)
             )
         else:
             video = ffmpeg_python().input("pipe:", format="nut")
-            checked = _timed(checked, frame_times, (width, height))
+            chunks = _timed(raw, frame_times, (width, height))
         video = video.video.filter(
             "scale", flags=SWS_FLAGS, in_range="full", out_range="limited", out_color_matrix="bt709"
         )
@@ -86,41 +107,26 @@ def write_video(
             "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
         )
         inputs = [video]
-        if audio is not None:
-            inputs.append(sound_input(audio, sample_rate, Path(folder) / "sound.raw", audio_offset))
-        extra = {} if audio is None else {"acodec": "aac" if audio_codec == "aac" else "pcm_s16le"}
-        if extra.get("acodec") == "aac":
-            extra["b:a"] = "128k"
-        timing = (
-            {"fps_mode": "passthrough"}
-            if frame_times is None
-            else {"fps_mode": "vfr", "enc_time_base": "1:90000"}
-        )
-        muxer = MUXERS[file.suffix.lower()]
-        options = {
-            **encoder_options(quality),
-            **(MP4 if muxer in ("mp4", "mov") else BITEXACT),
-            **timing,
-            **extra,
-        }
-        if frame_times is not None:
-            options["bf"] = 0
-        feed(
-            compile_graph(ffmpeg_python().output(*inputs, file_url(done), format=muxer, **options)),
-            checked,
-            file,
-        )
+        if sound is not None:
+            raw_sound = Path(folder) / "sound.raw"
+            inputs.append(sound_input(sound.samples, sound.rate, raw_sound, sound.offset))
+        graph = ffmpeg_python().output(*inputs, file_url(done), format=muxer, **options)
+        feed(compile_graph(graph), chunks, file)
         if rotation % 360:
             done = _turned(done, rotation, muxer)
         sync_to_disk(done)
         done.replace(file)
 
 
+_VARIABLE_RATE: Options = {"fps_mode": "vfr", "enc_time_base": "1:90000"}
+_CODECS: dict[str, Options] = {"aac": {"acodec": "aac", "b:a": "128k"}, "pcm": {"acodec": "pcm_s16le"}}
+
+
 def _turned(path: Path, rotation: int, muxer: str) -> Path:
     """Copy the packets into a file whose header tells players to turn the picture."""
     out = path.with_name(f"turned{path.suffix}")
     fed = ffmpeg_python().input(file_url(path), display_rotation=-(rotation % 360))
-    options = {"c": "copy", "map": "0", **(MP4_COPY if muxer in ("mp4", "mov") else BITEXACT)}
+    options: Options = {"c": "copy", "map": "0", **(MP4_COPY if muxer in ("mp4", "mov") else BITEXACT)}
     run_to_end(compile_graph(fed.output(file_url(out), format=muxer, **options)), path)
     return out
 
@@ -143,6 +149,29 @@ def encode_planes(
     feed(compile_graph(out), (np.ascontiguousarray(frame).data.cast("B") for frame in frames), path)
 
 
+def write_playable(path: Path, canvas: bytes, audio: Array) -> None:
+    """The pictures of a canvas (an mp4 in memory) and a voice (S,) at 16 kHz as an mp4 that every program reads alike.
+
+    H.264, yuv420p, exactly 25 frames a second, AAC. The pixels stay what they are; the file appears when it is
+    complete.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
+        source, done = Path(folder) / "canvas.mp4", Path(folder) / "out.mp4"
+        source.write_bytes(canvas)
+        facts = probe(source)
+        video = ffmpeg_python().input(file_url(source))["v:0"]
+        sound = sound_input(np.asarray(audio), SAMPLE_RATE, Path(folder) / "sound.raw", 0.0)
+        kept = facts.video_codec == "h264" and facts.pix_fmt == "yuv420p"
+        coding: Options = (
+            {"vcodec": "copy"} if kept else {**encoder_options("lossless"), "pix_fmt": "yuv420p", "r": FPS}
+        )
+        coding |= {**MP4, "acodec": "aac", "b:a": "128k"}
+        out = ffmpeg_python().output(video, sound, file_url(done), format="mp4", **coding)
+        run_to_end(compile_graph(out), path)
+        sync_to_disk(done)
+        done.replace(path)
+
+
 def _check_frame(frame: UInt8, like: UInt8) -> tuple[int, int]:
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.shape != like.shape:
         raise BadInput(f"a frame is {frame.dtype} {frame.shape}, expected uint8 {(*like.shape[:2], 3)}")
@@ -155,7 +184,7 @@ def _frame_bytes(frame: UInt8, like: UInt8) -> memoryview:
 
 
 def _timed(chunks: Iterable[memoryview], times: Sequence[float], size: tuple[int, int]) -> Iterator[bytes]:
-    """The frames as a NUT stream, the plainest container whose raw pictures carry time stamps."""
+    """The frames as a NUT stream: a simple container in which raw pictures have time stamps."""
     from fractions import Fraction
 
     import av
@@ -179,8 +208,9 @@ def _timed(chunks: Iterable[memoryview], times: Sequence[float], size: tuple[int
     yield _drain(sink)
 
 
-def _drain(sink: Any) -> bytes:
-    data = bytes(sink.getvalue())
+def _drain(sink: io.BytesIO) -> bytes:
+    """What was written to `sink` since the last call."""
+    data = sink.getvalue()
     sink.seek(0)
     sink.truncate()
     return data

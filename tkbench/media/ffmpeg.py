@@ -1,4 +1,4 @@
-"""The pinned ffmpeg: which binary, with which options, and how its errors are told."""
+"""The pinned ffmpeg: which binary, with which options, how it is run, and how its errors are reported."""
 
 from __future__ import annotations
 
@@ -11,33 +11,37 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, Literal
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tkbench.errors import BadMedia, Stopped, UsageError
 from tkbench.types import Array, Reason
 
-Quality = Literal["lossless"] | int
+if TYPE_CHECKING:
+    from ffmpeg.nodes import OutputStream
 
+Quality = Literal["lossless"] | int
+""""lossless" keeps every YUV value; a number is the crf of x264."""
+Options = dict[str, str | float | None]
+"""Options of ffmpeg without their dash; None stands for a flag."""
 
 SWS_FLAGS = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 """Set on every conversion of size or colour."""
-
-
-# Demuxers that may open a file. Playlists, image patterns, subtitles and text "videos" are not among them:
-# they follow names to other files, or find a picture in any text.
+# Playlists, image patterns, subtitles and text "videos" are not among them: they open other files that they name, or
+# find a picture in any text.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,flv,asf,ogg,nut,ivf,mxf,dv,rm,"
     "wav,flac,mp3,aac,w64"
 )
-
-
+"""Demuxers that may open a file."""
 MUXERS = {".mp4": "mp4", ".mov": "mov", ".avi": "avi", ".mkv": "matroska", ".mpg": "mpeg", ".webm": "webm"}
+"""Containers by the suffix of the file."""
 
 
 def ffmpeg_exe() -> str:
-    """The ffmpeg that does all the work: TKBENCH_FFMPEG, otherwise the binary of the imageio-ffmpeg wheel."""
+    """The ffmpeg that is used: TKBENCH_FFMPEG, otherwise the binary of the imageio-ffmpeg wheel."""
     chosen = os.environ.get("TKBENCH_FFMPEG")
     if chosen:
         if not Path(chosen).is_file():
@@ -50,12 +54,12 @@ def ffmpeg_exe() -> str:
 
 @lru_cache(maxsize=4)
 def _ffmpeg_version(exe: str) -> str:
-    said = subprocess.run([exe, "-version"], capture_output=True, text=True, check=True).stdout
-    return said.split()[2]
+    printed = subprocess.run([exe, "-version"], capture_output=True, text=True, check=True).stdout
+    return printed.split()[2]
 
 
 def stack() -> dict[str, str]:
-    """Versions of everything that decides what a pixel or sample is, for signatures and bundles."""
+    """Versions of everything that can change a pixel or sample, for signatures and bundles."""
     from importlib.metadata import version
 
     import cv2
@@ -76,38 +80,39 @@ GLOBAL_OPTIONS = (
 )
 
 
+TELLING_OPTIONS = tuple("level+warning" if word == "error" else word for word in GLOBAL_OPTIONS)
+"""The same, with warnings: one of them tells that pictures change their size or kind on the way."""
+
+
 # copyts: time stamps stay those of the file, so that the two streams keep their distance to each other.
-INPUT_OPTIONS: dict[str, Any] = {
+INPUT_OPTIONS: Options = {
     "threads": 1,
     "format_whitelist": FORMATS,
     "protocol_whitelist": "file",
     "copyts": None,
 }
 
-
-BITEXACT: dict[str, Any] = {
+BITEXACT: Options = {
     "fflags": "+bitexact",
     "flags:v": "+bitexact",
     "flags:a": "+bitexact",
     "map_metadata": -1,
 }
 
+MP4: Options = {**BITEXACT, "movflags": "+faststart", "video_track_timescale": 90000, "threads": 1}
 
-MP4: dict[str, Any] = {**BITEXACT, "movflags": "+faststart", "video_track_timescale": 90000, "threads": 1}
-
-
-MP4_COPY: dict[str, Any] = {"fflags": "+bitexact", "map_metadata": -1, "movflags": "+faststart"}
+MP4_COPY: Options = {"fflags": "+bitexact", "map_metadata": -1, "movflags": "+faststart"}
 
 
-def ffmpeg_python() -> Any:
+def ffmpeg_python() -> ModuleType:
     """The package ffmpeg-python, imported at first use; its graphs become the command lines of ffmpeg."""
     import ffmpeg
 
     return ffmpeg
 
 
-def encoder_options(quality: Quality) -> dict[str, Any]:
-    """Options of the x264 encoder for a quality. Raises UsageError for one that it cannot have."""
+def encoder_options(quality: Quality) -> Options:
+    """Options of the x264 encoder for a quality. Raises UsageError for a quality that there is not."""
     if quality == "lossless":
         return {"vcodec": "libx264", "preset": "ultrafast", "qp": 0}
     if isinstance(quality, int) and 0 < quality <= 51:
@@ -132,7 +137,7 @@ def file_url(path: str | Path) -> str:
     return f"file:{Path(path).absolute()}"
 
 
-def compile_graph(graph: Any) -> list[str]:
+def compile_graph(graph: OutputStream) -> list[str]:
     """The command line of an ffmpeg-python graph, with the options that every run has."""
     return list(graph.global_args(*GLOBAL_OPTIONS).compile(cmd=ffmpeg_exe(), overwrite_output=True))
 
@@ -140,7 +145,7 @@ def compile_graph(graph: Any) -> list[str]:
 def run(arguments: Sequence[str], name: str, *, stdin: Array | None = None) -> bytes:
     """Run ffmpeg with these arguments, `stdin` (any array's bytes) going in; its stdout.
 
-    For what the rest of this file has no word for, such as the encoders that a published script happens to use.
+    For what the functions of this package do not cover, such as the encoders that a published script happens to use.
     Raises BadMedia with the last line that ffmpeg wrote; `name` is how the file is called there.
     """
     command = [ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
@@ -166,7 +171,7 @@ def run_to_end(command: Sequence[str], file: Path) -> bytes:
     return done.stdout
 
 
-def feed(command: Sequence[str], chunks: Iterable[Any], file: Path) -> None:
+def feed(command: Sequence[str], chunks: Iterable[bytes | memoryview], file: Path) -> None:
     """Write chunks to the stdin of an encoder and wait for it."""
     command = [word for word in command if word != "-nostdin"]
     with tempfile.TemporaryFile() as errors:
@@ -179,7 +184,7 @@ def feed(command: Sequence[str], chunks: Iterable[Any], file: Path) -> None:
             process.stdin.close()
             code = process.wait()
         except BrokenPipeError:
-            # The encoder ended first; what it said is the true error.
+            # The encoder ended first; its own message is the true error.
             broken, code = True, process.wait()
         finally:
             if process.poll() is None:
@@ -196,8 +201,9 @@ def feed(command: Sequence[str], chunks: Iterable[Any], file: Path) -> None:
 
 
 def check_stopped(code: int, file: Path) -> None:
-    """Raises Stopped where somebody ended ffmpeg: a batch system, Ctrl-C, the kernel out of memory. No word about
-    the file then; a crash of its own (SIGSEGV, SIGABRT) is one.
+    """Raises Stopped where ffmpeg was ended from outside: a batch system, Ctrl-C, the kernel out of memory.
+
+    That says nothing about the file; a crash of ffmpeg itself (SIGSEGV, SIGABRT) does, and raises nothing here.
     """
     # ffmpeg catches SIGINT and SIGTERM, closes its files and ends with 255.
     if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) or code == 255:
@@ -206,7 +212,7 @@ def check_stopped(code: int, file: Path) -> None:
 
 
 def error_lines(errors: IO[bytes], file: Path) -> list[str]:
-    """What ffmpeg wrote to its stderr, at most 1 MiB of it, as `clean_lines` gives it."""
+    """The lines that ffmpeg wrote to its stderr, of at most 1 MiB, cleaned by `clean_lines`."""
     errors.seek(0)
     return clean_lines(errors.read(1 << 20), file)
 
@@ -214,7 +220,18 @@ def error_lines(errors: IO[bytes], file: Path) -> list[str]:
 def clean_lines(text: bytes, file: Path) -> list[str]:
     """The lines of ffmpeg without addresses and folder names, which differ from run to run."""
     lines: list[str] = []
+    dropped = False
     for line in text.decode("utf-8", "replace").splitlines():
+        changed = re.search(r"context - w: (\d+) h: (\d+).*incoming frame - w: (\d+) h: (\d+)", line)
+        if changed is not None:
+            old, new = "x".join(changed.group(1, 2)), "x".join(changed.group(3, 4))
+            how = f", from {old} to {new}" if old != new else ""
+            lines.append(f"the pictures change on the way{how}: brought to one size and kind")
+        # A line about repetitions belongs to the one before.
+        dropped = " [warning] " in f" {line}" or (dropped and "repeated" in line)
+        if dropped:
+            continue
+        line = re.sub(r"\[(error|fatal|panic)\] ", "", line)
         short = re.sub(r"^\[([\w:/,.#]+)( [^\]]*)? @ 0x[0-9a-f]+\]", r"[\1]", line.strip())
         short = (
             re.sub(r" @ 0x[0-9a-f]+", "", short)

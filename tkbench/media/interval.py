@@ -1,4 +1,4 @@
-"""Parts of a file on the 25 fps grid, and a place to seek to from which they decode the same."""
+"""Parts of a file on the 25 fps grid, and a point to seek to from which they decode to the same pictures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tkbench.errors import BadInput
-from tkbench.media.probe import check_file, first_time, open_container, unopenable
-from tkbench.types import FPS
+from tkbench.media.probe import check_file, first_time, open_container, probe, unopenable
+from tkbench.types import FPS, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ def frames_of(interval: tuple[float, float]) -> tuple[int, int]:
 _SEEKABLE = frozenset({"mov", "matroska"})
 
 
-def locate_part(path: Path, interval: tuple[float, float]) -> Part:
-    """Where an interval lies in a file, and a place before it from which decoding gives the same pictures.
+def locate_part(path: Path, interval: tuple[float, float], reading: Reading | None = None) -> Part:
+    """Where an interval lies in a file, and a point before it from which decoding gives the same pictures.
 
-    The picture on the screen at `first` may have appeared long before (a held picture of variable rate): its
+    The picture that is shown at `first` may have appeared long before (in a file of variable rate): its
     time is found among the packets, so that decoding begins no later.
     """
     import av
@@ -56,8 +56,9 @@ def locate_part(path: Path, interval: tuple[float, float]) -> Part:
             if not box.streams.video:
                 stream = box.streams.audio[0]
                 return Part(first_time(box, stream), first, last, 0.0)
-            stream = box.streams.video[0]
-            origin = first_time(box, stream)
+            reading = probe(path).reading if reading is None else reading
+            stream = box.streams[reading.video]
+            origin = reading.origin
             target = origin + first / FPS
             if box.format.name.split(",")[0] not in _SEEKABLE or first < 2 * FPS:
                 return Part(origin, first, last, 0.0)
@@ -71,8 +72,8 @@ def locate_part(path: Path, interval: tuple[float, float]) -> Part:
                 time = float(packet.pts * stream.time_base)
                 if np.floor((time - origin) * FPS + 0.5) <= first and not packet.is_discard:
                     shown = time if shown is None else max(shown, time)
-                # No packet is decoded after it is shown: later ones cannot come before the target. Matroska does
-                # not say when packets are decoded; no codec shows one two seconds late.
+                # A packet is never decoded after it is shown, so packets that are decoded later are shown after the
+                # target. Matroska does not store decoding times; no codec delays a picture by two seconds.
                 decoded = time - 2.0 if packet.dts is None else float(packet.dts * stream.time_base)
                 if decoded > target + 1 / FPS:
                     break

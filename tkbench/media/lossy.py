@@ -1,6 +1,6 @@
-"""The lossy generations that the field's LSE scripts put between a video and the network, made by the same encoders.
+"""The lossy encodings that the field's LSE scripts put between a video and the network, by the same encoders.
 
-A script never sees the pixels of the file it is given. Read from the sources (2026-11):
+The network of a script never gets the pixels of the given file. From the sources of the scripts (2026-11):
 
     wav2lip-lrs   JPEG at ffmpeg's default rate                       (Wav2Lip evaluation/scores_LSE, 6 kB a frame
                                                                       and falling: quality drifts along the clip)
@@ -9,8 +9,8 @@ A script never sees the pixels of the file it is given. Read from the sources (2
     mocha         as syncnet-real, but the voice comes from a wav file        (MoChaBench syncnet_pipeline.py)
 
 The mp3 is easy to miss: no script names a sound codec for its AVI, and ffmpeg's default is 24 kbit/s at 16 kHz.
-Here the chain starts from the prepared canvas (25 fps RGB, 16 kHz mono) instead of the released file; going
-from RGB to 4:2:0 is the only step that the scripts have not.
+Here the chain starts from the prepared canvas (25 fps RGB, 16 kHz mono) instead of the released file. The conversion
+from RGB to 4:2:0 is the only step that the scripts do not have.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def sound_of(path: Path) -> Float32:
 
 
 def first_generation(frames: UInt8, audio: Float32, container: Container) -> tuple[UInt8, Float32]:
-    """What face detection and the crops see: one encoding of picture and sound, then JPEG at quality 2.
+    """The input of face detection and of the crops: one encoding of picture and sound, then JPEG at quality 2.
 
     frames: (T, H, W, 3) RGB with even sides, audio: (S,) float32. Returns both, of nearly the same lengths.
     """
@@ -77,7 +77,7 @@ def first_generation(frames: UInt8, audio: Float32, container: Container) -> tup
 
 
 def second_generation(crops: UInt8, audio: Float32, container: Container) -> tuple[UInt8, Float32]:
-    """What the network sees of a track: OpenCV's video of the crops, sound copied (AVI) or as aac (MP4), then JPEG."""
+    """The input of the network: OpenCV's video of a track's crops, sound copied (AVI) or as aac (MP4), then JPEG."""
     import cv2
 
     _size(crops)
@@ -129,7 +129,7 @@ def _size(frames: UInt8) -> str:
 
 
 def _decoded(stream: bytes, count: int | None) -> UInt8:
-    """JPEGs one behind the other -> (T, H, W, 3) RGB, decoded by OpenCV as the scripts do."""
+    """Concatenated JPEGs -> (T, H, W, 3) RGB, decoded by OpenCV as the scripts do."""
     import cv2
 
     frames = [cv2.imdecode(np.frombuffer(part, np.uint8), cv2.IMREAD_COLOR) for part in _split(stream)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tkbench.errors import BadInput
 from tkbench.media.ffmpeg import (
     BITEXACT,
+    GLOBAL_OPTIONS,
     INPUT_OPTIONS,
     as_file,
     ffmpeg_exe,
@@ -19,8 +21,11 @@ from tkbench.media.ffmpeg import (
     run_to_end,
 )
 from tkbench.media.interval import Part, locate_part
-from tkbench.media.probe import sound_origin
-from tkbench.types import FPS, SAMPLE_RATE, Array, Float32
+from tkbench.media.probe import sound_reading
+from tkbench.types import FPS, SAMPLE_RATE, Array, Float32, Reading
+
+if TYPE_CHECKING:
+    from ffmpeg.nodes import FilterableStream
 
 
 def read_audio(
@@ -28,19 +33,44 @@ def read_audio(
 ) -> Float32:
     """The sound as (S,) float32 mono in [-1, 1), with sample 0 at the first video frame (if there is video).
 
-    interval: only this part, see `stream_frames`. Gaps in the sound's time stamps are filled with silence.
+    interval: only this part, see `FrameSelection`. Gaps in the sound's time stamps are filled with silence.
     Raises BadMedia (NO_AUDIO where there is none).
     """
-    with as_file(source, ".bin") as path:
-        offset = sound_origin(path)
-        part = None if interval is None else locate_part(path, interval)
-        sound = ffmpeg_python().input(file_url(path), **INPUT_OPTIONS)
-        out = sound_filter(sound, offset, rate, part).output("pipe:", format="s16le", **BITEXACT)
-        done = run_to_end(out.compile(cmd=ffmpeg_exe()), Path(path))
+    with as_file(source, ".bin") as path, tempfile.TemporaryDirectory(prefix="tkbench-") as folder:
+        out = Path(folder) / "sound.s16"
+        write_sound(path, sound_reading(path), out, rate=rate, interval=interval)
+        done = out.read_bytes()
     return np.frombuffer(done, "<i2").astype(np.float32) / 32768.0
 
 
-def sound_input(audio: Array, rate: int, raw: Path, offset: float) -> Any:
+def write_sound(
+    path: str | Path,
+    reading: Reading,
+    out: Path,
+    *,
+    rate: int = SAMPLE_RATE,
+    interval: tuple[float, float] | None = None,
+) -> None:
+    """The sound of a file as raw 16-bit mono in `out`, from the first picture on. Raises BadMedia."""
+    file = Path(path)
+    part = None if interval is None else locate_part(file, interval, reading)
+    order = SoundOrder(reading, out, rate=rate, part=part)
+    command = [ffmpeg_exe(), "-y", *GLOBAL_OPTIONS, *plain_input(), "-i", file_url(file), *order.options()]
+    run_to_end(command, file)
+    order.finish()
+
+
+def plain_input() -> list[str]:
+    """The options of every input as words of a command line."""
+    pairs = INPUT_OPTIONS.items()
+    return [
+        word
+        for name, value in pairs
+        for word in ([f"-{name}"] if value is None else [f"-{name}", str(value)])
+    ]
+
+
+def sound_input(audio: Array, rate: int, raw: Path, offset: float) -> FilterableStream:
     """An ffmpeg input of (S,) or (S, channels) sound, by way of the file `raw`; it begins `offset` seconds late."""
     sound = np.asarray(audio)
     if sound.ndim not in (1, 2) or (sound.dtype != np.int16 and sound.dtype.kind != "f"):
@@ -77,6 +107,13 @@ def read_flac(data: bytes) -> Float32:
     return np.asarray(sound, np.float32)
 
 
+def count_samples(data: bytes) -> int:
+    """Samples in the bytes of a FLAC or WAV file, by its header."""
+    import soundfile
+
+    return int(soundfile.info(io.BytesIO(data)).frames)
+
+
 def write_wav(path: str | Path, audio: Array, *, rate: int = SAMPLE_RATE) -> None:
     """(S,) sound as a 16-bit WAV file."""
     import soundfile
@@ -84,14 +121,80 @@ def write_wav(path: str | Path, audio: Array, *, rate: int = SAMPLE_RATE) -> Non
     soundfile.write(str(path), to_int16(np.asarray(audio)), rate, format="WAV", subtype="PCM_16")
 
 
-def sound_filter(fed: Any, origin: float, rate: int, part: Part | None = None) -> Any:
-    """The first audio stream as mono at `rate`, from `origin` (a time stamp in seconds) on, or the part of it."""
-    if part is not None:
-        origin += part.first / FPS
-    sound = fed["a:0"].filter("asetpts", f"PTS-({origin:.9f})/TB")
-    # async=1 with first_pts: silence where the sound starts late or has a gap, a cut where it starts early.
-    sound = sound.filter("aresample", rate, **{"async": 1}, first_pts=0)
-    sound = sound.filter("aformat", sample_fmts="s16", sample_rates=rate, channel_layouts="mono")
-    if part is not None:
-        sound = sound.filter("atrim", end_sample=(part.last - part.first) * rate // FPS)
-    return sound
+class SoundOrder:
+    """One output of an ffmpeg run: the sound of a file as raw 16-bit mono, sample 0 at the first picture.
+
+    ffmpeg rebuilds a filter graph when the sound changes its rate or channels, and the new one begins at zero again: it
+    fills the time up to now with silence. So ffmpeg also writes at which sample each of its pieces lies; `finish`
+    puts the pieces of the graphs together, each from where the one before had ended.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        out: Path,
+        *,
+        rate: int = SAMPLE_RATE,
+        part: Part | None = None,
+        source: int = 0,
+    ) -> None:
+        self._reading, self._out, self._rate, self._part, self._source = reading, out, rate, part, source
+        self._pieces = out.with_name(f"{out.name}.pieces")
+
+    def options(self) -> list[str]:
+        """Words for the command line, behind its inputs; `source` is the number of the input that is read."""
+        reading, rate, part = self._reading, self._rate, self._part
+        origin = reading.origin + (0.0 if part is None else part.first / FPS)
+        steps = [f"asetpts=PTS-({origin:.9f})/TB"]
+        if reading.channel is not None:
+            steps.append(f"pan=mono|c0=c{reading.channel}")
+        # async=1 with first_pts: silence where the sound starts late or has a gap, a cut where it starts early; gaps
+        # and overlaps of less than half a frame are left alone.
+        steps.append(f"aresample={rate}:async=1:first_pts=0:min_hard_comp={0.5 / FPS}")
+        steps.append(f"aformat=sample_fmts=s16:sample_rates={rate}:channel_layouts=mono")
+        if part is not None:
+            steps.append(f"atrim=end_sample={(part.last - part.first) * rate // FPS}")
+        graph = f"[{self._source}:{reading.audio}]{','.join(steps)}[sound]"
+        pieces = ["-stats_enc_pre:a", str(self._pieces), "-stats_enc_pre_fmt:a", "{pts} {samp}"]
+        # The muxer refuses stamps that go back, as those of a new graph do; it has no use for them.
+        plain = ["-bsf:a", "setts=ts=N", "-f", "s16le"]
+        bitexact = [word for name, value in BITEXACT.items() for word in (f"-{name}", str(value))]
+        return ["-filter_complex", graph, "-map", "[sound]", *pieces, *bitexact, *plain, file_url(self._out)]
+
+    def finish(self) -> bool:
+        """Put the pieces in order, once ffmpeg has ended; True where the sound changed its form on the way."""
+        if not self._pieces.is_file():
+            return False
+        lines = self._pieces.read_text(encoding="ascii").splitlines()
+        self._pieces.unlink()
+        pieces = np.array([line.split() for line in lines], np.int64).reshape(-1, 2)
+        places = order_pieces(pieces)
+        if len(places) == 1:
+            return False
+        if places:
+            samples = np.fromfile(self._out, "<i2")
+            np.concatenate([samples[start:stop] for start, stop in places]).tofile(self._out)
+        return len(places) > 1
+
+
+def order_pieces(pieces: Array) -> list[tuple[int, int]]:
+    """Which samples of ffmpeg's output to keep, [start, stop) each, from its pieces (n, 2): place, length.
+
+    A piece that lies before the end of the one before it is the first of a new graph; of that graph, samples that lie
+    before what is there already are left out.
+
+    >>> order_pieces(np.array([[0, 100], [100, 50], [0, 140], [140, 60]]))
+    [(0, 150), (300, 350)]
+    """
+    if not len(pieces):
+        return []
+    ends = np.cumsum(pieces[:, 1])
+    new = np.flatnonzero(pieces[1:, 0] < pieces[:-1, 0]) + 1
+    kept, written = [], 0
+    for first, last in zip([0, *new], [*new, len(pieces)], strict=True):
+        start, stop = int(ends[first] - pieces[first, 1]), int(ends[last - 1])
+        skip = max(0, written - int(pieces[first, 0]))
+        if start + skip < stop:
+            kept.append((start + skip, stop))
+            written += stop - start - skip
+    return kept

@@ -1,15 +1,22 @@
-"""Metrics by name. A protocol's settings are the keyword arguments of the class behind the name.
+"""Metrics by name, and how one is built from a protocol's entry.
 
-Other packages add theirs by an entry point in the group `tkbench.metrics`; `base.py` says what a metric has.
+A protocol's settings are the keyword arguments of the class behind the name. Other packages add theirs by an entry
+point in the group `tkbench.metrics`; `tkbench.metrics.base` has the classes to derive from.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from typing import TYPE_CHECKING
 
-from tkbench.registry import Registry
+from tkbench.errors import UsageError
+from tkbench.protocol import MetricSpec
+from tkbench.registry import Registry, suggest
 
-registry: Registry[Any] = Registry("metric", "tkbench.metrics")
+if TYPE_CHECKING:
+    from tkbench.metrics.base import BuildContext, Metric
+
+registry: Registry[type[Metric]] = Registry("metric", "tkbench.metrics")
 registry.add("sync", "tkbench.metrics.sync:Sync")
 registry.add("lse", "tkbench.metrics.lse:Lse")
 registry.add("psnr", "tkbench.metrics.image:Psnr")
@@ -26,3 +33,27 @@ registry.add("cpbd", "tkbench.metrics.cpbd:Cpbd")
 registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
 registry.add("fvd", "tkbench.metrics.distribution:Fvd")
+
+
+def build(spec: MetricSpec, context: BuildContext) -> Metric:
+    """The metric of a protocol's entry, with its settings.
+
+    Raises UnknownName for a name that is not registered, and UsageError for a setting that it does not have, or for a
+    class of another package that is no metric.
+    """
+    from tkbench.metrics.base import Metric
+
+    kind = registry.get(spec.name)
+    if not (isinstance(kind, type) and issubclass(kind, Metric)):
+        raise UsageError(
+            f"metric {spec.name!r}: {kind!r} is not a class that derives from tkbench.metrics.base.Metric"
+        )
+    known = [name for name in inspect.signature(kind).parameters if name != "context"]
+    for setting in spec.settings:
+        if setting not in known:
+            hint = suggest(setting, known) if known else "it has none"
+            raise UsageError(f"metric {spec.name!r} has no setting {setting!r}: {hint}")
+    try:
+        return kind(**spec.settings, context=context)
+    except TypeError as error:
+        raise UsageError(f"metric {spec.name!r} does not take {spec.settings} ({error})") from error

@@ -1,7 +1,6 @@
 """What a sync judge must not react to: colour, light, sharpness, compression, place, size, noise, loudness.
 
-Each function draws one change for a run of frames and applies it to all of them, as one camera or microphone
-would.
+Each function draws one change for a run of frames and applies it to all of them, as one camera or microphone does.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tkbench.types import Array, Float32, Float64, UInt8
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Strengths: ranges are drawn from evenly, `p_` is how often a change happens at all."""
+    """Strengths of the changes: draws are uniform; `p_` is the probability of a change."""
 
     scale: float = 0.12
     """Crops are zoomed by 1 - scale to 1 + scale."""
@@ -26,7 +25,7 @@ class Augment:
     turn: float = 5.0
     """Degrees, standard deviation."""
     jitter: float = 0.8
-    """Pixels, standard deviation of a trembling track: what the tracker adds must not tell the mouth."""
+    """Pixels, standard deviation of a trembling track: the judge must not learn from the tracker's noise."""
     gamma: float = 0.5
     contrast: float = 0.4
     brightness: float = 35.0
@@ -54,7 +53,7 @@ def lips(crops: UInt8, rng: np.random.Generator, settings: Augment, size: int, c
 
 
 def plain(crops: UInt8, size: int) -> UInt8:
-    """The middle of crops with a margin, unchanged: what the judge sees when it scores."""
+    """The middle of crops with a margin, unchanged: the judge's input when it scores."""
     edge = (crops.shape[1] - size) // 2
     return np.ascontiguousarray(crops[:, edge : edge + size, edge : edge + size])
 
@@ -76,7 +75,7 @@ def _move(picture: UInt8, rng: np.random.Generator, settings: Augment, size: int
     n, side = picture.shape[:2]
     turn = np.deg2rad(settings.turn * rng.normal())
     zoom = 1 + rng.uniform(-settings.scale, settings.scale)
-    # A mirror, another breadth, a slant: what a turned or tilted head does to first order.
+    # Mirror, width and slant: to first order, the effects of a turned or tilted head.
     shape = np.array([[rng.choice([-1.0, 1.0]) * rng.uniform(0.88, 1.06), 0.06 * rng.normal()], [0, 1]])
     spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     place = rng.uniform(-settings.shift, settings.shift, 2)
@@ -112,7 +111,7 @@ def _light(picture: UInt8, rng: np.random.Generator, settings: Augment) -> UInt8
     level = rng.uniform(-settings.brightness, settings.brightness)
     grey = 255 * (np.arange(256) / 255) ** gamma
     table = np.clip((grey - 128) * gain + 128 + level, 0, 255).astype(np.uint8)
-    lit = table[picture]
+    changed = table[picture]
     if rng.random() < settings.p_cutout:
         size = picture.shape[1]
         width, height = rng.integers(size // 8, size // 3, 2)
@@ -122,10 +121,10 @@ def _light(picture: UInt8, rng: np.random.Generator, settings: Augment) -> UInt8
             x = rng.choice([0, size - min(int(width), size // 4)])
         else:
             y = rng.choice([0, size - min(int(height), size // 4)])
-        box = lit[:, y : y + height, x : x + width]
+        box = changed[:, y : y + height, x : x + width]
         if not (x + width > size // 3 and x < 2 * size // 3 and y + height > size // 3 and y < 2 * size // 3):
             box[:] = rng.integers(0, 256)
-    return lit
+    return changed
 
 
 def _degrade(picture: UInt8, rng: np.random.Generator, settings: Augment) -> UInt8:

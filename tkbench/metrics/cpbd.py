@@ -1,11 +1,13 @@
-"""CPBD: how sharp a picture is, by the cumulative probability of blur detection (Narvekar and Karam, TIP 2011).
+"""CPBD: how sharp a picture is, by the cumulative probability of blur detection (Narvekar and Karam, IEEE TIP 2011).
 
-It looks at the generated picture alone. The definition is that of python-cpbd 1.0.7 (0x64746b/python-cpbd@09c99a4),
-which the field runs: grey picture, thinned vertical Sobel edges, edge widths after Marziliano along the rows, blocks
-of 64 x 64 with more than 0.2 % edge pixels, just noticeable width 5 (block contrast up to 50) or 3, beta 3.6, share
-of edges whose probability of seen blur rounds to less than 0.64. Equal to it on every picture that was tried, to
-1.1e-16. Its quirks are kept: the two pixels of a perfect step respond alike, so neither is an edge, and a picture
-without edges scores 0.
+Only the generated picture counts. The definition is that of python-cpbd 1.0.7 (0x64746b/python-cpbd@09c99a4), which
+the field runs. The picture becomes grey, and its vertical Sobel edges are thinned. Edge widths are measured along the
+rows (Marziliano). Blocks of 64 x 64 with more than 0.2 % edge pixels count; there, an edge is seen as blurred with a
+probability that depends on its width and on the just noticeable width, 5 pixels in blocks of contrast up to 50,
+otherwise 3 (beta 3.6). CPBD is the share of edges whose probability rounds to less than 0.64.
+
+The largest gap to python-cpbd that was seen is 1.1e-16. Its quirks are kept: the two pixels of a perfect step respond
+alike, so neither is an edge, and a picture without edges scores 0.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tkbench.errors import BadInput
-from tkbench.metrics.image import _Image
-from tkbench.types import Array, Bool, Float64, Metric, UInt8
+from tkbench.errors import BadInput, UsageError
+from tkbench.metrics.base import ON_CPU, BuildContext, RegionMetric
+from tkbench.types import Array, Bool, Column, Float64, UInt8
 
 BLOCK = 64
 THRESHOLD = 0.002
@@ -110,25 +112,32 @@ def _runs(image: Float64, *, falls: bool) -> tuple[Array, Array]:
     return np.minimum(left, LONGEST), np.minimum(right, LONGEST)
 
 
-class Cpbd(_Image):
-    """Mean CPBD over every `stride`-th frame of the generated video; neighbours differ little."""
+class Cpbd(RegionMetric):
+    """Mean CPBD over every `stride`-th frame of the generated video; frames beside each other differ little."""
 
+    name = "cpbd"
     smallest = BLOCK
-    slow = True
+    cached = True
 
-    def __init__(self, *, regions: Sequence[str] = ("full",), stride: int = 5) -> None:
+    def __init__(
+        self, *, regions: Sequence[str] = ("full",), stride: int = 5, context: BuildContext = ON_CPU
+    ) -> None:
         if stride < 1:
-            raise BadInput(f"CPBD stride {stride}; expected 1 or more frames")
+            raise UsageError(f"CPBD stride {stride}: expected 1 or more frames")
         self.stride = stride
-        super().__init__(regions=regions)
-
-    def column(self, region: str) -> Metric:
-        """The facts of one region's column."""
-        suffix = "" if region == "full" else f"_{region}"
-        label = "CPBD" if region == "full" else f"CPBD ({region})"
-        facts = f"cpbd[python-cpbd-1.0.7,grey:601,region:{region},stride:{self.stride}]"
-        return Metric("cpbd" + suffix, label, "", "higher", 4, signature=facts)
+        self.whole = Column(
+            "cpbd",
+            "CPBD",
+            "share",
+            "higher",
+            4,
+            signature=f"cpbd[python-cpbd-1.0.7,grey:601,region:full,stride:{stride}]",
+            bounds=(0.0, 1.0),
+            also_called=("cumulative probability of blur detection",),
+            text="How sharp the generated video is by itself: the share of edges that are so narrow that nobody would "
+            "see blur. It does not look at the true video, whose own value is the one to compare with.",
+        )
+        super().__init__(regions=regions, context=context)
 
     def of_clip(self, real: Sequence[UInt8], made: Sequence[UInt8]) -> float:
-        """The value of one clip; only the generated frames count."""
         return float(np.mean([cpbd(grey(frame)) for frame in made[:: self.stride]]))

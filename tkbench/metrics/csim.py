@@ -1,10 +1,10 @@
-"""CSIM: does the generated face stay the same person? Cosine of ArcFace embeddings, frame by frame.
+"""CSIM: does the generated face stay the same person? The cosine of ArcFace embeddings, frame by frame.
 
     csim          the whole frame resized to 112 x 112, no alignment: as the ViCo challenge's compute_csim.py does
-    csim_aligned  both faces laid on insightface's five-point template by the TRUE video's landmarks first, which is
-                  what the network was trained on; the whole frame only resembles it where the face fills the frame
+    csim_aligned  both faces laid on insightface's five-point template first, by the TRUE video's landmarks
 
-Both are named by their weights, glint360k r100 (`arcface-r100`).
+The network was trained on faces laid on that template; a whole frame resembles them only where the face fills it. Both
+are named by their weights, glint360k r100 (`arcface-r100`). Deng et al., "ArcFace", CVPR 2019.
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ from tkbench import weights
 from tkbench.crops import align
 from tkbench.crops.recipes import ibug68
 from tkbench.errors import UnknownName, UsageError
-from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
-from tkbench.metrics.mouth import landmark_fault
+from tkbench.metrics.base import (
+    ON_CPU,
+    BuildContext,
+    ClipScores,
+    PerClipMetric,
+    Score,
+    hashes,
+    network_file,
+    unscored,
+)
+from tkbench.metrics.faults import landmark_fault, video_fault
 from tkbench.registry import suggest
 from tkbench.runtime.devices import device_facts
 from tkbench.runtime.feature_cache import recall
-from tkbench.types import Array, Float32, Float64, Metric, Reason, Sample, UInt8
+from tkbench.types import Array, Column, Float32, Float64, Reason, Sample, UInt8
 
 WEIGHT = "arcface-r100"
 SIDE = 112
@@ -62,21 +71,35 @@ def whole(frames: UInt8) -> UInt8:
     return np.stack([cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR) for frame in frames])
 
 
-class Csim:
+class Csim(PerClipMetric):
     """Mean cosine over every `stride`-th frame; 1 for identical videos."""
 
-    def __init__(self, *, crop: Crop = "whole", stride: int = 1, device: str = "cpu") -> None:
+    name = "csim"
+
+    def __init__(self, *, crop: Crop = "whole", stride: int = 1, context: BuildContext = ON_CPU) -> None:
         if crop not in ("whole", "aligned"):
             raise UnknownName(f"CSIM has no crop {crop!r}: {suggest(crop, ['whole', 'aligned'])}")
         if stride < 1:
             raise UsageError(f"CSIM stride {stride}: expected 1 or more frames")
-        self.crop, self.stride, self.device = crop, stride, device
-        self._path, self._hint = weights.find_or_hint(WEIGHT)
-        self.weights = {WEIGHT: weights.sha256(self._path)} if self._path else {}
-        digest = self.weights.get(WEIGHT, "missing")[:12]
-        facts = f"csim[{WEIGHT}@{digest},crop:{crop},side:{SIDE},stride:{stride}]"
-        suffix, label = ("", "CSIM") if crop == "whole" else ("_aligned", "CSIM (aligned)")
-        self.columns = (Metric("csim" + suffix, label, "cosine", "higher", 4, signature=facts),)
+        self.crop, self.stride = crop, stride
+        self._file = network_file(WEIGHT)
+        super().__init__(context=context)
+        self.weights = hashes(self._file)
+        aligned = crop == "aligned"
+        column = Column(
+            "csim_aligned" if aligned else "csim",
+            "CSIM (aligned)" if aligned else "CSIM",
+            "cosine",
+            "higher",
+            4,
+            signature=f"csim[{WEIGHT}@{self._file.short_hash},crop:{crop},side:{SIDE},stride:{stride}]",
+            bounds=(-1.0, 1.0),
+            also_called=("cosine similarity of identity embeddings",),
+            text="Likeness of the person, by the cosine of face-recognition embeddings of the same frame in both "
+            "videos; 1 for identical videos. A different mouth barely lowers it.",
+            variant="On faces laid on the network's own template." if aligned else "",
+        )
+        self.columns = (column,)
 
     def score(self, sample: Sample, video: UInt8, audio: Float32) -> ClipScores:
         """The mean over frames, in float64."""
@@ -85,22 +108,23 @@ class Csim:
             fault = landmark_fault(sample.landmarks, len(sample))
         if fault is not None:
             return unscored(self.columns, *fault)
-        if self._path is None:
-            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._hint)
-        real, made = (
-            self._embeddings(self._path, self.faces(sample, side)) for side in (sample.video, video)
-        )
+        path = self._file.path
+        if path is None:
+            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._file.hint)
+        real, made = (self._embeddings(path, self.faces(sample, side)) for side in (sample.video, video))
         if not (np.isfinite(real).all() and np.isfinite(made).all()):
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
         cosine = (real.astype(np.float64) * made).sum(axis=1)
-        return ClipScores({self.columns[0].name: Scored(float(cosine.mean()))})
+        return ClipScores({self.columns[0].name: Score(float(cosine.mean()))})
 
     def _embeddings(self, path: Path, faces: UInt8) -> Float32:
-        """(n, 512) by the network in `path`, read back where the same faces were seen before."""
+        """(n, 512) by the network in `path`, read back where the same faces were given before."""
         from tkbench.metrics.arcface import embeddings, load_arcface
 
-        recipe = f"{WEIGHT}|{weights.sha256(path)}|{device_facts(self.device)}"
-        (rows,) = recall(recipe, faces, make=lambda: (embeddings(load_arcface(path, self.device), faces),))
+        computation = f"{WEIGHT}|{weights.sha256(path)}|{device_facts(self.device)}"
+        (rows,) = recall(
+            computation, faces, make=lambda: (embeddings(load_arcface(path, self.device), faces),)
+        )
         return rows
 
     def faces(self, sample: Sample, frames: UInt8) -> UInt8:

@@ -1,93 +1,145 @@
-"""FID, FID-infinity and KID with everything that moves them in the column's name.
+"""FID, FID-infinity, KID and FVD, with all that moves them in the column's name.
 
     fid_legacy_full_s5_n2048      mode, region, frame stride, number of frames
 
-Only the mode "legacy" is here: pytorch-fid's network and its own bilinear resizing without anti-aliasing.
-Exactly `n` frames of each side are compared, evenly taken from the strided frames of all clips in key order; a
-set with fewer is unscored. So a number of frames is never compared with another: it is another column.
+The only mode is "legacy": pytorch-fid's network and its own bilinear resizing without anti-aliasing. Exactly `n`
+frames of each side are compared, taken evenly from the strided frames of all clips in key order; a set with fewer is
+unscored. So numbers for different numbers of frames never share a column. FID: Heusel et al., NeurIPS 2017.
+FID-infinity: Chong and Forsyth, CVPR 2020. KID: Binkowski et al., ICLR 2018.
 
-FVD compares clips instead of frames, by any network that is registered under `tkbench.video_features`; none
-that is free to share comes with tkbench, and without one the column says what to do.
+FVD (Unterthiner et al., 2018) compares clips instead of frames, by any network that is registered under
+`tkbench.video_features`. None that is free to share comes with tkbench; without one the column says what to do.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics import fid
-from tkbench.metrics.base import Scored, video_fault
+from tkbench.metrics.base import ON_CPU, BuildContext, Score, SetMetric, hashes, network_file, unscored
+from tkbench.metrics.faults import video_fault
 from tkbench.metrics.frechet import KID_SIZE, KID_SUBSETS, frechet, frechet_infinity, kid, moments
-from tkbench.metrics.image import REGIONS, boxes
+from tkbench.metrics.regions import REGIONS, boxes
 from tkbench.registry import Registry, suggest
 from tkbench.runtime.devices import device_facts
 from tkbench.runtime.feature_cache import recall
-from tkbench.types import Float32, Metric, Reason, Sample, UInt8
+from tkbench.types import Array, Column, Float32, Reason, Sample, UInt8
 
-LEAST_FID = fid.FEATURES
-"""Frames under which a covariance of 2048 features cannot have full rank."""
-LEAST_KID = 100
-video_features: Registry[Any] = Registry("video network", "tkbench.video_features")
-"""Name -> a function (T, H, W, 3) uint8 RGB -> (clips, D) float32, with the attributes `sha256` and `frames`."""
+MIN_FID = fid.FEATURES
+"""Frames below which a covariance of 2048 features cannot have full rank."""
+MIN_KID = 100
 
 
-class Distribution:
-    """FID, FID-infinity and KID on `n` frames of a region; only KID where `n` is under 2048."""
+class VideoNetwork(Protocol):
+    """What a video network for FVD is: a function with two facts beside it."""
+
+    sha256: str
+    """Of its weights; it is part of the signature."""
+    frames: int
+    """Frames of a clip that it sees."""
+
+    def __call__(self, video: UInt8, /) -> Array:
+        """(T, H, W, 3) uint8 RGB -> (clips, D): one row for each clip that it cuts out of the video."""
+        ...
+
+
+video_features: Registry[VideoNetwork] = Registry("video network", "tkbench.video_features")
+
+
+class Distribution(SetMetric[fid.FidState]):
+    """FID, FID-infinity and KID on `n` frames of a region; only KID where `n` is below 2048."""
+
+    name = "distribution"
 
     def __init__(
         self,
         *,
         region: str = "full",
         stride: int = 5,
-        n: int = LEAST_FID,
+        n: int = MIN_FID,
         mode: Literal["legacy"] = "legacy",
         seed: int = 0,
-        device: str = "cpu",
+        context: BuildContext = ON_CPU,
     ) -> None:
         if region not in REGIONS:
             raise UnknownName(f"no region is called {region!r}: {suggest(region, list(REGIONS))}")
         if mode != "legacy":
             raise UnknownName(f"no FID mode is called {mode!r}: {suggest(mode, ['legacy'])}")
-        if stride < 1 or n < LEAST_KID:
-            raise UsageError(f"stride {stride}, n {n}: expected 1 or more, and {LEAST_KID} frames or more")
-        self.region, self.stride, self.n, self.seed, self.device = region, stride, n, seed, device
-        self._path, self._hint = weights.find_or_hint(fid.WEIGHT)
-        self.weights = {fid.WEIGHT: weights.sha256(self._path)} if self._path else {}
-        digest = self.weights.get(fid.WEIGHT, "missing")[:12]
+        if stride < 1 or n < MIN_KID:
+            raise UsageError(f"stride {stride}, n {n}: expected 1 or more, and {MIN_KID} frames or more")
+        self.region, self.stride, self.n, self.seed = region, stride, n, seed
+        self._file = network_file(fid.WEIGHT)
+        super().__init__(context=context)
+        self.weights = hashes(self._file)
+        network = f"pool3@{self._file.short_hash}"
         end = f"{mode}_{region}_s{stride}_n{n}"
         label = f"({mode}, {region}, every {stride}., {n})"
-        facts = f"[pytorch-fid,pool3@{digest},rgb,mode:{mode},region:{region},stride:{stride},n:{n}"
-        kid_column = Metric(
-            f"kid_{end}", f"KID x 1000 {label}", "", "lower", 3, per_clip=False,
-            signature=f"kid{facts},poly:3,subsets:{kid_subsets(n)},seed:{seed}]",
-        )  # fmt: skip
+        settings = f"[pytorch-fid,{network},rgb,mode:{mode},region:{region},stride:{stride},n:{n}"
+        what = f"Of {n:,} frames on each side, one in {stride}, region {region}."
+        kid_column = Column(
+            f"kid_{end}",
+            f"KID x 1000 {label}",
+            "distance × 1000",
+            "lower",
+            3,
+            per_clip=False,
+            signature=f"kid{settings},poly:3,subsets:{kid_subsets(n)},seed:{seed}]",
+            also_called=("kernel inception distance",),
+            text="Kernel distance between Inception features of true and generated frames, times 1000: a "
+            "mean over random subsets. It does not grow where frames are few, as FID does, and can fall "
+            "below 0.",
+            variant=what,
+        )
         fid_columns = (
-            Metric(f"fid_{end}", f"FID {label}", "", "lower", 2, per_clip=False, signature=f"fid{facts}]"),
-            Metric(
-                f"fid_inf_{end}", f"FID∞ {label}", "", "lower", 2, per_clip=False,
-                signature=f"fid-inf{facts},points:8,seed:{seed}]",
+            Column(
+                f"fid_{end}",
+                f"FID {label}",
+                "distance",
+                "lower",
+                2,
+                per_clip=False,
+                signature=f"fid{settings}]",
+                bounds=(0.0, math.inf),
+                also_called=("Fréchet inception distance",),
+                text="Distance between the statistics of true and generated frames at a fixed number of frames: one "
+                "number for the whole set.",
+                variant=what,
             ),
-        )  # fmt: skip
-        self.columns = (*(fid_columns if n >= LEAST_FID else ()), kid_column)
+            Column(
+                f"fid_inf_{end}",
+                f"FID∞ {label}",
+                "distance",
+                "lower",
+                2,
+                per_clip=False,
+                signature=f"fid-inf{settings},points:8,seed:{seed}]",
+                also_called=("FID-infinity",),
+                text="The FID that infinitely many frames would have, extrapolated from FIDs of fewer frames; rounding "
+                "can bring it below 0.",
+                variant=what,
+            ),
+        )
+        self.columns = (*(fid_columns if n >= MIN_FID else ()), kid_column)
 
     def start(self) -> fid.FidState:
         return fid.FidState()
 
     def update(self, state: fid.FidState, sample: Sample, video: UInt8) -> None:
-        """Add every `stride`-th frame of one clip; a clip of the wrong shape is left to the other columns."""
-        if self._path is None or video_fault(sample, video) is not None:
+        """Add every `stride`-th frame of one clip; one of the wrong shape is not added, other columns report it."""
+        if self._file.path is None or video_fault(sample, video) is not None:
             return
         if self.region != "full" and not np.isfinite(sample.landmarks).all():
             return
         if sample.key in state.real:
             raise BadInput(f"clip {sample.key!r} was added to this distribution before")
         for source, side in ((sample.video, state.real), (video, state.made)):
-            side[sample.key] = self._features(self._path, source[:: self.stride], sample)
+            side[sample.key] = self._features(self._file.path, source[:: self.stride], sample)
 
     def _features(self, path: Path, frames: UInt8, sample: Sample) -> Float32:
         if self.region == "full":
@@ -96,13 +148,13 @@ class Distribution:
         parts = [frame[y0:y1, x0:x1] for frame, (x0, y0, x1, y1) in zip(frames, where, strict=True)]
 
         # A region's size changes from frame to frame, so the frames go in one by one; empty ones are left out.
-        def make() -> tuple[Float32]:
+        def compute() -> tuple[Float32]:
             network = fid.load_inception(path, self.device)
             rows = [fid.features(network, part[None]) for part in parts if min(part.shape[:2]) > 0]
             return (np.concatenate([np.empty((0, fid.FEATURES), np.float32), *rows]),)
 
-        recipe = f"inception-fid|{weights.sha256(path)}|pool3|one by one|{device_facts(self.device)}"
-        (rows,) = recall(recipe, frames, np.array(where), make=make)
+        computation = f"inception-fid|{weights.sha256(path)}|pool3|one by one|{device_facts(self.device)}"
+        (rows,) = recall(computation, frames, np.array(where), make=compute)
         return rows
 
     def merge(self, a: fid.FidState, b: fid.FidState) -> fid.FidState:
@@ -111,30 +163,28 @@ class Distribution:
             raise BadInput(f"clip {both[0]!r} is in both states of this distribution")
         return fid.FidState(a.real | b.real, a.made | b.made)
 
-    def compute(self, state: fid.FidState) -> dict[str, Scored]:
+    def compute(self, state: fid.FidState) -> dict[str, Score]:
         """FID, FID-infinity (for 2048 frames and more) and KID."""
-        names = [column.name for column in self.columns]
-        if self._path is None:
-            return dict.fromkeys(names, Scored(math.nan, Reason.WEIGHTS_MISSING, self._hint))
+        if self._file.path is None:
+            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._file.hint).values
         order = sorted(state.real)
         total = sum(len(state.real[key]) for key in order)
         found = f"{self.n} of {total} frames of {len(order)} clips"
         if total < self.n:
             detail = f"{total} frames of {len(order)} clips; this column compares exactly {self.n}"
-            return dict.fromkeys(names, Scored(math.nan, Reason.TOO_FEW_CLIPS, detail))
-        rows = chosen(total, self.n)
+            return unscored(self.columns, Reason.TOO_FEW_CLIPS, detail).values
+        rows = evenly(total, self.n)
         real, made = (np.concatenate([side[key] for key in order])[rows] for side in (state.real, state.made))
         if not (np.isfinite(real).all() and np.isfinite(made).all()):
-            return dict.fromkeys(
-                names, Scored(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
-            )
+            return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf").values
         values = []
-        if self.n >= LEAST_FID:
+        if self.n >= MIN_FID:
             # The distance is never negative; rounding can leave -1e-10 for equal sets.
             values.append(max(0.0, frechet(*moments(real), *moments(made))))
             values.append(frechet_infinity(real, made, seed=self.seed))
         values.append(1000 * kid(real, made, seed=self.seed))
-        return {name: Scored(value, detail=found) for name, value in zip(names, values, strict=True)}
+        pairs = zip(self.columns, values, strict=True)
+        return {column.name: Score(value, detail=found) for column, value in pairs}
 
 
 def kid_subsets(n: int) -> str:
@@ -146,32 +196,48 @@ def kid_subsets(n: int) -> str:
     return f"{KID_SUBSETS}x{KID_SIZE}" if n > KID_SIZE else f"1x{n}"
 
 
-def chosen(total: int, n: int) -> Any:
+def evenly(total: int, n: int) -> Array:
     """Which `n` of `total` rows: evenly spaced, the same for every model.
 
-    >>> chosen(10, 4).tolist()
+    >>> evenly(10, 4).tolist()
     [0, 2, 5, 7]
     """
     return np.arange(n) * total // n
 
 
-class Fvd:
-    """Frechet distance of clip features: a plug-in point for a network that you may use.
+class Fvd(SetMetric[fid.FidState]):
+    """Frechet distance of clip features, by a network that you bring.
 
     `net`: a name in the entry-point group `tkbench.video_features`. `n`: clips of each side, exactly.
     """
 
-    def __init__(self, *, net: str = "", n: int = 1000) -> None:
+    name = "fvd"
+
+    def __init__(self, *, net: str = "", n: int = 1000, context: BuildContext = ON_CPU) -> None:
         if n < 2:
             raise UsageError(f"n {n}: expected 2 clips or more")
+        super().__init__(context=context)
         self.net, self.n = net, n
         self._network = video_features.get(net) if net else None
-        sha = str(getattr(self._network, "sha256", "none"))
-        self.weights: dict[str, str] = {net: sha} if self._network is not None else {}
-        facts = f"fvd[net:{net or 'none'}@{sha[:12]},frames:{getattr(self._network, 'frames', '?')},n:{n}]"
-        name = "_".join(filter(None, ("fvd", net.replace("-", "_"), f"n{n}")))
-        label = f"FVD ({net or 'no network'}, {n} clips)"
-        self.columns = (Metric(name, label, "", "lower", 1, per_clip=False, signature=facts),)
+        sha, frames = "none", "?"
+        if self._network is not None:
+            sha, frames = self._network.sha256, str(self._network.frames)
+            self.weights = {net: sha}
+        column = Column(
+            "_".join(filter(None, ("fvd", net.replace("-", "_"), f"n{n}"))),
+            f"FVD ({net or 'no network'}, {n} clips)",
+            "distance",
+            "lower",
+            1,
+            per_clip=False,
+            signature=f"fvd[net:{net or 'none'}@{sha[:12]},frames:{frames},n:{n}]",
+            bounds=(0.0, math.inf),
+            also_called=("Fréchet video distance",),
+            text="Distance between the statistics of true and generated clips in the features of a video network: one "
+            "number for the whole set. Numbers of different networks never compare.",
+            variant=f"By the network {net or 'that you name'}, on {n} clips of each side.",
+        )
+        self.columns = (column,)
 
     def start(self) -> fid.FidState:
         return fid.FidState()
@@ -189,23 +255,23 @@ class Fvd:
     def merge(self, a: fid.FidState, b: fid.FidState) -> fid.FidState:
         return fid.FidState(a.real | b.real, a.made | b.made)
 
-    def compute(self, state: fid.FidState) -> dict[str, Scored]:
+    def compute(self, state: fid.FidState) -> dict[str, Score]:
         return {self.columns[0].name: self._value(state)}
 
-    def _value(self, state: fid.FidState) -> Scored:
+    def _value(self, state: fid.FidState) -> Score:
         if self._network is None:
             hint = (
                 "no video network comes with tkbench; register a function (T, H, W, 3) uint8 -> (clips, D) as an "
                 "entry point of the group tkbench.video_features and name it in the protocol: fvd, net = NAME"
             )
-            return Scored(math.nan, Reason.WEIGHTS_MISSING, hint)
+            return Score(math.nan, Reason.WEIGHTS_MISSING, hint)
         order = sorted(state.real)
         total = sum(len(state.real[key]) for key in order)
         if total < self.n:
             detail = f"{total} clips; this column compares exactly {self.n}"
-            return Scored(math.nan, Reason.TOO_FEW_CLIPS, detail)
-        rows = chosen(total, self.n)
+            return Score(math.nan, Reason.TOO_FEW_CLIPS, detail)
+        rows = evenly(total, self.n)
         real, made = (np.concatenate([side[key] for key in order])[rows] for side in (state.real, state.made))
         if not (np.isfinite(real).all() and np.isfinite(made).all()):
-            return Scored(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
-        return Scored(max(0.0, frechet(*moments(real), *moments(made))), detail=f"{self.n} of {total} clips")
+            return Score(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
+        return Score(max(0.0, frechet(*moments(real), *moments(made))), detail=f"{self.n} of {total} clips")

@@ -1,12 +1,11 @@
-"""FID through pytorch-fid's network: how far apart two sets of frames are, seen as Gaussians of Inception
-features.
+"""FID: how far apart two sets of frames are, seen as Gaussians of Inception features.
 
-Heusel et al., NeurIPS 2017; network and features (pool3, 2048) are those of mseitzer/pytorch-fid 0.3.0, fed
-with its weights from the registry; nothing is downloaded. `tkbench.metrics.frechet` has the distance.
+Heusel et al., NeurIPS 2017. Network and features (pool3, 2048 of them) are those of mseitzer/pytorch-fid 0.3.0, with
+its weights from the registry; nothing is downloaded. `tkbench.metrics.frechet` has the distance.
 
-Small sets measure their own size: identical distributions score well above 0 where frames are few. Below
-`min_frames` (2048: as many as features, under which the covariance cannot have full rank) the set is
-unscored. The number of frames stands in the row's detail; rows with different numbers are not comparable.
+A small set measures its own size: identical distributions score well above 0 where frames are few. Below `min_frames`
+(2048: as many as features, below which the covariance cannot have full rank) the set is unscored. The number of frames
+stands in the row's detail; rows with different numbers of frames are not comparable.
 """
 
 from __future__ import annotations
@@ -14,17 +13,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tkbench import weights
 from tkbench.errors import BadInput, UsageError, WeightsRefused
-from tkbench.metrics.base import Scored, video_fault
+from tkbench.metrics.base import ON_CPU, BuildContext, Score, SetMetric, hashes, network_file
+from tkbench.metrics.faults import video_fault
 from tkbench.metrics.frechet import frechet, moments
 from tkbench.runtime.devices import device_facts, whole_floats
 from tkbench.runtime.feature_cache import recall
-from tkbench.types import Float32, Metric, Reason, Sample, UInt8
+from tkbench.types import Column, Float32, Reason, Sample, UInt8
+
+if TYPE_CHECKING:
+    from torch import nn
 
 WEIGHT = "inception-fid"
 FEATURES = 2048
@@ -35,8 +38,8 @@ BATCH = 16
 class FidState:
     """Features by clip: (n, 2048) float32 of real and of generated frames.
 
-    Kept instead of sums because the sums of one task (two 2048 x 2048 matrices) would be larger than its
-    features, and because moments taken at the end in key order do not depend on how clips were shared out.
+    Features are kept instead of sums: the sums of one task (two 2048 x 2048 matrices) would be larger, and moments
+    that are taken at the end in key order do not depend on how clips were shared out among tasks.
     """
 
     real: dict[str, Float32] = field(default_factory=dict)
@@ -44,16 +47,16 @@ class FidState:
 
 
 @weights.once_per_content(1)
-def load_inception(path: Path, device: str = "cpu") -> Any:
+def load_inception(path: Path, device: str = "cpu") -> nn.Module:
     """pytorch-fid's InceptionV3 up to pool3 with the weights in the checked file `path`."""
     from pytorch_fid import inception
 
     state = weights.load_state(path)
     download = inception.load_state_dict_from_url
-    # The class fetches its weights by itself while it is built; it is handed ours instead.
+    # The class downloads its weights while it is built; it is handed ours instead.
     inception.load_state_dict_from_url = lambda *_, **__: state
     try:
-        network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]])
+        network: nn.Module = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]])
     except RuntimeError as error:
         raise WeightsRefused(
             f"{path}: not the FID Inception network: {str(error).splitlines()[0]}"
@@ -63,8 +66,8 @@ def load_inception(path: Path, device: str = "cpu") -> Any:
     return network.eval().to(device)
 
 
-def features(network: Any, frames: UInt8, *, batch: int = BATCH) -> Float32:
-    """(n, H, W, 3) uint8 RGB -> (n, 2048) float32; the network resizes to 299 and scales by itself."""
+def features(network: nn.Module, frames: UInt8, *, batch: int = BATCH) -> Float32:
+    """(n, H, W, 3) uint8 RGB -> (n, 2048) float32; the network itself resizes to 299 and scales."""
     import torch
 
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
@@ -80,40 +83,58 @@ def features(network: Any, frames: UInt8, *, batch: int = BATCH) -> Float32:
 
 
 def known_features(path: Path, device: str, frames: UInt8) -> Float32:
-    """`features` by the network in the checked file `path`, read back where the same frames were seen before."""
+    """`features` by the network in the checked file `path`, read back where the same frames were given before."""
 
-    def make() -> tuple[Float32]:
+    def compute() -> tuple[Float32]:
         return (features(load_inception(path, device), frames),)
 
-    recipe = f"inception-fid|{weights.sha256(path)}|pool3|batch:{BATCH}|{device_facts(device)}"
-    (rows,) = recall(recipe, frames, make=make)
+    computation = f"inception-fid|{weights.sha256(path)}|pool3|batch:{BATCH}|{device_facts(device)}"
+    (rows,) = recall(computation, frames, make=compute)
     return rows
 
 
-class Fid:
+class Fid(SetMetric[FidState]):
     """FID between the true and the generated frames of all clips: whole canvas, every `stride`-th frame."""
 
-    def __init__(self, *, stride: int = 5, min_frames: int = FEATURES, device: str = "cpu") -> None:
+    name = "fid"
+
+    def __init__(
+        self, *, stride: int = 5, min_frames: int = FEATURES, context: BuildContext = ON_CPU
+    ) -> None:
         if stride < 1 or min_frames < 2:
             raise UsageError(f"FID stride {stride}, min_frames {min_frames}: expected at least 1 and 2")
-        self.stride, self.min_frames, self.device = stride, min_frames, device
-        self._path, self._hint = weights.find_or_hint(WEIGHT)
-        self.weights = {WEIGHT: weights.sha256(self._path)} if self._path else {}
-        digest = self.weights.get(WEIGHT, "missing")[:12]
-        facts = f"fid[pytorch-fid,pool3@{digest},rgb,region:full,stride:{stride},min:{min_frames}]"
-        self.columns = (Metric("fid", "FID", "", "lower", 2, per_clip=False, signature=facts),)
+        self.stride, self.min_frames = stride, min_frames
+        self._file = network_file(WEIGHT)
+        super().__init__(context=context)
+        self.weights = hashes(self._file)
+        network = f"pool3@{self._file.short_hash}"
+        column = Column(
+            "fid",
+            "FID",
+            "distance",
+            "lower",
+            2,
+            per_clip=False,
+            signature=f"fid[pytorch-fid,{network},rgb,region:full,stride:{stride},min:{min_frames}]",
+            bounds=(0.0, math.inf),
+            also_called=("Fréchet inception distance",),
+            text="Distance between the statistics of all true and all generated frames: one number for the "
+            "whole set, so it has no interval. It depends on the number of frames and never compares across "
+            "data sets.",
+        )
+        self.columns = (column,)
 
     def start(self) -> FidState:
         return FidState()
 
     def update(self, state: FidState, sample: Sample, video: UInt8) -> None:
-        """Add every `stride`-th frame of one clip; a clip of the wrong shape is left to the other columns."""
-        if self._path is None or video_fault(sample, video) is not None:
+        """Add every `stride`-th frame of one clip; one of the wrong shape is not added, other columns report it."""
+        if self._file.path is None or video_fault(sample, video) is not None:
             return
         if sample.key in state.real:
             raise BadInput(f"clip {sample.key!r} was added to this FID before")
         for source, side in ((sample.video, state.real), (video, state.made)):
-            side[sample.key] = known_features(self._path, self.device, source[:: self.stride])
+            side[sample.key] = known_features(self._file.path, self.device, source[:: self.stride])
 
     def merge(self, a: FidState, b: FidState) -> FidState:
         both = sorted(set(a.real) & set(b.real))
@@ -121,20 +142,20 @@ class Fid:
             raise BadInput(f"clip {both[0]!r} is in both states of this FID")
         return FidState(a.real | b.real, a.made | b.made)
 
-    def compute(self, state: FidState) -> dict[str, Scored]:
+    def compute(self, state: FidState) -> dict[str, Score]:
         return {self.columns[0].name: self._value(state)}
 
-    def _value(self, state: FidState) -> Scored:
-        if self._path is None:
-            return Scored(math.nan, Reason.WEIGHTS_MISSING, self._hint)
+    def _value(self, state: FidState) -> Score:
+        if self._file.path is None:
+            return Score(math.nan, Reason.WEIGHTS_MISSING, self._file.hint)
         frames = sum(len(rows) for rows in state.real.values())
         found = f"{frames} frames of {len(state.real)} clips"
         if frames < self.min_frames:
             detail = f"{found}; fewer than {self.min_frames} measure the number of frames, not the model"
-            return Scored(math.nan, Reason.TOO_FEW_CLIPS, detail)
+            return Score(math.nan, Reason.TOO_FEW_CLIPS, detail)
         order = sorted(state.real)
         real, made = (np.concatenate([side[key] for key in order]) for side in (state.real, state.made))
         if not (np.isfinite(real).all() and np.isfinite(made).all()):
-            return Scored(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
+            return Score(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
         # The distance is never negative; rounding can leave -1e-10 for equal sets.
-        return Scored(max(0.0, frechet(*moments(real), *moments(made))), detail=found)
+        return Score(max(0.0, frechet(*moments(real), *moments(made))), detail=found)

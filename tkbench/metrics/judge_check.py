@@ -1,7 +1,9 @@
-"""Is a judge fit to judge? Its answers on clips whose truth is known: true, late, frozen, blurred, another's
-voice.
+"""Whether a judge is fit for its task: its scores of clips whose truth is known.
 
-Give `check_judge` the samples of shards whose speakers and sentences the judge was not trained on.
+The videos are the true one, the true one early or late by up to 5 frames, a still face, a blurred one, and the true
+one with another clip's voice. A fit judge finds the shifts, its confidence falls with every further frame of lag, and
+it gives no confidence to still faces and wrong voices. The clips must have speakers and sentences that it was not
+trained on.
 """
 
 from __future__ import annotations
@@ -18,39 +20,39 @@ from tkbench.types import Float64, Sample, UInt8
 
 SHIFTS = tuple(range(-5, 6))
 MIN_FRAMES = 50
-"""Two seconds: shorter clips are left out, and counted."""
+"""Two seconds; shorter clips are left out and counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeReport:
-    """Mean scores per kind of video over the same clips, and the mean curve of the true ones."""
+    """Mean scores for each kind of video over the same clips, and the mean curve of the true ones."""
 
     n: int
     n_short: int
     rows: dict[str, tuple[float, float, float, float]]
-    """kind -> mean LSE-C, mean LSE-D, mean confidence at zero lag, share whose AVOffset is right within one
-    frame (nan where no offset is right)."""
+    """Kind -> mean LSE-C, mean LSE-D, mean confidence at zero lag, and the share of clips whose AVOffset is right
+    within one frame (nan for kinds that have no right offset)."""
     curve: Float64
-    """(31,) mean over clips of the median minus the curve, by the lag that the video is taken to have."""
+    """(31,) confidence at each lag that the true video may be taken to have, -15 to 15 frames: the median minus the
+    curve, averaged over clips."""
 
     @property
     def offset_share(self) -> float:
-        """Share of right offsets (within one frame) over the true videos and all shifted ones."""
+        """Share of offsets that are right within one frame, over the true and the shifted videos."""
         return float(
             np.mean([row[3] for kind, row in self.rows.items() if kind == "real" or "shift" in kind])
         )
 
     def falls(self, largest: int = 5) -> bool:
-        """True where the confidence falls with every further frame of lag, to both sides, up to `largest`.
+        """Whether the confidence falls with every further frame of lag, to both sides, up to `largest`.
 
-        Both readings must fall: the true video held against a wrong lag, and the late video held against
-        none.
+        It must fall both for the true video at a wrong lag and for the shifted videos at none.
         """
-        late = np.array([self.rows[_shift(k)][2] for k in range(-largest, largest + 1)])
-        held = self.curve[MAX_SHIFT - largest : MAX_SHIFT + largest + 1]
+        shifted = np.array([self.rows[_shift(k)][2] for k in range(-largest, largest + 1)])
+        at_wrong_lag = self.curve[MAX_SHIFT - largest : MAX_SHIFT + largest + 1]
         return all(
             bool((np.diff(side) < 0).all())
-            for values in (late, held)
+            for values in (shifted, at_wrong_lag)
             for side in (values[largest:], values[: largest + 1][::-1])
         )
 
@@ -60,8 +62,8 @@ class JudgeReport:
         for kind, (c, d, zero, share) in self.rows.items():
             right = "" if np.isnan(share) else f"{share:15.1%}"
             lines.append(f"{kind:>16}  {c:5.3f}  {d:5.3f}  {zero:8.3f}  {right}".rstrip())
-        held = "  ".join(f"{k:+d}: {self.curve[MAX_SHIFT + k]:.3f}" for k in SHIFTS)
-        lines.append(f"true video at a wrong lag: {held}")
+        lags = "  ".join(f"{k:+d}: {self.curve[MAX_SHIFT + k]:.3f}" for k in SHIFTS)
+        lines.append(f"true video at a wrong lag: {lags}")
         falls = "yes" if self.falls() else "no"
         lines.append(
             f"right offsets {self.offset_share:.1%}; confidence falls with |lag| from 0 to 5: {falls}"
@@ -88,8 +90,8 @@ def check_judge(judge: Judge, samples: Iterable[Sample]) -> JudgeReport:
         found["blur"].append(_facts(_curve(judge, sample, soft), 0))
         voice = usable[(index + len(usable) // 2) % len(usable)].audio
         other = np.resize(voice, len(sample.audio)).astype(np.float32)
-        lips, heard = embed(judge, sample.video, sample.landmarks, other)
-        found["other voice"].append(_facts(sync_curve(lips, heard), None))
+        curve = sync_curve(*embed(judge, sample.video, sample.landmarks, other))
+        found["other voice"].append(_facts(curve, None))
     rows = {kind: tuple(np.mean(values, axis=0).tolist()) for kind, values in found.items() if values}
     return JudgeReport(len(usable), len(clips) - len(usable), rows, np.mean(curves, axis=0))
 

@@ -1,17 +1,17 @@
-"""From a clip to what goes into the network, as a recipe of `tkbench.metrics.lse_recipes` says."""
+"""The input of the network for one clip, as an LSE recipe (`lse_recipes`) makes it: crops of faces and their sound."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import cv2
 import numpy as np
 
-from tkbench import weights
-from tkbench.crops import recipes
+from tkbench.crops import recipes as crop_recipes
 from tkbench.metrics import tracks
+from tkbench.metrics.base import LossyCodecs, network_file
 from tkbench.metrics.lse_recipes import LseRecipe
 from tkbench.metrics.sync import judge_crops
 from tkbench.types import SAMPLES_PER_FRAME, Float32, Float64, Reason, Sample, UInt8
@@ -20,20 +20,10 @@ if TYPE_CHECKING:
     from tkbench.metrics.syncnet import SyncNetSpec
 
 WINDOW = 5
-
-
-class Lossy(Protocol):
-    """Who makes the lossy generations; `tkbench.media.lossy` is one. Metrics run no encoder of their own."""
-
-    def jpegs(self, frames: UInt8) -> UInt8: ...
-
-    def first_generation(
-        self, frames: UInt8, audio: Float32, container: Literal["avi", "mp4"]
-    ) -> tuple[UInt8, Float32]: ...
-
-    def second_generation(
-        self, crops: UInt8, audio: Float32, container: Literal["avi", "mp4"]
-    ) -> tuple[UInt8, Float32]: ...
+"""Frames that one embedding of the lips sees."""
+Container = Literal["avi", "mp4"]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,77 +41,103 @@ class Piece:
 
 
 class Unusable(Exception):
-    """A clip that a recipe finds nothing in; caught by `Lse.score`, which turns it into a row with a reason."""
+    """A clip in which a recipe finds nothing to score; `Lse.score` turns it into a row with a reason."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
 
 
-Once = Callable[[tuple[str, ...], Callable[[], Any]], Any]
+@dataclass(eq=False)
+class Codings:
+    """One clip and what was made of it so far: several recipes and judges share codings, boxes and crops."""
+
+    sample: Sample
+    video: UInt8
+    audio: Float32
+    lossy: LossyCodecs
+    _jpegs: UInt8 | None = None
+    _first: dict[Container, tuple[UInt8, Float32]] = field(default_factory=dict)
+    _scenes: dict[Container, list[int]] = field(default_factory=dict)
+    _boxes: dict[tuple[Container, str, str], list[Float64]] = field(default_factory=dict)
+    _tracked: dict[str, list[Piece]] = field(default_factory=dict)
+
+    def jpegs(self) -> UInt8:
+        """The frames through one JPEG generation."""
+        if self._jpegs is None:
+            self._jpegs = self.lossy.jpegs(self.video)
+        return self._jpegs
+
+    def first_generation(self, container: Container) -> tuple[UInt8, Float32]:
+        """Frames and sound as the detector of the scripts gets them."""
+        return _remembered(
+            self._first, container, lambda: self.lossy.first_generation(self.video, self.audio, container)
+        )
+
+    def scene_starts(self, container: Container) -> list[int]:
+        """First frames of the scenes of the coded video."""
+        return _remembered(
+            self._scenes, container, lambda: tracks.scene_starts(self.first_generation(container)[0])
+        )
+
+    def boxes(self, recipe: LseRecipe, device: str) -> list[Float64]:
+        """Faces per frame of the coded video, each (n, 4)."""
+        key = (recipe.container, recipe.detector, device)
+        return _remembered(
+            self._boxes,
+            key,
+            lambda: boxes(recipe, self.sample, self.first_generation(recipe.container)[0], device),
+        )
+
+    def tracked(self, recipe: LseRecipe, device: str) -> list[Piece]:
+        """The crops of each track as they come out of the last encoder, and their sound."""
+        return _remembered(self._tracked, recipe.name, lambda: _tracked(recipe, self, device))
 
 
-class _Desk:
-    """What was made of the clip at hand: recipes and judges share codings, boxes and crops, and pay for them once."""
-
-    def __init__(self) -> None:
-        self._clip: tuple[object, ...] = ()
-        self._made: dict[tuple[str, ...], Any] = {}
-
-    def of(self, *clip: object) -> Once:
-        """A store for these very objects; another clip clears the desk."""
-        if len(clip) != len(self._clip) or any(a is not b for a, b in zip(clip, self._clip, strict=True)):
-            self._clip, self._made = clip, {}
-        return self._once
-
-    def _once(self, name: tuple[str, ...], make: Callable[[], Any]) -> Any:
-        if name not in self._made:
-            self._made[name] = make()
-        return self._made[name]
+def _remembered(known: dict[Key, Value], key: Key, make: Callable[[], Value]) -> Value:
+    if key not in known:
+        known[key] = make()
+    return known[key]
 
 
-_desk = _Desk()
+_last: list[Codings] = []
+"""The codings of the clip that was scored last, and of no other: they are large."""
 
 
-def pieces(
-    rule: LseRecipe,
-    spec: SyncNetSpec,
-    sample: Sample,
-    video: UInt8,
-    audio: Float32,
-    lossy: Lossy,
-    device: str,
-) -> list[Piece]:
+def codings_of(sample: Sample, video: UInt8, audio: Float32, lossy: LossyCodecs) -> Codings:
+    """The codings of these very arrays: those of the call before, or fresh ones."""
+    for old in _last:
+        if old.sample is sample and old.video is video and old.audio is audio and old.lossy is lossy:
+            return old
+    _last[:] = [Codings(sample, video, audio, lossy)]
+    return _last[0]
+
+
+def pieces(recipe: LseRecipe, spec: SyncNetSpec, clip: Codings, device: str) -> list[Piece]:
     """The inputs of the network for one clip; raises Unusable where a recipe has nothing to score."""
-    if rule.cut == "real-track":
-        return [Piece(0, judge_crops(video, sample.landmarks, spec), audio)]
-    once = _desk.of(sample, video, audio, lossy)
-    if rule.cut == "whole":
-        return [Piece(0, shrunk(once(("jpegs",), lambda: lossy.jpegs(video)), spec), audio)]
-    made = once(("pieces", rule.name), lambda: _tracked(rule, sample, video, audio, lossy, device, once))
-    return [Piece(part.start, shrunk(part.crops, spec), part.audio) for part in made]
+    if recipe.cut == "real-track":
+        return [Piece(0, judge_crops(clip.video, clip.sample.landmarks, spec), clip.audio)]
+    if recipe.cut == "whole":
+        return [Piece(0, shrunk(clip.jpegs(), spec), clip.audio)]
+    return [Piece(part.start, shrunk(part.crops, spec), part.audio) for part in clip.tracked(recipe, device)]
 
 
-def _tracked(
-    rule: LseRecipe, sample: Sample, video: UInt8, audio: Float32, lossy: Lossy, device: str, once: Once
-) -> list[Piece]:
-    """The crops of each track as they come out of the last encoder."""
-    coding = rule.container
-    seen, heard = once(("first", coding), lambda: lossy.first_generation(video, audio, coding))
-    heard = heard if rule.coded_voice else audio
+def _tracked(recipe: LseRecipe, clip: Codings, device: str) -> list[Piece]:
+    frames, coded_sound = clip.first_generation(recipe.container)
+    voice = coded_sound if recipe.coded_voice else clip.audio
     found, rejected = tracks.link(
-        once(("boxes", coding, rule.detector, device), lambda: boxes(rule, sample, seen, device)),
-        once(("scenes", coding), lambda: tracks.scene_starts(seen)),
-        min_track=rule.min_track,
-        strict=rule.strict,
+        clip.boxes(recipe, device),
+        clip.scene_starts(recipe.container),
+        min_track=recipe.min_track,
+        strict=recipe.strict,
     )
     if not found:
-        raise _nothing(rule, rejected)
+        raise _nothing(recipe, rejected)
     out = []
     for track in found:
-        crops = tracks.crop_track(seen, track)
-        sound = heard[track.start * SAMPLES_PER_FRAME : track.end * SAMPLES_PER_FRAME]
-        crops, sound = lossy.second_generation(crops, sound, rule.container)
+        crops = tracks.crop_track(frames, track)
+        sound = voice[track.start * SAMPLES_PER_FRAME : track.end * SAMPLES_PER_FRAME]
+        crops, sound = clip.lossy.second_generation(crops, sound, recipe.container)
         if min(len(crops), len(sound) // SAMPLES_PER_FRAME) > WINDOW:
             out.append(Piece(track.start, crops, sound))
     if not out:
@@ -129,37 +145,39 @@ def _tracked(
     return out
 
 
-def _nothing(rule: LseRecipe, rejected: Sequence[int]) -> Unusable:
+def _nothing(recipe: LseRecipe, rejected: Sequence[int]) -> Unusable:
     if not rejected:
-        return Unusable(Reason.NO_FACE, f"{rule.detector} finds no face")
+        return Unusable(Reason.NO_FACE, f"{recipe.detector} finds no face")
     if max(rejected) == 0:
         return Unusable(Reason.FACE_TOO_SMALL, f"no track with a face of more than {tracks.MIN_FACE} pixels")
-    longest = f"the longest track or scene has {max(rejected)} frames, more than {rule.min_track} are needed"
+    longest = (
+        f"the longest track or scene has {max(rejected)} frames, more than {recipe.min_track} are needed"
+    )
     return Unusable(Reason.TOO_SHORT, longest)
 
 
-def boxes(rule: LseRecipe, sample: Sample, seen: UInt8, device: str) -> list[Float64]:
-    """Faces per frame of the coded video `seen`, each (n, 4).
+def boxes(recipe: LseRecipe, sample: Sample, coded: UInt8, device: str) -> list[Float64]:
+    """Faces per frame of the coded video, each (n, 4).
 
     With MediaPipe: the prepared track's box, held over the frames that coding repeated at the start.
     """
-    if rule.detector == "s3fd":
+    if recipe.detector == "s3fd":
         from tkbench.metrics.s3fd import WEIGHT, detect, load_s3fd
 
-        path, hint = weights.find_or_hint(WEIGHT)
-        if path is None:
-            raise Unusable(Reason.WEIGHTS_MISSING, hint)
-        network = load_s3fd(path, device)
-        return [detect(network, frame) for frame in seen]
-    x, y, wide, tall = recipes.face_box(sample.landmarks)
+        file = network_file(WEIGHT)
+        if file.path is None:
+            raise Unusable(Reason.WEIGHTS_MISSING, file.hint)
+        network = load_s3fd(file.path, device)
+        return [detect(network, frame) for frame in coded]
+    x, y, wide, tall = crop_recipes.face_box(sample.landmarks)
     all_boxes = np.stack([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2], axis=1)
-    late = len(seen) - len(all_boxes)
-    order = np.clip(np.arange(len(seen)) - max(0, late), 0, len(all_boxes) - 1)
+    late = len(coded) - len(all_boxes)
+    order = np.clip(np.arange(len(coded)) - max(0, late), 0, len(all_boxes) - 1)
     return [all_boxes[t : t + 1] for t in order]
 
 
 def shrunk(frames: UInt8, spec: SyncNetSpec) -> UInt8:
-    """Whole pictures as the network's input: resized as the scripts do, then the part that the judge looks at."""
+    """Whole pictures as the network's input: resized as the scripts do, then the part that the judge sees."""
     left, top, right, _ = spec.region
     whole = round(spec.size / (right - left))
     if frames.shape[1:3] == (whole, whole) == (spec.size, spec.size):

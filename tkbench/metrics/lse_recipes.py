@@ -1,20 +1,20 @@
-"""LSE-C, LSE-D and AVOffset under the names of the recipes that the field uses, from one engine.
+"""The recipes by which the field computes LSE-C, LSE-D and AVOffset, by name; `lse.py` runs them.
 
-    name           picture              cut                     before the network        ends    a clip's value
-    tkbench-v1     canvas               ground-truth track      nothing                   valid   the one curve
-    wav2lip-lrs    canvas               none: resized to 224    JPEG                      zeros   the one curve
-    syncnet-real   canvas, 4 codings    detect, track > 100     mpeg4, mp3, JPEG x 2, XVID  zeros  mean over tracks
-    latentsync     canvas, 4 codings    detect, track > 50      h264, aac x 2, JPEG x 2, mp4v zeros mean over tracks
-    mocha          canvas, 4 codings    detect, track > 50      mpeg4, JPEG x 2, XVID     zeros   best of the tracks
+    name           picture              cut                     before the network           ends    a clip's value
+    tkbench-v1     canvas               track of the true video nothing                      valid   the one curve
+    wav2lip-lrs    canvas               none: resized to 224    JPEG                         zeros   the one curve
+    syncnet-real   canvas, 4 codings    detect, track > 100     mpeg4, mp3, JPEG x 2, XVID   zeros   mean over tracks
+    latentsync     canvas, 4 codings    detect, track > 50      h264, aac x 2, JPEG x 2, mp4v zeros  mean over tracks
+    mocha          canvas, 4 codings    detect, track > 50      mpeg4, JPEG x 2, XVID        zeros   best of the tracks
 
-Numbers of different names are not comparable, so each name has columns of its own. `-mediapipe` behind a name
-takes the boxes of the prepared track (MediaPipe's points as the box that S3FD would give) instead of S3FD's,
-whose weight is not bundled; everything else is the same. The script behind `syncnet-real` writes a line per
-track and averages nothing; its lines are in the row's detail, and their mean is this project's choice.
+Numbers of different recipes are not comparable, so each has columns of its own. A name that ends in `-mediapipe`
+takes the box of the prepared track (MediaPipe's points as the box that S3FD would give) instead of a detection by
+S3FD, whose weight is not bundled; everything else is the same. The script behind `syncnet-real` writes a line per
+track and averages nothing. Its lines are in the row's detail; the mean is this project's choice.
 
-Two facts of these chains, measured with ffmpeg 9.0 on the example clip of syncnet_python: the AVI's mp3 makes
-the sound 1105 samples late, for which ffmpeg repeats two pictures at the start; `mocha` reads its voice from
-elsewhere, so its videos lag by two frames more (its authors' notes have AV offset 5 where the clip has 3).
+Two facts of these chains, measured with ffmpeg 9.0 on the example clip of syncnet_python: the AVI's mp3 makes the sound
+1105 samples late, for which ffmpeg repeats two pictures at the start; `mocha` reads its voice from elsewhere, so its
+videos lag by two frames more (its authors' notes have AV offset 5 where the clip has 3).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tkbench.metrics import tracks
-from tkbench.metrics.sync import RECIPE
+from tkbench.metrics.sync import CROP
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class LseRecipe:
     def signature(self) -> str:
         """All of it in one line."""
         if self.cut == "real-track":
-            return f"{self.name},ends:valid,crop:{RECIPE},track:real,lossy:none"
+            return f"{self.name},ends:valid,crop:{CROP},track:real,lossy:none"
         if self.cut == "whole":
             return f"{self.name},ends:zeros,crop:none,resize:cv2-linear,lossy:jpeg"
         voice = f"{self.container}-sound" if self.coded_voice else "none"

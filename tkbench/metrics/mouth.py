@@ -1,17 +1,17 @@
 """The shape of a mouth without the pose of its head: a few lengths per frame, in units of the face.
 
-Turn and size of the head are taken from points that speech does not move (corners of the eyes, bridge of the
-nose), by the similarity that lays them best on their mean over the clip. Everything is measured on the 68
-iBUG points; those of Face Mesh are brought to them first (`recipes.IBUG_OF_MESH`).
+Turn and size of the head are taken from points that speech does not move (corners of the eyes, bridge of the nose):
+the similarity that best lays them on their mean over the clip is undone. Everything is measured on the 68 iBUG
+points; those of Face Mesh are converted to them first (`tkbench.crops.recipes.IBUG_OF_MESH`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tkbench.crops.recipes import ibug68, point_set
+from tkbench.crops.recipes import ibug68
 from tkbench.errors import BadInput
-from tkbench.types import Array, Float64, Reason
+from tkbench.types import Array, Float64
 
 RIGID = (36, 39, 42, 45, 27, 28, 29, 30)
 """Outer and inner corners of the eyes, bridge of the nose."""
@@ -81,27 +81,6 @@ def aperture(landmarks: Array) -> Float64:
     About 0 for closed lips (the points of a tracker rarely meet exactly), 0.1 to 0.3 in open vowels.
     """
     return lengths(landmarks)[:, 0]
-
-
-def landmark_fault(landmarks: Array, frames: int, kind: str | None = None) -> tuple[Reason, str] | None:
-    """Why landmarks cannot be those of a face in `frames` pictures, or None. kind: the only set that will do."""
-    if landmarks.ndim != 3 or landmarks.shape[2] != 2 or not np.issubdtype(landmarks.dtype, np.floating):
-        found = f"landmarks are {landmarks.dtype} {landmarks.shape}, expected float (T, 478, 2) or (T, 68, 2)"
-        return Reason.WRONG_SHAPE, found
-    try:
-        found = point_set(landmarks)
-    except BadInput as error:
-        return Reason.WRONG_SHAPE, str(error)
-    if kind is not None and found != kind:
-        return Reason.WRONG_SHAPE, f"landmarks are {found}, expected {kind}"
-    if len(landmarks) != frames:
-        return Reason.WRONG_LENGTH, f"landmarks of {len(landmarks)} frames, expected {frames}"
-    if not np.isfinite(landmarks).all():
-        return Reason.NOT_FINITE, "landmarks hold nan or inf"
-    eyes = ibug68(landmarks)[:, [36, 45]]
-    if (np.abs(eyes[:, 0] - eyes[:, 1]).max(axis=1) < 1.0).any():
-        return Reason.NO_FACE, "the corners of the eyes are less than a pixel apart"
-    return None
 
 
 def _gap(y: Float64, pairs: tuple[tuple[int, int], ...]) -> Float64:

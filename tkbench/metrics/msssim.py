@@ -1,4 +1,8 @@
-"""MS-SSIM: structural similarity at five scales (Wang, Simoncelli and Bovik, Asilomar 2003)."""
+"""MS-SSIM: structural similarity at five scales.
+
+Wang, Simoncelli and Bovik, "Multiscale Structural Similarity for Image Quality Assessment", Asilomar 2003; the number
+of VainF/pytorch-msssim 1.0.0. Frames are (H, W, 3) uint8 RGB of at least 161 pixels a side.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from tkbench.errors import BadInput
-from tkbench.metrics.image import C1, C2, RADIUS, SIGMA, _check, _Image
-from tkbench.types import Float64, Metric, UInt8
+from tkbench.errors import BadInput, UsageError
+from tkbench.metrics.base import ON_CPU, BuildContext, RegionMetric
+from tkbench.metrics.image import C1, C2, RADIUS, SIGMA, check_pictures
+from tkbench.types import Column, Float64, UInt8
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the scales, finest first, as measured by the authors on observers."""
@@ -25,7 +30,7 @@ def ms_ssim(real: UInt8, made: UInt8) -> Float64:
     ms_ssim(data_range=255) on the same pictures; the largest gap seen is 3e-15 in double precision. Between scales
     2 x 2 pixels are averaged; a side that is odd gets a row of zeros at both ends first, as there.
     """
-    _check(real, made)
+    check_pictures(real, made)
     if min(real.shape[1:3]) < SMALLEST:
         found = f"{real.shape[2]}x{real.shape[1]}"
         raise BadInput(f"pictures are {found}; MS-SSIM needs at least {SMALLEST} pixels a side")
@@ -71,30 +76,33 @@ def _halved(picture: Float64) -> Float64:
     return np.asarray((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4)
 
 
-class MsSsim(_Image):
+class MsSsim(RegionMetric):
     """Mean MS-SSIM over every `stride`-th frame of a clip, RGB; a region below 161 pixels is unscored."""
 
-    compares = True
-
+    name = "ms_ssim"
+    compares_with_true_video = True
     smallest = SMALLEST
-    slow = True
+    cached = True
 
-    def __init__(self, *, regions: Sequence[str] = ("full",), stride: int = 1) -> None:
+    def __init__(
+        self, *, regions: Sequence[str] = ("full",), stride: int = 1, context: BuildContext = ON_CPU
+    ) -> None:
         if stride < 1:
-            raise BadInput(f"MS-SSIM stride {stride}; expected 1 or more frames")
+            raise UsageError(f"MS-SSIM stride {stride}: expected 1 or more frames")
         self.stride = stride
-        super().__init__(regions=regions)
-
-    def column(self, region: str) -> Metric:
-        """The facts of one region's column."""
-        suffix = "" if region == "full" else f"_{region}"
-        label = "MS-SSIM" if region == "full" else f"MS-SSIM ({region})"
-        facts = (
-            f"ms_ssim[rgb,gauss:1.5,scales:5,range:255,odd:zero-rows,region:{region},stride:{self.stride}]"
+        self.whole = Column(
+            "ms_ssim",
+            "MS-SSIM",
+            "index",
+            "higher",
+            4,
+            signature=f"ms_ssim[rgb,gauss:1.5,scales:5,range:255,odd:zero-rows,region:full,stride:{stride}]",
+            bounds=(0.0, 1.0),
+            also_called=("multi-scale SSIM",),
+            text="SSIM at five scales, 1 for identical videos: it forgives fine noise more than SSIM does.",
         )
-        return Metric("ms_ssim" + suffix, label, "", "higher", 4, signature=facts)
+        super().__init__(regions=regions, context=context)
 
     def of_clip(self, real: Sequence[UInt8], made: Sequence[UInt8]) -> float:
-        """The value of one clip; frames may differ in size."""
         pairs = list(zip(real, made, strict=True))[:: self.stride]
         return float(np.mean(np.concatenate([ms_ssim(a[None], b[None]) for a, b in pairs])))

@@ -1,26 +1,39 @@
-"""LPIPS through the `lpips` package, with its backbone from the weights registry: it never downloads
-anything.
+"""LPIPS: distance of two pictures in the features of an image network; the networks come from the weights registry.
 
-Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018; version
-0.1, linear heads from the package. Pictures go in as RGB in [-1, 1], which is what the network wants; feeding
-[0, 1] is the commonest mistake with it, so only uint8 is taken here.
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018; version 0.1, with the
+linear heads of the `lpips` package. Nothing is downloaded. The network wants RGB in [-1, 1], and feeding [0, 1] is the
+commonest mistake with it; so only uint8 is taken here.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
-from tkbench.metrics.base import ClipScores, Scored, unscored, video_fault
+from tkbench.metrics.base import (
+    ON_CPU,
+    BuildContext,
+    ClipScores,
+    PerClipMetric,
+    Score,
+    hashes,
+    network_file,
+    unscored,
+)
+from tkbench.metrics.faults import video_fault
 from tkbench.registry import suggest
 from tkbench.runtime.devices import device_facts, whole_floats
 from tkbench.runtime.feature_cache import recall
-from tkbench.types import Float32, Float64, Metric, Reason, Sample, UInt8
+from tkbench.types import Column, Float32, Float64, Reason, Sample, UInt8
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SMALLEST = {"alex": 35, "vgg": 16, "squeeze": 17}
 """Pixels a side below which a backbone has nothing left to pool."""
@@ -28,7 +41,7 @@ BATCH = 8
 
 
 @weights.once_per_content(2)
-def load_lpips(net: str, path: Path, device: str = "cpu") -> Any:
+def load_lpips(net: str, path: Path, device: str = "cpu") -> nn.Module:
     """The LPIPS module of the `lpips` package with the torchvision backbone in the checked file `path`.
 
     Raises WeightsRefused where the file is not that backbone.
@@ -51,10 +64,11 @@ def load_lpips(net: str, path: Path, device: str = "cpu") -> Any:
         module.net.load_state_dict({name: state[source] for name, source in wanted.items()})
     except RuntimeError as error:
         raise WeightsRefused(f"{path}: not a torchvision {net} network: {error}") from error
-    return module.eval().requires_grad_(False).to(device)
+    network: nn.Module = module.eval().requires_grad_(False).to(device)
+    return network
 
 
-def lpips_frames(module: Any, real: UInt8, made: UInt8, *, batch: int = BATCH) -> Float64:
+def lpips_frames(module: nn.Module, real: UInt8, made: UInt8, *, batch: int = BATCH) -> Float64:
     """LPIPS of each frame, (T,) float64; real, made: (T, H, W, 3) uint8 RGB of equal shape."""
     import torch
 
@@ -75,27 +89,42 @@ def lpips_frames(module: Any, real: UInt8, made: UInt8, *, batch: int = BATCH) -
     return np.concatenate(values)
 
 
-class Lpips:
+class Lpips(PerClipMetric):
     """Mean LPIPS over every `stride`-th frame of the whole canvas; 0 for identical videos."""
 
-    compares = True
+    name = "lpips"
+    compares_with_true_video = True
 
     def __init__(
-        self, *, net: Literal["alex", "vgg", "squeeze"] = "alex", stride: int = 1, device: str = "cpu"
+        self,
+        *,
+        net: Literal["alex", "vgg", "squeeze"] = "alex",
+        stride: int = 1,
+        context: BuildContext = ON_CPU,
     ) -> None:
         if net not in SMALLEST:
             raise UnknownName(f"LPIPS has no net {net!r}: {suggest(net, list(SMALLEST))}")
         if stride < 1:
             raise UsageError(f"LPIPS stride {stride}: expected 1 or more frames")
-        self.net, self.stride, self.device = net, stride, device
-        name = f"lpips-{net}"
-        self._path, self._hint = weights.find_or_hint(name)
-        self.weights = {name: weights.sha256(self._path)} if self._path else {}
-        digest = self.weights.get(name, "missing")[:12]
-        facts = f"lpips[{net}@{digest},heads:0.1,rgb,region:full,stride:{stride}]"
-        suffix = "" if net == "alex" else f"_{net}"
-        label = "LPIPS" if net == "alex" else f"LPIPS ({net})"
-        self.columns = (Metric("lpips" + suffix, label, "", "lower", 4, signature=facts),)
+        self.net, self.stride = net, stride
+        self._file = network_file(f"lpips-{net}")
+        super().__init__(context=context)
+        self.weights = hashes(self._file)
+        default = net == "alex"
+        column = Column(
+            "lpips" if default else f"lpips_{net}",
+            "LPIPS" if default else f"LPIPS ({net})",
+            "distance",
+            "lower",
+            4,
+            signature=f"lpips[{net}@{self._file.short_hash},heads:0.1,rgb,region:full,stride:{stride}]",
+            bounds=(0.0, math.inf),
+            also_called=("learned perceptual image patch similarity",),
+            text="Distance to the true video in the features of an image network, 0 for identical videos. It sees blur "
+            "and artefacts that PSNR forgives.",
+            variant="" if default else f"By the network {net}.",
+        )
+        self.columns = (column,)
 
     def score(self, sample: Sample, video: UInt8, audio: Float32) -> ClipScores:
         """The mean over frames, in float64."""
@@ -105,26 +134,28 @@ class Lpips:
         if min(video.shape[1:3]) < SMALLEST[self.net]:
             found = f"{video.shape[2]}x{video.shape[1]}; {self.net} needs {SMALLEST[self.net]} pixels a side"
             return unscored(self.columns, Reason.WRONG_SHAPE, found)
-        if self._path is None:
-            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._hint)
-        values = self._frames(self._path, sample.video, video)
+        if self._file.path is None:
+            return unscored(self.columns, Reason.WEIGHTS_MISSING, self._file.hint)
+        values = self._frames(self._file.path, sample.video, video)
         if not np.isfinite(values).all():
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
-        return ClipScores({self.columns[0].name: Scored(float(values.mean()))})
+        return ClipScores({self.columns[0].name: Score(float(values.mean()))})
 
     def _frames(self, path: Path, real: UInt8, made: UInt8) -> Float64:
         """(n,) of every `stride`-th frame.
 
-        Kept is the distance of two videos, not the features of the true one: those are 2.6 MB per frame of 256 x 256,
-        13 times the frame itself.
+        The store keeps the distances of two videos, not the features of the true one: those are 2.6 MB per frame of
+        256 x 256, 13 times the frame itself.
         """
 
-        def make() -> tuple[Float64]:
+        def compute() -> tuple[Float64]:
             module = load_lpips(self.net, path, self.device)
             if np.array_equal(real, made):
                 return (np.zeros(len(real[:: self.stride])),)  # by definition, and what the module answers
             return (lpips_frames(module, real[:: self.stride], made[:: self.stride]),)
 
-        recipe = f"lpips-{self.net}|{weights.sha256(path)}|stride:{self.stride}|{device_facts(self.device)}"
-        (values,) = recall(recipe, real, made, make=make)
+        computation = (
+            f"lpips-{self.net}|{weights.sha256(path)}|stride:{self.stride}|{device_facts(self.device)}"
+        )
+        (values,) = recall(computation, real, made, make=compute)
         return values

@@ -1,15 +1,13 @@
 """S3FD, the face detector of syncnet_python, with its weight `sfd_face.pth` from the registry.
 
-Zhang et al., "S3FD: Single Shot Scale-invariant Face Detector", ICCV 2017; layers, names and numbers are those
-of joonson/syncnet_python cdd20ba, detectors/s3fd (nets.py, box_utils.py, __init__.py). Its fc6 has padding and
-dilation 6; the network of the `face-alignment` package, otherwise the same, has padding 3 there, so the two do
-not give the same boxes.
+Zhang et al., "S3FD: Single Shot Scale-invariant Face Detector", ICCV 2017; layers, names and numbers are those of
+joonson/syncnet_python@cdd20ba, detectors/s3fd (nets.py, box_utils.py, __init__.py). Its fc6 has padding and dilation 6.
+The network of the `face-alignment` package is the same but for padding 3 there, so the two give different boxes.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +22,7 @@ from tkbench.weights import load_state
 
 WEIGHT = "s3fd-syncnet"
 SCALE = 0.25
-"""Pictures are shrunk to a quarter before they are searched: faces under about 60 pixels get lost."""
+"""Pictures are shrunk to a quarter before they are searched: faces below about 60 pixels are not found."""
 CONFIDENCE = 0.9
 MEAN = (104.0, 117.0, 123.0)
 STEPS = (4, 8, 16, 32, 64, 128)
@@ -148,13 +146,13 @@ def suppress(boxes: Array, threshold: float) -> list[int]:
     return kept
 
 
-def detect(network: Any, frame: UInt8) -> Float64:
-    """Faces of one picture (H, W, 3) RGB: (n, 4) x0, y0, x1, y1 in its pixels, the surest first."""
+def detect(network: nn.Module, frame: UInt8) -> Float64:
+    """Faces of one picture (H, W, 3) RGB: (n, 4) x0, y0, x1, y1 in its pixels, the most confident first."""
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise BadInput(f"picture is {frame.dtype} {frame.shape}; expected uint8 (H, W, 3)")
     height, width = frame.shape[:2]
     small = cv2.resize(frame, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    # The means are those of blue, green, red, and the channels go in as red, green, blue: each is met by its own.
+    # MEAN is in the order blue, green, red; the channels go in as red, green, blue.
     small -= np.array(MEAN[::-1], np.float32)
     device = next(network.parameters()).device
     with torch.inference_mode(), whole_floats():

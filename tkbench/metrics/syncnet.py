@@ -1,22 +1,20 @@
 """SyncNet: a lip stream and a voice stream whose outputs are close where mouth and sound belong together.
 
-The form of joonson/syncnet_python at 6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop): layer
-order, kernel sizes and parameter names are its facts, so `syncnet_v2.model` loads. `SyncNetSpec` varies the
-input size and the widths; the bundled judge is a small one of the same form.
+The form is that of joonson/syncnet_python@6efbb1c (Chung & Zisserman, "Out of time", ACCV 2016 workshop). Layer
+order, kernel sizes and parameter names are the same, so `syncnet_v2.model` loads. `SyncNetSpec` varies the input size
+and the widths; the bundled judge is a small network of the same form.
 
-`Judge` is the fast evaluation of the same function: frames stay uint8 until the device, the five frames of a
-window are folded into channels (only the first layer of the lip stream spans time), batch norm is folded into
-the convolutions.
+`Judge` evaluates the same function faster: frames stay uint8 until they are on the device, the five frames of a window
+become channels (only the first layer of the lip stream spans time), and batch norm is folded into the convolutions.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +24,7 @@ from tkbench.errors import BadInput, WeightsRefused
 from tkbench.metrics.winograd import LipStream, VoiceStream
 from tkbench.runtime.devices import whole_floats
 from tkbench.types import Float32, Float64, UInt8
-from tkbench.weights import load_state
+from tkbench.weights import load_state, read_about, write_tensors
 
 WINDOW_FRAMES = 5
 """Video frames that one lip embedding sees."""
@@ -293,9 +291,12 @@ def load_flat(net: SyncNet, flat: nn.Sequential) -> None:
         own.load_state_dict(state)
 
 
-def _plane(value: Any) -> tuple[int, int]:
+def _plane(value: int | str | Sequence[int]) -> tuple[int, int]:
     """The height and width part of a setting that is one number or (time, height, width)."""
-    return (value, value) if isinstance(value, int) else (value[1], value[2])
+    if isinstance(value, int):
+        return value, value
+    _, height, width = map(int, value)
+    return height, width
 
 
 def _conv2d(
@@ -330,40 +331,33 @@ def _fold(stack: nn.Sequential) -> list[nn.Module]:
     return folded
 
 
-def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, Any]) -> None:
-    """Write weights, spec and `facts` (recipe, data, seed) as safetensors; equal bytes for equal content."""
-    from safetensors.torch import save_file
-
-    state = {
-        name: value.contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
-    }
-    # One metadata entry: the format does not keep an order among several, and the bytes are to be the same
-    # each time.
-    about = json.dumps({"spec": asdict(net.spec), **facts}, sort_keys=True)
-    fresh = path.with_name(path.name + ".new")
-    save_file(state, str(fresh), metadata={"tkbench": about})
-    fresh.replace(path)
+def save_syncnet(net: SyncNet, path: Path, facts: Mapping[str, object]) -> None:
+    """Write weights, spec and `facts` (training settings, data, seed) as safetensors; equal bytes for equal content."""
+    state = {name: value for name, value in net.state_dict().items() if "num_batches" not in name}
+    write_tensors(path, state, {"spec": asdict(net.spec), **facts})
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """What `save_syncnet` wrote beside the weights; raises WeightsRefused for any other file."""
-    from safetensors import SafetensorError, safe_open
+def read_facts(path: Path) -> dict[str, object]:
+    """The facts that `save_syncnet` wrote beside the weights; raises WeightsRefused for any other file."""
+    return _read_about(path)[1]
 
+
+def _read_about(path: Path) -> tuple[SyncNetSpec, dict[str, object]]:
     try:
-        with safe_open(str(path), "pt") as file:
-            about = json.loads((file.metadata() or {})["tkbench"])
-        spec: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in about["spec"].items()}
-        about["spec"] = SyncNetSpec(**spec)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        about = read_about(path)
+        stored = cast(Mapping[str, Any], about.pop("spec"))
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
+        spec = SyncNetSpec(**settings)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsRefused(
             f"{path}: not a SyncNet written by `tkbench train --model syncnet` ({error})"
         ) from error
-    return dict(about)
+    return spec, about
 
 
 def load_syncnet(path: Path) -> SyncNet:
     """The SyncNet in a file: one of ours (safetensors with its spec), or `syncnet_v2.model` as published."""
-    spec = read_facts(path)["spec"] if path.suffix == ".safetensors" else SyncNetSpec()
+    spec = _read_about(path)[0] if path.suffix == ".safetensors" else SyncNetSpec()
     net = SyncNet(spec)
     state = load_state(path)
     missing, unexpected = net.load_state_dict(state, strict=False)

@@ -1,9 +1,9 @@
-"""Face tracks and crops as the field's "real videos" scripts make them, from boxes per frame; pure geometry.
+"""Face tracks and crops as the field's scripts for real videos make them, from boxes per frame; pure geometry.
 
-joonson/syncnet_python 1fbfc08 run_pipeline.py (track_shot, crop_video), whose behaviour is kept where it
-surprises: a face that was taken out of a frame's list makes the loop skip the one behind it, a track must be
-longer than `min_track` (not as long), and the crop is cut with truncated corners. `strict` is MoChaBench's
-reading of the same loop (syncnet_pipeline.py), where the first face that does not fit ends the look at a frame.
+The source is run_pipeline.py of joonson/syncnet_python@1fbfc08 (track_shot, crop_video). Its behaviour is kept where it
+surprises: after a face was taken out of a frame's list the loop skips the next one, a track must be longer than
+`min_track` (not as long), and the crop is cut with truncated corners. `strict` is MoChaBench's version of the same loop
+(syncnet_pipeline.py), where the first face that does not fit ends the search in a frame.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ MIN_FACE = 100
 PAD = 110
 """Grey level outside the picture."""
 WINDOW = 13
-"""Frames of the median filter over the boxes; zeros stand beyond the ends, as in scipy.signal.medfilt."""
+"""Frames of the median filter over the boxes; it pads with zeros, as scipy.signal.medfilt does."""
 CUT = 30.0
 MIN_SCENE = 15
 
 
 @dataclass(frozen=True, slots=True)
 class BoxTrack:
-    """One face over frames `start` to `start + len(boxes) - 1`; boxes (T, 4) float64 x0, y0, x1, y1."""
+    """One face over the frames from `start` on; boxes (T, 4) float64 x0, y0, x1, y1."""
 
     start: int
     boxes: Float64
 
     @property
     def end(self) -> int:
-        """The frame behind the last one."""
+        """The frame after the last one."""
         return self.start + len(self.boxes)
 
 
@@ -48,7 +48,7 @@ def scene_starts(frames: UInt8) -> list[int]:
     """First frames of the scenes of (T, H, W, 3) RGB, 0 among them.
 
     PySceneDetect's ContentDetector with its defaults (0.5.1): a cut is where hue, saturation and value change
-    by 30 on average, 15 frames or more behind the last cut; large pictures are thinned out first.
+    by 30 on average, 15 frames or more after the last cut; large pictures are subsampled first.
     """
     step = next((n for width, n in _THINNING if frames.shape[2] >= width), 1)
     starts, before = [0], None
@@ -65,7 +65,7 @@ def scene_starts(frames: UInt8) -> list[int]:
 
 
 _THINNING = ((3200, 12), (2100, 8), (1700, 6), (1200, 5), (900, 4), (600, 3))
-"""Width from which on only every n-th pixel is looked at."""
+"""(width of the picture, n): from this width on only every n-th pixel is used."""
 
 
 def overlap(a: Array, b: Array) -> float:
@@ -123,7 +123,7 @@ def _follow(faces: list[list[tuple[int, Float64]]], strict: bool) -> list[tuple[
                 track.append(frame.pop(at))
             elif strict or not near:
                 break
-            # Also after a removal, when the next face has moved into this place: the script's own loop does.
+            # Also after a removal, when the next face has moved to this index: the script does the same.
             at += 1
     return track
 

@@ -1,14 +1,14 @@
 """A second opinion on sync: mouth landmarks against the sound of the voice, by canonical correlation.
 
-It needs no downloaded network, and no model was trained against it. Head pose and drift are taken out of the
-mouth's shape, a fixed map (`voicefit`) brings shape and voice to common variates, and these are correlated at
-lags of -15 to 15 frames. The fit that comes with tkbench was made on synthetic faces; a fit made from other
-data leaves the speaker out that it judges.
+It needs no downloaded network, and no model was trained against it. Head pose and drift are taken out of the mouth's
+shape. A fixed map (`voicefit`) brings shape and voice to common variates, and these are correlated at lags of -15 to
+15 frames. The fit that comes with tkbench was made on synthetic faces; a fit made from other data leaves out the
+speaker that it judges.
 
-Three columns: the correlation at the best lag (the score: a still mouth has about none), the lag itself (in
-the sign of AVOffset: positive where the video lags, so the anchor `shift:5` reads +5), and the confidence that the
-two belong together at all. A lag that is not sure is unscored with the reason `unclear`, never a number that
-looks like one: of mouths under wrong voices, 2 in 100 pass.
+It has three columns. The correlation at the best lag is the score: a still mouth has about none. The lag itself has the
+sign of AVOffset: positive where the video lags, so the anchor `shift:5` reads +5. The confidence says whether the two
+belong together at all. A lag that is not sure is unscored with the reason `unclear`, and never a number that looks like
+one: of mouths under wrong voices, 2 in 100 pass.
 """
 
 from __future__ import annotations
@@ -22,11 +22,20 @@ import numpy as np
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName
-from tkbench.metrics.base import ClipScores, Look, Scored, audio_fault, unscored, video_fault
-from tkbench.metrics.mouth import landmark_fault
+from tkbench.metrics.base import (
+    ON_CPU,
+    BuildContext,
+    ClipScores,
+    FaceMetric,
+    FaceSource,
+    Score,
+    no_face_source,
+    unscored,
+)
+from tkbench.metrics.faults import Fault, audio_fault, landmark_fault, video_fault
 from tkbench.metrics.voicefit import Fit, Map, load, mouth_features, speech_seconds, voice_features
 from tkbench.registry import suggest
-from tkbench.types import Array, Float32, Float64, Metric, Reason, Sample, UInt8
+from tkbench.types import Array, Column, Float32, Float64, Reason, Sample, UInt8
 
 MAX_SHIFT = 15
 MIN_FRAMES = 50
@@ -41,7 +50,7 @@ Kind = Literal["speech", "synth"]
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What the landmarks say of one clip."""
+    """How mouth and voice of one clip fit."""
 
     lag: float
     """Frames by which the video lags; a parabola through the peak gives the part of a frame."""
@@ -51,7 +60,7 @@ class Opinion:
     """Share of wrong pairings whose best lag is worse than this one's."""
     curve: Float64
     """(31,) correlation where the video is taken to lag by -15 to 15 frames."""
-    inside: bool
+    lag_in_range: bool
     """False where the best lag is the largest that was tried: the true one may lie outside."""
 
 
@@ -112,66 +121,108 @@ def _vertex(before: float, top: float, after: float) -> float:
     return 0.0 if bend >= 0 else float(0.5 * (before - after) / bend)
 
 
-class Voice:
+class Voice(FaceMetric):
     """Correlation, lag and confidence of mouth and voice, on landmarks of the generated video.
 
     fit: "bundled", or a file made by `tkbench train --model voice`. zero: what counts as on time. Real mouths run
-    ahead of their voice by more than the synthetic corpus's (`voicefit.SPEECH_LEAD`), so that fit needs to be
-    told which of both it looks at.
+    ahead of their voice by more than those of the synthetic corpus (`voicefit.SPEECH_LEAD`), so it has to be said
+    which of the two are judged.
     """
 
-    sees = True
+    name = "voice"
 
-    def __init__(self, *, fit: str = "bundled", zero: Kind = "speech") -> None:
+    def __init__(
+        self, *, fit: str = "bundled", zero: Kind = "speech", context: BuildContext = ON_CPU
+    ) -> None:
         if zero not in ("speech", "synth"):
             raise UnknownName(f"no zero is called {zero!r}: {suggest(zero, ['speech', 'synth'])}")
+        super().__init__(context=context)
         name = BUNDLED if fit == "bundled" else Path(fit).stem
         path = weights.find(BUNDLED) if fit == "bundled" else Path(fit)
         self.fit: Fit = load(path)
         self.zero = self.fit.zero[zero]
-        self.weights = {name: weights.sha256(path)}
-        facts = (
-            f"voice[fit:{name}@{self.weights[name][:12]},{self.fit.points},zero:{zero}={self.zero:g},"
+        digest = weights.sha256(path)
+        self.weights = {name: digest}
+        signature = (
+            f"voice[fit:{name}@{digest[:12]},{self.fit.points},zero:{zero}={self.zero:g},"
             f"shift:{MAX_SHIFT},min:{MIN_FRAMES},speech:{MIN_SPEECH:g}s,sure:{SURE:g}]"
         )
         self.columns = (
-            Metric("voice_corr", "Voice corr.", "correlation", "higher", 3, signature=facts),
-            Metric("voice_lag", "Voice lag", "frames", "zero", 2, signature=facts),
-            Metric("voice_sure", "Voice sure", "share", "higher", 2, signature=facts),
+            Column(
+                "voice_corr",
+                "Voice corr.",
+                "correlation",
+                "higher",
+                3,
+                signature=signature,
+                bounds=(-1.0, 1.0),
+                text="A second opinion on sync: the correlation of mouth landmarks with the sound of the "
+                "voice, at the lag where it is highest. No network is involved that a model could be "
+                "trained against. A still mouth or another voice reaches about 2 / √frames by chance; real "
+                "talkers 0.2 to 0.6.",
+            ),
+            Column(
+                "voice_lag",
+                "Voice lag",
+                "frames",
+                "zero",
+                2,
+                signature=signature,
+                bounds=(self.zero - MAX_SHIFT, self.zero + MAX_SHIFT),
+                text="The lag at which mouth landmarks and the sound of the voice fit best, in frames of 40 "
+                "ms, positive where the mouth comes after the sound. Only clips where the fit is sure have "
+                "one; the others are unscored as unclear.",
+            ),
+            Column(
+                "voice_sure",
+                "Voice sure",
+                "share",
+                "higher",
+                2,
+                signature=signature,
+                bounds=(0.0, 1.0),
+                text="The mean confidence that mouth and voice belong together, 0 to 1: how many wrong "
+                "voices would fit worse. A lag is given from 0.98 on.",
+            ),
         )
 
-    def score(self, sample: Sample, video: UInt8, audio: Float32, look: Look) -> ClipScores:
+    def score(
+        self, sample: Sample, video: UInt8, audio: Float32, face: FaceSource = no_face_source
+    ) -> ClipScores:
         """The three values; the lag is unscored where the confidence is below `SURE`."""
-        fault = video_fault(sample, video) or audio_fault(sample, audio) or self._too_thin(audio, len(video))
+        fault = video_fault(sample, video) or audio_fault(sample, audio) or _too_little(audio, len(video))
         if fault is not None:
             return unscored(self.columns, *fault)
-        seen = look()
-        if seen.reason is not None:
-            return unscored(self.columns, seen.reason, seen.detail)
-        fault = landmark_fault(seen.landmarks, len(video), self.fit.points)
+        tracked = face()
+        if tracked.reason is not None:
+            return unscored(self.columns, tracked.reason, tracked.detail)
+        fault = landmark_fault(tracked.landmarks, len(video), self.fit.points)
         if fault is not None:
             return unscored(self.columns, *fault)
-        said = opinion(seen.landmarks, audio, self.fit.map_for(sample.speaker or sample.key), self.fit.null)
-        lag = self._lag(said, len(video), speech_seconds(audio))
-        values = (Scored(said.peak), lag, Scored(said.confidence))
+        own_map = self.fit.map_for(sample.speaker or sample.key)
+        found = opinion(tracked.landmarks, audio, own_map, self.fit.null)
+        lag = self._lag(found, len(video), speech_seconds(audio))
+        values = (Score(found.peak), lag, Score(found.confidence))
         return ClipScores({column.name: value for column, value in zip(self.columns, values, strict=True)})
 
-    def _too_thin(self, audio: Float32, frames: int) -> tuple[Reason, str] | None:
-        if frames < MIN_FRAMES:
-            return Reason.TOO_SHORT, f"{frames} frames; {MIN_FRAMES} (2 s) are needed"
-        speech = speech_seconds(audio)
-        if speech < MIN_SPEECH:
-            return Reason.UNCLEAR, f"{speech:.1f} s of speech; {MIN_SPEECH:g} s are needed"
-        return None
-
-    def _lag(self, said: Opinion, frames: int, speech: float) -> Scored:
-        if said.confidence >= SURE and said.inside:
-            return Scored(said.lag + self.zero)
+    def _lag(self, found: Opinion, frames: int, speech: float) -> Score:
+        if found.confidence >= SURE and found.lag_in_range:
+            return Score(found.lag + self.zero)
         why = (
             # Rounded down: what is not enough must not read as if it were.
-            f"confidence {math.floor(100 * said.confidence) / 100:.2f}, {SURE:g} is needed"
-            if said.inside
+            f"confidence {math.floor(100 * found.confidence) / 100:.2f}, {SURE:g} is needed"
+            if found.lag_in_range
             else "the best lag is the largest one"
         )
-        detail = f"{why}: correlation {said.peak:.2f} over {frames / 25:.1f} s with {speech:.1f} s of speech"
-        return Scored(math.nan, Reason.UNCLEAR, detail)
+        detail = f"{why}: correlation {found.peak:.2f} over {frames / 25:.1f} s with {speech:.1f} s of speech"
+        return Score(math.nan, Reason.UNCLEAR, detail)
+
+
+def _too_little(audio: Float32, frames: int) -> Fault | None:
+    """Whether a clip is too short, or holds too little speech."""
+    if frames < MIN_FRAMES:
+        return Reason.TOO_SHORT, f"{frames} frames; {MIN_FRAMES} (2 s) are needed"
+    speech = speech_seconds(audio)
+    if speech < MIN_SPEECH:
+        return Reason.UNCLEAR, f"{speech:.1f} s of speech; {MIN_SPEECH:g} s are needed"
+    return None

@@ -1,11 +1,11 @@
 """The map between a mouth's shape and a voice: features, canonical correlation, and the file that holds a fit.
 
-Canonical correlation analysis (Hotelling 1936) on frames of true talking faces finds the few combinations of
-mouth lengths and of sound that go together best. It needs only sums over frames, so a fit from many clips is
-as cheap as one from few, and taking a speaker out again is a subtraction: `Fit.map_for` never uses the sums
-of the speaker that it is asked for.
+Canonical correlation analysis (Hotelling 1936) on frames of true talking faces finds the few combinations of mouth
+lengths and of sound that correlate best. It needs only sums over frames, so a fit from many clips is as cheap as one
+from few, and speakers can be left out by leaving out their sums: `Fit.map_for` never uses the sums of the speaker
+that is judged.
 
-The bundled fit (`voice_synth.safetensors`) has seen synthetic faces alone: no model was trained against it, and no
+The bundled fit (`voice_synth.safetensors`) was made from synthetic faces alone: no model was trained against it, and no
 real clip that is scored can be in it.
 """
 
@@ -34,16 +34,16 @@ N_BANDS = 26
 N_CEPSTRA = 13
 LOW_HZ, HIGH_HZ = 80.0, 7600.0
 FLOOR_DB = 55.0
-"""What lies further below the loud parts of a clip is taken to be silence: room noise says nothing of a mouth."""
+"""Sound that is further below the loud parts of a clip counts as silence: room noise says nothing about a mouth."""
 VOICE_AROUND = (-12, -8, -4, 0, 4, 8, 12)
-"""Spectra that stand beside a frame, in steps of 10 ms."""
+"""Spectra that are features of a frame: their distances from it, in steps of 10 ms."""
 MOUTH_AROUND = (-2, -1, 0, 1, 2)
-"""Frames whose shapes stand beside a frame."""
+"""Frames whose shapes are features of a frame: their distances from it."""
 VOICE_DRIFT, MOUTH_DRIFT = 64, 15
-"""Half widths of the windows whose mean is taken away: 0.64 s of sound, 0.6 s of picture."""
+"""Half widths of the windows whose mean is subtracted: 0.64 s of sound, 0.6 s of picture."""
 MOUTH_UNIT = 0.05
-"""Eye distances that count as one: tracking noise stays small beside speech, where a division by each clip's own
-spread would blow it up."""
+"""Eye distances that count as one. Tracking noise stays small beside speech; a division by each clip's own spread would
+enlarge it."""
 PAIRS = 8
 """Pairs of canonical variates."""
 RIDGE = 0.3
@@ -53,7 +53,7 @@ SPEECH_LEAD = 1.35
 clips of 4 s and more that it is sure of and whose offset is not known to be another. Standard error 0.4; 1.3 to 1.4
 where any one of them is left out."""
 FOLDS = 10
-"""Groups that speakers are dealt to, where the fit is made from data that it will score."""
+"""Groups of speakers, where the fit is made from data that it will score."""
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +87,7 @@ def log_mel(audio: Float32) -> Float64:
 
 
 def speech_seconds(audio: Float32, *, below_peak: float = 25.0, quiet_db: float = -60.0) -> float:
-    """Seconds in which somebody seems to speak: 10 ms steps near the loud level of the clip and above `quiet_db`
+    """Seconds of speech: 10 ms steps near the loud level of the clip and above `quiet_db`
     (dB of full scale).
     """
     count = len(audio) // STEP
@@ -147,7 +147,7 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Everything that a fit needs of its clips."""
+    """All that a fit needs of its clips."""
 
     frames: float
     vv: Float64
@@ -202,12 +202,12 @@ class Fit:
 
 
 def fold_of(speaker: str) -> int:
-    """The fold of a speaker: the same everywhere and for ever."""
+    """The fold of a speaker, which depends on the name alone."""
     return int.from_bytes(hashlib.sha256(speaker.encode()).digest()[:8], "big") % FOLDS
 
 
 def total(parts: Iterable[Sums]) -> Sums:
-    """The sums of all the clips of several."""
+    """The sum of several sums."""
     parts = list(parts)
     total = parts[0]
     for part in parts[1:]:

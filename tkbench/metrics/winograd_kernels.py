@@ -1,16 +1,16 @@
-"""The transforms of SyncNet's first layer, compiled, each with what stands beside it: pixels before, pooling behind.
+"""The transforms of SyncNet's first layer, compiled, together with the steps before and after them: pixels and pooling.
 
-F(5, 4) on the points 0, 1, -1, 1/2, -1/2, 2, -2 and infinity. Points of opposite sign share their sums, which
-saves half of the operations. As products of matrices the same steps take three times as long: those have too few
-rows to be fast, and each writes what the next one reads.
+F(5, 4) on the points 0, 1, -1, 1/2, -1/2, 2, -2 and infinity. Points of opposite sign share their sums, which saves
+half of the operations. As products of matrices the same steps take three times as long: such matrices have too few
+rows to be fast, and each product writes what the next one reads again.
 
 numba compiles at the first call; the result is kept beside this file, or in the user's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, cast
 
 import numba
 import numpy as np
@@ -20,7 +20,24 @@ from numba.extending import intrinsic
 
 from tkbench.types import Array
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
+Float = np.float32
+
+
+class Builder(Protocol):
+    """What the two conversions below use of llvmlite's IRBuilder."""
+
+    def add(self, left: object, right: object) -> object: ...
+    def and_(self, left: object, right: object) -> object: ...
+    def bitcast(self, value: object, kind: object) -> object: ...
+    def lshr(self, value: object, by: object) -> object: ...
+    def shl(self, value: object, by: object) -> object: ...
+    def trunc(self, value: object, kind: object) -> object: ...
+    def zext(self, value: object, kind: object) -> object: ...
+
+
+Lowering = Callable[[object, Builder, object, Sequence[object]], object]
+"""How numba turns a call into instructions: (context, builder, signature, arguments) -> the value."""
 
 _HALF, _QUARTER, _EIGHTH, _SIXTEENTH = map(np.float32, (1 / 2, 1 / 4, 1 / 8, 1 / 16))
 _TWO, _FOUR, _EIGHT, _SIXTEEN, _ZERO = map(np.float32, (2, 4, 8, 16, 0))
@@ -42,13 +59,13 @@ def _compiled(function: F) -> F:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def number(typing: Any, value: Any) -> Any:
+def number(typing: object, value: object) -> tuple[object, Lowering]:
     """A float32 as it is, or one from the 16 bits of a bfloat16."""
 
-    def same(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def same(context: object, builder: Builder, signature: object, arguments: Sequence[object]) -> object:
         return arguments[0]
 
-    def wider(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def wider(context: object, builder: Builder, signature: object, arguments: Sequence[object]) -> object:
         word = ir.IntType(32)
         bits = builder.shl(builder.zext(arguments[0], word), ir.Constant(word, 16))
         return builder.bitcast(bits, ir.FloatType())
@@ -57,13 +74,13 @@ def number(typing: Any, value: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def like(typing: Any, value: Any, place: Any) -> Any:
+def like(typing: object, value: object, place: object) -> tuple[object, Lowering]:
     """A float32 as what `place` is: itself, or the 16 bits of the nearest bfloat16."""
 
-    def same(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def same(context: object, builder: Builder, signature: object, arguments: Sequence[object]) -> object:
         return arguments[0]
 
-    def shorter(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def shorter(context: object, builder: Builder, signature: object, arguments: Sequence[object]) -> object:
         word = ir.IntType(32)
         bits = builder.bitcast(arguments[0], word)
         high = builder.lshr(bits, ir.Constant(word, 16))
@@ -77,7 +94,9 @@ def like(typing: Any, value: Any, place: Any) -> Any:
 
 
 @_compiled
-def forth(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any) -> Any:
+def forth(
+    x0: Float, x1: Float, x2: Float, x3: Float, x4: Float, x5: Float, x6: Float, x7: Float
+) -> tuple[Float, ...]:
     """B^T x: eight pixels to eight points."""
     a, b = _ENDS
     first, last = a * (x0 - x6) + b * (x4 - x2), a * (x7 - x1) + b * (x3 - x5)
@@ -91,7 +110,9 @@ def forth(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any
 
 
 @_compiled
-def back(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any) -> Any:
+def back(
+    x0: Float, x1: Float, x2: Float, x3: Float, x4: Float, x5: Float, x6: Float, x7: Float
+) -> tuple[Float, ...]:
     """A^T x: eight products to five outputs."""
     s1, d1, s2, d2, s3, d3 = x1 + x2, x1 - x2, x3 + x4, x3 - x4, x5 + x6, x5 - x6
     return (
@@ -104,7 +125,7 @@ def back(x0: Any, x1: Any, x2: Any, x3: Any, x4: Any, x5: Any, x6: Any, x7: Any)
 
 
 @_compiled
-def _ring(lines: Array, first: int) -> Any:
+def _ring(lines: Array, first: int) -> tuple[Array, ...]:
     """The eight lines from `first` on, of which each lies at its number modulo eight."""
     i = first % 8
     a, b, c, d = lines[i], lines[(i + 1) % 8], lines[(i + 2) % 8], lines[(i + 3) % 8]

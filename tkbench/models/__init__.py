@@ -1,17 +1,49 @@
-"""Models: the anchors that bracket every table, and the doors through which others come in.
+"""Models: the anchors that bracket every table, the generators, and the adapters for models from elsewhere.
 
-A model is named `name` or `name:setting`, as in `shift:5` or `files:out/`.
+A model is named `name` or `name:setting`, as in `shift:5`, `files:out/` or `cals:checkpoint.safetensors`. Every kind of
+network that draws faces (`tkbench.models.kinds`) is a model of that name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from tkbench.errors import UsageError
-from tkbench.models.base import Model
 from tkbench.registry import Registry
 
-registry: Registry[Callable[..., Model]] = Registry("model", "tkbench.models")
+if TYPE_CHECKING:
+    from tkbench.models.base import Model
+
+ANCHORS = ("real", "still", "shift:5", "shuffled-audio", "blur")
+"""The rows that bracket every table; `--model anchors` means all of them."""
+
+
+class _Models(Registry["Callable[..., Model]"]):
+    """The models that are registered here or by a plug-in, and the generators among the kinds of networks."""
+
+    def names(self) -> tuple[str, ...]:
+        from tkbench.models import kinds
+
+        return tuple(dict.fromkeys((*super().names(), *kinds.generators())))
+
+    def get(self, name: str) -> Callable[..., Model]:
+        from tkbench.models import kinds
+
+        if name in kinds.generators():
+            from tkbench.models.talker import open_talker
+
+            return partial(open_talker, name)
+        return super().get(name)
+
+    def origin(self, name: str) -> str:
+        from tkbench.models import kinds
+
+        return kinds.registry.origin(name) if name in kinds.generators() else super().origin(name)
+
+
+registry = _Models("model", "tkbench.models")
 registry.add("real", "tkbench.models.anchors:Real")
 registry.add("still", "tkbench.models.anchors:Still")
 registry.add("shift", "tkbench.models.anchors:Shift")
@@ -25,14 +57,13 @@ registry.add("files", "tkbench.models.files:Files")
 registry.add("cmd", "tkbench.models.command:Command")
 registry.add("cross", "tkbench.models.voices:Cross")
 registry.add("mute", "tkbench.models.voices:Mute")
-registry.add("synctalkface", "tkbench.models.talker:synctalkface")
-registry.add("cals", "tkbench.models.talker:cals")
-registry.add("wav2lip", "tkbench.models.talker:wav2lip")
 
-ANCHORS = ("real", "still", "shift:5", "shuffled-audio", "blur")
-"""The rows that bracket every table; `--model anchors` means all of them."""
-REFERENCES = ("synctalkface", "cals")
-"""The reference models of which a checkpoint comes with the package, trained on the synthetic corpus."""
+
+def references() -> tuple[str, ...]:
+    """The generators that need no checkpoint: one comes with the package, trained on the synthetic corpus."""
+    from tkbench.models import kinds
+
+    return tuple(name for name in kinds.generators() if kinds.registry.get(name).bundled)
 
 
 def create(name: str) -> Model:
@@ -43,6 +74,8 @@ def create(name: str) -> Model:
     >>> create("shift:5").card.name
     'shift:5'
     """
+    from tkbench.models.base import Model
+
     base, colon, setting = name.partition(":")
     make = registry.get(base)
     try:

@@ -1,4 +1,4 @@
-"""Reference points with a known answer: they bracket a table and show which metric can be trusted on this data."""
+"""Anchors: models with a known answer. They bracket a table and show which metric can be trusted on this data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tkbench.types import Batch, Generated
 
 
 class Real:
-    """The true video: the ceiling of everything that compares with it, and the level to read LSE against."""
+    """The true video: the best score of every metric that compares with it, and the level to compare LSE with."""
 
     card = ModelCard(name="real", summary="The true video.", anchor=True)
 
@@ -20,7 +20,7 @@ class Real:
 
 
 class Still:
-    """The first frame held: no lip moves, so whatever sync score it gets is the score of nothing."""
+    """The first frame held: no lip moves, so its sync score is that of no lip-sync at all."""
 
     card = ModelCard(name="still", summary="The first frame, held.", anchor=True)
 
@@ -29,7 +29,7 @@ class Still:
 
 
 class Shift:
-    """The true video, late by a known number of frames: it shows whether a metric sees a constant lag.
+    """The true video, late by a known number of frames: it shows whether a metric reacts to a constant lag.
 
     `shift:5` shows frame t - 5 at time t, and the first frame until then; `shift:-5` is early by five.
     """
@@ -55,7 +55,7 @@ class Shift:
 
 
 class ShuffledAudio:
-    """The true video, judged with the voice of another clip: perfect pictures, wrong words. The floor of LSE."""
+    """The true video, scored with the voice of another clip: perfect pictures, wrong words. The worst LSE."""
 
     card = ModelCard(
         name="shuffled-audio",

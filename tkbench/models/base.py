@@ -25,19 +25,19 @@ class ModelCard(BaseModel):
     trained_on: tuple[str, ...] = ()
     """Data sets seen in training, so that overlap with a test set can be seen."""
     train_data: tuple[str, ...] = ()
-    """`Shards.data_hash` of each split that a checkpoint of ours was trained on: it is never scored on these clips."""
+    """`Shards.data_hash` of each split that a checkpoint of ours was trained on; it is never scored on them."""
     anchor: bool = False
     """True for the reference points that bracket a table; they are marked in it."""
     drive: Literal["own", "other"] = "own"
-    """Whose voice drives the video, and judges it: the clip's own, or that of another clip."""
+    """Whose voice drives the video, and is used to score it: the clip's own, or that of another clip."""
 
 
 @runtime_checkable
 class Model(Protocol):
     """Anything that makes talking-face videos.
 
-    A sample's `audio` is the voice to speak; its `video` is the reference (the model's own discipline decides what
-    of it may be looked at, and its card says so). The answer holds one Generated per sample, in any order.
+    A sample's `audio` is the voice to speak, and its `video` the reference. What of the video a model may use is up to
+    the model; its card says it. The answer holds one Generated per sample, in any order.
     """
 
     card: ModelCard

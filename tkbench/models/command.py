@@ -30,7 +30,7 @@ PLACES = ("video", "audio", "out", "list")
 
 
 class Command:
-    """Runs a command that was given once; its output is read as `files:` reads videos."""
+    """Runs a command; reads the videos that it writes as `files:` does."""
 
     def __init__(self, command: str) -> None:
         try:
@@ -46,7 +46,9 @@ class Command:
                 f"cmd:python infer.py --face {{video}} --audio {{audio}} --out {{out}}"
             )
         if shutil.which(self.words[0]) is None:
-            raise UsageError(f"model 'cmd:{command}': {self.words[0]} is no program on this machine")
+            raise UsageError(
+                f"model 'cmd:{command}': {self.words[0]} is no program on this machine; install it, or give its path"
+            )
         self.per_batch = "list" in named
         name = next(
             (Path(w).name for w in self.words if w.endswith((".py", ".sh"))), Path(self.words[0]).name
@@ -63,8 +65,8 @@ class Command:
             if self.per_batch:
                 listing = base / "list.jsonl"
                 listing.write_text("".join(json.dumps(job) + "\n" for job in jobs), encoding="utf-8")
-                said = self._run({"list": str(listing)}, seed)
-                faults = dict.fromkeys(batch.keys, said)
+                fault = self._run({"list": str(listing)}, seed)
+                faults = dict.fromkeys(batch.keys, fault)
             else:
                 faults = {job["key"]: self._run(job, seed) for job in jobs}
             reader = Files(str(made))
@@ -80,7 +82,7 @@ class Command:
         return {"key": sample.key, "video": str(video), "audio": str(voice), "out": str(made / f"{stem}.mp4")}
 
     def _run(self, job: dict[str, str], seed: int) -> str:
-        """What went wrong, in one line; empty where the command ended well."""
+        """What went wrong, in one line; empty where the command succeeded."""
         import os
 
         words = [re.sub(r"{(\w+)}", lambda place: job[place[1]], word) for word in self.words]
@@ -100,7 +102,7 @@ class Command:
             return f"{self.words[0]} could not be started ({error})"
         lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
         return (
-            f"exit code {done.returncode}: {lines[-1] if lines else 'it said nothing'}"
+            f"exit code {done.returncode}: {lines[-1] if lines else 'it printed nothing'}"
             if done.returncode
             else ""
         )

@@ -1,6 +1,6 @@
-"""The true video with one known fault, by a named amount: what a metric does along such a row shows what it measures.
+"""The true video with one known fault of a given strength: how a metric changes with it shows what the metric measures.
 
-`blur` is an anchor of every table; these are for `tkbench sensitivity`, and for anyone who asks what a number is worth.
+`blur` is an anchor of every table; these models are for `tkbench sensitivity`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Noise:
 
 
 class Resize:
-    """Down to a side in pixels and back up (area, then cubic), as a generator of that resolution would look."""
+    """Scaled down to a side in pixels and back up (area, then cubic), like the output of a generator of that size."""
 
     def __init__(self, side: str) -> None:
         self.side = int(_number("resize", side, 8, 4096, "longest side in pixels", "resize:96"))
@@ -97,7 +97,7 @@ class Resize:
 
 
 class Fps:
-    """Shown at another frame rate and sampled back to 25 by the nearest frame: lips stay on time, and stutter."""
+    """Resampled to another frame rate and back to 25 by the nearest frame: lips stay in sync, but stutter."""
 
     def __init__(self, rate: str) -> None:
         self.rate = _number("fps", rate, 1, 120, "frames per second", "fps:15")

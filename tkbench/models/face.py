@@ -1,7 +1,7 @@
-"""The face that the generators draw: how it is cut, what of it they may see, how it is put back.
+"""The face that the generators draw: how it is cut, which of its pixels they may see, how it is put back.
 
-The pose prior is the target frame with its lower half gone; whatever stood there never reaches a network. The
-cut must not tell either: a detector's box grows with the jaw, so the small configurations cut by eyes and nose.
+The pose prior is the target frame without its lower half; the network never gets those pixels. The cut must not tell
+them either: a detector's box grows with the jaw, so the small configurations cut by eyes and nose.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ class Cut:
         return Cut(self.recipe, self.size * times), larger
 
 
-def scaled(faces: torch.Tensor, low: float) -> torch.Tensor:
-    """(..., H, W, 3) uint8 RGB -> (..., 3, H, W) float32 BGR in [low, 1]; low is 0 or -1.
+def scaled(faces: torch.Tensor, black: float) -> torch.Tensor:
+    """(..., H, W, 3) uint8 RGB -> (..., 3, H, W) float32 BGR in [black, 1]; black is 0 or -1.
 
     Blue first: the order in which these networks were published.
     """
-    return faces.flip(-1).movedim(-1, -3).float() * ((1 - low) / 255) + low
+    return faces.flip(-1).movedim(-1, -3).float() * ((1 - black) / 255) + black
 
 
-def pixels(faces: torch.Tensor, low: float) -> torch.Tensor:
-    """The way back: (..., 3, H, W) BGR in [low, 1] -> (..., H, W, 3) uint8 RGB."""
-    grey = ((faces.float() - low) * (255 / (1 - low))).round().clamp(0, 255).byte()
+def pixels(faces: torch.Tensor, black: float) -> torch.Tensor:
+    """The inverse of `scaled`: (..., 3, H, W) BGR in [black, 1] -> (..., H, W, 3) uint8 RGB."""
+    grey = ((faces.float() - black) * (255 / (1 - black))).round().clamp(0, 255).byte()
     return grey.movedim(-3, -1).flip(-1)
 
 
@@ -68,8 +68,8 @@ def hidden(faces: torch.Tensor) -> torch.Tensor:
     return out
 
 
-def seen_by_generator(target: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """What a generator sees of a face: (..., 6, H, W), the masked target over a reference of the same range."""
+def generator_input(target: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """The masked target over a reference of the same range: (..., 3, H, W) each -> (..., 6, H, W)."""
     import torch
 
     return torch.cat([hidden(target), reference], dim=-3)
@@ -79,8 +79,8 @@ def feather(size: int) -> Float32:
     """(size, size) in [0, 1]: how much of each pixel is taken from the generated face.
 
     1 in the lower half, falling to 0 towards the crop's sides and bottom, and above the middle, where the
-    generator was shown the true picture. All of the lower half's inner part is generated: nothing of the
-    target shines through there.
+    generator was shown the true picture. In the inner part of the lower half every pixel is generated: nothing of the
+    target remains there.
     """
     band = max(2, size // 16)
     place = np.arange(size, dtype=np.float32)
@@ -93,8 +93,8 @@ def feather(size: int) -> Float32:
 def oval(landmarks: Array, matrix: Float64, size: int) -> Float32:
     """`feather` within the outline of a face alone: (N, 2) canvas pixels and the matrix of its crop -> (size, size).
 
-    The outline is the hull of the landmarks, lower by a jaw that opens; towards it the face fades out. Give it the
-    frame that the looks came from: that of the target would tell what the target's jaw does.
+    The outline is the convex hull of the landmarks, extended downwards for a jaw that opens; the face fades out towards
+    it. Use the landmarks of the reference frame: those of the target would tell what the target's jaw does.
     """
     import cv2
 
@@ -104,12 +104,12 @@ def oval(landmarks: Array, matrix: Float64, size: int) -> Float32:
     inside = np.zeros((size, size), np.float32)
     cv2.fillConvexPoly(inside, cv2.convexHull(points.round().astype(np.int32)), 1.0)
     soft = cv2.GaussianBlur(inside, (0, 0), size / 24, borderType=cv2.BORDER_CONSTANT)
-    # Half of it lies outside the outline: ears would be cut in two.
+    # Half of the blurred rim lies outside the outline, and would cut ears in two.
     return feather(size) * np.clip(2 * soft - 1, 0, 1)
 
 
-def put_back(video: UInt8, faces: UInt8, matrices: Float64, share: Float32 | None = None) -> UInt8:
-    """Lay generated lower halves (T, h, h, 3) into the canvas (T, H, W, 3) RGB, with soft edges.
+def paste_faces(video: UInt8, faces: UInt8, matrices: Float64, share: Float32 | None = None) -> UInt8:
+    """Paste generated lower halves (T, h, h, 3) into the canvas (T, H, W, 3) RGB, with soft edges.
 
     share: (h, h), how much of each pixel is taken; by default `feather`, which takes all of the lower half.
     """

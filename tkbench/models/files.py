@@ -1,4 +1,4 @@
-"""`files:DIR`: videos that were made elsewhere, joined to the data by clip key, never by position."""
+"""`files:DIR`: videos that were made elsewhere, matched to the data by clip key, never by position."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tkbench import media
 from tkbench.errors import BadMedia, UsageError
 from tkbench.models.base import ModelCard
-from tkbench.types import FPS, Batch, Generated, Reason, Sample, UInt8
+from tkbench.types import FPS, Batch, Generated, MediaFacts, Reason, Sample, UInt8
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
@@ -18,8 +18,8 @@ SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 class Files:
     """Reads `DIR/<key>.mp4` (or .mkv, .avi, .mov, .webm) for each clip.
 
-    A key that holds `/` may also be one file name with `__` in its place. Sizes that are accepted: the canvas, and
-    the size of the source video, from which the canvas is then cut as preparation cut it. Another frame rate is
+    For a key that holds `/`, a file name with `__` in its place is found, too. A video must have the size of the
+    canvas, or that of the source video, from which the canvas is then cut as preparation cut it. Another frame rate is
     resampled by time stamps, and the row says so.
     """
 
@@ -46,14 +46,12 @@ class Files:
             return Generated(sample.key, None, Reason.NOT_GENERATED, wanted)
         try:
             facts = media.probe(path)
+            media.check_pace(facts)
             video = media.read_video(path)
         except BadMedia as error:
             return Generated(sample.key, None, error.reason, f"{path.name}: {error.detail}")
-        note = (
-            ""
-            if abs(facts.fps - FPS) < 0.01 and not facts.vfr
-            else f"resampled from {facts.fps:.2f} to {FPS} fps"
-        )
+        video, notes = on_the_samples_clock(video, facts, len(sample))
+        note = "; ".join(notes)
         want = sample.video.shape[1:3]
         if video.shape[1:3] == want:
             return Generated(sample.key, video, detail=note)
@@ -71,11 +69,37 @@ class Files:
 
     def _find(self, key: str) -> Path | None:
         for stem in dict.fromkeys((key, key.replace("/", "__"))):
-            for suffix in SUFFIXES:
+            for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
                 path = self.folder / f"{stem}{suffix}"
                 if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
                     return path
         return None
+
+
+def on_the_samples_clock(video: UInt8, facts: MediaFacts, wanted: int) -> tuple[UInt8, list[str]]:
+    """The frames of a file that has a voice of its own, from the instant at which this voice begins, and what is to be
+    told: preparation would give the same pairs of picture and sound.
+
+    A picture that starts after its sound is held before its time; one that starts before it loses that time.
+    """
+    notes = list(facts.reading.notes)
+    if abs(facts.fps - FPS) >= 0.01 or facts.vfr:
+        notes.append(f"resampled from {facts.fps:.2f} to {FPS} fps")
+    if facts.n_frames != len(video) and len(video) < wanted:
+        notes.append(f"{facts.n_frames} frames at {facts.fps:g} fps are {len(video)} at {FPS}")
+    if facts.sample_rate is None or facts.audio_duration is None:
+        return video, notes
+    late = -round(facts.start_offset * FPS)
+    beyond = facts.start_offset + facts.audio_duration - facts.duration
+    if beyond > 1 / FPS:
+        notes.append(f"sound cut by {beyond:.3f} s at its end")
+    if late > 0 and len(video):
+        notes.append(f"the picture starts {-facts.start_offset:.3f} s after its sound, as the file says")
+        video = np.concatenate([np.repeat(video[:1], late, axis=0), video])
+    elif late < 0:
+        notes.append(f"the picture starts {facts.start_offset:.3f} s before its sound, as the file says")
+        video = video[-late:]
+    return video, notes
 
 
 def cut_canvas(video: UInt8, sample: Sample) -> UInt8 | None:

@@ -1,7 +1,7 @@
 """The three convolution blocks that Wav2Lip, SyncTalkFace and CALS are built from.
 
-Facts of Rudrabha/Wav2Lip models/conv.py, parameter names among them (`conv_block.0.weight`), so that published
-state dicts load: convolution, batch norm and ReLU, with the input added before the ReLU where `residual`.
+Facts of Rudrabha/Wav2Lip models/conv.py: convolution, batch norm and ReLU, with the input added before the ReLU where
+`residual`. The parameter names are the published ones (`conv_block.0.weight`), so that published state dicts load.
 """
 
 from __future__ import annotations
@@ -12,6 +12,16 @@ from torch import nn
 from tkbench.errors import BadInput
 
 Pair = int | tuple[int, int]
+
+SIZES = (64, 96, 128)
+"""Sides of a face, in pixels, that the face networks are made for."""
+
+
+def check_size(size: int) -> int:
+    """`size` if the networks can take it; BadInput otherwise."""
+    if size not in SIZES:
+        raise BadInput(f"size {size}: the face networks take {', '.join(map(str, SIZES))} pixels")
+    return size
 
 
 def wide(channels: int, width: float) -> int:

@@ -1,18 +1,18 @@
-"""Tables of settings (TOML, JSON) as dataclasses; a name that nothing knows is an error with a suggestion."""
+"""Tables of settings (TOML, JSON) as dataclasses; an unknown name is an error with a suggestion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import TypeVar, get_type_hints
 
 from tkbench.errors import UsageError
 from tkbench.registry import suggest
 
-Kind = TypeVar("Kind")
+Record = TypeVar("Record")
 
 
-def build(kind: type[Kind], table: Mapping[str, Any], where: str) -> Kind:
+def build(kind: type[Record], table: Mapping[str, object], where: str) -> Record:
     """`kind(**table)`, tables within it built likewise; `where` begins the error's line.
 
     >>> from tkbench.models.wav2lip.generator import Wav2LipSpec
@@ -24,7 +24,7 @@ def build(kind: type[Kind], table: Mapping[str, Any], where: str) -> Kind:
     """
     hints = get_type_hints(kind)
     known = [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
-    made: dict[str, Any] = {}
+    made: dict[str, object] = {}
     for name, value in table.items():
         if name not in known:
             raise UsageError(f"{where}: {name} is not a setting: {suggest(name, sorted(known))}")
@@ -38,12 +38,13 @@ def build(kind: type[Kind], table: Mapping[str, Any], where: str) -> Kind:
     return kind(**made)
 
 
-def _plain(value: Any, wanted: Any, where: str) -> Any:
-    """A number, word or list of the kind that the field wants; whole numbers pass as floats."""
+def _plain(value: object, wanted: object, where: str) -> object:
+    """A number, word or list of the type that the field has; whole numbers are accepted as floats."""
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, list) and wanted not in (int, float, bool, str):
+    plain = wanted if wanted in (int, float, bool, str) else None
+    if isinstance(value, list) and plain is None:
         return tuple(value)
-    if wanted in (int, float, bool, str) and type(value) is not wanted:
-        raise UsageError(f"{where} = {value!r}, expected {wanted.__name__}")
+    if isinstance(plain, type) and type(value) is not plain:
+        raise UsageError(f"{where} = {value!r}, expected {plain.__name__}")
     return value

@@ -1,7 +1,7 @@
-"""Another voice for a model that listens: `cross:MODEL` and `mute:MODEL`, as in `cross:cals:cals.safetensors`.
+"""Another voice for a generator: `cross:MODEL` and `mute:MODEL`, as in `cross:cals:cals.safetensors`.
 
-A generator that copies the mouth it was shown scores well on its own clip's voice. With another clip's it cannot, and
-with silence there is nothing to follow: what `mute` scores is what the pictures alone give away.
+A generator that copies the mouth it was shown scores well with its own clip's voice, but not with another clip's. With
+silence it has no voice to follow: the score of `mute` is what the pictures alone give away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tkbench.types import Batch, Generated
 
 
 class Cross:
-    """The model driven, and judged, by the voice of another clip."""
+    """The model driven by the voice of another clip, and scored with that voice."""
 
     def __init__(self, name: str) -> None:
         self.model = _inner("cross", name)
@@ -35,7 +35,7 @@ class Cross:
 
 
 class Mute:
-    """The model given silence, and judged with the true voice: the ablation without audio."""
+    """The model given silence, and scored with the true voice: the ablation without audio."""
 
     def __init__(self, name: str) -> None:
         self.model = _inner("mute", name)
@@ -58,6 +58,6 @@ def _inner(kind: str, name: str) -> Model:
     model = models.create(name)
     if model.card.anchor or model.card.drive != "own":
         raise UsageError(
-            f"model '{kind}:{name}': {name!r} does not listen; give a generator, as in {kind}:cals:FILE"
+            f"model '{kind}:{name}': {name!r} does not use the voice; give a generator, as in {kind}:cals:FILE"
         )
     return model

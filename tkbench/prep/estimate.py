@@ -1,7 +1,8 @@
-"""What a run would take: the plan, and a few clips of each size class really prepared, aside.
+"""What a run would take (`tkbench prep NAME --dry-run`): the plan, and a few clips prepared in a temporary folder.
 
-Cost goes with the size of the source file (or the length of an interval) within a class: a class is a third of a
-split by size. Each class's cost per unit of size comes from its samples; the range from how much they differ.
+Clips are sorted into classes: the thirds of each split by size. Size is that of the source file in bytes, or the
+length of an interval in seconds. Within a class, cost is taken to be proportional to size. The ratio comes from the
+samples of the class, and the range from how much samples differ from the ratio of their class.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tkbench.prep import backends
 from tkbench.prep.make import prepare_one
 from tkbench.prep.plan import Plan, Settings, sizes_of
-from tkbench.prep.run import plan_run
+from tkbench.prep.records import Row
+from tkbench.prep.run import Run, plan_run
 from tkbench.runtime import storage
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import FPS, Clip
 
+BUDGET = 60.0
+"""Seconds of sampling."""
 _EACH = 3
 """Samples per class, if the time allows."""
 _NOISE = 0.1
@@ -140,32 +143,22 @@ def estimate(
     dataset: str = "auto",
     split: str | None = None,
     workers: int = 1,
-    shard_clips: int | None = None,
     settings: Settings | None = None,
-    reader_options: Mapping[str, str] | None = None,
-    budget: float = 60.0,
+    run: Run | None = None,
     progress: Progress = silent,
 ) -> Estimate:
     """Plan as `prepare` does, prepare up to three clips of each class in a temporary folder, and add up.
 
-    budget: seconds after which no further clip is begun, once each class had one. Nothing is written to `out`.
+    After `BUDGET` seconds no further clip is begun, once each class had one. Nothing is written to `out`.
     """
     rules = settings or Settings()
     backends.check(rules.backend)
     target = storage.place(out)
-    _, plan = plan_run(
-        storage.place(root),
-        target,
-        dataset,
-        rules,
-        split=split,
-        shard_clips=shard_clips,
-        options=reader_options,
-    )
+    _, plan = plan_run(storage.place(root), target, dataset, rules, split=split, run=run or Run())
     clips = [clip for shard in plan.shards for clip in shard.clips]
     sizes = sizes_of(clips)
     classes = _classes(clips, sizes)
-    samples = list(_measure(clips, sizes, classes, rules, budget, progress))
+    samples = list(_measure(clips, sizes, classes, rules, progress))
     return Estimate(
         out=str(target),
         splits=dict(sorted(Counter(clip.split for clip in clips).items())),
@@ -201,7 +194,6 @@ def _measure(
     sizes: Sequence[float],
     classes: Sequence[Sequence[int]],
     rules: Settings,
-    budget: float,
     progress: Progress,
 ) -> Iterator[_Sample]:
     """Prepare samples: the middle of every class first, then towards its ends."""
@@ -214,7 +206,7 @@ def _measure(
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tkbench-sample-") as folder:
         for done, (place, index) in enumerate(picks):
-            if done >= len(classes) and time.perf_counter() - began > budget:
+            if done >= len(classes) and time.perf_counter() - began > BUDGET:
                 break
             progress(done, len(picks), clips[index].key)
             if done == 0:  # models load with the first clip: that is no cost of a clip
@@ -236,7 +228,7 @@ def _in_tar(size: int) -> int:
     return 512 + 512 * math.ceil(size / 512)
 
 
-def _seconds(clip: Clip, row: Mapping[str, Any]) -> float:
+def _seconds(clip: Clip, row: Row) -> float:
     if clip.start is not None and clip.stop is not None:
         return clip.stop - clip.start
     return float(row.get("source_seconds") or row.get("n_frames", 0) / FPS)
@@ -247,8 +239,8 @@ def _total(
 ) -> Range:
     """The sum over all clips of a quantity, by its ratio to size in each class's samples.
 
-    The spread of one sample about its class's ratio is taken to be the same everywhere: three samples of a class
-    cannot tell it, those of all classes can.
+    The spread of one sample about its class's ratio is taken to be the same in all classes: three samples of a class
+    are too few to measure it, those of all classes are enough.
     """
     mine = [[sample for sample in samples if sample.place == place] for place in range(len(classes))]
     ratios = [sum(getattr(s, what) for s in group) / max(sum(s.size for s in group), 1.0) for group in mine]

@@ -1,4 +1,9 @@
-"""The main pass over the pictures of a canvas: one face followed, cuts found, faces counted."""
+"""The pass over all pictures of a clip: the chosen face is tracked, cuts are found, faces are counted.
+
+Pictures come as YUV 4:2:0 planes of the canvas, one by one, and landmarks leave in canvas pixels, so memory does not
+grow with the clip. A large face is tracked on the canvas at half its size. Every `Settings.check_every` frames the
+detector looks again: a track that lies on no detected face is dropped and found anew.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +28,19 @@ class Tracked:
     starts: Array
     """(T,) bool: a new shot begins."""
     frames: int
-    heights: float
+    face_height: float
     """Median height of the landmarks' box, canvas pixels; 0 without a face."""
     n_faces: int
-    left: bool
+    left_canvas: bool
     """The face touched the rim of a canvas that could lie elsewhere."""
-    said: list[str]
+    messages: list[str]
     """What the decoder said about damage."""
 
 
 class Follower:
     """Follows the chosen face through the pictures of a canvas, in order."""
 
-    def __init__(self, face: track.Choice | None, cut: Cut, settings: Settings) -> None:
+    def __init__(self, face: track.ChosenFace | None, cut: Cut, settings: Settings) -> None:
         import cv2
 
         self._cv2 = cv2
@@ -43,15 +48,15 @@ class Follower:
         self._info = backends.info(settings.backend)
         self._backend = backends.shared(settings.backend)
         self._backend.restart()
-        self._seen = face.n_faces if face is not None else 0
+        self._n_faces_seen = face.n_faces if face is not None else 0
         self._window = track.window_of(face, cut)
-        self._half = track.halvings(face, cut, enough=self._info.enough)
+        self._scale = 2 if track.tracked_at_half_size(face, cut, enough=self._info.enough) else 1
         self._cuts, self._jumps = track.CutDetector(), track.JumpDetector()
         self._counts: list[int] = []
         self._heights: list[float] = []
-        self._left = 0
-        width, height = cut.out_width >> self._half, cut.out_height >> self._half
-        self._thin = max(1, min(width, height) // 64)
+        self._n_outside = 0
+        width, height = cut.out_width // self._scale, cut.out_height // self._scale
+        self._stride = max(1, min(width, height) // 64)
         self._small = np.empty((height * 3 // 2, width), np.uint8)
         self._pictures = np.empty((self._info.batch, height, width, 3), np.uint8)
         self._waiting = 0
@@ -63,10 +68,10 @@ class Follower:
         """The next picture, (H * 3 // 2, W) YUV 4:2:0 -> landmarks (N, 2) float32 in canvas pixels, or None,
         of every picture that is done by now: backends that take several at once lag behind.
         """
-        if self._half:
+        if self._scale == 2:
             planes = self._halve(planes)
-        # Every fourth pixel or so is enough to tell a cut, at a tenth of the cost.
-        thin = np.ascontiguousarray(planes[: len(planes) * 2 // 3 : self._thin, :: self._thin])
+        # Every fourth pixel or so is enough to detect a cut, at a tenth of the cost.
+        thin = np.ascontiguousarray(planes[: len(planes) * 2 // 3 : self._stride, :: self._stride])
         start = self._cuts.is_cut(self._cv2.resize(thin, (32, 32), interpolation=self._cv2.INTER_AREA))
         if start:
             yield from self.drain()
@@ -88,7 +93,7 @@ class Follower:
             yield self._judge(picture, landmarks)
 
     def _judge(self, picture: UInt8, landmarks: Array | None) -> Array | None:
-        """Accept the landmarks of a picture or not, and remember what they tell of the clip."""
+        """Accept the landmarks of a picture or not, and collect what they say of the clip."""
         index = len(self.found)
         if index % self._settings.check_every == 0:
             landmarks = self._check(picture, landmarks)
@@ -114,7 +119,7 @@ class Follower:
 
     def _track(self, pictures: UInt8) -> list[Array | None]:
         """Landmarks on the canvas; the pictures may be half of it."""
-        scale = 1 << self._half
+        scale = self._scale
         if self._window is None:
             origin = (0, 0)
             found = self._backend.track(list(pictures))
@@ -136,12 +141,12 @@ class Follower:
             return False
         share = float(((landmarks < -0.5) | (landmarks > self._rim)).any(axis=1).mean())
         if share > 0.02:
-            self._left += 1
+            self._n_outside += 1
         return share > 0.25
 
     def _check(self, picture: UInt8, landmarks: Array | None) -> Array | None:
         """Count the faces, and let go of a track that lies on none of them."""
-        boxes = self._backend.detect(picture)[:, :4] * np.float32(1 << self._half)
+        boxes = self._backend.detect(picture)[:, :4] * np.float32(self._scale)
         self._counts.append(len(boxes))
         if landmarks is None or not len(boxes):
             return landmarks
@@ -153,14 +158,14 @@ class Follower:
         self._backend.restart()
         return None
 
-    def finish(self, *, movable: bool, said: list[str]) -> Tracked:
+    def finish(self, *, movable: bool, messages: list[str]) -> Tracked:
         """The clip as a whole. movable: the canvas could have been laid elsewhere."""
         return Tracked(
             found=np.array(self.found, bool),
             starts=np.array(self.starts, bool),
             frames=len(self.found),
-            heights=float(np.median(self._heights)) if self._heights else 0.0,
-            n_faces=max(self._seen, track.count_faces(self._counts)),
-            left=movable and self._left > 0,
-            said=said,
+            face_height=float(np.median(self._heights)) if self._heights else 0.0,
+            n_faces=max(self._n_faces_seen, track.count_faces(self._counts)),
+            left_canvas=movable and self._n_outside > 0,
+            messages=messages,
         )

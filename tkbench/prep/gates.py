@@ -1,4 +1,11 @@
-"""Pure rules that keep or skip a clip; every refusal has a Reason and says what was measured."""
+"""The rules that refuse a clip. Each refusal has a `Reason`, and its detail says what was measured and what is needed.
+
+They run from cheap to dear: `check_facts` before anything is decoded, `check_decoded` and `check_sound` after the
+pass that decodes and tracks, `check_runs` last. The thresholds are fields of `prep.plan.Settings`, which are part of
+the signature of the shards. All are functions of numbers and arrays: they open no file.
+
+Levels of sound are in dB relative to full scale (a sine of full amplitude has -3 dB).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +13,16 @@ import math
 
 import numpy as np
 
+from tkbench import media
 from tkbench.errors import BadMedia
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Array, MediaFacts, Reason
 
 
-def check_facts(facts: MediaFacts, *, min_frames: int) -> None:
-    """Refuse, before anything is decoded, a clip without sound or one that is too short."""
+def check_facts(facts: MediaFacts, *, min_frames: int, start: float = 0.0) -> None:
+    """Refuse, before anything is decoded, a clip without sound, one that is too short or hardly moves, and one whose
+    sound ends long before the picture. start: seconds of the file at which the clip begins.
+    """
+    media.check_pace(facts, start=start)
     if facts.sample_rate is None:
         raise BadMedia(Reason.NO_AUDIO, "the file has no audio stream")
     if facts.duration * FPS < min_frames - 0.5:
@@ -20,15 +31,35 @@ def check_facts(facts: MediaFacts, *, min_frames: int) -> None:
             f"{facts.n_frames} {frames}, {facts.duration:.2f} s; at least {min_frames / FPS:.2f} s are needed"
         )
         raise BadMedia(Reason.TOO_SHORT, found)
+    if start == 0.0 and facts.audio_duration is not None:
+        end = facts.start_offset + facts.audio_duration
+        if end < facts.duration / 2 - 1 / FPS:
+            found = f"{max(0.0, end):.2f} s of sound for {facts.duration:.2f} s of video"
+            raise BadMedia(Reason.AUDIO_TOO_SHORT, found)
 
 
-def check_decoded(facts: MediaFacts, decoded: int, said: list[str]) -> None:
+def check_decoded(facts: MediaFacts, decoded: int, messages: list[str]) -> None:
     """Refuse a clip that gave clearly fewer pictures than its packets promised."""
     expected = facts.duration * FPS
+    # A clip without damage keeps its promise; the last picture's own length may be another than the others'.
+    off = abs(decoded - expected)
+    if not messages and decoded and off > 2 + FPS / facts.fps and off > 0.02 * expected:
+        found = f"{decoded} frames were decoded, the stamps promise {expected:.0f}"
+        raise BadMedia(Reason.TRUNCATED if decoded < expected else Reason.OUT_OF_STEP, found)
     if decoded < expected - max(2.0, 0.02 * expected):
-        last = f": {said[-1]}" if said else ""
+        last = f": {messages[-1]}" if messages else ""
         found = f"{decoded} of about {expected:.0f} frames could be decoded{last}"
         raise BadMedia(Reason.TRUNCATED if decoded else Reason.DECODE_ERROR, found)
+
+
+def check_counts(wanted: int, *, pictures: int, samples: int, rows: int) -> None:
+    """Refuse a sample whose parts do not fit each other, as counted from its encoded files.
+
+    wanted: frames of the run; pictures: in its canvas; samples: of its voice; rows: of its landmarks.
+    """
+    if (pictures, samples, rows) != (wanted, wanted * SAMPLES_PER_FRAME, wanted):
+        found = f"{pictures} pictures, {samples} samples and {rows} rows of landmarks for {wanted} frames"
+        raise BadMedia(Reason.OUT_OF_STEP, found)
 
 
 def check_sound(samples: Array, frames: int, *, silence_db: float) -> str | None:

@@ -1,6 +1,6 @@
-"""Prepare a clip in a process of its own, so that one which kills its process is a row and not the end.
+"""Prepare clips in a separate process: a clip that crashes it becomes a row of the manifest, and the run goes on.
 
-Used for shards that cost two processes their life already: starting costs seconds, so it is not the rule.
+Used for shards at which two processes have died already. Starting a process costs seconds, so it is not the rule.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tkbench.types import Clip
 
 if TYPE_CHECKING:
-    from tkbench.prep.pipeline import Outcome
+    from tkbench.prep.job import Outcome
     from tkbench.prep.plan import Settings
 
 _LENGTH = struct.Struct("<Q")
@@ -74,7 +74,8 @@ class Child:
             self._process = None
 
 
-def _send(pipe: IO[bytes], value: Any) -> None:
+def _send(pipe: IO[bytes], value: object) -> None:
+    """One value: its length, then its pickle."""
     data = pickle.dumps(value)
     pipe.write(_LENGTH.pack(len(data)) + data)
     pipe.flush()
@@ -91,6 +92,7 @@ def _receive(pipe: IO[bytes]) -> Any:
 
 
 def _leave_with(parent: int) -> None:
+    """End this process once the one that started it is gone."""
     while os.getppid() == parent:
         time.sleep(0.2)
     os._exit(1)
@@ -98,7 +100,7 @@ def _leave_with(parent: int) -> None:
 
 def main() -> None:
     """Clips come on stdin, outcomes go to stdout, until stdin ends."""
-    # Ctrl-C is for the parent. Whatever a library prints must not fall into the answers.
+    # Ctrl-C is for the parent. What a library prints goes to stderr: stdout carries the answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "wb")
@@ -107,7 +109,7 @@ def main() -> None:
 
     while (job := _receive(sys.stdin.buffer)) is not None:
         try:
-            answer: Any = prepare_clip(*job)
+            answer: object = prepare_clip(*job)
         except Exception as error:
             answer = error
         _send(answers, answer)

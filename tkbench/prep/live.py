@@ -1,17 +1,28 @@
-"""What a run has done so far, told clip by clip: for the progress line, and for stats.json."""
+"""What a run has done so far, counted clip by clip: for the progress line, and for stats.json."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import cast
 
+from tkbench.prep.records import ClipNews, MadeShard
+from tkbench.runtime.parallel import Message
 from tkbench.runtime.progress import Progress
 
 
+@dataclass(slots=True)
+class _Counts:
+    """Of a shard that is being made."""
+
+    clips: int = 0
+    frames: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
 class Live:
-    """Counts of a run while it goes on. Workers tell of each clip; a finished shard replaces what they told."""
+    """Counts of a run while it goes on. Workers send a message per clip; a finished shard replaces their counts."""
 
     def __init__(self, progress: Progress, *, total: int, run: str) -> None:
         self._progress, self._run = progress, run
@@ -24,16 +35,16 @@ class Live:
         self.stages: Counter[str] = Counter()
         self.deaths = 0
         """Shards that were in the hands of a worker that died."""
-        self._open: dict[str, dict[str, Any]] = {}
+        self._open: dict[str, _Counts] = {}
         self._began = self._shown = time.perf_counter()
         self.workers = 1
 
-    def kept(self, made: Mapping[str, Any]) -> None:
+    def kept(self, made: MadeShard) -> None:
         """A shard that an earlier run finished."""
         self.clips += made["clips"]
         self.skipped.update(made["skipped"])
 
-    def finished(self, made: Mapping[str, Any]) -> None:
+    def finished(self, made: MadeShard) -> None:
         """A shard that this run finished."""
         self._open.pop(made["name"], None)
         self.kept(made)
@@ -41,17 +52,18 @@ class Live:
         self.stages.update(made["seconds"])
         self.show()
 
-    def hear(self, message: Mapping[str, Any]) -> None:
+    def on_message(self, message: Message) -> None:
         """A message of a worker: {run, shard, clip (None: begins anew), frames, reason}; empty: time goes on."""
         if message and message.get("run") == self._run:
-            mine = self._open.setdefault(message["shard"], {"clips": 0, "frames": 0, "skipped": Counter()})
-            if message["clip"] is None:
-                mine.update(clips=0, frames=0, skipped=Counter())
+            news = cast(ClipNews, message)
+            mine = self._open.setdefault(news["shard"], _Counts())
+            if news["clip"] is None:
+                self._open[news["shard"]] = _Counts()
                 return
-            mine["clips"] += 1
-            mine["frames"] += message["frames"]
-            if message["reason"]:
-                mine["skipped"][message["reason"]] += 1
+            mine.clips += 1
+            mine.frames += news["frames"]
+            if news["reason"]:
+                mine.skipped[news["reason"]] += 1
         # Redrawn a few times a second at most, however small the clips are.
         if time.perf_counter() - self._shown > 0.2:
             self.show()
@@ -60,9 +72,9 @@ class Live:
         """Redraw the line."""
         self._shown = time.perf_counter()
         # A shard may have been finished before its last messages came in.
-        clips = self.clips + sum(part["clips"] for part in self._open.values())
-        frames = self.frames + sum(part["frames"] for part in self._open.values())
-        skipped = self.skipped + sum((part["skipped"] for part in self._open.values()), Counter())
+        clips = self.clips + sum(part.clips for part in self._open.values())
+        frames = self.frames + sum(part.frames for part in self._open.values())
+        skipped = self.skipped + sum((part.skipped for part in self._open.values()), Counter())
         speed = frames / max(self._shown - self._began, 1e-6)
         parts = [f"{speed:.0f} frames/s"] if self.workers else ["waiting for workers"]
         if skipped:

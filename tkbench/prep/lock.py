@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypedDict, cast
 
 from tkbench.errors import StorageError
 from tkbench.runtime import storage
@@ -24,6 +24,16 @@ NAME = ".lock"
 STALE = 180.0
 """Seconds without news after which a run on another host is taken for dead."""
 _RENEW = 20.0
+
+
+class Holder(TypedDict, total=False):
+    """The content of the lock file."""
+
+    run: str
+    host: str
+    pid: int
+    time: float
+    """Of the last sign of life, seconds since 1970."""
 
 
 class RunLock:
@@ -89,7 +99,7 @@ class RunLock:
             os.close(self._handle)
             self._handle = None
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> Holder:
         if (there := storage.as_remote(self._file)) is not None:
             there.forget()
         try:
@@ -98,9 +108,9 @@ class RunLock:
             return {}
         except ValueError:
             return {"host": "?", "pid": 0, "time": 0.0}
-        return found if isinstance(found, dict) else {}
+        return cast(Holder, found) if isinstance(found, dict) else {}
 
-    def _check(self, old: dict[str, Any]) -> None:
+    def _check(self, old: Holder) -> None:
         """Refuse a run that lives; note one that died."""
         if not old:
             return
@@ -113,7 +123,7 @@ class RunLock:
         if alive:
             raise self._taken(old)
 
-    def _taken(self, old: dict[str, Any]) -> StorageError:
+    def _taken(self, old: Holder) -> StorageError:
         ago = max(0.0, time.time() - float(old.get("time", time.time())))
         who = f"host {old.get('host', '?')}, process {old.get('pid', '?')}, last news {ago:.0f} s ago"
         return StorageError(

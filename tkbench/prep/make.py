@@ -18,25 +18,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.prep.isolate import Child, ProcessDied
-from tkbench.prep.pipeline import Outcome, prepare_clip
+from tkbench.prep.job import Outcome, first_row, skipped
+from tkbench.prep.pipeline import prepare_clip
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
+from tkbench.prep.records import MadeShard, Row
 from tkbench.runtime import storage
-from tkbench.runtime.parallel import tell
+from tkbench.runtime.parallel import send_message
 from tkbench.shards import ShardRecord, ShardWriter
 from tkbench.types import Clip, Reason, Skipped
 
 SCRATCH = ".scratch"
-CAREFUL = 2
+ISOLATED_FROM = 2
 """Deaths after which each clip of a shard gets a process of its own."""
 _TRIES = 2
 """Times that a clip is tried in a process of its own, and that a stopped ffmpeg is started again."""
 
 
-def make_shard(plan: ShardPlan) -> dict[str, Any]:
+def make_shard(plan: ShardPlan) -> MadeShard:
     """Prepare the clips of a shard and write it, then its record in stats/.
 
     Returns the record without its rows. A clip that cannot be used, for whatever reason, becomes a row. Raises
@@ -44,23 +45,23 @@ def make_shard(plan: ShardPlan) -> dict[str, Any]:
     """
     mine = software(plan.settings)
     if plan.signature and mine != plan.signature:
-        odd = sorted(set(mine.split("|")) ^ set(plan.signature.split("|")))
+        differing = sorted(set(mine.split("|")) ^ set(plan.signature.split("|")))
         raise UsageError(
-            f"host {socket.gethostname()} has other software than the one that planned ({', '.join(odd)}); "
+            f"host {socket.gethostname()} has other software than the one that planned ({', '.join(differing)}); "
             "install the same versions on all, or the bytes would differ"
         )
     target = storage.place(plan.out)
     try:
         with _attempt(plan, target) as (scratch, deaths):
-            return _make(plan, target, scratch, careful=deaths >= CAREFUL)
+            return _make(plan, target, scratch, isolated=deaths >= ISOLATED_FROM)
     except StorageError:
         raise
     except OSError as error:
         raise storage.explain(error, target, need=plan.weight) from error
 
 
-def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
+def _make(plan: ShardPlan, target: Path, scratch: Path, *, isolated: bool) -> MadeShard:
+    rows: list[Row] = []
     seconds: dict[str, float] = defaultdict(float)
     decoded = 0
     record: ShardRecord | None = None
@@ -74,10 +75,12 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dic
                     raise StorageError(f"{plan.name}: another attempt took over, or the run was stopped")
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-                outcome = _prepare(clip, plan, folder, source, child if careful else None)
+                outcome = _prepare(clip, plan, folder, source, child if isolated else None)
                 offsets = {key: writer.add(key, members) for key, members in outcome.samples}
                 for row in outcome.rows:
                     row["path"] = relative(clip.path, plan.root)
+                    if row.get("detail"):
+                        row["detail"] = without_folders(row["detail"], clip, plan.root, scratch)
                     if row["status"] == "ok":
                         row |= {"shard": plan.name, "offset": offsets[row["key"]]}
                     rows.append(row)
@@ -96,7 +99,7 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dic
     rows.sort(key=lambda row: (row["clip"], row["key"]))
     good = {row["clip"] for row in rows if row["status"] == "ok"}
     bad = {row["clip"]: row["reason"] for row in reversed(rows) if row["clip"] not in good}
-    made: dict[str, Any] = {
+    made: MadeShard = {
         "name": plan.name,
         "digest": plan.digest,
         "record": asdict(record) if record is not None else None,
@@ -107,7 +110,7 @@ def _make(plan: ShardPlan, target: Path, scratch: Path, *, careful: bool) -> dic
         "seconds": {stage: round(value, 3) for stage, value in sorted(seconds.items())},
         "host": socket.gethostname(),
     }
-    text = json.dumps(made | {"rows": rows}, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps({**made, "rows": rows}, ensure_ascii=False, indent=1) + "\n"
     storage.write_file(stats_file(plan, target), text.encode())
     return made
 
@@ -122,7 +125,7 @@ def _say(plan: ShardPlan, clip: str | None, outcome: Outcome | None = None) -> N
     if outcome is not None and outcome.rows and not outcome.samples:
         reason = outcome.rows[0]["reason"]
     frames = outcome.frames if outcome is not None else 0
-    tell({"run": plan.run, "shard": plan.name, "clip": clip, "frames": frames, "reason": reason})
+    send_message({"run": plan.run, "shard": plan.name, "clip": clip, "frames": frames, "reason": reason})
 
 
 # -- one clip ------------------------------------------------------------------------------------------------
@@ -176,32 +179,13 @@ def _refuse_full_disk(outcome: Outcome, folder: Path) -> None:
 
 
 def _failed(clip: Clip, reason: Reason, detail: str) -> Outcome:
-    row = {
-        "key": clip.key,
-        "clip": clip.key,
-        "dataset": clip.dataset,
-        "split": clip.split,
-        "speaker": clip.speaker,
-        "text": clip.text,
-        "status": "skipped",
-        "reason": reason.value,
-        "detail": detail,
-    }
-    return Outcome(rows=[row])
+    return Outcome(rows=[skipped(first_row(clip), reason, detail)])
 
 
-def skipped_row(item: Skipped, root: Path, dataset: str) -> dict[str, Any]:
+def skipped_row(item: Skipped, root: Path, dataset: str) -> Row:
     """The row of a clip that the reader could not offer."""
-    return {
-        "key": item.key,
-        "clip": item.key,
-        "path": relative(item.path, root),
-        "dataset": dataset,
-        "split": item.split,
-        "status": "skipped",
-        "reason": item.reason.value,
-        "detail": item.detail,
-    }
+    names = {"key": item.key, "clip": item.key, "path": relative(item.path, root), "dataset": dataset}
+    return skipped({**names, "split": item.split}, item.reason, item.detail)
 
 
 class _Source:
@@ -212,9 +196,9 @@ class _Source:
         self._have = ""
 
     def get(self, clip: Clip) -> Clip:
-        """The clip with local paths: itself where it is local."""
+        """The clip with local paths that are text: itself where it has them."""
         if not storage.is_remote(clip.path):
-            return clip
+            return clip if is_text(clip.path) else self._linked(clip)
         file = self._folder / PurePosixPath(clip.path).name
         try:
             if self._have != clip.path:
@@ -232,6 +216,37 @@ class _Source:
             self._have = ""
             raise BadMedia(Reason.UNREADABLE, "went away since it was listed") from error
         return local
+
+    def _linked(self, clip: Clip) -> Clip:
+        """A link with a plain name, for a name that is no valid UTF-8: containers are opened by text."""
+        self._have = ""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir()
+        name = PurePosixPath(clip.path).name
+        link = self._folder / name.encode("utf-8", "surrogateescape").decode("ascii", "ignore")
+        link.symlink_to(clip.path)
+        return replace(clip, path=str(link))
+
+
+def is_text(path: str) -> bool:
+    r"""Whether a path is valid UTF-8.
+
+    >>> is_text("a/b.mp4"), is_text("caf\udce9.mp4")
+    (True, False)
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def without_folders(text: str, clip: Clip, root: str, scratch: Path) -> str:
+    """A message for the manifest, which must not tell where the folders of this machine lie."""
+    for folder in (str(scratch / "source"), str(scratch / "clip"), str(scratch), root.rstrip("/")):
+        if folder not in ("", "/"):
+            text = text.replace(f"{folder}/", "").replace(folder, ".")
+    return text.replace(clip.path, PurePosixPath(clip.path).name)
 
 
 # -- the folder of an attempt --------------------------------------------------------------------------------

@@ -1,16 +1,37 @@
-"""The data set's own interval and crop, brought to the file that is really there. Pure."""
+"""A data set's own interval and crop, brought to the file that is there.
+
+Data sets of downloaded videos (HDTF) publish a start, a stop and a window in pixels of the video as its makers had
+it. The file may be shorter or have another resolution. Intervals are taken to the nearest frames of the 25 fps grid,
+windows are scaled by the ratio of heights. What cannot be used is recorded with the reason. All are functions of
+records.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from tkbench.errors import BadMedia
 from tkbench.media import Cut, frames_of
 from tkbench.types import FPS, Array, Clip, MediaFacts, Reason
+
+
+class CropRecord(TypedDict, total=False):
+    """What became of a data set's own crop, as the receipt has it; empty where the data set has none."""
+
+    used: bool
+    why: str
+    x: int
+    y: int
+    width: int
+    height: int
+    """The four as published, in pixels of a picture that is `of_height` high."""
+    of_height: int
+    scale: float
+    """From there to the file."""
 
 
 def interval_of(clip: Clip) -> tuple[float, float] | None:
@@ -27,16 +48,16 @@ def part_of(facts: MediaFacts, interval: tuple[float, float] | None) -> tuple[Me
         return facts, []
     first, last = frames_of(interval)
     there = min(last, int(facts.duration * FPS + 0.5))
-    told = f"the interval {interval[0]:g}-{interval[1]:g} s"
+    which = f"the interval {interval[0]:g}-{interval[1]:g} s"
     if there <= first:
-        raise BadMedia(Reason.TOO_SHORT, f"{told} lies after the end of the file, {facts.duration:.2f} s")
+        raise BadMedia(Reason.TOO_SHORT, f"{which} lies after the end of the file, {facts.duration:.2f} s")
     seconds = (there - first) / FPS
     part = replace(facts, duration=seconds, n_frames=max(1, round(seconds * facts.fps)))
     lacking = last - there
-    return part, [f"{told} ends {lacking / FPS:.2f} s after the file"] if lacking else []
+    return part, [f"{which} ends {lacking / FPS:.2f} s after the file"] if lacking else []
 
 
-def crop_of(clip: Clip | None, width: int, height: int) -> tuple[Cut | None, dict[str, Any]]:
+def crop_of(clip: Clip | None, width: int, height: int) -> tuple[Cut | None, CropRecord]:
     """The official crop in pixels of a picture of this size, and the record of it for the receipt.
 
     (None, {}) for a clip of a set without crops, (None, {"used": False, "why": ...}) where one is expected and
@@ -52,7 +73,7 @@ def crop_of(clip: Clip | None, width: int, height: int) -> tuple[Cut | None, dic
     if clip.crop is None:
         return None, {"used": False, "why": "none is published for this clip"}
     crop = clip.crop
-    record: dict[str, Any] = {
+    record: CropRecord = {
         "used": False,
         "why": "",
         "x": crop.x,
@@ -84,12 +105,12 @@ def _even(length: float, limit: int) -> int:
     return max(16, min(int(length / 2 + 0.5) * 2, limit // 2 * 2))
 
 
-def inside(looks: Sequence[Array], cut: Cut) -> list[Array]:
+def boxes_inside(detections: Sequence[Array], cut: Cut) -> list[Array]:
     """Of boxes (N, 4+) per picture, those whose centre lies in the window."""
     low = np.array([cut.x, cut.y])
     high = low + np.array([cut.width, cut.height])
     kept = []
-    for boxes in looks:
+    for boxes in detections:
         centres = (np.asarray(boxes)[:, :2] + np.asarray(boxes)[:, 2:4]) / 2
         kept.append(np.asarray(boxes)[((centres >= low) & (centres < high)).all(axis=1)])
     return kept

@@ -1,4 +1,10 @@
-"""The plan: which clip goes into which shard, decided before anything runs, from names and sizes alone."""
+"""The plan of a run: which clip goes into which shard, decided before anything runs, from names and sizes alone.
+
+Clips are sorted by key and dealt to shards of one split each, so the plan does not depend on the order of a listing
+or on the number of workers. `Settings` decide what a shard holds; `ShardPlan.digest` is the sha256 of all that
+decides the bytes of one shard (settings, software, clips, size and time of their files). A shard with the same digest
+is kept when a run is resumed.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from tkbench import media
 from tkbench.crops import align
 from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
-from tkbench.prep import backends
+from tkbench.prep import backends, datasets
 from tkbench.runtime import storage
-from tkbench.types import Clip, Skipped
+from tkbench.types import Clip, Crop, Skipped, Tracks, Word
 from tkbench.version import __version__
 
 PROTOCOL = "prep-1"
@@ -35,8 +40,8 @@ class Settings:
     min_frames: int = 25
     """Shortest run of a face that becomes a sample."""
     released_frames: int = 5
-    """The same for LRW, LRS2 and LRS3, whose clips their makers cut to a face: tables are over all of them, and
-    LRS2 has test clips of less than a second. Five frames are what a judge looks at."""
+    """The same for data sets whose makers cut the clips to a face (LRW, LRS2, LRS3): published tables are over all of
+    them, and LRS2 has test clips of less than a second. Five frames are what a judge looks at."""
     max_frames: int = 1000
     """Longest sample: 40 s, of which 512 x 512 pixels are 0.8 GB when decoded."""
     max_gap: int = 5
@@ -52,14 +57,22 @@ class Settings:
     """Crop recipes whose matrices are stored."""
     backend: str = backends.DEFAULT
     """The face tracker, one of `backends.BACKENDS`."""
+    video_track: int | None = None
+    """Number of the video track to read, from 1 on; None: the one that a player plays."""
+    audio_track: int | None = None
+
+    @property
+    def tracks(self) -> Tracks:
+        """Which tracks are read."""
+        return Tracks(self.video_track, self.audio_track)
 
     def quality(self, split: str) -> media.Quality:
         """How the canvas of a split is encoded, where it cannot be copied."""
         return self.train_crf if split in ("train", "trainval", "pretrain") else "lossless"
 
-    def least(self, dataset: str) -> int:
-        """Frames of the shortest sample of a data set."""
-        released = dataset.removesuffix("-fake") in ("lrw", "lrs2", "lrs3")
+    def shortest(self, dataset: str) -> int:
+        """Frames of the shortest sample of a data set, by its name in an index."""
+        released = datasets.known(dataset).released
         return min(self.min_frames, self.released_frames) if released else self.min_frames
 
     def signature(self) -> str:
@@ -77,6 +90,8 @@ class Settings:
             *(align.RECIPES[name].signature() for name in self.recipes),
             *(f"{name}:{version}" for name, version in sorted(media.stack().items())),
         ]
+        named = {"video-track": self.video_track, "audio-track": self.audio_track}
+        parts += [f"{name}:{number}" for name, number in named.items() if number is not None]
         return "|".join([PROTOCOL, *parts])
 
 
@@ -118,8 +133,8 @@ class Plan:
 
 
 def default_shard_clips(n_clips: int) -> int:
-    """Clips per shard: many small shards share the work evenly, a huge corpus must not become a heap of
-    files.
+    """Clips per shard: many small shards spread the work evenly, but a huge corpus must not become
+    too many files.
 
     >>> [default_shard_clips(n) for n in (3, 24, 1243, 45839)]
     [2, 2, 20, 256]
@@ -189,9 +204,9 @@ def _states(clips: Sequence[Clip]) -> dict[str, tuple[int, int]]:
         return found | {path: _state(path) for path in rest}
     # By the thousand: a future for each path would take more memory than the plan.
     parts = [rest[start : start + 1000] for start in range(0, len(rest), 1000)]
-    with ThreadPoolExecutor(32) as crew:
+    with ThreadPoolExecutor(32) as threads:
         for part, seen in zip(
-            parts, crew.map(lambda part: [_state(path) for path in part], parts), strict=True
+            parts, threads.map(lambda part: [_state(path) for path in part], parts), strict=True
         ):
             found.update(zip(part, seen, strict=True))
     return found
@@ -218,7 +233,7 @@ def _state(path: str) -> tuple[int, int]:
 
 
 def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path, signature: str) -> str:
-    record: list[Any] = [signature]
+    record: list[object] = [signature]
     names = [item.name for item in fields(Clip)]
     for clip, state in zip(clips, states, strict=True):
         facts = {name: getattr(clip, name) for name in names}
@@ -229,8 +244,12 @@ def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=_plain).encode()).hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else asdict(value)
+def _plain(value: object) -> object:
+    """A mapping or record as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    assert isinstance(value, (Word, Crop))
+    return asdict(value)
 
 
 def relative(path: str, root: str | Path) -> str:

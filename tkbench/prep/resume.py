@@ -1,4 +1,8 @@
-"""What an earlier run left in the output: what may be written over, what is kept, what is cleared away."""
+"""What an earlier run left in the output folder: what may be overwritten, what is kept, what is removed.
+
+A finished shard is a tar file with its record in stats/, and both get their names only when they are complete.
+Everything else (`.scratch/`, `*.partial`, `.gone-*`) was left by a run that was killed.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +12,23 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tkbench import shards
 from tkbench.errors import UsageError
 from tkbench.prep.lock import is_running
 from tkbench.prep.make import SCRATCH, deaths_of, discard, scratch_of, stats_file
 from tkbench.prep.plan import Plan, Settings, ShardPlan
+from tkbench.prep.records import MadeShard
 from tkbench.runtime import storage
 
 _FRESH = 300
 """Seconds before the last sign of a killed run: shards of that time are read in full when it is resumed."""
 
 
-def plain(value: Any) -> Any:
-    """Settings as JSON gives them back."""
-    return json.loads(json.dumps(value))
+def as_json(settings: Settings) -> dict[str, object]:
+    """Settings as an index holds them: what JSON gives back; tracks only where they were chosen."""
+    table: dict[str, object] = json.loads(json.dumps(asdict(settings)))
+    return {name: value for name, value in table.items() if not (name.endswith("_track") and value is None)}
 
 
 def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:
@@ -32,7 +37,7 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
     if index.is_file():
         try:
             old = json.loads(index.read_text(encoding="utf-8"))
-            same = old.get("dataset") == dataset and old.get("settings") == plain(asdict(rules))
+            same = old.get("dataset") == dataset and old.get("settings") == as_json(rules)
         except (ValueError, AttributeError):
             same = False
         if not (same or overwrite):
@@ -50,7 +55,7 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
 
 
 def clear(target: Path) -> dict[str, int]:
-    """Take away the old index, so that nobody reads while shards change, and what killed runs left.
+    """Remove the old index, so that nobody reads while shards change, and what killed runs left.
 
     Returns, for each shard that a process died at, how often that has happened.
     """
@@ -80,11 +85,12 @@ def _clear_scratch_of_the_dead(parent: Path) -> None:
             discard(left)
 
 
-def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, Any]]:
+def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, MadeShard]:
     """The shards that an earlier run finished for the same clips and settings; the files of others go.
 
-    A name and a record appear only after their content is on the disk, so sizes are enough to know a shard. Where
-    a machine went down, that rests on the disk's word: the shards of the last minutes are read in full then.
+    A name and a record appear only after their content is on the disk, so the size is enough to recognise a shard.
+    After a crash of the machine the disk may have lost writes that it confirmed: with `unclean`, shards of the last
+    minutes are read in full.
     """
     wanted = {Path(shard.name).stem for shard in plan.shards}
     there = [file for file in (target / "stats").iterdir() if file.suffix == ".json"]
@@ -94,8 +100,8 @@ def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, 
             (target / f"{old.stem}.tar").unlink(missing_ok=True)
     names = {file.stem for file in there}
     candidates = [shard for shard in plan.shards if Path(shard.name).stem in names]
-    with ThreadPoolExecutor(16) as crew:
-        found = zip(candidates, crew.map(lambda shard: _kept(shard, target), candidates), strict=True)
+    with ThreadPoolExecutor(16) as threads:
+        found = zip(candidates, threads.map(lambda shard: _kept(shard, target), candidates), strict=True)
         kept = {shard.name: made for shard, made in found if made is not None}
     if unclean:
         for name in _damaged(kept, target):
@@ -103,28 +109,34 @@ def kept_shards(plan: Plan, target: Path, unclean: bool) -> dict[str, dict[str, 
     return kept
 
 
-def _kept(shard: ShardPlan, target: Path) -> dict[str, Any] | None:
+def _kept(shard: ShardPlan, target: Path) -> MadeShard | None:
+    """The record of a finished shard; None where the shard has to be made."""
     try:
-        kept = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
+        kept: MadeShard = json.loads(stats_file(shard, target).read_text(encoding="utf-8"))
         if kept["digest"] != shard.digest:
             return None
         if kept["record"] is not None and (target / shard.name).stat().st_size != kept["record"]["bytes"]:
             return None
-        return {name: kept[name] for name in ("name", "digest", "record", "clips", "skipped")}
+        return {
+            "name": kept["name"],
+            "digest": kept["digest"],
+            "record": kept["record"],
+            "clips": kept["clips"],
+            "skipped": kept["skipped"],
+        }
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _damaged(kept: Mapping[str, Mapping[str, Any]], target: Path) -> list[str]:
+def _damaged(kept: Mapping[str, MadeShard], target: Path) -> list[str]:
     """Of the shards that were finished last, those whose content is not what their record says."""
     if storage.as_remote(target) is not None:
         return []  # an upload is whole or not there
-    times = {
-        name: (target / name).stat().st_mtime for name, made in kept.items() if made["record"] is not None
-    }
+    records = {name: record for name, made in kept.items() if (record := made["record"]) is not None}
+    times = {name: (target / name).stat().st_mtime for name in records}
     last = max(times.values(), default=0.0)
     return [
         name
         for name, when in times.items()
-        if when >= last - _FRESH and shards.hash_file(target / name) != kept[name]["record"]["sha256"]
+        if when >= last - _FRESH and storage.sha256_of(target / name) != records[name]["sha256"]
     ]

@@ -1,4 +1,8 @@
-"""Landmarks on a generated video, by the tracker and in the way that the true video's were found."""
+"""Landmarks on a generated video, found by the tracker and in the way of the true video's.
+
+Metrics that compare landmarks need both by one method: the same backend, the same reduction of the canvas, the same
+rule for which face counts.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""What a run gave, counted from its rows."""
+"""The counts that a run prints at its end and returns, taken from the rows of the manifest as they are written."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from tkbench.prep.records import Row
 from tkbench.types import FPS
 
 
@@ -30,6 +30,10 @@ class Summary:
     """Frames that this run decoded; fewer than there are where it resumed."""
     stages: Mapping[str, float] = field(default_factory=dict)
     """Seconds per stage, summed over workers."""
+    partly_kept: Mapping[str, float] = field(default_factory=dict)
+    """Clip -> share of its frames that are in its samples, where that is not all of them."""
+    kept: float = 1.0
+    """Share of the frames of all clips with a sample that are in the samples."""
     retried: int = 0
     """Finished shards that were made again for the skipped clips in them."""
 
@@ -51,6 +55,10 @@ class Summary:
         ]
         if self.split_clips:
             rows.append(("of these split", str(len(self.split_clips)), _some(self.split_clips)))
+        if self.partly_kept:
+            least = sorted(self.partly_kept, key=lambda clip: (self.partly_kept[clip], clip))
+            shown = tuple(f"{clip} {self.partly_kept[clip]:.0%}" for clip in least)
+            rows.append(("frames kept", f"{self.kept:.1%}", _some(shown)))
         rows += [
             (f"skipped: {why}", str(len(keys)), _some(keys)) for why, keys in sorted(self.skipped.items())
         ]
@@ -75,12 +83,18 @@ class Tally:
         self.good: Counter[str] = Counter()
         self.bad: dict[str, str] = {}
         self.frames = 0
+        self.kept: dict[str, float] = {}
+        self.promised = 0.0
 
-    def watch(self, rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def watch(self, rows: Iterable[Row]) -> Iterator[Row]:
         for row in rows:
             if row["status"] == "ok":
                 self.good[row["clip"]] += 1
                 self.frames += row["n_frames"]
+                share = row.get("kept") or 1.0
+                self.kept[row["clip"]] = self.kept.get(row["clip"], 0.0) + share
+                if self.good[row["clip"]] == 1:
+                    self.promised += row["n_frames"] / share
             else:
                 self.bad.setdefault(row["clip"], row["reason"])
             yield row
@@ -103,4 +117,6 @@ class Tally:
             seconds=seconds,
             decoded=decoded,
             stages=stages,
+            partly_kept={clip: share for clip, share in self.kept.items() if share < 0.9995},
+            kept=min(1.0, self.frames / self.promised) if self.promised else 1.0,
         )

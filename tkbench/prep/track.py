@@ -1,11 +1,15 @@
-"""Pure functions from detections to tracks: which face, where its canvas lies, where a run of it begins and
-ends.
+"""From detections to tracks: which face is followed, where its canvas lies, where a run of it begins and ends.
+
+A detection is a box (x0, y0, x1, y1) in pixels of the shown picture. A track is the same face in every picture of a
+run; a run never crosses a cut. Before the tracker runs, `choose_face` and `canvas_of` decide from a few pictures of
+the clip. While it runs, `CutDetector` looks at the picture and `JumpDetector` at the box. Afterwards `runs` divides
+the clip and `fill` closes short gaps. All are functions of arrays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,12 +17,11 @@ from tkbench.media import Cut
 from tkbench.types import Array, Float32
 
 HEAD_SCALE = 2.4
-"""Side of a head canvas over the side of the detector's box (about 2.2 times the height of the landmarks'
-box)."""
+"""Side of a head canvas over the side of the detector's box (about 2.2 times the height of the landmarks' box)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenFace:
     """The face that a clip is about, in pixels of the shown picture."""
 
     boxes: Float32
@@ -27,6 +30,8 @@ class Choice:
     """(M, 4) boxes of the faces that were not chosen."""
     n_faces: int
     """The largest number of faces that at least a fifth of the pictures show at once."""
+    place: int = 0
+    """Which of the candidates it is."""
 
     @property
     def union(self) -> Array:
@@ -41,50 +46,123 @@ class Choice:
         return float(np.percentile((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1), 80))
 
 
-def choose_face(looks: Sequence[Array], width: int, height: int) -> Choice | None:
-    """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture
-    has one.
+@dataclass(slots=True)
+class Candidate:
+    """One face of a clip, as the looks saw it."""
 
-    The rule: boxes of neighbouring looks that lie on each other are one face. Each time it is seen, a face
-    earns its side in pixels, times 1 in the middle of the picture down to 0.5 in a corner; the face that
-    earned most is followed. So a large, central and lasting face wins; ties go to the one seen first, then to
-    the left one.
-    """
-    groups: list[list[Array]] = []
-    for boxes in looks:
+    boxes: list[Array] = field(default_factory=list)
+    """(4,) each."""
+    looks: list[int] = field(default_factory=list)
+    """In which look each of them was seen."""
+    confirmed: int = 0
+    """Looks in which the landmarks' network says as well that this is a face."""
+
+
+def find_candidates(looks: Sequence[Array]) -> list[Candidate]:
+    """The faces in the boxes (N, 4+) of a few pictures: boxes of neighbouring looks that lie on each other are one."""
+    groups: list[Candidate] = []
+    for number, boxes in enumerate(looks):
         taken: set[int] = set()
         for box in sorted(
             (row[:4] for row in np.asarray(boxes, np.float64)), key=lambda row: (row[0], row[1])
         ):
             fits = [
-                (_distance(group[-1], box), index)
+                (_distance(group.boxes[-1], box), index)
                 for index, group in enumerate(groups)
-                if index not in taken and _distance(group[-1], box) < 0.75
+                if index not in taken and _distance(group.boxes[-1], box) < 0.75
             ]
             index = min(fits)[1] if fits else len(groups)
             if index == len(groups):
-                groups.append([])
-            groups[index].append(box)
+                groups.append(Candidate())
+            groups[index].boxes.append(box)
+            groups[index].looks.append(number)
             taken.add(index)
-    if not groups:
-        return None
+    return groups
+
+
+def choose_face(looks: Sequence[Array], width: int, height: int) -> ChosenFace | None:
+    """The face to follow, from the boxes (N, 4+) of a few pictures all over the clip; None where no picture
+    has one.
+    """
+    ranked = rank_faces(find_candidates(looks), looks, width, height)
+    return ranked[0] if ranked else None
+
+
+def rank_faces(
+    groups: Sequence[Candidate], looks: Sequence[Array], width: int, height: int, *, confirmed: bool = False
+) -> list[ChosenFace]:
+    """The faces that may be followed, the best first.
+
+    The rule: each time it is seen, a face earns its side in pixels, times 1 in the middle of the picture down to 0.5 in
+    a corner; the face that earned most is followed. So a large, central and lasting face wins; ties go to the one seen
+    first, then to the left one. confirmed: first comes what the landmarks' network confirms: a face that it confirms in
+    less than half as many looks as the one it confirms most often comes behind those, however large it is; one that it
+    never confirms, last.
+    """
     centre = np.array([width, height]) / 2
     reach = float(np.linalg.norm(centre))
+    most = max((group.confirmed for group in groups), default=0)
 
-    def earned(group: list[Array]) -> float:
+    def earned(group: Candidate) -> float:
         total = 0.0
-        for box in group:
+        for box in group.boxes:
             off = float(np.linalg.norm((box[:2] + box[2:]) / 2 - centre)) / reach
             total += float((box[2:] - box[:2]).max()) * (1.0 - 0.5 * min(off, 1.0))
         return total
 
-    best = max(range(len(groups)), key=lambda index: (earned(groups[index]), -index))
-    others = [box for index, group in enumerate(groups) if index != best for box in group]
-    return Choice(
-        np.array(groups[best], np.float32),
-        np.array(others, np.float32).reshape(-1, 4),
-        count_faces([len(boxes) for boxes in looks]),
+    def standing(group: Candidate) -> int:
+        return 0 if not confirmed else (2 * group.confirmed >= most) + (group.confirmed > 0)
+
+    order = sorted(
+        range(len(groups)), key=lambda index: (-standing(groups[index]), -earned(groups[index]), index)
     )
+    count = count_faces([len(boxes) for boxes in looks])
+    ranked = []
+    for best in order:
+        # Not confirmed is not there: it must not narrow the window of the others.
+        rivals = [g for k, g in enumerate(groups) if k != best and (not confirmed or g.confirmed)]
+        others = [box for group in rivals for box in group.boxes]
+        ranked.append(
+            ChosenFace(
+                np.array(groups[best].boxes, np.float32),
+                np.array(others, np.float32).reshape(-1, 4),
+                count,
+                best,
+            )
+        )
+    return ranked
+
+
+def take_turns(groups: Sequence[Candidate]) -> list[Candidate]:
+    """The best face, and with it those that are never seen at the same time: speakers who take turns in shots of their
+    own share one canvas, if each of them keeps at least a sixth of its side.
+
+    groups: confirmed faces, the best first.
+    """
+    together = [groups[0]]
+    for group in groups[1:]:
+        seen = {look for other in together for look in other.looks}
+        if seen & set(group.looks) or not group.confirmed:
+            continue
+        boxes = np.array([box for one in (*together, group) for box in one.boxes])
+        whole = float((boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)).max())
+        sides = [float(np.median(np.ptp(np.array(one.boxes).reshape(-1, 2, 2), axis=1).max(axis=1)))
+                 for one in (*together, group)]  # fmt: skip
+        if whole <= 5 * min(sides):
+            together.append(group)
+    return together
+
+
+def united(together: Sequence[Candidate], groups: Sequence[Candidate], n_faces: int) -> ChosenFace:
+    """Several faces as the one that a clip is about; the others are those that are confirmed besides."""
+    boxes = [box for one in together for box in one.boxes]
+    rest = [
+        box
+        for one in groups
+        if one.confirmed and not any(one is mine for mine in together)
+        for box in one.boxes
+    ]
+    return ChosenFace(np.array(boxes, np.float32), np.array(rest, np.float32).reshape(-1, 4), n_faces)
 
 
 def _distance(one: Array, two: Array) -> float:
@@ -106,7 +184,7 @@ def count_faces(counts: Sequence[int]) -> int:
     return max((n for n in set(counts) if sum(count >= n for count in counts) >= need), default=0)
 
 
-def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tuple[str, Cut] | None:
+def canvas_of(width: int, height: int, face: ChosenFace | None, max_side: int) -> tuple[str, Cut] | None:
     """The canvas of a clip: ("whole" or "head", window). None where a head canvas is needed and no face was
     seen.
 
@@ -131,7 +209,7 @@ def canvas_of(width: int, height: int, face: Choice | None, max_side: int) -> tu
     return "head", Cut(x, y, side, side, out, out)
 
 
-def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None:
+def window_of(face: ChosenFace | None, cut: Cut) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 in canvas pixels: where the tracker may look, so that it never jumps to another face.
 
     None, the whole canvas, where only one face was seen.
@@ -157,18 +235,16 @@ def window_of(face: Choice | None, cut: Cut) -> tuple[int, int, int, int] | None
     return (x0, y0, x1, y1) if x1 - x0 >= 16 and y1 - y0 >= 16 else None
 
 
-def halvings(face: Choice | None, cut: Cut, *, enough: float = 220.0) -> int:
-    """How often the canvas is halved for tracking: once where the face stays larger than the network's own
-    input.
+def tracked_at_half_size(face: ChosenFace | None, cut: Cut, *, enough: float = 220.0) -> bool:
+    """Whether the canvas is halved for tracking, because the face stays larger than the network's own input.
 
-    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh looks at a
-    face with 192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the
-    canvas still has as many; the mean of four pixels is also a better reduction than the four-pixel look-up
-    inside the network's graph.
+    enough: side of the detector's box on the canvas, pixels, from which on that is so. Face Mesh is given a face in
+    192 x 192 pixels, of which the face's box is two thirds: with 220 pixels or more, half of the canvas still has as
+    many. The mean of four pixels is also a better reduction than the four-pixel look-up inside the network's graph.
     """
     if face is None or cut.out_width % 4 or cut.out_height % 4:
-        return 0
-    return int(face.side * cut.out_width / cut.width >= enough)
+        return False
+    return bool(face.side * cut.out_width / cut.width >= enough)
 
 
 class CutDetector:

@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from tkbench.report import figures, finding
 from tkbench.report.finding import interval, number, sentence
 from tkbench.results import leaderboard
-from tkbench.results.bundle import Column, Result, Summary
+from tkbench.results.bundle import Result, Summary
 from tkbench.results.leaderboard import Entry, goodness
+from tkbench.types import Column
 
 HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
 
@@ -39,7 +40,7 @@ class Line:
     summary: str
     rank: int | None
     span: tuple[int, int] | None
-    """Between which ranks it lies when speakers are drawn again; None where there is no interval."""
+    """The interval of the rank; None where there is none."""
     anchor: bool
     style: str
     coverage: str
@@ -52,7 +53,9 @@ class Line:
 
 
 class Footnotes:
-    """Numbered from 1 in the order of first use; one text has one number, and names all that it is about."""
+    """Footnotes, numbered from 1 in the order of first use. Equal texts share a number, and name all that they are
+    about.
+    """
 
     def __init__(self) -> None:
         self._about: dict[str, list[str]] = {}
@@ -76,10 +79,10 @@ def line(
     rank: Column,
     notes: Footnotes,
 ) -> Line:
-    """A model's line; whatever needs words is added to `notes`."""
+    """A model's line; explanations are added to `notes`."""
     result = entry.result
     main = _base(result, rank)
-    # A ranking metric without any score says in its own cell why nothing is ranked.
+    # Where the ranking metric has no score at all, its cell says why nothing is ranked.
     why = entry.note if result.summary[rank.name].n else ""
     unranked = (notes.add(f"{result.model} is not ranked: {why}."),) if why else ()
     gap = (notes.add(_gap_note(entry, main)),) if main.n and main.n_unscored else ()
@@ -105,7 +108,7 @@ def _base(result: Result, rank: Column) -> Summary:
 
 
 def style(entry: Entry, place: int) -> str:
-    """CSS classes of a model's colour: its place in the table decides, and the true video is drawn in ink."""
+    """CSS classes of a model's colour, by its place in the table; the true video is black."""
     return "ink" if entry.anchor and entry.result.model == finding.CEILING else figures.style(place)
 
 
@@ -116,12 +119,12 @@ def _percent(share: float) -> str:
 
 def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary, notes: Footnotes) -> Cell:
     summary = entry.result.summary[column.name]
-    # Clips that are missing from most columns are named once, beside the number of clips.
+    # Clips that are missing in most columns are named once, in the column of the number of clips.
     own_gap = bool(summary.n and summary.n_unscored) and summary.reasons != main.reasons
     marks = []
     reasons = ""
     if not summary.n:
-        # Clips that no metric could score explain nothing about this one.
+        # Clips that no metric could score are no reason of this one.
         own = Counter({name: n for name, n in summary.reasons.items() if main.reasons.get(name) != n})
         reasons = ", ".join(name for name, _ in (own or Counter(summary.reasons)).most_common())
         reasons = reasons or summary.note or "no clip"
@@ -142,7 +145,7 @@ def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary,
 
 
 def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> str:
-    """What is missing from a mean, how often and why; `column` where it is not so of all columns."""
+    """How many clips a mean lacks, and why; `column` where other columns do not lack them."""
     reasons = Counter(summary.reasons).most_common()
     counts = ", ".join(f"{count:,} {name}" for name, count in reasons)
     who = entry.result.model + (f", {column.label}" if column else "")
@@ -153,7 +156,7 @@ def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> s
 
 
 def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
-    """Whether no model but the anchors, with enough clips scored, is better in this column."""
+    """Whether no other model with enough scored clips is better in this column; anchors do not count."""
 
     def value(one: Entry) -> float:
         summary = one.result.summary[column.name]
@@ -164,17 +167,30 @@ def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
     return not math.isnan(own) and not any(value(other) > own for other in entries)
 
 
-def head(column: Column, rank: Column) -> dict[str, Any]:
-    """What stands above a column, here and in the per-clip table."""
+class Head(TypedDict):
+    """The heading of a column, here and in the per-clip table."""
+
+    name: str
+    rest: str
+    """The judge or region that the label has in brackets."""
+    arrow: str
+    hint: str
+    unit: str
+    rank: bool
+    """Whether models are ranked by this column."""
+
+
+def head(column: Column, rank: Column) -> Head:
+    """The heading of a column."""
     name, rest = split_label(column.label)
-    return {
-        "name": name,
-        "rest": rest,
-        "arrow": leaderboard.ARROWS[column.better],
-        "hint": HINTS[column.better],
-        "unit": column.unit,
-        "rank": column is rank,
-    }
+    return Head(
+        name=name,
+        rest=rest,
+        arrow=leaderboard.ARROWS[column.better],
+        hint=HINTS[column.better],
+        unit=column.unit,
+        rank=column is rank,
+    )
 
 
 def split_label(label: str) -> tuple[str, str]:

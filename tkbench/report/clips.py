@@ -1,4 +1,4 @@
-"""What the page knows of single clips: the data of the per-clip table, and the players."""
+"""Single clips on the page: the data of the per-clip table, and the players."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from tkbench.errors import BadBundle
 from tkbench.report import board
 from tkbench.report.finding import number
-from tkbench.results.bundle import Bundle, Column, Preview
+from tkbench.results.bundle import Bundle, Preview
 from tkbench.results.leaderboard import Entry, worth
+from tkbench.types import Better, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Player:
     speaker: str
     source: str
     scores: tuple[tuple[str, str], ...]
-    """(what they have in common: a judge or a region, or "", the scores in one line)."""
+    """(the judge or region that they share, or ""; the scores in one line)."""
 
 
 def players(
@@ -74,15 +78,54 @@ def _file(source: Bundle, name: str) -> bytes:
     return content
 
 
+class ClipHead(board.Head):
+    """The heading of a column of the per-clip table."""
+
+    better: Better
+    digits: int
+
+
+Dense = list[int] | int
+"""A number per clip, or one number where all are the same."""
+
+
+class ModelClips(TypedDict):
+    """The clips of one model: lists by column, each in the order of the keys."""
+
+    name: str
+    anchor: bool
+    values: list[list[float | str | None]]
+    reasons: list[Dense]
+    """Places in `ClipData.texts`."""
+    details: list[Dense]
+    players: dict[int, str]
+    """Place of a key -> id of its player."""
+
+
+class ClipData(TypedDict):
+    """The per-clip table as the page's script reads it (tkbench/templates/report.js)."""
+
+    columns: list[ClipHead]
+    rank: int
+    """Place of the ranking column."""
+    chosen: int
+    """Place of the model that is shown first."""
+    keys: list[str]
+    speakers: list[str]
+    models: list[ModelClips]
+    texts: list[str]
+    """Every reason and detail once."""
+
+
 def clip_data(
     entries: Sequence[Entry],
-    tables: dict[str, Any],
+    tables: dict[str, pd.DataFrame],
     columns: Sequence[Column],
     rank: Column,
     speakers: dict[str, str],
     players: Sequence[Sequence[Player]],
-) -> dict[str, Any]:
-    """What the per-clip table needs, small: numbers by model and metric in key order, texts once."""
+) -> ClipData:
+    """The data of the per-clip table, kept small."""
     shown = [column for column in columns if column.per_clip]
     keys = sorted(speakers)
     place = {key: i for i, key in enumerate(keys)}
@@ -95,19 +138,21 @@ def clip_data(
             texts.append(value)
         return known[value]
 
-    models = []
+    models: list[ModelClips] = []
     for entry, mine in zip(entries, players, strict=True):
         values: dict[str, list[float | str | None]] = {column.name: [None] * len(keys) for column in shown}
         reasons = {column.name: [0] * len(keys) for column in shown}
         details = {column.name: [0] * len(keys) for column in shown}
         digits = {column.name: column.digits + 2 for column in shown}
-        for row in tables[entry.result.model].itertuples(index=False):
-            if row.metric not in values or row.key == "*":
+        table = tables[entry.result.model]
+        rows = zip(*(table[name] for name in ("key", "metric", "value", "reason", "detail")), strict=True)
+        for key, metric, value, reason, detail in rows:
+            if metric not in values or key == "*":
                 continue
-            i = place[row.key]
-            values[row.metric][i] = _plain(float(row.value), digits[row.metric])
-            reasons[row.metric][i] = text(row.reason)
-            details[row.metric][i] = text(row.detail)
+            i = place[key]
+            values[metric][i] = _plain(float(value), digits[metric])
+            reasons[metric][i] = text(reason)
+            details[metric][i] = text(detail)
         models.append(
             {
                 "name": entry.result.model,
@@ -136,6 +181,6 @@ def _plain(value: float, digits: int) -> float | str | None:
     return round(value, digits) if math.isfinite(value) else ("inf" if value > 0 else "-inf")
 
 
-def _dense(places: list[int]) -> list[int] | int:
+def _dense(places: list[int]) -> Dense:
     """One number where all are the same: most columns have a score everywhere, or nowhere."""
     return places[0] if places and len(set(places)) == 1 else places

@@ -125,7 +125,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def tick_texts(values: Sequence[float]) -> list[str]:
-    """All with the decimals that the finest needs, and a real minus sign."""
+    """All with as many decimals as the finest needs, and a real minus sign."""
     digits = 0
     while digits < 6 and any(abs(round(v, digits) - v) > 1e-9 for v in values):
         digits += 1
@@ -133,7 +133,7 @@ def tick_texts(values: Sequence[float]) -> list[str]:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places as near as may be to `wanted`, at least `gap` apart, between low and high if they fit there.
+    """Places close to `wanted` that are at least `gap` apart, between low and high where they fit.
 
     >>> spread([10, 11, 50], 10, 0, 55)
     [10.0, 20.0, 50.0]
@@ -154,7 +154,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def shorten(name: str, letters: int) -> str:
-    """At most that many letters, without the middle: versions of a model differ at the end.
+    """At most that many letters; the middle is left out, because versions of a model differ at the end.
 
     >>> shorten("my-model-step-2000", 12)
     'my-mod…-2000'

@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tkbench.results.bundle import Column, Summary
+from tkbench.results.bundle import Summary
 from tkbench.results.leaderboard import Entry, goodness
+from tkbench.types import Column
 
 CEILING, FLOOR = "real", "shuffled-audio"
 """The anchors that should stand at the two ends of every ranking metric."""
 STILL = "still"
-"""The other floor: a face that does not move fits no voice either. Its curve is flat where that of a wrong voice has
-the dip that 31 tries find by chance, so of the two floors either may be the lower one."""
+"""The other floor: a face that does not move fits no voice either. Its curve is flat, while that of a wrong voice has
+the dip that the best of 31 shifts has by chance; so either of the two floors may be the lower one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Finding:
 
     lead: str
     anchors: str
-    """"" where nothing has a score."""
+    """What the anchors say, or "" where nothing has a score."""
     trusted: bool
     """Whether the anchors stand where they should; False also where that cannot be checked."""
 
@@ -38,7 +39,7 @@ def find(entries: Sequence[Entry], column: Column) -> Finding:
 def number(value: float, column: Column) -> str:
     """A value as tables print it: ∞ for infinity, a real minus sign, a plus sign where the sign is the point.
 
-    >>> lse = Column(name="x", label="X", unit="", better="zero", digits=1, per_clip=True, signature="")
+    >>> lse = Column("x", "X", "", "zero", 1)
     >>> number(-0.01, lse), number(2, lse), number(-math.inf, lse)
     ('0.0', '+2.0', '−∞')
     """
@@ -97,7 +98,7 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
         ratio = _compare(best, real, column)
         words += f"; the true video has {number(cell(real, column).mean, column)}"
         if ratio > 0:
-            words += ", so the judge likes it better than reality and its lead proves no better lips"
+            words += ", so the judge rates it above the true video, and its lead does not prove better lips"
     return words + "."
 
 

@@ -1,4 +1,4 @@
-"""From bundles to one HTML file: what the page shows is gathered here; tkbench/templates say how it looks."""
+"""The HTML report of one table: what the page shows is gathered here; tkbench/templates say how it looks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 import jinja2
 from markupsafe import Markup
@@ -18,9 +18,10 @@ from markupsafe import Markup
 from tkbench.report import board, clips, figures, finding, glossary
 from tkbench.report.finding import interval, number
 from tkbench.results import bundle, leaderboard
-from tkbench.results.bundle import Bundle, Column
+from tkbench.results.bundle import Bundle
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
+from tkbench.types import Column
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
@@ -41,7 +42,8 @@ def render(bundles: Sequence[Bundle]) -> str:
     """The page as text."""
     entries = leaderboard.ranked(bundles)
     result = entries[0].result
-    columns = list(result.columns)
+    # Bundles of an older format do not explain their columns.
+    columns = list(max(entries, key=lambda entry: entry.result.format_version).result.columns)
     rank = next((column for column in columns if column.name == result.rank_by), columns[0])
     tables = {entry.result.model: entry.bundle.clips() for entry in entries}
     speakers: dict[str, str] = {}
@@ -64,7 +66,7 @@ def render(bundles: Sequence[Bundle]) -> str:
             result=result,
             level=f"{result.stats.get('level', math.nan):.0%}",
             rank=rank,
-            # Of unknown people each clip is its own: that is no number of speakers.
+            # Where speakers are unknown each clip is a cluster of its own: that is no number of speakers.
             n_speakers=len(set(speakers.values()) - {""}) if clusters == "speakers" else 0,
             clusters=clusters,
             finding=finding.find(entries, rank),
@@ -107,7 +109,7 @@ def templates() -> jinja2.Environment:
 
 
 def _commands(text: str) -> Markup:
-    """What stands between backticks in a message, as code; all of it escaped."""
+    """The text, escaped, with the parts between backticks marked as code."""
     parts = text.split("`")
     whole = len(parts) % 2 == 1
     template = Markup("<kbd>{}</kbd>")
@@ -123,11 +125,11 @@ def asset(name: str) -> str:
 
 
 def _csp_hash(text: str) -> str:
-    """With it in the content policy, this script runs and no other, whatever a file name may hold."""
+    """For the content policy: only a script with this hash runs, whatever a file name may hold."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _json(data: Any) -> Markup:
+def _json(data: object) -> Markup:
     """JSON that can stand in a script element: no character in it can end the element or open a comment."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
@@ -157,8 +159,16 @@ def _forest(entries: Sequence[Entry], rank: Column, width: float) -> figures.For
     return figures.forest(marks, width, reference=real[0] if real else math.nan)
 
 
-def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[str, Any]]:
-    """Per judge: its name, its figures, and the models that it gave no curve for."""
+class JudgeCurves(TypedDict):
+    """The curves of one judge."""
+
+    name: str
+    figures: list[figures.Curves]
+    missing: list[str]
+    """Models without a curve."""
+
+
+def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[JudgeCurves]:
     found: dict[str, list[figures.Series]] = {}
     for place, entry in enumerate(entries):
         table = entry.bundle.curves()
@@ -186,7 +196,17 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[dict[st
     ]
 
 
-def _provenance(source: Bundle) -> dict[str, Any]:
+class Provenance(TypedDict):
+    """Where one row comes from."""
+
+    model: str
+    digest: str
+    command: str
+    summary: str
+    facts: list[tuple[str, str]]
+
+
+def _provenance(source: Bundle) -> Provenance:
     result = source.result
     folder = PurePosixPath(result.table, source.folder.resolve().name)
     card = result.model_card
@@ -207,7 +227,7 @@ def _provenance(source: Bundle) -> dict[str, Any]:
 
 
 def _shared(records: Iterable[dict[str, str]]) -> list[tuple[str, str]]:
-    """Name and value over all bundles; where they differ, every value, because that is worth seeing."""
+    """Name and value over all bundles; every value where they differ."""
     found: dict[str, list[str]] = {}
     for record in records:
         for name, value in record.items():

@@ -1,14 +1,18 @@
-"""After an evaluation: the table's CSV, its page, and what the terminal shows."""
+"""After an evaluation: write the table's CSV and its page, and make the tables that the terminal shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tkbench import report
 from tkbench.results import bundle, leaderboard
+from tkbench.types import Column
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ def publish(bundles: Sequence[Path], leaderboards: Path) -> Published:
     return Published(csv, page, folder)
 
 
-def rich_table(folder: Path) -> Any:
+def rich_table(folder: Path) -> Table:
     """The ranked table for a terminal."""
     from rich.markup import escape
     from rich.table import Table
@@ -51,7 +55,7 @@ def rich_table(folder: Path) -> Any:
         heading = f"{column.label} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
         table.add_column(heading, justify="right", overflow="fold")
     for entry in entries:
-        # The reason stands beneath the table, once for all columns that share it.
+        # Reasons stand beneath the table, each once for all columns that share it.
         shown = [_short(cell) for cell in leaderboard.cells(entry, columns)]
         table.add_row(
             escape(leaderboard.standing(entry) or "-"), escape(entry.result.model), *map(escape, shown)
@@ -59,8 +63,8 @@ def rich_table(folder: Path) -> Any:
     return table
 
 
-def _has_table_of_its_own(column: bundle.Column) -> bool:
-    """LSE by the field's recipes would make 24 columns; `lse_table` gives each recipe a row instead."""
+def _has_table_of_its_own(column: Column) -> bool:
+    """Whether a column belongs to `lse_table`: the field's recipes would make 24 columns here, and are rows there."""
     from tkbench.metrics.lse_recipes import RECIPES
 
     return column.signature.removeprefix("lse[").partition(",")[0] in RECIPES
@@ -71,7 +75,7 @@ def _short(cell: str) -> str:
 
 
 def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
-    """What a reader must know beneath a table: who is not ranked and why, what is unscored and what to do."""
+    """The notes beneath a table: which models are not ranked and why, what is unscored and what to do."""
     notes: dict[str, list[str]] = {}
     for entry in entries:
         if entry.note:
@@ -89,7 +93,7 @@ def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
     return [f"{', '.join(names)} {note}" for note, names in notes.items()]
 
 
-def lse_table(folders: Sequence[Path]) -> Any:
+def lse_table(folders: Sequence[Path]) -> Table:
     """LSE-C, LSE-D and AVOffset of each model by every recipe in its bundle: a row per recipe."""
     from rich.markup import escape
     from rich.table import Table
@@ -108,7 +112,7 @@ def lse_table(folders: Sequence[Path]) -> Any:
             shown = ["-" if not cell.n else f"{cell.mean:.3f}" for cell in trio]
             scored = f"{trio[0].n}/{trio[0].n + trio[0].n_unscored}"
             recipe = column.label.removeprefix("LSE-C").strip(" ()")
-            # The protocol's own judge has a label of its own; its recipe is the one that has no lossy step.
+            # The metric `sync` has no recipe in its label: it is the one without lossy coding.
             recipe = (
                 recipe
                 if ",ends:valid" not in column.signature or "tkbench" in recipe

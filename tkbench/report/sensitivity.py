@@ -6,14 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from tkbench.report.page import asset, templates
 from tkbench.runtime.storage import write_file
 from tkbench.scoring.sensitivity import Knob, Point, Result, trend
-from tkbench.types import Metric
+from tkbench.types import Column
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 WIDTH, HEIGHT, PAD = 168.0, 84.0, 8.0
 MARKS = {"rises": "↗", "falls": "↘", "flat": "→", "mixed": "↕", "unscored": ""}
@@ -62,13 +65,13 @@ def write(result: Result, out: Path) -> Path:
     return out
 
 
-def number(value: float, metric: Metric) -> str:
+def number(value: float, column: Column) -> str:
     """As tables print it; an infinite PSNR stands for equal pictures."""
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{metric.digits}f}".replace("-", "−")
+    return f"{value:.{column.digits}f}".replace("-", "−")
 
 
 def table(result: Result, knob: Knob) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -83,26 +86,28 @@ def table(result: Result, knob: Knob) -> list[tuple[str, list[tuple[str, str]]]]
     return rows
 
 
-def cell(point: Point | None, metric: Metric, *, first: bool) -> tuple[str, str]:
+def cell(point: Point | None, column: Column, *, first: bool) -> tuple[str, str]:
     """(mean, change) in words; a missing score says why."""
     if point is None:
         return "", ""
     if math.isnan(point.mean):
         return "unscored", point.why.partition(":")[0]
     if first or math.isnan(point.change) or math.isinf(point.change):
-        return number(point.mean, metric), ""
+        return number(point.mean, column), ""
     sign = "+" if point.change >= 0 else ""
-    return number(point.mean, metric), sign + number(point.change, metric)
+    return number(point.mean, column), sign + number(point.change, column)
 
 
-def drawing(points: Sequence[Point], knob: Knob, metric: Metric) -> Drawing:
-    """The curve of one metric along one knob, from the unchanged video on; settings stand in order of their value."""
+def drawing(points: Sequence[Point], knob: Knob, column: Column) -> Drawing:
+    """The curve of one column along one knob, from the unchanged video on; scales of the crop in order of their
+    value.
+    """
     if knob.kind == "crop":
         points = sorted(points, key=lambda point: point.value)
     seen = [(place, p) for place, p in enumerate(points) if math.isfinite(p.mean)]
     why = "" if seen else "equal pictures at every value"
-    first, last = number(points[0].mean, metric), number(points[-1].mean, metric)
-    label = metric.label
+    first, last = number(points[0].mean, column), number(points[-1].mean, column)
+    label = column.label
     if len(seen) < 2:
         return Drawing(label, "", "", (), first, last, MARKS[trend(points)], why)
     lows = [p.low if math.isfinite(p.low) else p.mean for _, p in seen]
@@ -122,13 +127,13 @@ def drawing(points: Sequence[Point], knob: Knob, metric: Metric) -> Drawing:
     back = [f"{x} {y(value)}" for x, value in zip(reversed(xs), reversed(lows), strict=True)]
     band = "M" + "L".join([*there, *back]) + "Z"
     dots = tuple(
-        (x, y(p.mean), f"{knob.label(p.value)}: {number(p.mean, metric)}")
+        (x, y(p.mean), f"{knob.label(p.value)}: {number(p.mean, column)}")
         for x, (_, p) in zip(xs, seen, strict=True)
     )
     return Drawing(label, path, band, dots, first, last, MARKS[trend(points)], why)
 
 
-def rich_tables(result: Result) -> list[Any]:
+def rich_tables(result: Result) -> list[Table]:
     """One table per knob for the terminal."""
     from rich.table import Table
 

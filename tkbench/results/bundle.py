@@ -5,8 +5,11 @@
     curves.parquet   distance at each shift, per clip and judge
     previews/NN.mp4  the true video beside the generated one, worst clips first
 
-result.json is strict JSON: nan is null, infinity the string "inf". The same numbers give the same bytes, so
-it holds no date. A bundle appears whole or not at all: it is written beside its place and renamed.
+result.json is strict JSON: nan is null, infinity the string "inf". It holds no date, so the same numbers give the same
+bytes. A bundle is written beside its place and renamed: it is there as a whole or not at all.
+
+Format 4 stores with each column its bounds, its other names and its text, so that a report can explain the column of a
+plug-in that is not installed. Bundles of format 3 can still be read.
 """
 
 from __future__ import annotations
@@ -19,9 +22,9 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
 import numpy as np
 from pydantic import (
@@ -29,6 +32,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     ValidationError,
     model_validator,
@@ -36,14 +40,15 @@ from pydantic import (
 
 from tkbench.errors import BadBundle, BadInput, UsageError
 from tkbench.results.stats import Interval, mean_interval
-from tkbench.types import Array, Better, Metric, Reason, Row
+from tkbench.types import Array, Column, Reason, Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 3
-BOUNDS = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
-"""What no mean of a unit can leave, and so no interval; a stretched one of few speakers would."""
+FORMAT = 4
+READABLE = (3, FORMAT)
+UNIT_BOUNDS = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
+"""Format 3: the bounds of a column, by its unit; other units had none."""
 
 
 def _to_json(value: float) -> float | str | None:
@@ -53,25 +58,49 @@ def _to_json(value: float) -> float | str | None:
 
 
 Number = Annotated[
-    float, BeforeValidator(lambda v: math.nan if v is None else v), PlainSerializer(_to_json, return_type=Any)
+    float,
+    BeforeValidator(lambda v: math.nan if v is None else v),
+    PlainSerializer(_to_json, return_type=float | str | None),
 ]
 """A float in strict JSON: nan as null, infinity as "inf"."""
 
 
+def column_to_json(column: Column) -> dict[str, JsonValue]:
+    """A column in strict JSON: what it has no value for is left out."""
+    record: dict[str, JsonValue] = {
+        "name": column.name,
+        "label": column.label,
+        "unit": column.unit,
+        "better": column.better,
+        "digits": column.digits,
+        "per_clip": column.per_clip,
+        "signature": column.signature,
+    }
+    if any(map(math.isfinite, column.bounds)):
+        record["bounds"] = [_to_json(bound) for bound in column.bounds]
+    if column.also_called:
+        record["also_called"] = list(column.also_called)
+    record |= {name: text for name in ("text", "variant") if (text := getattr(column, name))}
+    return record
+
+
+def column_from_json(record: object) -> object:
+    """What pydantic makes a Column of; unknown and missing keys are errors, as everywhere in result.json."""
+    if isinstance(record, Column) or not isinstance(record, Mapping):
+        return record
+    known = {entry.name for entry in fields(Column)}
+    if unknown := sorted(set(map(str, record)) - known):
+        raise ValueError(f"{unknown[0]!r} is no fact of a column")
+    if missing := [name for name in ("per_clip", "signature") if name not in record]:
+        raise ValueError(f"a column lacks {missing[0]!r}")
+    return record
+
+
+StoredColumn = Annotated[Column, BeforeValidator(column_from_json), PlainSerializer(column_to_json)]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Column(_Model):
-    """The facts of a metric, as `tkbench.types.Metric` has them."""
-
-    name: str
-    label: str
-    unit: str
-    better: Better
-    digits: int = Field(ge=0, le=12)
-    per_clip: bool
-    signature: str
 
 
 class Summary(_Model):
@@ -103,12 +132,12 @@ class Preview(_Model):
     scores: dict[str, Number]
 
 
-class Result(_Model):
-    """result.json."""
+class Evaluation(_Model):
+    """One model's scores on one data set, and all that they rest on: a bundle apart from its files."""
 
-    format_version: int
+    format_version: int = FORMAT
     model: str
-    model_card: dict[str, Any]
+    model_card: dict[str, JsonValue]
     dataset: str
     split: str
     data_hash: str
@@ -117,17 +146,15 @@ class Result(_Model):
     rank_by: str
     coverage_min: float
     signature: str
-    columns: list[Column]
+    columns: list[StoredColumn]
     summary: dict[str, Summary]
     stats: dict[str, float]
     weights: dict[str, str]
     stack: dict[str, str]
     seed: int
-    previews: list[Preview]
-    files: dict[str, str]
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Result:
+    def _fits_together(self) -> Evaluation:
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError(f"a column comes twice in {names}")
@@ -139,6 +166,26 @@ class Result(_Model):
     def table(self) -> str:
         """Name of the table that this row belongs to: rows of one name, and only those, are comparable."""
         return table_name(self.dataset, self.protocol, self.signature)
+
+
+class Result(Evaluation):
+    """result.json."""
+
+    previews: list[Preview]
+    files: dict[str, str]
+
+
+Curve = tuple[str, str, Array]
+"""Clip key, the judge's first column, and (31,) distances by shift."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRows:
+    """The numbers behind an evaluation: every clip's scores, its speaker, and the curves of the sync metrics."""
+
+    rows: Sequence[Row]
+    speakers: Mapping[str, str | None]
+    curves: Sequence[Curve] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +239,7 @@ def slug(name: str) -> str:
 def summarise(
     rows: Sequence[Row],
     speakers: Mapping[str, str | None],
-    columns: Sequence[Metric],
+    columns: Sequence[Column],
     *,
     n_boot: int,
     seed: int,
@@ -200,8 +247,8 @@ def summarise(
 ) -> dict[str, Summary]:
     """One Summary per column. A clip without a speaker is a cluster of its own.
 
-    Raises BadInput for a row of no column, a clip that comes twice, nan without a reason, and a clip that one
-    column has and another has not: a mean over a list that shrank would be a mean over the easy clips.
+    Raises BadInput for a row of no column, a clip that comes twice, nan without a reason, and a clip that has a row of
+    one column and none of another: a mean over a list that shrank would be a mean over the easy clips.
     """
     found: dict[str, dict[str, Row]] = {column.name: {} for column in columns}
     for row in rows:
@@ -220,33 +267,40 @@ def summarise(
         raise BadInput(
             f"clip {gap!r}: no row of {column.name!r}; a clip without a score needs nan and a reason"
         )
-    return {
-        column.name: _summary(list(found[column.name].values()), column, speakers, n_boot, seed, level)
-        for column in columns
-    }
+    summary = {}
+    for column in columns:
+        ordered = sorted(found[column.name].values(), key=lambda row: row.key)
+        if column.per_clip:
+            clusters = [speakers.get(row.key) or f"clip {row.key}" for row in ordered]
+            values = [row.value for row in ordered]
+            interval = mean_interval(values, clusters, n_boot=n_boot, seed=seed, level=level)
+            interval = within(interval, column.bounds)
+        else:
+            interval = _of_whole_set(ordered[0])
+        summary[column.name] = _summary(ordered, interval)
+    return summary
 
 
-def _summary(
-    rows: Sequence[Row],
-    column: Metric,
-    speakers: Mapping[str, str | None],
-    n_boot: int,
-    seed: int,
-    level: float,
-) -> Summary:
-    ordered = sorted(rows, key=lambda row: row.key)
-    if column.per_clip:
-        clusters = [speakers.get(row.key) or f"clip {row.key}" for row in ordered]
-        interval = mean_interval(
-            [row.value for row in ordered], clusters, n_boot=n_boot, seed=seed, level=level
-        )
-        least, most = BOUNDS.get(column.unit, (-math.inf, math.inf))
-        interval = replace(interval, low=max(interval.low, least), high=min(interval.high, most))
-    else:
-        value = ordered[0].value
-        scored = 0 if math.isnan(value) else 1
-        note = "; ".join(filter(None, ("one number for the whole set", ordered[0].detail if scored else "")))
-        interval = Interval(value, math.nan, math.nan, scored, 1 - scored, scored, note)
+def within(interval: Interval, bounds: tuple[float, float]) -> Interval:
+    """An interval cut to what is possible at all: that of few speakers reaches farther. It keeps its own mean.
+
+    >>> within(Interval(0.5, -0.25, 1.25, 2, 0, 2), (0.0, math.inf)).low
+    0.0
+    """
+    if math.isnan(interval.low) or math.isnan(interval.high):
+        return interval
+    low, high = max(interval.low, bounds[0]), min(interval.high, bounds[1])
+    # A mean can lie outside by rounding (a cosine of 1.0000001).
+    return replace(interval, low=min(low, interval.mean), high=max(high, interval.mean))
+
+
+def _of_whole_set(row: Row) -> Interval:
+    scored = 0 if math.isnan(row.value) else 1
+    note = "; ".join(filter(None, ("one number for the whole set", row.detail if scored else "")))
+    return Interval(row.value, math.nan, math.nan, scored, 1 - scored, scored, note)
+
+
+def _summary(ordered: Sequence[Row], interval: Interval) -> Summary:
     # Sorted, so that no order of clips moves the last digit.
     sizes = sorted(abs(row.value) for row in ordered if not math.isnan(row.value))
     reasons = Counter(row.reason.value for row in ordered if row.reason is not None)
@@ -273,76 +327,29 @@ def _summary(
 
 def write(
     out: Path,
-    *,
-    model: str,
-    model_card: Mapping[str, Any],
-    dataset: str,
-    split: str,
-    data_hash: str,
-    n_clips: int,
-    protocol: str,
-    rank_by: str,
-    coverage_min: float,
-    signature: str,
-    columns: Sequence[Metric],
-    summary: Mapping[str, Summary],
-    stats: Mapping[str, float],
-    rows: Sequence[Row],
-    speakers: Mapping[str, str | None],
-    curves: Sequence[tuple[str, str, Array]],
-    weights: Mapping[str, str],
-    stack: Mapping[str, str],
-    seed: int,
-    previews: Callable[[Path], Sequence[tuple[str, str]]],
+    evaluation: Evaluation,
+    clips: ClipRows,
+    previews: Callable[[Path], Sequence[tuple[str, str]]] = lambda folder: (),
 ) -> Path:
     """Write `out/<table>/<model>/` and return it; an earlier bundle of the same model is replaced.
 
     `previews` is called with a folder to write players into and answers (clip key, file name) pairs.
-    Raises BadInput where a mean does not account for all `n_clips`.
+    Raises BadInput where a mean does not account for all clips.
     """
-    for column in columns:
-        if (
-            column.per_clip
-            and (counted := summary[column.name].n + summary[column.name].n_unscored) != n_clips
-        ):
-            raise BadInput(f"{column.name}: {counted} clips scored or unscored, expected {n_clips}")
-    place = out / table_name(dataset, protocol, signature) / slug(model)
+    for column in evaluation.columns:
+        cell = evaluation.summary[column.name]
+        if column.per_clip and (counted := cell.n + cell.n_unscored) != evaluation.n_clips:
+            raise BadInput(
+                f"{column.name}: {counted} clips scored or unscored, expected {evaluation.n_clips}"
+            )
+    model = evaluation.model
+    place = out / evaluation.table / slug(model)
     if (place / "result.json").is_file() and (taken := read(place).result.model) != model:
         raise UsageError(f"{place}: holds the model {taken!r}; give {model!r} another --name")
     place.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
-        (work / "previews").mkdir()
-        players = previews(work / "previews")
-        _write_parquet(work / "clips.parquet", clip_table(rows, speakers))
-        _write_parquet(work / "curves.parquet", curve_table(curves))
-        scores: dict[str, dict[str, float]] = {}
-        for row in rows:
-            scores.setdefault(row.key, {})[row.metric] = row.value
-        files = sorted(path for path in work.rglob("*") if path.is_file())
-        result = Result(
-            format_version=FORMAT,
-            model=model,
-            model_card=dict(model_card),
-            dataset=dataset,
-            split=split,
-            data_hash=data_hash,
-            n_clips=n_clips,
-            protocol=protocol,
-            rank_by=rank_by,
-            coverage_min=coverage_min,
-            signature=signature,
-            columns=[Column(**asdict(column)) for column in columns],
-            summary=dict(summary),
-            stats=dict(stats),
-            weights=dict(sorted(weights.items())),
-            stack=dict(stack),
-            seed=seed,
-            previews=[Preview(key=key, file=f"previews/{name}", scores=scores[key]) for key, name in players],
-            files={path.relative_to(work).as_posix(): _sha256(path) for path in files},
-        )
-        text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
-        (work / "result.json").write_text(text + "\n", encoding="utf-8")
+        _fill(work, evaluation, clips, previews)
         # mkdtemp makes the folder private; a bundle is there to be read by others.
         work.chmod(0o755)
         if place.exists():
@@ -355,6 +362,29 @@ def write(
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return place
+
+
+def _fill(
+    folder: Path,
+    evaluation: Evaluation,
+    clips: ClipRows,
+    previews: Callable[[Path], Sequence[tuple[str, str]]],
+) -> None:
+    (folder / "previews").mkdir()
+    players = previews(folder / "previews")
+    _write_parquet(folder / "clips.parquet", clip_table(clips.rows, clips.speakers))
+    _write_parquet(folder / "curves.parquet", curve_table(clips.curves))
+    scores: dict[str, dict[str, float]] = {}
+    for row in clips.rows:
+        scores.setdefault(row.key, {})[row.metric] = row.value
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    result = Result(
+        **dict(evaluation),
+        previews=[Preview(key=key, file=f"previews/{name}", scores=scores[key]) for key, name in players],
+        files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+    )
+    text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
 
 
 def clip_table(rows: Sequence[Row], speakers: Mapping[str, str | None]) -> pd.DataFrame:
@@ -377,7 +407,7 @@ def clip_table(rows: Sequence[Row], speakers: Mapping[str, str | None]) -> pd.Da
     return pd.DataFrame(records, columns=names).sort_values("key", kind="stable", ignore_index=True)
 
 
-def curve_table(curves: Sequence[tuple[str, str, Array]]) -> pd.DataFrame:
+def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
     """(key, judge, (2k + 1,) distances) as rows key, metric, shift from -k to k, distance."""
     import pandas as pd
 
@@ -402,9 +432,15 @@ def read(folder: Path) -> Bundle:
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         version = record.get("format_version") if isinstance(record, dict) else None
-        if version != FORMAT:
+        if version not in READABLE:
             raise BadBundle(f"{path}: format {version}, expected {FORMAT}; run `tkbench eval` again")
         result = Result.model_validate(record)
+        if version == 3:
+            columns = [
+                replace(column, bounds=UNIT_BOUNDS.get(column.unit, column.bounds))
+                for column in result.columns
+            ]
+            result = result.model_copy(update={"columns": columns})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its parts"
@@ -457,14 +493,13 @@ def verify(folder: Path) -> Bundle:
         if (digest := _sha256(path)) != expected:
             raise BadBundle(f"{path}: sha256 {digest[:12]}, expected {expected[:12]}; the file was changed")
     table = bundle.clips()
-    columns = [Metric(**column.model_dump()) for column in result.columns]
     try:
         speakers = dict(zip(table["key"], table["speaker"], strict=True))
         rows = _rows(table)
         again = summarise(
             rows,
             speakers,
-            columns,
+            result.columns,
             n_boot=int(result.stats["n_boot"]),
             seed=int(result.stats["seed"]),
             level=result.stats["level"],
@@ -480,10 +515,10 @@ def verify(folder: Path) -> Bundle:
             raise BadBundle(f"{folder}: {part} is not in the signature {result.signature[:60]}...")
     _check_curves(bundle, rows)
     for name, summary in again.items():
-        for field in Summary.model_fields:
-            value, stored = getattr(summary, field), getattr(result.summary[name], field)
+        for fact in Summary.model_fields:
+            value, stored = getattr(summary, fact), getattr(result.summary[name], fact)
             if not _same(value, stored):
-                raise BadBundle(f"{folder}: {name}.{field} is {stored}, but its clips give {value}")
+                raise BadBundle(f"{folder}: {name}.{fact} is {stored}, but its clips give {value}")
     return bundle
 
 
@@ -503,24 +538,18 @@ def _check_curves(bundle: Bundle, rows: Sequence[Row]) -> None:
 
 def _rows(table: pd.DataFrame) -> list[Row]:
     """The rows of clips.parquet; raises KeyError or ValueError for a table that does not hold them."""
+    texts = zip(*(table[name] for name in ("model", "key", "metric", "reason", "detail")), strict=True)
     return [
-        Row(
-            record["model"],
-            record["key"],
-            record["metric"],
-            float(record["value"]),
-            Reason(record["reason"]) if record["reason"] else None,
-            record["detail"],
-        )
-        for record in cast("list[dict[str, Any]]", table.to_dict("records"))
+        Row(model, key, metric, float(value), Reason(reason) if reason else None, detail)
+        for (model, key, metric, reason, detail), value in zip(texts, table["value"], strict=True)
     ]
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     if isinstance(a, float) and isinstance(b, (int, float)):
         # The bootstrap's sums run through BLAS, whose last bits differ between machines.
         return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
-    return bool(a == b)
+    return a == b
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Two and more bundles of one table, model against model, on every metric that has a value per clip."""
+"""Pairs of models of one table, compared clip by clip on every metric that has a value per clip; see `paired`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tkbench.errors import UnknownName, UsageError
 from tkbench.registry import suggest
-from tkbench.results.bundle import Bundle, Column
+from tkbench.results.bundle import Bundle
 from tkbench.results.leaderboard import check_comparable, scores_of
 from tkbench.results.paired import Difference, holm, paired_difference
+from tkbench.types import Column
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def _columns(columns: Sequence[Column], wanted: Sequence[str]) -> list[Column]:
     return [known[name] for name in wanted] or [column for column in columns if column.per_clip]
 
 
-def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Any:
+def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
     """The comparisons for a terminal."""
     from rich.markup import escape
     from rich.table import Table
@@ -122,9 +126,9 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Any:
             escape(item.verdict),
         )
     table.caption = (
-        "detectable: the smallest true difference that these speakers show with a power of 80 % after Holm; "
-        "none: too few speakers for any; "
-        "*: from random permutations, otherwise all were tried"
+        "detectable: the smallest true difference that these speakers show with a power of 80 % after "
+        "Holm's correction; none: too few speakers to show any; *: from random permutations, otherwise "
+        "every permutation was tried"
     )
     table.caption_justify = "left"
     return table

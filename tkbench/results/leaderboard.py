@@ -1,7 +1,7 @@
 """Tables from result bundles: rank, CSV, Markdown, LaTeX.
 
-All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A
-table is built from bundles, never from another table, so no row can outlive its evidence.
+All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A table is
+built from bundles, never from another table, so there is no row without the numbers that it rests on.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tkbench.errors import BadBundle, UnknownName, UsageError
 from tkbench.registry import suggest
-from tkbench.results.bundle import Bundle, Column, Result, Summary, find
+from tkbench.results.bundle import Bundle, Result, Summary, find
 from tkbench.results.paired import rank_intervals
 from tkbench.results.stats import mean_interval
 from tkbench.runtime.storage import write_file
-from tkbench.types import Float64
+from tkbench.types import Column, Float64
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ class Entry:
     anchor: bool
     note: str = ""
     ranks: tuple[int, int] | None = None
-    """Between which ranks it lies when speakers are drawn again; None for one row, and where it is not ranked."""
+    """The interval of the rank, from resampled speakers; None for one row, and where it is not ranked."""
 
     @property
     def result(self) -> Result:
@@ -51,8 +51,8 @@ class Entry:
 def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
     """Bundles of one table by their ranking metric; those that cannot be ranked come last, by name.
 
-    Ranks are those of the means over the clips that every ranked model has a score for, so that a model gains nothing
-    by failing on hard clips. Equal means have equal ranks.
+    Models are ranked on the clips that every ranked model could be scored on, so that a model gains nothing by
+    failing on hard clips. Equal means have equal ranks.
 
     Raises BadBundle where signatures differ, naming the first part that does, or a model comes twice.
     """
@@ -64,7 +64,7 @@ def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
     order = sorted(range(len(scored)), key=lambda place: found[place][0])
     entries = [
         Entry(
-            1 + sum(worth < found[place][0] for worth, _ in found),
+            1 + sum(cost < found[place][0] for cost, _ in found),
             scored[place],
             bool(scored[place].result.model_card.get("anchor")),
             ranks=found[place][1],
@@ -80,17 +80,17 @@ def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
 
 
 def _standings(bundles: Sequence[Bundle]) -> list[tuple[float, tuple[int, int] | None]]:
-    """Of each bundle among these: a number that is small for the good, and its rank interval where there is one."""
+    """For each bundle: a number that is smaller the better it is, and its rank interval where there is one."""
     result = bundles[0].result
     column = next(column for column in result.columns if column.name == result.rank_by)
     if not column.per_clip:
         return [(-goodness(bundle.result.summary[column.name], column), None) for bundle in bundles]
     values, clusters = _shared(bundles, column)
-    # Infinite scores count among finite ones as they do in the means (`stats`).
+    # Beside finite scores an infinite one counts as in the means (`stats`).
     means = [mean_interval(row, clusters, n_boot=1).mean for row in values]
-    worth = [-mean if column.better == "higher" else mean for mean in means]
+    costs = [-mean if column.better == "higher" else mean for mean in means]
     if len(bundles) < 2 or len(set(clusters)) < 2:
-        return [(value, None) for value in worth]
+        return [(cost, None) for cost in costs]
     spans = rank_intervals(
         list(values),
         clusters,
@@ -99,28 +99,29 @@ def _standings(bundles: Sequence[Bundle]) -> list[tuple[float, tuple[int, int] |
         seed=int(result.stats["seed"]),
         level=result.stats["level"],
     )
-    return list(zip(worth, spans, strict=True))
+    return list(zip(costs, spans, strict=True))
 
 
 def _shared(bundles: Sequence[Bundle], column: Column) -> tuple[Float64, list[str]]:
-    """(models, clips) scores of the clips that all have, sizes alone where 0 is best; and the clips' clusters.
+    """(models, clips) scores of the clips that every model has one for, and the clusters of these clips.
 
-    Raises BadBundle where they share no clip: then nothing tells which is better.
+    Where 0 is best, scores are taken without their signs. Raises BadBundle where no clip is left: then nothing tells
+    which model is better.
     """
     values, clusters = scores_of([bundle.clips() for bundle in bundles], column)
     shared = ~np.isnan(values).any(axis=0)
     if not shared.any():
         names = ", ".join(bundle.result.model for bundle in bundles)
         raise BadBundle(
-            f"{column.name}: no clip has a score of all of {names}; make a table of fewer of them"
+            f"{column.name}: no clip has a score for each of {names}; make a table of fewer models"
         )
     return values[:, shared], [clusters[place] for place in np.flatnonzero(shared)]
 
 
 def scores_of(tables: Sequence[pd.DataFrame], column: Column) -> tuple[Float64, list[str]]:
-    """(models, clips) scores by key in order, nan for none, sizes alone where 0 is best; and the clips' clusters.
+    """(models, clips) scores in the order of the keys, nan for none, and the clusters of the clips.
 
-    tables: `Bundle.clips()` of each model.
+    Where 0 is best, scores are taken without their signs. tables: `Bundle.clips()` of each model.
     """
     scores: list[dict[str, float]] = []
     speakers: dict[str, str] = {}
@@ -179,19 +180,29 @@ def check_comparable(bundles: Sequence[Bundle]) -> None:
                 f"{bundle.folder}: made with {other!r}, {bundles[0].folder} with {one!r}; "
                 "rows of different signatures never share a table"
             )
-        for part in ("dataset", "split", "data_hash", "protocol", "rank_by", "coverage_min", "columns"):
-            here, there = getattr(bundles[0].result, part), getattr(bundle.result, part)
-            if here != there:
+        here, there = _shared_facts(bundles[0].result), _shared_facts(bundle.result)
+        for part in here:
+            if here[part] != there[part]:
                 raise BadBundle(
-                    f"{bundle.folder}: {part} is {_brief(there)}, {bundles[0].folder} has {_brief(here)}; "
+                    f"{bundle.folder}: {part} is {there[part]}, {bundles[0].folder} has {here[part]}; "
                     "rows of different data never share a table"
                 )
 
 
-def _brief(part: str | float | list[Column]) -> str:
-    if isinstance(part, list):
-        return ", ".join(column.name for column in part)
-    return str(part)[:40]
+def _shared_facts(result: Result) -> dict[str, str]:
+    """What all rows of a table have in common beside their signature. How a column is printed is no part of it."""
+    return {
+        "dataset": result.dataset,
+        "split": result.split,
+        "data_hash": result.data_hash,
+        "protocol": result.protocol,
+        "rank_by": result.rank_by,
+        "coverage_min": f"{result.coverage_min:g}",
+        "columns": ", ".join(column.name for column in result.columns),
+        "directions of columns": ", ".join(column.better for column in result.columns),
+        "signatures of columns": ", ".join(column.signature for column in result.columns),
+        "columns with a value per clip": ", ".join(c.name for c in result.columns if c.per_clip),
+    }
 
 
 def first_difference(a: str, b: str) -> tuple[str, str]:
@@ -251,7 +262,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
     for entry in entries:
         result = entry.result
         span = entry.ranks or ("", "")
-        row: list[Any] = [
+        row: list[object] = [
             entry.rank or "",
             *span,
             _safe(result.model),

@@ -1,8 +1,9 @@
-"""Is one model better than another? Paired by clip, clustered by speaker, corrected for the number of questions.
+"""Is one model better than another? Differences by clip, clustered by speaker, corrected for the number of tests.
 
-Two models are scored on the same clips, so their difference per clip is what counts: the spread between clips,
+Two models are scored on the same clips, so their difference on each clip is what counts: the spread between clips,
 which is most of a mean's uncertainty, cancels. Clips of one speaker resemble each other, so whole speakers are
-drawn (interval) and whole speakers change sides (test). All results are the same for the same seed.
+resampled (for the interval) and whole speakers change sign (in the permutation test). The same seed gives the same
+results.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from tkbench.results.stats import mean_interval
 from tkbench.types import Array, Float64
 
 EXACT = 16
-"""Up to so many speakers every one of the 2^n changes of sides is tried."""
+"""Up to so many speakers every one of the 2^n changes of sign is tried."""
 DRAWS = 20_000
 POWER = 0.8
 TIE = 1e-9
-"""Share by which a permuted difference may fall short of the found one and still count as equal to it."""
+"""Relative tolerance below which a permuted difference counts as equal to the observed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,12 @@ class Difference:
     exact: bool
     """True where every permutation was tried."""
     detectable: float
-    """The smallest true difference that these speakers show with a power of about 80 %, at Holm's level for the
-    first of `pairs`; inf where so few speakers can show none, whatever its size."""
+    """The smallest true difference that these speakers show with a power of about 80 %, at Holm's level for the first
+    of `pairs`; inf where there are too few speakers to show any."""
     n: int
     n_clusters: int
     n_unpaired: int
-    """Clips that only one of the two, or none, has a score for."""
+    """Clips that only one of the two models has a score for, or neither."""
     note: str = ""
 
 
@@ -61,7 +62,7 @@ def paired_difference(
 
     pairs: how many differences are tested together; it decides what is detectable, not p, which `holm` corrects.
 
-    inf in both (PSNR of equal pictures) is a difference of 0; inf in one has none and makes the clip unpaired.
+    Where both are inf (PSNR of equal pictures) the difference is 0; where one is, the clip counts as unpaired.
     Raises BadInput where lengths differ.
 
     >>> paired_difference([2.0, 3.0], [1.0, 2.0], ["x", "y"]).mean
@@ -119,7 +120,7 @@ def cluster_sums(values: Float64, clusters: Array) -> tuple[Float64, Float64]:
 def sign_test(sums: Float64, *, n_draws: int = DRAWS, seed: int = 0) -> tuple[float, bool]:
     """(two-sided p, whether it is exact) of a total of cluster sums under random signs.
 
-    Up to 16 clusters all signs are tried; beyond, `n_draws` random ones, and the found one counts as drawn too
+    Up to 16 clusters all signs are tried. Beyond, `n_draws` random ones are, and the observed one counts as one of them
     (Phipson & Smyth 2010), so p is never 0.
 
     >>> sign_test(np.array([1.0, 1.0, 1.0]))
@@ -192,7 +193,7 @@ def rank_intervals(
     seed: int = 0,
     level: float = 0.95,
 ) -> list[tuple[int, int]]:
-    """Between which ranks each model lies when speakers are drawn again: 1 is best, ties share the better rank.
+    """The interval of each model's rank over resampled speakers: 1 is best, ties share the better rank.
 
     values: one (n,) array per model over the same clips, nan = unscored; a model without any score comes last.
     """

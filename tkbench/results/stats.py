@@ -1,10 +1,10 @@
 """Means with intervals: a bootstrap over speakers (or sources), exact about what had no score.
 
 Clips of one speaker resemble each other, so whole speakers are drawn, with replacement (a cluster bootstrap: Cameron,
-Gelbach & Miller 2008). Percentiles of few clusters are too narrow (tests/results/test_stats.py), so their distance
-from the mean is stretched as the variance of a sample and Student's t ask for (after the expanded percentile interval
-of Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician 2015). The result depends on
-values, clusters and seed, never on the order of clips.
+Gelbach & Miller 2008). Percentile intervals of few clusters are too narrow (tests/results/test_stats.py). So their
+distance from the mean is stretched by the factor of a sample's variance and by Student's t over the normal (after the
+expanded percentile interval of Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician
+2015). The result depends on values, clusters and seed, never on the order of clips.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Interval:
     low: float
     high: float
     n: int
-    """Clips with a score: those in the mean."""
+    """Clips with a score; the mean is over them."""
     n_unscored: int
-    """Clips without one: never in the mean, always counted."""
+    """Clips without one; they are not in the mean."""
     n_clusters: int
     note: str = ""
     """Why there is no interval, where there is none; and how infinite scores count."""
@@ -55,9 +55,10 @@ def mean_interval(
 ) -> Interval:
     """Mean of `values` (n,), nan = unscored, and its interval over resampled `clusters` (n,).
 
-    inf is a value (PSNR of equal pictures). Where all are, so is the mean, without an interval; among finite ones it
-    counts as the best of them, or one copied clip would beat every model. One cluster has no interval.
-    Raises BadInput where the lengths differ, `level` is not inside (0, 1) or `n_boot` is not positive.
+    inf is a value (PSNR of equal pictures). Where all values are inf, so is the mean, and there is no interval.
+    Beside finite values it counts as the largest of them; otherwise one copied clip would beat every model. One
+    cluster has no interval. Raises BadInput where the lengths differ, `level` is not inside (0, 1) or `n_boot` is not
+    positive.
 
     >>> mean_interval([1.0, 3.0, float("nan")], ["a", "b", "b"]).mean
     2.0
@@ -111,7 +112,7 @@ def _without_infinity(scored: Float64) -> tuple[Float64, str]:
 def stretch(clusters: int, level: float) -> float:
     """How much farther than a percentile of resampled means an interval reaches, for so many clusters.
 
-    The square root of n / (n - 1), for a bootstrap's variance has the divisor n, times Student's t over the normal.
+    The square root of n / (n - 1), because a bootstrap's variance has the divisor n, times Student's t over the normal.
 
     >>> round(stretch(12, 0.95), 3), round(stretch(10_000, 0.95), 3)
     (1.173, 1.0)
@@ -125,8 +126,8 @@ def stretch(clusters: int, level: float) -> float:
 def _resampled_means(sums: Array, counts: Array, n_boot: int, seed: int) -> Float64:
     """(n_boot,) means of as many clusters as there are, drawn with replacement.
 
-    A data set without speakers has a cluster per clip, 25,000 of them in LRW, so draws come a slice at a
-    time; the sums do not run through BLAS, whose last digits change with its threads.
+    A data set without speakers has a cluster per clip, 25,000 of them in LRW, so the draws are made in slices. The
+    sums do not run through BLAS, whose last digits change with its threads.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     n = len(sums)

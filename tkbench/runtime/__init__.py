@@ -1,1 +1,1 @@
-"""What a run stands on: files and stores, processes, devices, progress, and the cache of features."""
+"""Services that every part uses: files and object stores, processes, devices, progress, and the cache of features."""

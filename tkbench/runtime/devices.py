@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 from tkbench.errors import UsageError
 
+Thing = TypeVar("Thing")
+
 
 def check_device(name: str) -> str:
-    """`name`, where a network can run there; UsageError with what there is.
+    """`name`, if a network can run there; otherwise UsageError with the devices that there are.
 
     >>> check_device("cpu")
     'cpu'
@@ -36,7 +38,7 @@ def check_device(name: str) -> str:
 
 
 def device_facts(device: str) -> str:
-    """A device as recipes and bundles name it: graphics processors by their kind.
+    """A device as signatures and bundles name it: a GPU by its model.
 
     >>> device_facts("cpu")
     'cpu'
@@ -48,12 +50,10 @@ def device_facts(device: str) -> str:
     return f"cuda:{torch.cuda.get_device_name(device)}"
 
 
-def put_on(thing: Any, device: str) -> Any:
-    """A metric (by its attribute `device`) or a model (by its method `to`) on that device; others stay as they are."""
+def put_on(thing: Thing, device: str) -> Thing:
+    """Move a model that has networks, by its method `to`, to a device; others stay unchanged."""
     if hasattr(thing, "to"):
         thing.to(device)
-    elif hasattr(thing, "device"):
-        thing.device = device
     return thing
 
 
@@ -64,8 +64,9 @@ def whole_floats() -> Iterator[None]:
 
     cudnn = torch.backends.cudnn
     conv = getattr(cudnn, "conv", None)  # the setting's place since torch 2.9
-    owner: Any = conv if hasattr(conv, "fp32_precision") else cudnn
-    name, value = ("fp32_precision", "ieee") if owner is conv else ("allow_tf32", False)
+    newer = hasattr(conv, "fp32_precision")
+    owner: object = conv if newer else cudnn
+    name, value = ("fp32_precision", "ieee") if newer else ("allow_tf32", False)
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:

@@ -1,16 +1,16 @@
-"""What networks and trackers said of a clip, kept by the content that they saw: the same bytes are never seen twice.
+"""A store of computed features: what a network or tracker answered to the same input is read back, not computed again.
 
-Metrics ask through `recall`. Its key is the sha256 of the arrays that go in, of the recipe (network's sha256 and
-settings), and of whatever else can move a bit: tkbench's own sources, the versions of the libraries, the kind of
-processor. So a true clip pays once for all models, `real` and `shuffled-audio` share what they show, and a run that
-was broken off goes on quickly; a number is the same with and without a store.
+Metrics ask through `recall`. An entry's key is the sha256 of the arrays that go in, of the name of the computation
+(the network's sha256 and its settings), and of all else that can move a bit: tkbench's own sources, the versions of
+the libraries, the kind of processor. So the true side of a clip is computed once for all models, and a run that was
+broken off catches up quickly. A number is the same with and without a store.
 
-    with features.using(Store(folder)):
-        (rows,) = features.recall("inception|...", frames, make=lambda: (network(frames),))
+    with feature_cache.using(Store(folder)):
+        (rows,) = feature_cache.recall("inception|...", frames, make=lambda: (network(frames),))
 
-Outside of `using`, `recall` just makes. Entries are `.npz` files without pickle, written under a temporary name and
-renamed, so that many workers and many runs share a folder. What was not read for longest goes where all of them take
-more than the limit. A damaged entry (every array has a checksum) is made again and counted.
+Outside of `using`, `recall` just computes. Entries are `.npz` files without pickle, written under a temporary name and
+renamed, so many workers and many runs can share a folder. Least recently used entries are evicted above the limit. A
+damaged entry (every array has a checksum) is computed again and counted.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from tkbench.types import Array
 LIMIT = 4 << 30
 """Bytes that a folder may take: the true side of some ten thousand clips of 3 s."""
 SCAN_EVERY = 256
-"""Entries that a process writes before it looks again how much all of them take."""
+"""Entries that a process writes before it measures the folder again."""
 STALE = 3600.0
-"""Seconds after which a file that was never renamed belongs to nobody."""
+"""Seconds after which a temporary file is taken to be that of a process that was killed."""
 KEEP = 0.9
-"""Share of the limit that is left after the oldest entries went."""
+"""Share of the limit that is left after an eviction."""
 LIBRARIES = (
     "torch", "torchvision", "numpy", "scipy", "opencv-contrib-python", "scikit-image", "ai-edge-litert", "mediapipe",
     "face-alignment", "lpips", "numba", "pytorch-fid",
@@ -59,30 +59,33 @@ def folder() -> Path:
 
 @dataclass(slots=True)
 class Counts:
-    """What a store was asked for."""
+    """How often a store had an entry, and how often not."""
 
     found: int = 0
     made: int = 0
     damaged: int = 0
-    """Entries among `made` that were there and could not be read."""
+    """Entries among `made` that were there but could not be read."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(self.found + other.found, self.made + other.made, self.damaged + other.damaged)
 
 
 class Store:
-    """Arrays by content: those of the clip at hand in memory, all of them in `place` unless that is None."""
+    """Arrays by the content that they were computed from.
+
+    Those of the current clip are in memory; all of them are in the folder `place`, unless it is None.
+    """
 
     def __init__(self, place: Path | None = None, *, limit: int = LIMIT) -> None:
         self.place, self.limit = place, limit
         self.counts = Counts()
-        self._near: dict[str, tuple[Array, ...]] = {}
+        self._in_memory: dict[str, tuple[Array, ...]] = {}
         self._digests: dict[int, tuple[weakref.ref[Array], str]] = {}
         self._used = self._written = 0
 
     def next_clip(self) -> None:
-        """Let go of what is in memory; another clip has other content."""
-        self._near.clear()
+        """Free the memory; another clip has other content."""
+        self._in_memory.clear()
         self._digests.clear()
 
     def take_counts(self) -> Counts:
@@ -90,13 +93,15 @@ class Store:
         taken, self.counts = self.counts, Counts()
         return taken
 
-    def recall(self, recipe: str, *inputs: Array, make: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
-        """What `make` answers, from memory or disk where it is there; the arrays are read-only."""
-        facts = [world(), recipe, *map(self._digest, inputs)]
+    def recall(
+        self, computation: str, *inputs: Array, make: Callable[[], tuple[Array, ...]]
+    ) -> tuple[Array, ...]:
+        """What `make` returns, from memory or disk where it is there; the arrays are read-only."""
+        facts = [environment(), computation, *map(self._digest, inputs)]
         key = hashlib.sha256("\n".join(facts).encode()).hexdigest()
-        if (near := self._near.get(key)) is not None:
+        if (known := self._in_memory.get(key)) is not None:
             self.counts.found += 1
-            return near
+            return known
         arrays = self._read(key)
         if arrays is None:
             arrays = tuple(make())
@@ -106,11 +111,11 @@ class Store:
             self.counts.found += 1
         for array in arrays:
             array.flags.writeable = False  # several metrics hold the same one
-        self._near[key] = arrays
+        self._in_memory[key] = arrays
         return arrays
 
     def _digest(self, array: Array) -> str:
-        """sha256 of an array; that of a whole video, which several metrics ask for, is taken once."""
+        """sha256 of an array; computed once for a video that several metrics ask for."""
         known = self._digests.get(id(array))
         if known is not None and known[0]() is array:
             return known[1]
@@ -135,9 +140,9 @@ class Store:
             self.counts.damaged += 1
             return None
         try:
-            os.utime(path)  # what is read stays longest
+            os.utime(path)  # eviction goes by the time of the last use
         except OSError:
-            pass  # a folder that may only be read serves as well
+            pass  # the folder may be read-only
         return arrays
 
     def _write(self, key: str, arrays: tuple[Array, ...]) -> None:
@@ -153,28 +158,30 @@ class Store:
             return
         self._written += 1
         self._used += len(data)
-        # Process numbers repeat from machine to machine, and they may share the folder.
+        # Machines may share the folder, and their process numbers repeat.
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.{secrets.token_hex(4)}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
             temporary.replace(path)
-        except OSError:  # a full disk costs speed, not the run
+        except OSError:  # with a full disk the run goes on, more slowly
             _remove(temporary)
 
     def _make_room(self, for_bytes: int = 0) -> int:
-        """Bytes in the folder, after the oldest entries went where these and `for_bytes` are over the limit."""
+        """Evict the least recently used entries until `for_bytes` more fit below the limit; returns the bytes in
+        use.
+        """
         assert self.place is not None
         entries = []
         for path in self.place.glob("??/*.npz"):
             try:
                 facts = path.stat()
             except OSError:
-                continue  # another process made room, too
+                continue  # another process evicted it
             entries.append((facts.st_mtime_ns, path, facts.st_size))
         used = sum(size for _, _, size in entries)
         for path in self.place.glob("??/.*.partial"):
-            _remove(path, older_than=STALE)  # of a process that was killed
+            _remove(path, older_than=STALE)
         if used + for_bytes <= self.limit:
             return used
         for _, path, size in sorted(entries):
@@ -190,11 +197,11 @@ def _remove(path: Path, *, older_than: float = -1.0) -> None:
         if time.time() - path.stat().st_mtime > older_than:
             path.unlink()
     except OSError:
-        pass  # another process was faster, or the folder may only be read
+        pass  # another process removed it, or the folder is read-only
 
 
 def hash_of(array: Array) -> str:
-    """sha256 of kind, shape and bytes of an array.
+    """sha256 of type, shape and bytes of an array.
 
     >>> hash_of(np.zeros(2, np.uint8)) == hash_of(np.zeros((2, 1), np.uint8))
     False
@@ -205,7 +212,7 @@ def hash_of(array: Array) -> str:
 
 
 def pack(arrays: tuple[Array, ...], key: str) -> bytes:
-    """Arrays and the key that they were made for, as an npz file; raises BadInput for arrays of Python objects."""
+    """Arrays and their key as an npz file; raises BadInput for arrays of Python objects."""
     if any(array.dtype.hasobject for array in arrays):
         raise BadInput("an array of Python objects; only numbers are kept")
     out = io.BytesIO()
@@ -227,8 +234,8 @@ def unpack(data: bytes, key: str) -> tuple[Array, ...]:
 
 
 @lru_cache(maxsize=1)
-def world() -> str:
-    """What can move a bit beside the inputs: sources of tkbench, libraries, processor, and how it may be used."""
+def environment() -> str:
+    """What can move a bit beside the inputs: sources of tkbench, libraries, processor, and settings of its use."""
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
@@ -250,7 +257,7 @@ def version_of(package: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's own name: libraries choose their way of adding by it."""
+    """The processor's model and features: libraries choose the order of their sums by them."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -261,12 +268,12 @@ def _processor() -> str:
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-_current: ContextVar[Store | None] = ContextVar("tkbench_features", default=None)
+_current: ContextVar[Store | None] = ContextVar("tkbench_feature_store", default=None)
 
 
 @contextmanager
 def using(store: Store) -> Iterator[Store]:
-    """Let `recall` look into `store` meanwhile."""
+    """Let `recall` use `store` inside of this context."""
     token = _current.set(store)
     try:
         yield store
@@ -274,28 +281,28 @@ def using(store: Store) -> Iterator[Store]:
         _current.reset(token)
 
 
-def recall(recipe: str, *inputs: Array, make: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
-    """What `make()` answers for these inputs, from the store in use where it was made before.
+def recall(computation: str, *inputs: Array, make: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
+    """What `make()` returns for these inputs, from the store in use where it was computed before.
 
-    recipe: everything but the inputs that decides the answer, networks by their sha256. `make` runs on one thread
-    of a processor: sums on several would differ in their last bits.
+    computation: the name of all that decides the answer beside the inputs, networks by their sha256. `make` runs on one
+    thread of a processor: sums on several would differ in their last bits.
     """
     store = _current.get()
-    return store.recall(recipe, *inputs, make=make) if store is not None else tuple(make())
+    return store.recall(computation, *inputs, make=make) if store is not None else tuple(make())
 
 
 @lru_cache(maxsize=4)
 def open_store(place: str | None) -> Store:
-    """A process's store for a folder, or for its own memory alone."""
+    """The store of this process for a folder, or in memory alone."""
     return Store(Path(place) if place is not None else None)
 
 
-def said(counts: Counts) -> str:
-    """What a reader should know of the counts, or "".
+def damage_note(counts: Counts) -> str:
+    """A note on damaged entries, or "" where there were none.
 
-    >>> said(Counts(found=10, made=2, damaged=1)), said(Counts(3, 4))
-    ('1 damaged cache entry made again', '')
+    >>> damage_note(Counts(found=10, made=2, damaged=1)), damage_note(Counts(3, 4))
+    ('1 damaged cache entry computed again', '')
     """
     if not counts.damaged:
         return ""
-    return f"{counts.damaged} damaged cache {'entry' if counts.damaged == 1 else 'entries'} made again"
+    return f"{counts.damaged} damaged cache {'entry' if counts.damaged == 1 else 'entries'} computed again"

@@ -1,7 +1,7 @@
 """Work on many processes through Dask, or in this one; the results are the same and come in the same form.
 
-Tasks carry paths and small records, never arrays, and only a few are handed out at a time, so neither the graph
-nor the scheduler grows with the data.
+Tasks carry paths and small records, never arrays, and only a few are submitted at a time, so neither the graph
+nor the scheduler grows with the data. A task may send small messages to the process that runs the pool.
 """
 
 from __future__ import annotations
@@ -10,20 +10,26 @@ import os
 import queue
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from tkbench.errors import StorageError, UsageError
 
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
 T = TypeVar("T")
 R = TypeVar("R")
-Message = dict[str, Any]
+Message = Mapping[str, object]
+"""What a task sends to the process that runs the pool; it must be picklable."""
 
 _TOPIC = "tkbench"
 _PATIENCE = 20.0
 """Seconds that a lost scheduler may take to come back."""
-_hear_here: Callable[[Message], None] | None = None
+_handler_here: Callable[[Message], None] | None = None
+"""What gets the messages of tasks that run in this process."""
 
 
 def usable_cores() -> int:
@@ -38,7 +44,7 @@ def default_workers() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums on several threads differ in their last digits, and so would numbers from one worker and from two."""
+    """One thread for torch: sums on several differ in their last digits, so results would depend on the workers."""
     import torch
 
     before = torch.get_num_threads()
@@ -49,10 +55,10 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def tell(message: Message) -> None:
-    """Send a small message from inside a task to the `hear` of the run that it belongs to."""
-    if _hear_here is not None:
-        _hear_here(message)
+def send_message(message: Message) -> None:
+    """Send a small message from inside a task to the `on_message` of the run that it belongs to."""
+    if _handler_here is not None:
+        _handler_here(message)
         return
     from distributed import get_worker
 
@@ -60,12 +66,25 @@ def tell(message: Message) -> None:
         get_worker().log_event(_TOPIC, message)
 
 
-class Pool:
-    """Runs functions over items; `client` is a Dask client, or None for this process."""
+@dataclass(frozen=True, slots=True)
+class _Work(Generic[T, R]):
+    """What a pool does: one function over many items."""
 
-    def __init__(self, client: Any | None, *, tend: Callable[[], None] = lambda: None) -> None:
+    function: Callable[[T], R]
+    items: Sequence[T]
+    on_message: Callable[[Message], None]
+    on_death: Callable[[T, int], T] | None
+
+
+class Pool:
+    """Runs functions over items; `client` is a Dask client, or None for this process.
+
+    replace_dead: a function that starts a new worker for each of ours that died.
+    """
+
+    def __init__(self, client: Client | None, *, replace_dead: Callable[[], None] = lambda: None) -> None:
         self._client = client
-        self._tend = tend
+        self._replace_dead = replace_dead
         self.workers = 1
         """Workers that are there now; 0 while a cluster has none."""
 
@@ -74,68 +93,86 @@ class Pool:
         function: Callable[[T], R],
         items: Sequence[T],
         *,
-        hear: Callable[[Message], None] = lambda message: None,
-        killed: Callable[[T, int], T] | None = None,
+        on_message: Callable[[Message], None] = lambda message: None,
+        on_death: Callable[[T, int], T] | None = None,
     ) -> Iterator[tuple[int, R]]:
         """(index, result) as each item is done, in no particular order. The first error ends the run.
 
-        hear: gets, in this thread, what tasks `tell`, and an empty message at least every second. killed: where
-        workers died while they had an item, the item to try next, from the item and the number of deaths so
-        far; without it such a death is an error. Raises StorageError where the scheduler is lost.
+        on_message: gets, in this thread, what tasks send, and an empty message at least every second. on_death: after
+        a worker died while it worked on an item, returns the item to run instead, from the item and the number of
+        deaths so far; without it such a death is an error. Raises StorageError where the scheduler is lost.
         """
         if self._client is not None:
-            yield from _Hand(self, self._client, self._tend, function, items, hear, killed).results()
+            work = _Work(function, items, on_message, on_death)
+            yield from TaskDispatcher(self, self._client, self._replace_dead, work).results()
             return
         from threadpoolctl import threadpool_limits
 
-        global _hear_here
-        _hear_here = hear
+        global _handler_here
+        _handler_here = on_message
         try:
-            # As a worker has it: the products are small here, and a second thread only burns a core waiting.
+            # As in a worker: the matrix products here are small, and a second BLAS thread only spins while it waits.
             with threadpool_limits(1, user_api="blas"):
                 for index, item in enumerate(items):
                     yield index, function(item)
         finally:
-            _hear_here = None
+            _handler_here = None
 
 
-class _Hand:
-    """Hands items to a cluster, a few more than it has threads, and takes the results."""
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[T]):
+    """An item, and how many workers died with it."""
+
+    index: int
+    item: T
+    deaths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A message of a task has come."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A task has ended, well or not."""
+
+    key: str
+
+
+class TaskDispatcher(Generic[T, R]):
+    """Submits items to a cluster, a few more than it has threads, and collects the results."""
 
     def __init__(
-        self,
-        pool: Pool,
-        client: Any,
-        tend: Callable[[], None],
-        function: Any,
-        items: Sequence[Any],
-        hear: Any,
-        killed: Any,
+        self, pool: Pool, client: Client, replace_dead: Callable[[], None], work: _Work[T, R]
     ) -> None:
-        self.pool, self.client, self.tend = pool, client, tend
-        self.function, self.hear, self.killed = function, hear, killed
-        self.waiting = deque((index, item, 0) for index, item in enumerate(items))
-        self.running: dict[str, tuple[int, Any, int, Any]] = {}
-        self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.pool, self.client, self.replace_dead, self.work = pool, client, replace_dead, work
+        self.waiting = deque(_Task(index, item) for index, item in enumerate(work.items))
+        self.running: dict[str, tuple[_Task[T], Future]] = {}
+        self.events: queue.SimpleQueue[_Told | _Done] = queue.SimpleQueue()
         self.threads = 1
         self.began = time.monotonic()
-        self.counted = self.seen = -_PATIENCE
+        self.last_check = self.last_answer = -_PATIENCE
+        """When the scheduler was last asked for its workers, and when it last answered."""
 
-    def results(self) -> Iterator[tuple[int, Any]]:
-        self.client.subscribe_topic(_TOPIC, lambda event: self.news.put(("told", event[1])))
+    def results(self) -> Iterator[tuple[int, R]]:
+        """(index, result) as each item is done."""
+        self.client.subscribe_topic(_TOPIC, lambda event: self.events.put(_Told(event[1])))
         try:
             while self.waiting or self.running:
-                self._look()
+                self._check_cluster()
                 self._submit()
                 try:
-                    what, value = self.news.get(timeout=0.5)
+                    event = self.events.get(timeout=0.5)
                 except queue.Empty:
-                    self.hear({})
+                    self.work.on_message({})
                     continue
-                if what == "told":
-                    self.hear(value)
-                elif value in self.running:
-                    yield from self._take(value)
+                if isinstance(event, _Told):
+                    self.work.on_message(event.message)
+                elif event.key in self.running:
+                    yield from self._collect(event.key)
         finally:
             with suppress(Exception):
                 self.client.unsubscribe_topic(_TOPIC)
@@ -145,32 +182,34 @@ class _Hand:
 
         # One running and one waiting per thread: a worker that is done never waits for this process.
         while self.waiting and len(self.running) < max(2, 2 * self.threads):
-            index, item, deaths = self.waiting.popleft()
+            task = self.waiting.popleft()
+            packed = dumps((self.work.function, task.item))
             # pure=False: equal arguments must not be answered from an earlier run's results.
-            future = self.client.submit(_unpack_and_call(), dumps((self.function, item)), pure=False)
-            self.running[future.key] = (index, item, deaths, future)
-            future.add_done_callback(lambda done: self.news.put(("done", done.key)))
+            future = self.client.submit(_unpack_and_call(), packed, pure=False)
+            self.running[future.key] = (task, future)
+            future.add_done_callback(lambda done: self.events.put(_Done(done.key)))
 
-    def _take(self, key: str) -> Iterator[tuple[int, Any]]:
+    def _collect(self, key: str) -> Iterator[tuple[int, R]]:
+        """The result of a task that ended; nothing where it has to be done again."""
         from distributed import KilledWorker
 
-        index, item, deaths, future = self.running.pop(key)
+        task, future = self.running.pop(key)
         if future.status == "cancelled":
             raise self._lost()
         try:
             if future.status == "lost":
                 # Done, and its worker died (of another item) before the result was fetched: do it again.
-                self.waiting.append((index, item, deaths))
+                self.waiting.append(task)
                 return
             value = future.result()
         except KilledWorker as error:
-            deaths += error.allowed_failures + 1
-            if self.killed is None:
+            deaths = task.deaths + error.allowed_failures + 1
+            if self.work.on_death is None:
                 raise StorageError(
                     f"a worker died {deaths} times at one task ({error.last_worker.address}): killed, or out of "
                     "memory; run the same command again, with fewer workers"
                 ) from error
-            self.waiting.append((index, self.killed(item, deaths), deaths))
+            self.waiting.append(_Task(task.index, self.work.on_death(task.item, deaths), deaths))
             return
         except ImportError as error:
             raise UsageError(
@@ -178,25 +217,25 @@ class _Hand:
             ) from error
         finally:
             future.release()
-        yield index, value
+        yield task.index, value
 
-    def _look(self) -> None:
-        """Every two seconds: is the scheduler there, how many threads, are our own workers alive?
+    def _check_cluster(self) -> None:
+        """Every two seconds: replace our own dead workers, count threads, see whether the scheduler answers.
 
-        More often in the first ten, in which workers come.
+        More often in the first ten seconds, in which workers come.
         """
         now = time.monotonic()
-        if now - self.counted < (0.3 if now - self.began < 10 else 2):
+        if now - self.last_check < (0.3 if now - self.began < 10 else 2):
             return
-        self.counted = now
-        self.tend()
+        self.last_check = now
+        self.replace_dead()
         try:
             threads = self.client.sync(self.client.scheduler.ncores, callback_timeout=5)
-            self.pool.workers, self.threads, self.seen = len(threads), sum(threads.values()), now
+            self.pool.workers, self.threads, self.last_answer = len(threads), sum(threads.values()), now
         except Exception as error:  # a lost connection has many names
-            if self.seen < 0:
-                self.seen = now
-            if self.client.status == "closed" or now - self.seen > _PATIENCE:
+            if self.last_answer < 0:
+                self.last_answer = now
+            if self.client.status == "closed" or now - self.last_answer > _PATIENCE:
                 raise self._lost() from error
 
     def _lost(self) -> StorageError:
@@ -205,13 +244,13 @@ class _Hand:
         )
 
 
-def _unpack_and_call() -> Callable[[bytes], Any]:
-    """What is submitted: a function that dask pickles by value, for the scheduler unpacks it, too.
+def _unpack_and_call() -> Callable[[bytes], object]:
+    """The function that is submitted. Dask pickles a local function by value, because the scheduler unpacks it, too.
 
     So the scheduler needs no tkbench, and holds each task as a string of bytes.
     """
 
-    def call(task: bytes) -> Any:
+    def call(task: bytes) -> object:
         import pickle
 
         function, item = pickle.loads(task)
@@ -225,7 +264,7 @@ def pool(workers: int, *, items: int | None = None, scheduler: str | None = None
     """A pool of `workers` processes on this machine; 1 (or a single item) stays in this process.
 
     The cluster listens on loopback only and opens no dashboard. scheduler: the address of a Dask cluster to use
-    instead; `workers` is then its own affair. Left by an error or Ctrl-C, workers and their children are killed.
+    instead, which has its own number of workers. On an error or Ctrl-C, workers and their children are killed.
     """
     workers = max(1, workers if items is None else min(workers, items))
     if scheduler is not None:
@@ -236,12 +275,12 @@ def pool(workers: int, *, items: int | None = None, scheduler: str | None = None
     else:
         from tkbench.runtime.workers import cluster
 
-        with cluster(workers) as (client, tend):
-            yield Pool(client, tend=tend)
+        with cluster(workers) as (client, replace_dead):
+            yield Pool(client, replace_dead=replace_dead)
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Any]:
+def _connected(address: str) -> Iterator[Client]:
     import logging
 
     from distributed import Client

@@ -23,10 +23,10 @@ def silent(done: int, total: int, message: str) -> None:
 
 @contextmanager
 def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
-    """A live line with bar, count, elapsed time, time left and the latest message.
+    """A live line with a bar, the count, the elapsed time, the time left and the latest message.
 
-    Where stderr is not a terminal (a log file, CI) it prints plain lines instead: at every tenth, and at least
-    once a minute, with the time that is left.
+    Where stderr is not a terminal (a log file, CI) it prints plain lines instead, with the time left: at every tenth of
+    the work, and at least once a minute.
     """
     from rich.console import Console
     from rich.progress import (
@@ -76,7 +76,7 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
 
             nonlocal known
             if not known and total:
-                # What was done before is no speed: the time left is of what this run does.
+                # Work that an earlier run did says nothing about the speed of this one.
                 known = True
                 live.reset(task, total=total, completed=done)
             live.update(task, completed=done, total=total, message=escape(message))
@@ -85,7 +85,7 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
 
 
 class Pace:
-    """When a plain line is due, and the time left by the speed since the first call.
+    """Decides when a plain line is due, and estimates the time left from the speed since the first call.
 
     >>> now = iter([0.0, 30.0, 61.0, 62.0, 90.0])
     >>> pace = Pace(clock=lambda: next(now))

@@ -1,8 +1,8 @@
-"""Places where data lies: folders of this machine, and `s3://bucket/...` and the like through fsspec.
+"""Where data lies: folders of this machine, and `s3://bucket/...` and the like through fsspec.
 
-`place` gives a `Path` for a local folder and a `RemotePath` for the rest: the parts of pathlib that readers and
-shards use, so that code which keeps to them (`/`, iterdir, glob, is_file, stat, open, read_text, ...) reads both.
-`walk` replaces os.walk. Programs that need a real file (ffmpeg) get one by `fetch`.
+`place` gives a `Path` for a local folder and a `RemotePath` for a remote one. A `RemotePath` has the parts of pathlib
+that readers and shards use (`/`, iterdir, glob, is_file, stat, open, read_text, ...), so the same code reads both.
+`walk` replaces os.walk. `fetch` copies a remote file to this machine for programs that need a real file (ffmpeg).
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from tkbench.errors import MissingExtra, StorageError, UsageError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _EXTRAS = {"s3": "pip install 'tkbench[s3]'", "s3a": "pip install 'tkbench[s3]'"}
 _PER_PROCESS = frozenset({"memory"})
@@ -39,13 +42,13 @@ def is_remote(where: str | Path) -> bool:
 
 
 def _url(where: str | Path) -> str:
-    """A place as text; `s3:/bucket`, which a URL becomes where pathlib took it for a path, is a URL again."""
+    """A place as text; pathlib makes `s3:/bucket` of a URL, which is turned back into a URL."""
     text = str(where)
     return _FOLDED.sub(r"\1://", text) if text.startswith(("s3:", "s3a:", "gs:", "gcs:", "memory:")) else text
 
 
 def place(where: str | Path) -> Path:
-    """A folder or file by name or URL. A remote one is a RemotePath, which is typed as the Path it stands for."""
+    """A folder or file by name or URL. A remote one is a RemotePath, typed as the Path whose methods it has."""
     if (there := as_remote(where)) is not None:
         return cast(Path, there)
     if is_remote(where):
@@ -57,7 +60,7 @@ def place(where: str | Path) -> Path:
     return Path(where).absolute()
 
 
-def as_remote(path: Any) -> RemotePath | None:
+def as_remote(path: object) -> RemotePath | None:
     """The RemotePath that a path of `place` really is, or None for a local one."""
     return path if isinstance(path, RemotePath) else None
 
@@ -67,11 +70,20 @@ def in_other_processes(where: str | Path) -> bool:
     return not is_remote(where) or _url(where).partition("://")[0] not in _PER_PROCESS
 
 
-class RemotePath(PurePosixPath):
-    """A file or folder behind fsspec. Listings are cached by its file system, so that a tree is listed once.
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """The part of os.stat that a store can answer."""
 
-    Credentials and endpoints come from where the file system takes them (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL,
-    ~/.aws, ...). Errors of the network come as they are: OSError, mostly.
+    st_size: int
+    st_mtime_ns: int
+    """The time of the last change, or a number made of the content's tag where the store has one."""
+
+
+class RemotePath(PurePosixPath):
+    """A file or folder behind fsspec. Its file system caches listings, so that a tree is listed once.
+
+    Credentials and endpoints are those of the file system (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL,
+    ~/.aws, ...). Errors of the network are not wrapped: OSError, mostly.
     """
 
     __slots__ = ()
@@ -84,7 +96,7 @@ class RemotePath(PurePosixPath):
         raise UsageError(f"{self}: a local path was needed here; this step cannot read remote files")
 
     @property
-    def fs(self) -> Any:
+    def fs(self) -> AbstractFileSystem:
         """Its fsspec file system; the same instance for every path of a scheme."""
         import fsspec
 
@@ -101,7 +113,7 @@ class RemotePath(PurePosixPath):
     def _inner(self) -> str:
         return str(self.fs._strip_protocol(str(self)))
 
-    def _info(self) -> dict[str, Any] | None:
+    def _info(self) -> dict[str, object] | None:
         try:
             return dict(self.fs.info(self._inner))
         except FileNotFoundError:
@@ -118,9 +130,6 @@ class RemotePath(PurePosixPath):
         info = self._info()
         return info is not None and info["type"] == "directory"
 
-    def is_symlink(self) -> bool:
-        return False
-
     def resolve(self, strict: bool = False) -> RemotePath:
         """The same place without `..`, by its name alone: there are no links."""
         kept: list[str] = []
@@ -134,15 +143,15 @@ class RemotePath(PurePosixPath):
     def absolute(self) -> RemotePath:
         return self
 
-    def stat(self) -> Any:
-        """st_size in bytes and st_mtime_ns, which stands for the content where the store tells a tag."""
+    def stat(self) -> FileStat:
         info = self._info()
         if info is None:
             raise FileNotFoundError(errno.ENOENT, "no such file", str(self))
-        return SimpleNamespace(st_size=int(info.get("size") or 0), st_mtime_ns=_stamp(info))
+        size = info.get("size")
+        return FileStat(size if isinstance(size, int) else 0, _stamp(info))
 
     def iterdir(self) -> Iterator[RemotePath]:
-        """What is in it; nothing where it is not there, for an object store has no empty folders."""
+        """What is in it; nothing where it is not there, because an object store has no empty folders."""
         try:
             found = self.fs.ls(self._inner, detail=True)
         except FileNotFoundError:
@@ -176,13 +185,12 @@ class RemotePath(PurePosixPath):
                 if fnmatch.fnmatchcase(name, pattern):
                     yield cast(RemotePath, folder / name)
 
-    def open(self, mode: str = "rb", **named: Any) -> IO[Any]:
-        """A file object; reading seeks by ranges and keeps little ahead."""
-        if "b" not in mode:
-            encoding = named.get("encoding", "utf-8")
-            return io.TextIOWrapper(cast(Any, self.open(mode + "b")), encoding=encoding)
-        reads = {"block_size": _BLOCK, "cache_type": "readahead"} if mode == "rb" else {}
-        return cast(IO[Any], self.fs.open(self._inner, mode, **reads))
+    def open(self, mode: str = "rb", *, encoding: str = "utf-8") -> IO[bytes] | io.TextIOWrapper:
+        """A file object; it reads by ranges and buffers little ahead."""
+        binary = mode if "b" in mode else mode + "b"
+        reads = {"block_size": _BLOCK, "cache_type": "readahead"} if binary == "rb" else {}
+        raw: IO[bytes] = self.fs.open(self._inner, binary, **reads)
+        return raw if binary == mode else io.TextIOWrapper(raw, encoding=encoding)
 
     def read_bytes(self) -> bytes:
         return bytes(self.fs.cat_file(self._inner))
@@ -213,7 +221,7 @@ class RemotePath(PurePosixPath):
         self.forget()
 
     def mkdir(self, *, parents: bool = False, exist_ok: bool = False) -> None:
-        """Nothing where folders are prefixes of names; memory:// and the like have real ones."""
+        """Does nothing in an object store, whose folders are prefixes of names; memory:// has real folders."""
         if self.parts[0] not in ("s3:", "s3a:", "gs:", "gcs:", "abfs:", "az:"):
             self.fs.makedirs(self._inner, exist_ok=True)
 
@@ -223,11 +231,12 @@ class RemotePath(PurePosixPath):
         self.fs.invalidate_cache(str(PurePosixPath(self._inner).parent))
 
 
-def _name(info: dict[str, Any]) -> str:
+def _name(info: Mapping[str, object]) -> str:
     return PurePosixPath(str(info["name"]).rstrip("/")).name
 
 
-def _stamp(info: dict[str, Any]) -> int:
+def _stamp(info: Mapping[str, object]) -> int:
+    """A number that changes with the content: from its tag, or from the time of its last change."""
     for tag in ("ETag", "etag", "md5", "md5Hash"):
         if info.get(tag):
             return int(hashlib.sha256(str(info[tag]).encode()).hexdigest()[:15], 16)
@@ -276,7 +285,7 @@ def fetch(where: str, folder: Path) -> Path:
 
 
 def publish(file: Path, target: Path) -> None:
-    """Give a finished local file its final name: renamed and on the disk, or uploaded, when this returns."""
+    """Give a finished local file its final name; it is renamed and on the disk, or uploaded, when this returns."""
     if (there := as_remote(target)) is not None:
         there.upload(file)
         file.unlink()
@@ -316,11 +325,11 @@ def sync_folder(folder: Path) -> None:
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _CLOSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large")
-"""What ffmpeg says of a full disk."""
+"""Words by which ffmpeg reports a full disk."""
 
 
 def explain(error: OSError, folder: Path, need: int | None = None) -> StorageError:
-    """The one line for an error of the disk; need: bytes that the next step takes, about."""
+    """An error of the disk as one line with what to do; need: about how many bytes the next step takes."""
     if error.errno in _FULL:
         wants = f", a shard of this run needs about {in_words(need)}" if need else ""
         what = f"{folder}: no room to write ({error.strerror}); {_left(folder)}{wants}; make room"
@@ -328,7 +337,7 @@ def explain(error: OSError, folder: Path, need: int | None = None) -> StorageErr
         where = error.filename or folder
         what = f"{where}: cannot be written ({error.strerror}); make it writable, or choose another folder"
     else:
-        what = f"{error.filename or folder}: {type(error).__name__}: {error.strerror or error}; mend it"
+        what = f"{error.filename or folder}: {type(error).__name__}: {error.strerror or error}; fix it"
     return StorageError(f"{what}, then run the same command again: finished shards are kept")
 
 
@@ -347,12 +356,21 @@ def in_words(count: float) -> str:
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Bytes that can still be written below a folder; None where nobody knows (an object store)."""
+    """Bytes that can still be written below a folder; None where that is unknown (an object store)."""
     if as_remote(folder) is not None:
         return None
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content, local or remote: 64 hex digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def user_folder(variable: str, name: str) -> Path:

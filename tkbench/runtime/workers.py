@@ -1,4 +1,5 @@
-"""Worker processes on this machine: `python -m tkbench.workers` is one, told its scheduler's address on stdin.
+"""Worker processes on this machine: `python -m tkbench.runtime.workers` is one; it reads its scheduler's address from
+stdin.
 
 Each is a process group of its own, so that Ctrl-C in a terminal reaches the main process alone, which then kills
 every group: worker and ffmpeg together. A worker whose main process is gone kills its group itself.
@@ -16,66 +17,82 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
 from tkbench.errors import StorageError
 
+if TYPE_CHECKING:
+    from distributed import Client
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-_STARTS = 5
-"""Deaths of a worker in a row, each within seconds of its start, that end the run."""
+_MOST_EARLY_DEATHS = 5
+"""Deaths of a worker in a row, each within `_EARLY` seconds of its start, that end the run."""
+_EARLY = 5.0
 
 
 def one_thread_environment() -> dict[str, str]:
-    """The environment of a process whose libraries start no threads of their own: otherwise that of here."""
+    """The environment of this process, with the variables that keep numeric libraries to one thread."""
     return {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
 
 
-class _Crew:
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """A worker process that was started."""
+
+    process: subprocess.Popen[bytes]
+    errors: IO[bytes]
+    """What it writes to stderr."""
+    since: float
+    """When it was started, by `time.monotonic`."""
+
+    def send_address(self, address: str) -> None:
+        """Tell it which scheduler it works for."""
+        assert self.process.stdin is not None
+        with suppress(OSError):  # it is dead already, which `replace_dead` sees
+            self.process.stdin.write(f"{address}\n".encode())
+            self.process.stdin.close()
+
+
+class WorkerProcesses:
     """The workers of one cluster: started, replaced when they die, killed at the end.
 
-    They start, and import what they need, before there is a scheduler; `join` tells them where it is.
+    They start, and import what they need, before there is a scheduler; `join` gives them its address.
     """
 
     def __init__(self, count: int) -> None:
         self.address = ""
-        self.places: list[tuple[subprocess.Popen[bytes], IO[bytes], float] | None] = [None] * count
-        self.early = 0
-        self.tend()
+        self.workers: list[_Worker | None] = [None] * count
+        self.early_deaths = 0
+        self.replace_dead()
 
     def join(self, address: str) -> None:
-        """Let them work for this scheduler, those to come as well."""
+        """Let the workers, and those that will replace them, work for this scheduler."""
         self.address = address
-        for place in self.places:
-            if place is not None:
-                self._tell(place[0])
+        for worker in self.workers:
+            if worker is not None:
+                worker.send_address(address)
 
-    def _tell(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
-        with suppress(OSError):  # it is dead already, which `tend` sees
-            process.stdin.write(f"{self.address}\n".encode())
-            process.stdin.close()
-
-    def tend(self) -> None:
-        """Start what is missing. Raises StorageError where workers die as soon as they start."""
-        for index, place in enumerate(self.places):
-            if place is not None:
-                process, said, since = place
-                if process.poll() is None:
+    def replace_dead(self) -> None:
+        """Start a worker in each empty or dead one's place. StorageError where they die as soon as they start."""
+        for index, worker in enumerate(self.workers):
+            if worker is not None:
+                if worker.process.poll() is None:
                     continue
-                _kill(process)  # what it left in its group: ffmpeg
-                said.seek(0)
-                lines = said.read().decode("utf-8", "replace").split("\n")
-                said.close()
-                self.early = self.early + 1 if time.monotonic() - since < 5 else 0
-                if self.early >= _STARTS:
-                    last = next(
-                        (line for line in reversed(lines) if line.strip()), f"code {process.returncode}"
-                    )
+                _kill(worker.process)  # what it left in its group: ffmpeg
+                worker.errors.seek(0)
+                lines = worker.errors.read().decode("utf-8", "replace").split("\n")
+                worker.errors.close()
+                early = time.monotonic() - worker.since < _EARLY
+                self.early_deaths = self.early_deaths + 1 if early else 0
+                if self.early_deaths >= _MOST_EARLY_DEATHS:
+                    code = f"code {worker.process.returncode}"
+                    last = next((line for line in reversed(lines) if line.strip()), code)
                     raise StorageError(f"workers die as soon as they start: {last.strip()}")
-            self.places[index] = self._start()
+            self.workers[index] = self._start()
 
-    def _start(self) -> tuple[subprocess.Popen[bytes], IO[bytes], float]:
-        said = tempfile.TemporaryFile()
+    def _start(self) -> _Worker:
+        errors = tempfile.TemporaryFile()
         environment = one_thread_environment()
         # What this process can import (a script's own modules, a model beside it) a worker must find, too.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100
@@ -83,27 +100,26 @@ class _Crew:
             [sys.executable, "-m", "tkbench.runtime.workers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=said,
+            stderr=errors,
             env=environment,
             start_new_session=True,
         )
+        worker = _Worker(process, errors, time.monotonic())
         if self.address:
-            self._tell(process)
-        return process, said, time.monotonic()
+            worker.send_address(self.address)
+        return worker
 
     def kill(self) -> None:
-        """At once, with their children."""
-        for place in self.places:
-            if place is not None:
-                _kill(place[0])
-        for place in self.places:
-            if place is not None:
-                process, said, _ = place
-                process.wait()
-                said.close()
-                if process.stdin is not None:
-                    process.stdin.close()
-        self.places = []
+        """Kill all of them with their children, and wait until they are gone."""
+        there = [worker for worker in self.workers if worker is not None]
+        for worker in there:
+            _kill(worker.process)
+        for worker in there:
+            worker.process.wait()
+            worker.errors.close()
+            if worker.process.stdin is not None:
+                worker.process.stdin.close()
+        self.workers = []
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -116,16 +132,16 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def cluster(count: int) -> Iterator[tuple[Any, Callable[[], None]]]:
+def cluster(count: int) -> Iterator[tuple[Client, Callable[[], None]]]:
     """A Dask scheduler in this process and `count` workers: (client, function that replaces dead workers)."""
-    crew = _Crew(count)
+    processes = WorkerProcesses(count)
     try:
-        yield from _cluster(crew)
+        yield from _cluster(processes)
     finally:
-        crew.kill()
+        processes.kill()
 
 
-def _cluster(crew: _Crew) -> Iterator[tuple[Any, Callable[[], None]]]:
+def _cluster(processes: WorkerProcesses) -> Iterator[tuple[Client, Callable[[], None]]]:
     import logging
 
     import dask
@@ -152,13 +168,13 @@ def _cluster(crew: _Crew) -> Iterator[tuple[Any, Callable[[], None]]]:
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         ) as local,
     ):
-        crew.join(local.scheduler_address)
+        processes.join(local.scheduler_address)
         try:
             with Client(local, set_as_default=False) as client:
-                yield client, crew.tend
-                crew.kill()
+                yield client, processes.replace_dead
+                processes.kill()
         finally:
-            crew.kill()
+            processes.kill()
 
 
 def _die_with(parent: int) -> None:
@@ -176,7 +192,7 @@ async def _work(address: str) -> None:
     quiet = {
         "distributed.worker.memory.terminate": False,
         "distributed.admin.log-format": "%(message)s",
-        # What looks at the worker from other threads takes the interpreter from it a hundred times a second.
+        # The profiler and the monitors are threads that interrupt the worker a hundred times a second.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "1s",
         "distributed.admin.system-monitor.interval": "10s",

@@ -1,4 +1,4 @@
-"""LSE recipes by name, added to a protocol: what `tkbench eval --lse` scores beside its own columns."""
+"""LSE recipes by name, added to a protocol: the columns that `tkbench eval --lse` scores beside the protocol's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tkbench.registry import suggest
 
 
 def choose(names: str) -> list[str]:
-    """Recipe names from a list with commas; "all" is every one.
+    """Names of LSE recipes from a list with commas; "all" stands for every one.
 
     >>> choose("wav2lip-lrs,mocha")
     ['wav2lip-lrs', 'mocha']
@@ -22,9 +22,9 @@ def choose(names: str) -> list[str]:
 
 
 def extend(rules: Protocol, names: str) -> Protocol:
-    """The protocol with these recipes added, once per judge that it already has; its name says so.
+    """The protocol with these recipes added, once per judge that it already has; its name ends in "+lse".
 
-    `tkbench-v1` is left out where the protocol has it anyway, as `sync`.
+    The recipe `tkbench-v1` is left out where the protocol already has it, as the metric `sync`.
     """
     judges = [
         str(spec.settings.get("judge", "syncnet-v2"))

@@ -1,11 +1,12 @@
-"""How far one knob at a time moves each score: `tkbench sensitivity`.
+"""How far one change at a time moves each score: `tkbench sensitivity`.
 
-Two kinds of knobs. Faults of the video (late, blurred, compressed, noisy, small, another frame rate, still) show
-what a metric measures, and whether it falls as the fault grows. Settings that papers leave unsaid (scale of the
-crop, shortest clip, number of clips) show how far a number moves when nothing about the model changes.
+What is changed is called a knob, and there are two kinds. Faults of the video (late, blurred, compressed, noisy,
+small, another frame rate, still) show what a metric measures, and whether its value gets worse as the fault grows.
+Settings that papers leave unsaid (scale of the crop, shortest clip, number of clips) show how far a number moves when
+nothing about the model changes.
 
-Every score is of the true video against itself, so the first value of a knob is where the scale begins; differences
-are paired over clips, and their intervals are those of `tkbench.results.stats`.
+Every score is of the true video against itself, so the first value of a knob is the unchanged video. Differences are
+paired over clips, and their intervals are those of `tkbench.results.stats`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,18 @@ from __future__ import annotations
 import csv
 import io
 import math
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from tkbench import models, shards
+from tkbench import models
 from tkbench.errors import UsageError
-from tkbench.metrics.base import once, score_by
+from tkbench.metrics.base import Score
+from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
@@ -33,15 +33,27 @@ from tkbench.results.stats import mean_interval
 from tkbench.runtime import feature_cache
 from tkbench.runtime.parallel import one_thread, pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.scoring.evaluate import CHUNK, build_metrics, open_split, see, signature
-from tkbench.types import Batch, Float32, Metric, Row, Sample, UInt8
+from tkbench.scoring.clips import (
+    CHUNK,
+    MetricSet,
+    Run,
+    build_metrics,
+    clip_keys,
+    open_split,
+    score_clip,
+    set_scores,
+    start_states,
+    tools_of,
+)
+from tkbench.scoring.evaluate import signature
+from tkbench.types import Batch, Column, Float32, Row, Sample, UInt8
 
 Trend = Literal["rises", "falls", "flat", "mixed", "unscored"]
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One thing that is varied alone. The first value is the unchanged one."""
+    """One thing that is changed alone. The first value is the unchanged one."""
 
     name: str
     what: str
@@ -114,7 +126,7 @@ class Point:
 class Result:
     """Every point, and what the columns are."""
 
-    columns: tuple[Metric, ...]
+    columns: tuple[Column, ...]
     knobs: tuple[Knob, ...]
     points: tuple[Point, ...]
     dataset: str
@@ -136,7 +148,7 @@ class Result:
         return out.getvalue()
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> object:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
@@ -144,20 +156,18 @@ def _text(value: Any) -> Any:
 class _Task:
     """Some clips and every step: each clip is decoded once."""
 
-    token: str
-    """Of one run; see `evaluate.Chunk`."""
-    shards: str
-    split: str | None
-    protocol: str
+    run: Run
     keys: tuple[str, ...]
     steps: tuple[Step, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _TaskScores:
     rows: tuple[tuple[Step, Row], ...]
     frames: tuple[tuple[str, int], ...]
-    states: tuple[tuple[Step, list[Any]], ...]
+    """(clip, its number of frames)."""
+    states: dict[Step, list[object]]
+    """One state per set metric."""
 
 
 def measure(
@@ -178,27 +188,22 @@ def measure(
     if unknown:
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
     source = open_split(data, split)
-    rules = chosen_protocol(protocol, source.dataset)
-    per_clip, whole_set = build_metrics(rules)
-    columns = tuple(column for metric in (*per_clip, *whole_set) for column in metric.columns)
-    keys = tuple(sorted(source.keys()))[:limit]
-    if not keys:
-        raise UsageError(f"{data}: holds no clip that could be prepared; see its manifest.parquet")
+    rules = chosen_protocol(protocol, default_protocol(source.dataset))
+    metrics = build_metrics(rules)
+    keys = clip_keys(source, data, limit)
     chosen = tuple(KNOBS[name] for name in (knobs or KNOBS))
+    run = Run.begin(data, split, rules)
     steps = _steps(chosen)
-    token = secrets.token_hex(8)
-    tasks = [
-        _Task(token, str(data), split, rules.model_dump_json(), keys[i : i + CHUNK], steps)
-        for i in range(0, len(keys), CHUNK)
-    ]
+    tasks = [_Task(run, keys[i : i + CHUNK], steps) for i in range(0, len(keys), CHUNK)]
     answers = _run(tasks, workers, progress, len(keys))
+    columns = tuple(metrics.columns)
     line = signature(rules, source, columns, len(keys), limit)
-    points = _points(answers, chosen, columns, whole_set, source.speakers, rules)
+    points = _points(answers, chosen, metrics, source.speakers, rules)
     return Result(columns, chosen, tuple(points), source.dataset, len(keys), line)
 
 
 def _steps(knobs: Sequence[Knob]) -> tuple[Step, ...]:
-    """What has to be scored: the unchanged video once, under the first knob's name for it, and every change."""
+    """What has to be scored: the unchanged video once, whatever the knobs, and every change."""
     changes = [Step(k.name, value) for k in knobs if k.kind != "subset" for value in k.values[1:]]
     return (UNCHANGED, *changes)
 
@@ -206,52 +211,34 @@ def _steps(knobs: Sequence[Knob]) -> tuple[Step, ...]:
 UNCHANGED = Step("shift", 0)
 
 
-def _run(tasks: Sequence[_Task], workers: int, progress: Progress, total: int) -> list[_Answer]:
-    done: dict[int, _Answer] = {}
+def _run(tasks: Sequence[_Task], workers: int, progress: Progress, total: int) -> list[_TaskScores]:
+    done: dict[int, _TaskScores] = {}
     clips = 0
     progress(0, total, "clips")
-    with pool(workers, items=len(tasks)) as crew:
-        for index, answer in crew.run(score_task, tasks):
+    with pool(workers, items=len(tasks)) as running:
+        for index, answer in running.run(score_task, tasks):
             done[index] = answer
             clips += len(tasks[index].keys)
             progress(clips, total, f"{len(tasks[index].steps)} versions of each")
     return [done[index] for index in range(len(tasks))]
 
 
-@lru_cache(maxsize=2)
-def _workshop(
-    token: str, data: str, split: str | None, protocol: str
-) -> tuple[shards.Shards, list[Any], list[Any]]:
-    return (
-        shards.open_shards(Path(data), split=split),
-        *build_metrics(Protocol.model_validate_json(protocol)),
-    )
-
-
-def score_task(task: _Task) -> _Answer:
-    """One unit of work, on one thread, so that the numbers do not depend on who does it."""
-    source, per_clip, whole_set = _workshop(task.token, task.shards, task.split, task.protocol)
+def score_task(task: _Task) -> _TaskScores:
+    """One unit of work, on one thread, so that the numbers do not depend on which process does it."""
+    tools = tools_of(task.run)
     rows: list[tuple[Step, Row]] = []
     frames: list[tuple[str, int]] = []
-    states = {step: [metric.start() for metric in whole_set] for step in task.steps}
+    states = {step: start_states(tools.metrics) for step in task.steps}
     store = feature_cache.Store()
     with one_thread(), feature_cache.using(store):
         for key in task.keys:
-            store.next_clip()  # what the true video gives is asked for at every step
-            sample = source.get(key)
+            store.next_clip()  # every step asks for the features of the true video
+            sample = tools.source.get(key)
             frames.append((key, len(sample)))
             for step in task.steps:
-                changed, video = apply(sample, step)
-                look = once(partial(see, changed, video))
-                for metric in per_clip:
-                    scored = score_by(metric, changed, video, look)
-                    rows += [
-                        (step, Row("", key, name, value.value, value.reason, value.detail))
-                        for name, value in scored.values.items()
-                    ]
-                for metric, state in zip(whole_set, states[step], strict=True):
-                    metric.update(state, changed, video)
-    return _Answer(tuple(rows), tuple(frames), tuple(states.items()))
+                found, _ = score_clip(tools.metrics, states[step], *apply(sample, step))
+                rows += [(step, row) for row in found]
+    return _TaskScores(tuple(rows), tuple(frames), states)
 
 
 def apply(sample: Sample, step: Step) -> tuple[Sample, UInt8]:
@@ -273,60 +260,55 @@ def scaled(landmarks: Float32, by: float) -> Float32:
     return np.asarray(centre + (landmarks - centre) * np.float32(by), np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Every score, in the form in which points are made of them."""
+
+    rows: Mapping[tuple[Step, str], Mapping[str, Row]]
+    """(step, column) -> clip -> row."""
+    sets: Mapping[Step, Mapping[str, Score]]
+    """Step -> column of a set metric -> score."""
+    frames: Mapping[str, int]
+    speakers: Mapping[str, str | None]
+    rules: Protocol
+
+
 def _points(
-    answers: Sequence[_Answer],
+    answers: Sequence[_TaskScores],
     knobs: Sequence[Knob],
-    columns: Sequence[Metric],
-    whole_set: Sequence[Any],
-    speakers: dict[str, str | None] | Any,
+    metrics: MetricSet,
+    speakers: Mapping[str, str | None],
     rules: Protocol,
 ) -> Iterator[Point]:
-    values: dict[tuple[Step, str], dict[str, Row]] = {}
+    rows: dict[tuple[Step, str], dict[str, Row]] = {}
     for answer in answers:
         for step, row in answer.rows:
-            values.setdefault((step, row.metric), {})[row.key] = row
-    sets = _set_values(answers, whole_set)
+            rows.setdefault((step, row.metric), {})[row.key] = row
+    sets = {
+        step: {
+            column.name: score
+            for column, score in set_scores(metrics.whole_set, [answer.states[step] for answer in answers])
+        }
+        for step in answers[0].states
+    }
     frames = {key: count for answer in answers for key, count in answer.frames}
-    names = {column.name for metric in whole_set for column in metric.columns}
+    measured = _Measured(rows, sets, frames, speakers, rules)
     for knob in knobs:
         for value in knob.values:
-            step = Step(knob.name, value)
-            if value == knob.values[0] or knob.kind == "subset":
-                step = UNCHANGED
-            keys = _subset(knob, value, frames)
-            for column in columns:
-                if column.name in names:
-                    if knob.kind == "subset":
-                        continue  # a set metric of other clips is another number, not a moved one
-                    yield _set_point(knob, value, column.name, sets[step], sets[UNCHANGED])
-                    continue
-                mine = values[step, column.name]
-                base = values[UNCHANGED, column.name]
-                yield _clip_point(knob, value, column.name, mine, base, keys, frames, speakers, rules)
+            for column in metrics.columns:
+                if column.per_clip:
+                    yield _clip_point(measured, knob, value, column.name)
+                elif knob.kind != "subset":  # a set metric of other clips is another number, not a moved one
+                    yield _set_point(measured, knob, value, column.name)
 
 
-def _set_values(answers: Sequence[_Answer], whole_set: Sequence[Any]) -> dict[Step, dict[str, Any]]:
-    merged: dict[Step, list[Any]] = {}
-    for answer in answers:
-        for step, states in answer.states:
-            old = merged.get(step)
-            merged[step] = (
-                list(states)
-                if old is None
-                else [metric.merge(a, b) for metric, a, b in zip(whole_set, old, states, strict=True)]
-            )
-    return {
-        step: {
-            name: scored
-            for metric, state in zip(whole_set, states, strict=True)
-            for name, scored in metric.compute(state).items()
-        }
-        for step, states in merged.items()
-    }
+def _step(knob: Knob, value: float) -> Step:
+    unchanged = value == knob.values[0] or knob.kind == "subset"
+    return UNCHANGED if unchanged else Step(knob.name, value)
 
 
-def _subset(knob: Knob, value: float, frames: dict[str, int]) -> list[str]:
-    """Keys that a subset knob leaves; for other knobs all of them."""
+def _subset(knob: Knob, value: float, frames: Mapping[str, int]) -> list[str]:
+    """The clips that a subset knob leaves; for other knobs all of them."""
     keys = sorted(frames)
     if knob.name == "min-frames":
         return [key for key in keys if frames[key] >= value]
@@ -336,43 +318,35 @@ def _subset(knob: Knob, value: float, frames: dict[str, int]) -> list[str]:
     return keys
 
 
-def _set_point(knob: Knob, value: float, name: str, mine: dict[str, Any], base: dict[str, Any]) -> Point:
-    scored, first = mine[name], base[name]
-    why = "" if scored.reason is None else f"{scored.reason.value}: {scored.detail}"
+def _set_point(measured: _Measured, knob: Knob, value: float, column: str) -> Point:
+    score, unchanged = measured.sets[_step(knob, value)][column], measured.sets[UNCHANGED][column]
+    why = "" if score.reason is None else f"{score.reason.value}: {score.detail}"
     nan = math.nan
-    missing = int(math.isnan(scored.value))
-    change = scored.value - first.value
-    return Point(knob.name, value, name, scored.value, nan, nan, change, nan, nan, 1 - missing, missing, why)
+    missing = int(math.isnan(score.value))
+    change = score.value - unchanged.value
+    return Point(knob.name, value, column, score.value, nan, nan, change, nan, nan, 1 - missing, missing, why)
 
 
-def _clip_point(
-    knob: Knob,
-    value: float,
-    name: str,
-    mine: dict[str, Row],
-    base: dict[str, Row],
-    keys: Sequence[str],
-    frames: dict[str, int],
-    speakers: Any,
-    rules: Protocol,
-) -> Point:
-    settings = rules.stats.model_dump()
-    clusters = [str(speakers.get(key) or key) for key in keys]
-    scores = [mine[key].value for key in keys]
+def _clip_point(measured: _Measured, knob: Knob, value: float, column: str) -> Point:
+    rows, unchanged = measured.rows[_step(knob, value), column], measured.rows[UNCHANGED, column]
+    keys = _subset(knob, value, measured.frames)
+    settings = measured.rules.stats.model_dump()
+    clusters = [str(measured.speakers.get(key) or key) for key in keys]
+    scores = [rows[key].value for key in keys]
     whole = mean_interval(scores, clusters, **settings)
     if knob.kind == "subset":
-        everyone = [base[key].value for key in sorted(frames)]
+        everyone = [unchanged[key].value for key in sorted(measured.frames)]
         kept = [v for v in everyone if not math.isnan(v)]
         change = whole.mean - (float(np.mean(kept)) if kept else math.nan)
         low = high = math.nan
     else:
         with np.errstate(invalid="ignore"):  # inf - inf: PSNR of equal pictures
-            moved = np.array(scores) - np.array([base[key].value for key in keys])
+            moved = np.array(scores) - np.array([unchanged[key].value for key in keys])
         paired = mean_interval(moved, clusters, **settings)
         change, low, high = paired.mean, paired.low, paired.high
-    reasons = sorted({row.reason.value for key in keys if (row := mine[key]).reason is not None})
+    reasons = sorted({row.reason.value for key in keys if (row := rows[key]).reason is not None})
     return Point(
-        knob.name, value, name, whole.mean, whole.low, whole.high, change, low, high, whole.n, whole.n_unscored,
+        knob.name, value, column, whole.mean, whole.low, whole.high, change, low, high, whole.n, whole.n_unscored,
         ", ".join(reasons),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One clip of the sheet: pictures at several times with landmarks over them, its waveform, what is known of it."""
+"""One clip of the sheet: pictures at several times with landmarks over them, its waveform, and its facts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import base64
 import io
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from tkbench import media
 from tkbench.crops import align
 from tkbench.crops.recipes import ibug68
 from tkbench.shards import Shards
+from tkbench.sheet.choose import PreparedRow
 from tkbench.sheet.drawing import envelope
 from tkbench.sheet.lag import Lag
 from tkbench.sheet.measure import Measure
@@ -68,7 +68,7 @@ class Card:
 def make(
     source: Shards,
     key: str,
-    row: Mapping[str, Any],
+    row: PreparedRow,
     measured: Measure,
     why: Sequence[str],
     lag: Lag | None = None,
@@ -86,7 +86,7 @@ def make(
     marks[:, :, 0] += SIDE * np.arange(len(shown))[:, None]
     audio = media.read_flac(members["flac"])
     times = [frame / FPS for frame in shown]
-    said = ", ".join(f"{t:.1f}" for t in times)
+    at = ", ".join(f"{t:.1f}" for t in times)
     return Card(
         key=key,
         why=tuple(why),
@@ -94,7 +94,7 @@ def make(
         split=_text(row.get("split")),
         text=_text(row.get("text")),
         picture=_jpeg(np.concatenate(list(crops), axis=1)),
-        alt=f"The face of {key} at {said} s",
+        alt=f"The face of {key} at {at} s",
         face="".join(_path(frame[a:b]) for frame in marks for a, b in _LINES)
         + "".join(_path(frame[a:b]) + "Z" for frame in marks for a, b in _RINGS),
         lips="".join(_path(frame[a:b]) + "Z" for frame in marks for a, b in _LIPS),
@@ -139,7 +139,7 @@ def _frames(video: bytes, wanted: Array) -> UInt8:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(video)
         file.flush()
-        stream = media.stream_frames(file.name, facts=media.probe(file.name))
+        stream = media.stream_frames(file.name, media.probe(file.name))
         for index, frame in enumerate(stream):
             if index in wanted:
                 found.append(frame.copy())
@@ -160,12 +160,12 @@ def _path(points: Array) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-def _text(value: Any) -> str:
-    """A value of the manifest as text; None and nan are none."""
+def _text(value: object) -> str:
+    """A value of the manifest as text; empty for None and nan."""
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
-def _facts(row: Mapping[str, Any], measured: Measure, n: int, audio: Array) -> tuple[str, ...]:
+def _facts(row: PreparedRow, measured: Measure, n: int, audio: Array) -> tuple[str, ...]:
     peak = float(np.abs(audio).max(initial=0.0))
     level = f"peak {_signed(20 * math.log10(peak))} dB" if peak > 0 else "digital silence"
     faces, filled = int(row.get("n_faces") or 1), int(row.get("filled_frames") or 0)

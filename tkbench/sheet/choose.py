@@ -1,16 +1,44 @@
-"""Which clips are measured, which are shown, and which are worth a look first; the same for the same shards."""
+"""Which clips are measured, which are shown, and which should be checked first; the same for the same shards."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 from tkbench.sheet.measure import Measure
 
-Rows = Mapping[str, Mapping[str, Any]]
-"""Key -> row of the manifest."""
+
+class PreparedRow(TypedDict, total=False):
+    """What the sheet reads of a prepared clip's row of the manifest; see `tkbench.shards.COLUMNS`."""
+
+    key: str
+    clip: str
+    split: str | None
+    speaker: str | None
+    text: str | None
+    n_frames: int
+    width: int
+    height: int
+    n_faces: int | None
+    filled_frames: int | None
+    sound_off: int | None
+    fixes: str | None
+    source_start_offset: float | None
+
+
+class SkippedRow(TypedDict):
+    """The same of a clip that was left out."""
+
+    clip: str
+    split: str | None
+    reason: str
+    detail: str | None
+
+
+Rows = Mapping[str, PreparedRow]
+"""Key -> row."""
 
 
 def spread(rows: Rows, count: int) -> list[str]:
@@ -41,13 +69,15 @@ def _shuffled(key: str) -> str:
 
 
 def worst(rows: Rows, measures: Mapping[str, Measure], count: int) -> dict[str, list[str]]:
-    """At most `count` keys and why each is worth a look: smallest faces, widest turns, most frames filled, most
-    faces, sound and picture furthest apart. Only what is unusual counts: a face below 80 px, a turn of more
-    than 30 degrees, a frame filled, a second face, 40 ms.
+    """At most `count` keys that should be checked first, and why.
+
+    Those with the smallest faces, the widest turns, the most frames filled, the most faces, and the largest offset
+    between sound and picture. Only what is unusual counts: a face below 80 px, a turn of more than 30 degrees, a filled
+    frame, a second face, an offset of 40 ms.
     """
 
-    def sound(key: str) -> float:
-        return abs(float(rows[key].get("source_start_offset") or 0.0)) * 1000
+    def offset(key: str) -> float:
+        return float(rows[key].get("source_start_offset") or 0.0) * 1000
 
     def share(key: str) -> float:
         return int(rows[key].get("filled_frames") or 0) / max(1, int(rows[key].get("n_frames") or 1))
@@ -69,17 +99,17 @@ def worst(rows: Rows, measures: Mapping[str, Measure], count: int) -> dict[str, 
             if share(key) > 0
         ],
         [
-            (key, f"{int(rows[key]['n_faces'])} faces")
+            (key, f"{int(rows[key].get('n_faces') or 0)} faces")
             for key in sorted(rows, key=lambda k: (-int(rows[k].get("n_faces") or 0), k))
             if int(rows[key].get("n_faces") or 0) > 1
         ],
         [
             (
                 key,
-                f"sound starts {sound(key):.0f} ms {'after' if rows[key]['source_start_offset'] > 0 else 'before'}",
+                f"sound starts {abs(offset(key)):.0f} ms {'after' if offset(key) > 0 else 'before'}",
             )
-            for key in sorted(rows, key=lambda k: (-sound(k), k))
-            if sound(key) >= 40
+            for key in sorted(rows, key=lambda k: (-abs(offset(k)), k))
+            if abs(offset(key)) >= 40
         ],
     ]
     found: dict[str, list[str]] = {}

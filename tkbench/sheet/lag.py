@@ -1,4 +1,4 @@
-"""How far lips and voice lie apart in what was recorded, as a judge hears and sees it."""
+"""The lag between lips and voice in a recording, as a judge measures it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Lag:
     frames: int
     """Positive where the picture is late."""
     confidence: float
-    """Its LSE-C there: near 0, nothing fits and the lag means nothing. The scale is the judge's own."""
+    """Its LSE-C: near 0, no lag fits and `frames` means nothing. The scale is the judge's own."""
 
     def __str__(self) -> str:
         plural = "" if abs(self.frames) == 1 else "s"
         side = "late" if self.frames > 0 else "early"
-        said = f"lips {abs(self.frames)} frame{plural} {side}" if self.frames else "lips on time"
-        return f"{said} (LSE-C {self.confidence:.2f})"
+        lag = f"lips {abs(self.frames)} frame{plural} {side}" if self.frames else "lips on time"
+        return f"{lag} (LSE-C {self.confidence:.2f})"
 
 
 def lags(source: Shards, keys: Sequence[str], judge: str, progress: Progress = silent) -> dict[str, Lag]:

@@ -1,4 +1,4 @@
-"""The size of a face and where it looks, from its landmarks."""
+"""The size of a face and its direction (yaw), from its landmarks."""
 
 from __future__ import annotations
 

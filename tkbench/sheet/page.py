@@ -1,4 +1,4 @@
-"""From shards to one HTML file: what the page shows is gathered here; tkbench/templates say how it looks."""
+"""From shards to one HTML file: this module gathers what the page shows, tkbench/templates lays it out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from markupsafe import Markup
 
@@ -17,6 +17,7 @@ from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import write_file
 from tkbench.shards import STATS, Shards
 from tkbench.sheet import card, choose, drawing, reasons
+from tkbench.sheet.choose import PreparedRow, Rows, SkippedRow
 from tkbench.sheet.lag import Lag, lags
 from tkbench.sheet.measure import Measure, measure
 from tkbench.types import FPS, SAMPLE_RATE
@@ -90,7 +91,8 @@ def render(
     """The page as text."""
     table = source.manifest(COLUMNS).sort_values(["clip", "key"]).astype(object)
     records = table.where(table.notna(), None).to_dict("records")
-    rows = {row["key"]: row for row in records if row["status"] == "ok"}
+    rows = {row["key"]: cast(PreparedRow, row) for row in records if row["status"] == "ok"}
+    left_out = [cast(SkippedRow, row) for row in records if row["status"] != "ok"]
     keys = choose.spread(rows, max(measured, limit))
     total = len(keys) + min(limit, len(rows))
     measures: dict[str, Measure] = {}
@@ -109,20 +111,20 @@ def render(
         cards.append(card.make(source, key, rows[key], measures[key], first.get(key, ()), heard.get(key)))
     progress(total, total, "drawn")
     stats = _stats(source)
-    skipped = _skipped(records)
+    skipped = _skipped(left_out, {row["clip"] for row in rows.values()})
     page = templates().get_template("sheet.html.j2")
     return page.render(
         version=__version__,
         dataset=source.dataset,
         split=source.split,
-        head=_head(records, rows, skipped),
+        head=_head({row["clip"] for row in records}, rows, skipped),
         histograms=_histograms(rows, measures, keys, heard, judge),
         skipped=skipped,
         n_details=DETAILS,
         first=cards[: len(first)],
         cards=cards[len(first) :],
         n_samples=len(rows),
-        splits=_splits(records),
+        splits=_splits(list(rows.values()), left_out),
         stats=stats,
         stages=_stages(stats),
         signature=source.signature.split("|"),
@@ -134,24 +136,39 @@ def render(
     )
 
 
-def _head(
-    records: list[dict[str, Any]], rows: Mapping[str, Mapping[str, Any]], skipped: list[Skip]
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The counts at the top of the page."""
+
+    clips: int
+    """Clips that the reader found; a prepared one may have become several samples."""
+    ok: int
+    samples: int
+    split_clips: int
+    frames: int
+    length: str
+    speakers: int
+    named: int
+    """Samples whose speaker is known."""
+    lost: int
+    fixed: int
+
+
+def _head(clips: set[str], rows: Rows, skipped: list[Skip]) -> Head:
     frames = sum(int(row["n_frames"]) for row in rows.values())
-    clips = {row["clip"] for row in records}
-    several = Counter(row["clip"] for row in rows.values())
-    return {
-        "clips": len(clips),
-        "ok": len(several),
-        "samples": len(rows),
-        "split_clips": sum(count > 1 for count in several.values()),
-        "frames": frames,
-        "length": duration(frames / FPS),
-        "speakers": len({row["speaker"] for row in rows.values() if row["speaker"]}),
-        "named": sum(bool(row["speaker"]) for row in rows.values()),
-        "lost": sum(skip.count for skip in skipped),
-        "fixed": sum(bool(row["fixes"]) for row in rows.values()),
-    }
+    samples_of = Counter(row["clip"] for row in rows.values())
+    return Head(
+        clips=len(clips),
+        ok=len(samples_of),
+        samples=len(rows),
+        split_clips=sum(count > 1 for count in samples_of.values()),
+        frames=frames,
+        length=duration(frames / FPS),
+        speakers=len({row["speaker"] for row in rows.values() if row["speaker"]}),
+        named=sum(bool(row["speaker"]) for row in rows.values()),
+        lost=sum(skip.count for skip in skipped),
+        fixed=sum(bool(row["fixes"]) for row in rows.values()),
+    )
 
 
 def duration(seconds: float) -> str:
@@ -166,7 +183,7 @@ def duration(seconds: float) -> str:
 
 
 def _histograms(
-    rows: Mapping[str, Mapping[str, Any]],
+    rows: Rows,
     measures: Mapping[str, Measure],
     keys: list[str],
     heard: Mapping[str, Lag],
@@ -179,9 +196,9 @@ def _histograms(
         if row["source_start_offset"] is not None
     ]
     lengths = {
-        row["clip"]: float(row["sound_off"]) / SAMPLE_RATE * 1000
+        row["clip"]: float(samples) / SAMPLE_RATE * 1000
         for row in rows.values()
-        if row.get("sound_off") is not None
+        if (samples := row.get("sound_off")) is not None
     }
     out = [
         drawing.histogram(
@@ -210,15 +227,15 @@ def _histograms(
             offsets,
             "ms",
             signed=True,
-            note="After the first picture, by the file's time stamps; kept as it is. A lag that was recorded is "
-            "not in it.",
+            note="After the first picture, by the file's time stamps; it is kept. A lag that was already in the "
+            "recording does not show here.",
         ),
         drawing.histogram(
             "Length of the sound",
             list(lengths.values()),
             "ms",
             signed=True,
-            note="Beyond 640 samples per frame, as decoded, of each clip; then its end was cut or padded to fit.",
+            note="Beyond 640 samples per frame, as decoded, of each clip; its end was then cut or padded to fit.",
         ),
     ]
     if judge:
@@ -229,17 +246,17 @@ def _histograms(
                 "frames",
                 signed=True,
                 note=f"AVOffset by {judge} of the {len(heard):,} clips that are shown; positive: the picture is late. "
-                "Evidence, not truth: a judge is wrong where nothing fits.",
+                "It is evidence, not truth: where no lag fits, the judge's answer means nothing.",
             )
         )
     return out
 
 
-def _skipped(records: list[dict[str, Any]]) -> list[Skip]:
-    good = {row["clip"] for row in records if row["status"] == "ok"}
+def _skipped(rows: list[SkippedRow], prepared: set[str]) -> list[Skip]:
+    """The clips of which nothing was prepared, by reason, the most frequent one first."""
     found: dict[str, dict[str, str]] = {}
-    for row in records:
-        if row["status"] != "ok" and row["clip"] not in good:
+    for row in rows:
+        if row["clip"] not in prepared:
             found.setdefault(row["reason"], {}).setdefault(row["clip"], row["detail"] or "")
     most = max((len(clips) for clips in found.values()), default=1)
     room = DETAILS
@@ -251,56 +268,83 @@ def _skipped(records: list[dict[str, Any]]) -> list[Skip]:
     return out
 
 
-def _splits(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row per split: clips, samples, speakers, length, typical canvas."""
+@dataclass(frozen=True, slots=True)
+class SplitRow:
+    """A line of the table of splits."""
+
+    name: str
+    clips: int
+    samples: int
+    skipped: int
+    speakers: int
+    length: str
+    canvas: str
+    """The most frequent size of the canvas."""
+
+
+def _splits(prepared: list[PreparedRow], left_out: list[SkippedRow]) -> list[SplitRow]:
     out = []
-    for name in sorted({str(row["split"] or "") for row in records}):
-        mine = [row for row in records if str(row["split"] or "") == name]
-        ok = [row for row in mine if row["status"] == "ok"]
+    for name in sorted({str(row["split"] or "") for row in [*prepared, *left_out]}):
+        ok = [row for row in prepared if str(row["split"] or "") == name]
+        there = {row["clip"] for row in ok}
+        every = there | {row["clip"] for row in left_out if str(row["split"] or "") == name}
         sizes = Counter(f"{int(row['width'])}×{int(row['height'])}" for row in ok)
+        others = f" and {len(sizes) - 1} more" if len(sizes) > 1 else ""
         out.append(
-            {
-                "name": name or "no split",
-                "clips": len({row["clip"] for row in mine}),
-                "samples": len(ok),
-                "skipped": len({row["clip"] for row in mine} - {row["clip"] for row in ok}),
-                "speakers": len({row["speaker"] for row in ok if row["speaker"]}),
-                "length": duration(sum(int(row["n_frames"]) for row in ok) / FPS),
-                "canvas": sizes.most_common(1)[0][0]
-                + (f" and {len(sizes) - 1} more" if len(sizes) > 1 else "")
-                if sizes
-                else "–",
-            }
+            SplitRow(
+                name=name or "no split",
+                clips=len(every),
+                samples=len(ok),
+                skipped=len(every - there),
+                speakers=len({row["speaker"] for row in ok if row["speaker"]}),
+                length=duration(sum(int(row["n_frames"]) for row in ok) / FPS),
+                canvas=sizes.most_common(1)[0][0] + others if sizes else "–",
+            )
         )
     return out
 
 
-def _stats(source: Shards) -> dict[str, Any]:
-    """stats.json of the run; {} where it is not there: it belongs to the run, not to the data."""
+def _stats(source: Shards) -> dict[str, object]:
+    """stats.json of the run that made the shards; {} where it is not there, because the shards do not need it."""
     try:
         found = json.loads((source.folder / STATS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {"seconds": 0.0, "fps": 0.0, "workers": 1, "decoded": 0} | found
+    defaults: dict[str, object] = {"seconds": 0.0, "fps": 0.0, "workers": 1, "decoded": 0}
+    return defaults | found
 
 
-def _stages(stats: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Stages that took time, in the order of work: seconds, share, frames/s if the stage were alone."""
-    spent = {name: float(value) for name, value in dict(stats.get("stages") or {}).items()}
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """A line of the table of stages."""
+
+    name: str
+    does: str
+    seconds: float
+    share: float
+    """Of the time of all stages."""
+    rate: float | None
+    """Frames/s if the stage were alone."""
+
+
+def _stages(stats: Mapping[str, object]) -> list[StageRow]:
+    """The stages that took time, in the order of work."""
+    stages, frames = stats.get("stages"), stats.get("decoded")
+    spent = {name: float(value) for name, value in stages.items()} if isinstance(stages, Mapping) else {}
     total = sum(spent.values())
     if total <= 0:
         return []
     order = [name for name in STAGES if name in spent] + sorted(set(spent) - set(STAGES))
-    frames = int(stats.get("decoded") or 0)
+    decoded = frames if isinstance(frames, int) else 0
     return [
-        {
-            "name": name,
-            "does": STAGES.get(name, ""),
-            "seconds": spent[name],
-            "share": spent[name] / total,
-            "rate": frames / spent[name] if frames and spent[name] >= 0.001 else None,
-        }
+        StageRow(
+            name=name,
+            does=STAGES.get(name, ""),
+            seconds=spent[name],
+            share=spent[name] / total,
+            rate=decoded / spent[name] if decoded and spent[name] >= 0.001 else None,
+        )
         for name in order
     ]

@@ -1,18 +1,24 @@
 """The synthetic corpus: talking faces with exact truth.
 
-speech (espeak-ng) -> visemes and articulation (dominance functions) -> mouth, render (a photographed face,
-warped) -> clip -> corpus. Everything is drawn from a seed and comes out byte-identical.
+    sentences.py                   what is said, from a small grammar
+    speech.py                      text to speech with phoneme times (espeak-ng)
+    visemes.py, articulation.py    phonemes -> mouth parameters over time (dominance functions)
+    people.py, identity.py, ...    who speaks: a photographed face, reshaped, recoloured and dressed
+    mouth.py, render.py, scene.py  parameters -> pictures: the face is warped along its landmarks
+    knobs.py                       difficulties: offsets, frame rates, occlusion, cuts, ...
+    clip.py, corpus.py             one clip in memory; a folder of them
 
-`make_corpus` writes a folder, `make_clip` gives one clip in memory, `Knobs` make clips hard; all import on
-first use.
+Everything is drawn from a seed: equal arguments give equal bytes. `make_corpus` writes a folder, `make_clip` gives one
+clip in memory, `Knobs` are the difficulties of a clip. Each is imported when it is first used.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+FORMAT = "tkbench-synth-1"
+"""Of corpus.json: raised when its meaning changes, or that of the truth beside each clip."""
 _HOMES = {
     "make_corpus": "corpus",
+    "ClipOptions": "corpus",
     "write_clip": "corpus",
     "make_clip": "clip",
     "SynthClip": "clip",
@@ -21,10 +27,10 @@ _HOMES = {
     "preset": "knobs",
 }
 
-__all__ = ["PRESETS", "Knobs", "SynthClip", "make_clip", "make_corpus", "preset", "write_clip"]
+__all__ = ["PRESETS", "ClipOptions", "Knobs", "SynthClip", "make_clip", "make_corpus", "preset", "write_clip"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # OpenCV and scipy are slow to import: only what is asked for is loaded.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,9 @@
 """Phonemes -> mouth parameters over time, by the dominance functions of Cohen and Massaro (1993).
 
 Each gesture pulls each parameter towards its target with a strength that falls off exponentially before and
-after its time; the parameter is the mean of the targets, weighted by these dominances. So a sound is
-changed by its neighbours by an amount that is known exactly. Two constraints of the body come on top: lips
-that must touch do touch, and they part no faster than lips can.
+after its time; the parameter is the mean of the targets, weighted by these dominances. So the influence of the
+neighbours on a sound is known exactly. Two physical constraints are added: lips that must touch do touch, and they
+do not part faster than real lips can.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Articulation:
         return values
 
     def _limit(self, times: Float64) -> Float64:
-        """The most that the lips can be apart, given the closures near by."""
+        """The largest possible aperture at each time, given the closures near it."""
         limit = np.ones(len(times))
         for gesture in self.gestures:
             if gesture.viseme.closed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -44,7 +44,7 @@ _ACCENTS = ("en-us", "en-us", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-n
 
 @dataclass(frozen=True)
 class Speaker:
-    """Who speaks: a look, a voice and a way of moving the mouth."""
+    """Who speaks: a face, a voice and a way of moving the mouth."""
 
     name: str
     identity: Identity
@@ -88,34 +88,34 @@ class Script:
 def script_of(rng: np.random.Generator, voice: Voice, seconds: tuple[float, float]) -> Script:
     """Draw sentences until one fits a length drawn from `seconds`, then put silence around it.
 
-    Below about two seconds no sentence may fit: the clip is then as long as the shortest one needs.
+    Below about two seconds no sentence may fit: the clip is then as long as the shortest sentence needs.
     """
     n_frames = round(float(rng.uniform(*seconds)) * FPS)
     room = n_frames / FPS
     best: tuple[float, str, Utterance] | None = None
     pace = 0.072 * 160 / voice.rate  # s per letter
     for _ in range(6):
-        # Speaking is slow to try: take the first sentence whose length in letters looks right.
+        # Synthesis is slow: take the first sentence whose number of letters looks right.
         text = next(s for s in _candidates(rng, (room - 0.45) / pace))
-        said = synthesize(text, voice)
-        length = len(said.audio) / SAMPLE_RATE
+        spoken = synthesize(text, voice)
+        length = len(spoken.audio) / SAMPLE_RATE
         pace = 0.5 * (pace + length / len(text))
         if length <= room - 0.15 and (best is None or length > best[0]):
-            best = (length, text, said)
+            best = (length, text, spoken)
         if best is not None and best[0] > room - 0.8:
             break
     if best is None:
         # Nothing is that short: the clip grows with the shortest of many sentences.
         text = min((sentence(rng) for _ in range(200)), key=len)
-        said = synthesize(text, voice)
-        best = (len(said.audio) / SAMPLE_RATE, text, said)
+        spoken = synthesize(text, voice)
+        best = (len(spoken.audio) / SAMPLE_RATE, text, spoken)
         n_frames = max(n_frames, int(np.ceil((best[0] + 0.2) * FPS)))
         room = n_frames / FPS
-    length, text, said = best
+    length, text, spoken = best
     spare = max(0.0, room - length)
     lead = round(spare * float(rng.uniform(0.3, 0.6)) * SAMPLE_RATE)
     audio = np.zeros(n_frames * SAMPLES_PER_FRAME, np.float32)
-    piece = said.audio[: len(audio) - lead]
+    piece = spoken.audio[: len(audio) - lead]
     audio[lead : lead + len(piece)] = piece
     audio += rng.standard_normal(len(audio), np.float32) * np.float32(3e-4)
 
@@ -123,7 +123,7 @@ def script_of(rng: np.random.Generator, voice: Voice, seconds: tuple[float, floa
         shift = lead / SAMPLE_RATE
         return tuple(Word(s.text, round(s.start + shift, 6), round(s.end + shift, 6)) for s in spans)
 
-    return Script(text, audio, later(said.phonemes), later(said.words), n_frames)
+    return Script(text, audio, later(spoken.phonemes), later(spoken.words), n_frames)
 
 
 def _candidates(rng: np.random.Generator, letters: float) -> Iterator[str]:
@@ -220,6 +220,42 @@ def _stress(script: Script, times: Float64) -> Float64:
     return np.minimum(total, 1.0)
 
 
+class PhonemeTime(TypedDict):
+    """A phoneme in seconds from the first frame; "" is a pause."""
+
+    phone: str
+    start: float
+    end: float
+
+
+class WordTime(TypedDict):
+    """A word in seconds from the first frame."""
+
+    text: str
+    start: float
+    end: float
+
+
+class Truth(TypedDict):
+    """What is true of a clip: the JSON file beside it."""
+
+    key: str
+    speaker: str
+    split: str
+    text: str
+    fps: int
+    n_frames: int
+    """At 25 frames/s."""
+    voice: dict[str, object]
+    phonemes: list[PhonemeTime]
+    words: list[WordTime]
+    aperture: list[float]
+    """How far the lips are apart in each 25 fps frame, 0 to 1 of the speaker's widest; the A/V offset is included."""
+    offset_frames: int
+    """By how many frames the mouth lags the voice."""
+    knobs: dict[str, object]
+
+
 @dataclass(frozen=True)
 class SynthClip:
     """A whole clip in memory."""
@@ -229,13 +265,9 @@ class SynthClip:
     times: Float64
     """(n,) seconds."""
     audio: Float32
-    """(n_frames * 640,) 16 kHz mono: the master, silent where the knobs say so."""
-    truth: dict[str, Any]
+    """(n_frames * 640,) 16 kHz mono as it was synthesized; silence where the knobs say so."""
+    truth: Truth
     knobs: Knobs
-
-    def __iter__(self) -> Iterator[Any]:
-        """Unpacks as frames, audio, truth."""
-        return iter((self.frames, self.audio, self.truth))
 
 
 def make_clip(
@@ -265,10 +297,8 @@ def make_clip(
     return SynthClip(frames, times, audio, truth, knobs)
 
 
-def truth_of(key: str, split: str, speaker: Speaker, script: Script, knobs: Knobs) -> dict[str, Any]:
-    """The JSON record beside a clip. `aperture` is what the pictures show at each 25 fps frame, offset
-    included.
-    """
+def truth_of(key: str, split: str, speaker: Speaker, script: Script, knobs: Knobs) -> Truth:
+    """The truth of a clip, from what was drawn for it."""
     times = np.arange(script.n_frames) / FPS - knobs.offset_frames / FPS
     values = Articulation.of(script.phonemes, speaker.style)(times)
     return {

@@ -1,39 +1,69 @@
-"""A corpus of synthetic clips on disk: mp4, wav, JSON truth, corpus.json and a contact sheet."""
+"""A corpus of synthetic clips on disk.
+
+OUT/corpus.json             what the corpus is: seed, speakers, a row for each clip; written last
+OUT/sheet.png               three pictures of each clip
+OUT/s000/c0000.mp4          a clip, with the sound that its knobs ask for
+OUT/s000/c0000.wav          its sound as it was synthesized: 16 kHz mono
+OUT/s000/c0000.json         its truth; see `tkbench.synth.clip.Truth`
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import json
 import multiprocessing
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
 
 from tkbench import media
 from tkbench.errors import UsageError
+from tkbench.synth import FORMAT
 from tkbench.synth.clip import SynthClip, make_clip
 from tkbench.synth.knobs import Knobs, preset
 from tkbench.synth.people import PEOPLE
 from tkbench.synth.speech import resample
-from tkbench.types import SAMPLE_RATE, UInt8
+from tkbench.types import SAMPLE_RATE, Float32, UInt8
 
-FORMAT = "tkbench-synth-1"
+
+@dataclass(frozen=True, slots=True)
+class ClipOptions:
+    """How the clips of a corpus are made."""
+
+    seconds: tuple[float, float] = (2.5, 4.0)
+    """Shortest and longest length that is drawn."""
+    size: int = 256
+    """Side of the pictures."""
+    knobs: Mapping[int, Knobs | str] = field(default_factory=dict)
+    """Clip number -> its difficulties, as Knobs or by the name of a preset; all other clips are plain."""
+
+
+class ClipRow(TypedDict):
+    """A clip in corpus.json."""
+
+    key: str
+    speaker: str
+    split: str
+    text: str
+    n_frames: int
+    knobs: dict[str, object]
+    file: str
 
 
 def splits_of(speakers: int) -> list[str]:
     """One split per speaker: small corpora are all test, larger ones about 70/10/20 train, val, test.
 
-    The twelve people set by hand come first in every corpus and are test speakers always: whatever was trained
-    on a large corpus has met none of the faces of a small one.
+    The twelve people set by hand come first in every corpus and are always test speakers: a network that was trained
+    on a large corpus has seen none of the faces of a small one.
     """
     if speakers < 20:
         return ["test"] * speakers
     n_val, n_test = round(0.1 * speakers), max(len(PEOPLE), round(0.2 * speakers))
-    # The drawn ones are in no order, so any run of them holds every kind of look.
+    # The drawn people are in no order, so any run of them holds every kind of face.
     return ["test"] * n_test + ["val"] * n_val + ["train"] * (speakers - n_val - n_test)
 
 
@@ -43,39 +73,36 @@ def make_corpus(
     clips: int,
     speakers: int,
     seed: int,
-    seconds: tuple[float, float] = (2.5, 4.0),
-    size: int = 256,
     workers: int = 1,
     split: str | None = None,
-    knobs: Mapping[int, Knobs | str] | None = None,
+    options: ClipOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a corpus to `out` and return the path of its corpus.json.
 
-    Clip i is said by speaker i modulo `speakers`, and is plain unless `knobs` holds Knobs, or the name of a
-    preset, for it. `split` puts every clip in one split; otherwise `splits_of` shares the speakers out. The
-    bytes depend on the arguments alone, not on `workers`. Raises UsageError for a folder that already holds
-    one, or for counts below 1.
+    Clip i is said by speaker i modulo `speakers`. `split` puts every clip in one split; otherwise `splits_of` divides
+    the speakers over three. The bytes depend on the arguments alone, not on `workers`. Raises UsageError for a folder
+    that already holds a corpus, or for counts below 1.
     """
-    out = Path(out)
+    out, options = Path(out), options or ClipOptions()
     if clips < 1 or speakers < 1:
         raise UsageError(f"a corpus needs at least one clip and one speaker, not {clips} and {speakers}")
     if (out / "corpus.json").exists():
         raise UsageError(f"{out} already holds a corpus: choose another folder or remove it")
     out.mkdir(parents=True, exist_ok=True)
     speakers = min(speakers, clips)
-    chosen = {i: preset(k) if isinstance(k, str) else k for i, k in sorted((knobs or {}).items())}
+    chosen = {i: preset(k) if isinstance(k, str) else k for i, k in sorted(options.knobs.items())}
     unknown = [i for i in chosen if not 0 <= i < clips]
     if unknown:
         raise UsageError(f"knobs are given for clip {unknown[0]}, but clips run from 0 to {clips - 1}")
     splits = [split] * speakers if split else splits_of(speakers)
     jobs = [
-        _Job(str(out), seed, i, i % speakers, splits[i % speakers], seconds, size, chosen.get(i, Knobs()))
+        _Job(str(out), seed, i, i % speakers, splits[i % speakers], options, chosen.get(i, Knobs()))
         for i in range(clips)
     ]
     for index in range(speakers):
         (out / f"s{index:03d}").mkdir(exist_ok=True)
-    rows: list[tuple[dict[str, Any], UInt8]] = []
+    rows: list[tuple[ClipRow, UInt8]] = []
     if workers <= 1:
         for done, job in enumerate(jobs, 1):
             rows.append(_make_one(job))
@@ -100,7 +127,7 @@ def make_corpus(
         "clips": [row for row, _ in rows],
         "sheet": "sheet.png",
     }
-    # Written last, under a temporary name: a corpus.json means a whole corpus.
+    # Written last, under a temporary name: a folder with a corpus.json is complete.
     path = out / "corpus.json"
     partial = out / ".corpus.json.partial"
     partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -110,24 +137,25 @@ def make_corpus(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """One clip to make."""
+
     folder: str
     seed: int
     index: int
     speaker: int
     split: str
-    seconds: tuple[float, float]
-    size: int
+    options: ClipOptions
     knobs: Knobs
 
 
-def _make_one(job: _Job) -> tuple[dict[str, Any], UInt8]:
+def _make_one(job: _Job) -> tuple[ClipRow, UInt8]:
     """Write one clip; its row of corpus.json and three small pictures (3, 128, 128, 3) for the sheet."""
     clip = make_clip(
         seed=job.seed,
         speaker=job.speaker,
         index=job.index,
-        seconds=job.seconds,
-        size=job.size,
+        seconds=job.options.seconds,
+        size=job.options.size,
         knobs=job.knobs,
         split=job.split,
     )
@@ -136,8 +164,16 @@ def _make_one(job: _Job) -> tuple[dict[str, Any], UInt8]:
     aperture = np.array(truth["aperture"])
     share = [0.0, float(aperture.argmax()) / len(aperture), 0.67]
     tiles = [_tile(clip.frames[min(int(s * len(clip.frames)), len(clip.frames) - 1)]) for s in share]
-    names = ("key", "speaker", "split", "text", "n_frames", "knobs")
-    return {**{name: truth[name] for name in names}, "file": f"{truth['key']}.mp4"}, np.stack(tiles)
+    row: ClipRow = {
+        "key": truth["key"],
+        "speaker": truth["speaker"],
+        "split": truth["split"],
+        "text": truth["text"],
+        "n_frames": truth["n_frames"],
+        "knobs": truth["knobs"],
+        "file": f"{truth['key']}.mp4",
+    }
+    return row, np.stack(tiles)
 
 
 def write_clip(clip: SynthClip, base: Path) -> Path:
@@ -155,10 +191,10 @@ def write_clip(clip: SynthClip, base: Path) -> Path:
         audio = np.stack([audio, audio * np.float32(0.6)], 1)
     shift = round(knobs.audio_offset * rate)
     if shift > 0:
-        # The container starts the sound later, so what would have been heard before is left out.
+        # The container starts the sound later, so the sound before that instant is left out.
         audio = audio[shift:]
     path = base.with_suffix(".mp4")
-    frames: Any = clip.frames
+    frames: Iterable[UInt8] = clip.frames
     if knobs.rotation:
         # Stored turned back, so that the flag makes a player show it upright.
         frames = [np.ascontiguousarray(np.rot90(frame, knobs.rotation // 90)) for frame in clip.frames]
@@ -166,13 +202,10 @@ def write_clip(clip: SynthClip, base: Path) -> Path:
         path,
         frames,
         fps=knobs.fps,
-        audio=None if knobs.mute else audio,
-        sample_rate=rate,
+        audio=None if knobs.mute else media.Sound(audio, rate, offset=max(knobs.audio_offset, 0.0)),
         quality=16,
-        audio_codec="aac",
         frame_times=clip.times.tolist() if knobs.vfr else None,
         rotation=knobs.rotation,
-        audio_offset=max(knobs.audio_offset, 0.0),
     )
     _write_wav(base.with_suffix(".wav"), clip.audio)
     text = json.dumps(clip.truth, indent=1, ensure_ascii=False) + "\n"
@@ -191,7 +224,7 @@ def _tile(frame: UInt8) -> UInt8:
     return tile
 
 
-def _write_wav(path: Path, audio: Any) -> None:
+def _write_wav(path: Path, audio: Float32) -> None:
     import soundfile
 
     soundfile.write(

@@ -15,9 +15,7 @@ NECK = 40.0
 
 
 def head_only(alpha: Float32, landmarks: Float64) -> Float32:
-    """The matte without the photographed body: nothing of it may show beside the neck or above new
-    shoulders.
-    """
+    """The matte without the photographed body, which must not show beside the neck or above the new shoulders."""
     size = alpha.shape[0]
     x, y = grid(size)
     chin = landmarks[152, :2]

@@ -1,8 +1,6 @@
-"""What people have on their faces: brows, beards, glasses, freckles, hats and long hair, drawn on the
-texture.
+"""Brows, beards, glasses, freckles, hats and long hair, drawn on the texture.
 
-All functions take and return float32 RGB 0-255 at texture resolution; `at` below is a pair of (size, size)
-arrays x, y in canvas units.
+All functions take and return float32 RGB 0-255 at texture resolution. Points are in canvas units.
 """
 
 from __future__ import annotations
@@ -51,9 +49,7 @@ def over(rgb: Float32, colour: Float32, alpha: Float32) -> Float32:
 
 
 def stack(rgb: Float32, alpha: Float32, colour: Float32, matte: Float32) -> tuple[Float32, Float32]:
-    """Put a layer on a layer: colours weighted by what is seen of each, so that no rim of another colour
-    appears.
-    """
+    """Put a layer on a layer: colours are weighted by the visible share of each, so no coloured rim appears."""
     under = alpha * (1 - matte)
     total = under + matte
     share = (matte / np.maximum(total, 1e-4))[..., None]
@@ -95,7 +91,7 @@ def beard(rgb: Float32, landmarks: Float64, hair: Float32, strength: float, mous
         # Bare skin beside the lower lip, where beards are thin.
         area = area * (1 - 0.55 * np.exp(-(((side - 0.75) / 0.3) ** 2) - (((y - mouth[1] - 7) / 5) ** 2)))
     lips = polygon(size, lm[mesh.OUTER_UPPER + mesh.OUTER_LOWER[::-1]], 1.0)
-    # A rim of bare skin around the lips: hair right at the red would read as the dark of the mouth.
+    # A rim of bare skin around the lips: hair next to the red would be taken for the dark inside of the mouth.
     rim = polygon(size, lm[mesh.OUTER_UPPER + mesh.OUTER_LOWER[::-1]], 2.2)
     area = area * (1 - smoothstep(0.15, 0.6, lips)) * (1 - 0.75 * smoothstep(0.04, 0.4, rim))
     texture = 0.88 + (0.20 - 0.12 * strength) * strands(5, size, 2.4, 0.9)

@@ -1,7 +1,7 @@
 """People: a photographed template, reshaped, recoloured and dressed; drawn from a seed.
 
-`Identity` is a small record that says everything about a look. `head_of` turns it into pixels once per
-clip: a texture with its matte, the mouth's seam, the eyes, and a depth for small turns of the head.
+`Identity` is a small record of everything about a person's appearance. `head_of` turns it into pixels once per
+clip: a texture with its matte, the mouth's seam, the eyes, and a depth map for small turns of the head.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tkbench.types import Float32, Float64, UInt8
 
 DATA = Path(__file__).parent / "data"
 _HAIR = ("astronaut", "older")
-"""Templates whose hair is seen; the other two wear the hat of the photograph."""
+"""Templates with visible hair; the other two wear the hat of the photograph."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The look of one speaker. Lengths are shares: 0.1 = a tenth wider than the template."""
+    """The appearance of one speaker. Lengths are shares: 0.1 = a tenth wider than the template."""
 
     template: str = "astronaut"
     face_width: float = 0.0
@@ -45,7 +45,7 @@ class Identity:
     hair_side: float = 0.0
     """Hair beside the face: -0.6 is cropped, 0.2 is full."""
     skin: Colour = (0.0, 0.0, 0.0)
-    """L (0-100), a, b: what the mean of the skin moves by."""
+    """L (0-100), a, b: added to the mean of the skin."""
     hair: Colour | None = None
     """L, a, b of the hair's mean; None keeps the photograph's."""
     eyes: Colour = (0.0, 0.0, 0.0)
@@ -137,7 +137,7 @@ def _baked(identity: Identity) -> tuple[UInt8, Float64, Float64]:
     size, scale = rgba.shape[0], mesh.TEXTURE_SCALE
     step = 3
     coarse = np.stack(np.meshgrid(np.arange(0, size, step), np.arange(0, size, step)), -1) / scale
-    # Backward: look up where each output point came from, by fixed-point rounds.
+    # Backward: find where each output point came from, by fixed-point iteration.
     source = coarse
     for _ in range(8):
         source = coarse - _reshape(identity, landmarks, source)
@@ -170,7 +170,7 @@ def _masks(rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float
     ys = np.arange(shape[0], dtype=np.float32)[:, None] / scale
     chin, brow = float(landmarks[152, 1]), float(landmarks[mesh.LEFT_BROW + mesh.RIGHT_BROW, 1].min())
     like = cv2.GaussianBlur(np.exp(-away / 6).astype(np.float32), (0, 0), 1.2)
-    # Above the brows a fringe may lie over the face: there only what looks like skin is skin.
+    # Above the brows hair may cover the face: there only pixels with the colour of skin are skin.
     fringe = smoothstep(brow - 2, brow - 9, ys)
     inside = np.maximum(like, 0.8 * polygon(mesh.OVAL, 9)) * (1 - fringe) + like * fringe
     low = smoothstep(chin - 82, chin - 62, ys)
@@ -182,9 +182,7 @@ def _masks(rgb: UInt8, alpha: UInt8, landmarks: Float64) -> tuple[Float32, Float
 
 
 def _shifted(lab: Float32, mask: Float32, target: Float64, chroma: float) -> Float32:
-    """Move the mean of the masked part to `target`: L by a power law (black stays black, white stays
-    white).
-    """
+    """Move the mean of the masked part to `target`: L by a power law, which keeps black and white."""
     mean = (lab * mask[..., None]).sum((0, 1)) / max(float(mask.sum()), 1.0)
     new = np.empty_like(lab)
     power = np.log(np.clip(target[0], 4, 96) / 100) / np.log(mean[0] / 100)
@@ -215,7 +213,7 @@ def _depth(landmarks: Float64) -> Float32:
     y, x = np.mgrid[0 : mesh.CANVAS, 0 : mesh.CANVAS].astype(float)
     middle = landmarks[[10, 152], :2].mean(0) - [0, 14]
     half = float(landmarks[454, 0] - landmarks[234, 0]) / 2
-    # A raised cosine: its slope stays small at the rim, where hair would smear when the head turns.
+    # A raised cosine: its slope is small at the rim, where a large one would smear the hair when the head turns.
     r = np.hypot((x - middle[0]) / (half * 1.8), (y - middle[1]) / 125)
     skull = 26 * (1 + np.cos(np.pi * np.clip(r, 0, 1)))
     nose = landmarks[4, :2]

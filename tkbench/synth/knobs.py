@@ -1,13 +1,12 @@
-"""What can be made hard about a synthetic clip, and the pictures that some of it needs.
+"""The difficulties that a synthetic clip can have, and the pictures that some of them need.
 
-The plain case is `Knobs()`. Everything here is part of a clip's truth, so a test can ask prep for exactly
-what was put in.
+The plain case is `Knobs()`. Every difficulty is recorded in the clip's truth, so a test can check that prep finds
+exactly what was put in.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,13 +23,10 @@ class Knobs:
     offset_frames: int = 0
     """The mouth lags the voice by this many 25 fps frames; negative: the mouth leads."""
     audio_offset: float = 0.0
-    """Seconds by which the container starts the sound after the pictures: a player keeps them in sync, a
-    careless reader does not.
-    """
+    """Seconds by which the container starts the sound after the pictures. A player keeps them in sync; a reader that
+    ignores time stamps does not."""
     fps: float = float(FPS)
-    """Pictures per second of the file: 25, 29.97, 30 or 50 are usual. The face is drawn at those very
-    times.
-    """
+    """Pictures per second of the file: 25, 29.97, 30 or 50 are usual. The face is drawn at exactly those times."""
     vfr: bool = False
     """Uneven picture times around `fps`, as phones record."""
     sample_rate: int = SAMPLE_RATE
@@ -40,7 +36,7 @@ class Knobs:
     rotation: int = 0
     """Clockwise degrees that a player must turn the stored pictures by: 0, 90, 180 or 270."""
     occlusion: tuple[float, float] | None = None
-    """A hand holds a microphone in front of the mouth meanwhile."""
+    """A hand holds a microphone in front of the mouth during this time."""
     two_faces: bool = False
     """Another, silent person is beside the speaker, smaller; the picture is twice as wide."""
     cut: float | None = None
@@ -50,7 +46,7 @@ class Knobs:
     mute: bool = False
     """The file has no sound track."""
     no_face: tuple[float, float] | None = None
-    """Meanwhile the picture shows only the background; (0, inf) for a clip without any face."""
+    """During this time the picture shows only the background; (0, inf) for a clip without any face."""
     yaw: float = 0.0
     """Degrees by which the head is turned, to about 30."""
 
@@ -64,7 +60,7 @@ class Knobs:
                 f"knobs: audio_offset {self.audio_offset} must not be negative; use offset_frames"
             )
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Only what differs from the plain case, ready for strict JSON."""
         plain = asdict(Knobs())
         changed = {name: value for name, value in asdict(self).items() if value != plain[name]}
@@ -88,7 +84,7 @@ class Knobs:
         return [round(float(t), 5) for t in steady]
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     """JSON has no infinity: an open end is null."""
     if isinstance(value, tuple):
         return [_finite(v) for v in value]
@@ -115,7 +111,7 @@ PRESETS: dict[str, Knobs] = {
     "no-face": Knobs(no_face=(0.0, float("inf"))),
     "turned": Knobs(yaw=25.0),
 }
-"""One of each, by name: `make_corpus(knobs={3: "vfr"})`."""
+"""One of each, by name: `make_corpus(..., options=ClipOptions(knobs={3: "vfr"}))`."""
 
 
 def preset(name: str) -> Knobs:
@@ -131,9 +127,7 @@ def during(span: tuple[float, float] | None, time: float) -> bool:
 
 
 def microphone(picture: Float32, time: float, span: tuple[float, float]) -> Float32:
-    """A hand with a microphone that comes up before the mouth; picture (h, w, 3) float32 0-255, returned
-    anew.
-    """
+    """A copy of the picture (h, w, 3), float32 0-255, in which a hand brings a microphone up before the mouth."""
     size = picture.shape[0]
     unit = size / 256
     rise = float(np.clip(min(time - span[0], span[1] - time) / 0.12, 0, 1))

@@ -1,7 +1,7 @@
-"""Names for points of the MediaPipe Face Mesh, and the canvas that faces are drawn in.
+"""Names for points of the MediaPipe Face Mesh, and the canvas in which faces are drawn.
 
-Left and right are the picture's. The lip lists run from the left corner to the right one, and go together
-by column.
+Left and right are those of the picture. The lip lists run from the left corner to the right one; points of equal
+index belong together.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
-"""The mouth as a machine: displacement fields for lips, jaw and cheeks, and what is seen between the lips.
+"""The movement of the mouth: displacement fields for lips, jaw and cheeks, and the inside of the mouth.
 
-The face is cut along the seam of the closed lips into two layers, one that carries the upper lip and one
-that carries the lower. Each layer has its own smooth displacement, a sum of fixed fields times the mouth
-parameters; beyond the corners of the mouth the two agree, so there is no tear. Between the layers the
+The face is cut along the seam of the closed lips into two layers, one with the upper lip and one
+with the lower. Each layer has its own smooth displacement, a sum of fixed fields times the mouth
+parameters; beyond the corners of the mouth the two agree, so the picture does not tear. Between the layers the
 inside of the mouth is drawn: dark, teeth, tongue. Lengths are in `w`, half the width of the mouth at rest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,9 +19,9 @@ MAX_GAP = 0.90
 """Distance of the lips at aperture 1, in w."""
 
 
-def smoothstep(low: Any, high: Any, x: Any) -> Any:
+def smoothstep(low: Array | float, high: Array | float, x: Array | np.float64 | float) -> Array:
     """0 below `low`, 1 above `high`, smooth between (also with low > high); for numbers and arrays."""
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
+    t: Array = np.clip((x - low) / (high - low), 0.0, 1.0)
     return t * t * (3 - 2 * t)
 
 
@@ -159,9 +158,7 @@ _LOWER_TEETH = np.cumsum([0.20, 0.22, 0.25, 0.22, 0.2, 0.2])
 
 
 def _row(u: Array, edges: Array, half_arch: float) -> tuple[Array, Array, Array]:
-    """Teeth along u: brightness of each (0 in the gaps), roundness of the biting edge, and shade towards
-    the sides.
-    """
+    """Teeth along u: brightness (0 in the gaps), roundness of the biting edge, and shading towards the sides."""
     # Teeth stand on an arch: unroll it.
     phi = np.arcsin(np.clip(np.abs(u) / half_arch, 0, 0.999))
     along = half_arch * phi
@@ -175,10 +172,9 @@ def _row(u: Array, edges: Array, half_arch: float) -> tuple[Array, Array, Array]
 
 
 def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, Float32]:
-    """The inside of the mouth at canvas points q (h, w, 2): RGB float32 0-255, and the mask of the upper
-    teeth.
+    """The inside of the mouth at canvas points q (h, w, 2): RGB float32 0-255, and the mask of the upper teeth.
 
-    `tone` (3,) multiplies the teeth: a speaker's tooth colour.
+    `tone` (3,) multiplies the colour of the teeth.
     """
     w = frame.half
     u = (q[..., 0] - frame.centre) / w
@@ -228,7 +224,7 @@ def inside(q: Float32, frame: Frame, p: Pose, tone: Float32) -> tuple[Float32, F
     floor = (p.gap - p.up - 0.09 * p.tuck) * arch
     out *= (0.55 + 0.45 * smoothstep(-0.02, 0.07, floor - v))[..., None]
     out *= 1 - 0.30 * p.protrusion
-    # Through a slit nothing can be made out: a dark line.
+    # Through a slit no detail is visible: a dark line.
     slit = np.array([92.0, 44.0, 42.0])
     out = slit + (out - slit) * smoothstep(0.0, 0.10, np.float64(p.gap + 0.5 * p.tuck))
     return out.astype(np.float32), high.astype(np.float32)

@@ -1,6 +1,4 @@
-"""Who is in the corpus: twelve people set by hand, so that they differ at a glance, and as many more as
-asked for.
-"""
+"""The people of the corpus: twelve set by hand, so that they differ clearly, and any number of drawn ones."""
 
 from __future__ import annotations
 
@@ -104,7 +102,7 @@ def _drawn(rng: np.random.Generator) -> Identity:
     male = template != "hopper" and bool(rng.random() < 0.5)
     old = template in ("older", "hopper")
     capped = template in ("sailor", "hopper")
-    # The older faces are wrinkled by shading, which the darkest tones would turn into stripes.
+    # The wrinkles of the older faces are shading, which the darkest tones would turn into stripes.
     dark = float(rng.choice([0.0, 0.0, 0.25, 0.45, 0.7, 1.0])) * (0.4 if old else 1.0)
     skin = (4.0 - 38.0 * dark + n(3), 1.0 + 3.5 * dark + n(1), -1.0 + 7.0 * dark * (1.4 - dark) + n(2))
     fair = (BLACK, DARK_BROWN, BROWN, RED, BLOND)

@@ -1,8 +1,7 @@
 """Frames from parameters: one head, its mouth, eyes, place and light -> RGB pictures.
 
-The work per frame is a few dense look-ups: head motion gives each output pixel a canvas point, the mouth's
-two layers give that point a place in the texture, and the texture is sampled once per layer. Fields are
-computed once per clip.
+Each frame is drawn backwards: head motion maps each output pixel to a canvas point, the two layers of the mouth
+map that point to the texture, and the texture is sampled once per layer. The fields are computed once per clip.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ BROW_LIFT = 2.2
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where the head is in one frame: canvas units, radians, and 0-1 for the lids."""
+    """Position and rotation of the head in one frame, in canvas units and radians; lids and brows from 0 to 1."""
 
     x: float = 0.0
     y: float = 0.0
@@ -93,9 +92,7 @@ class Renderer:
         return lm[upper, :2].astype(np.float32), lm[lower, :2].astype(np.float32)
 
     def _placed(self, motion: Motion) -> Float32:
-        """Canvas point of each output pixel: the inverse of the head's motion, fading out towards the
-        shoulders.
-        """
+        """Canvas point of each output pixel: the inverse of the head's motion, which fades towards the shoulders."""
         cos, sin = np.cos(motion.roll) / motion.scale, np.sin(motion.roll) / motion.scale
         tx, ty = -cos * motion.x - sin * motion.y, sin * motion.x - cos * motion.y
         rows = [
@@ -109,9 +106,7 @@ class Renderer:
         return self.points + cv2.transform(self.moves, np.array(rows, np.float32).T)
 
     def _lid_colour(self, lower: Float32) -> Float32:
-        """Skin just below an eye, (3,) RGB: lids have nearly the same colour, and no lashes or frames lie
-        there.
-        """
+        """Colour of the skin just below an eye, (3,) RGB: nearly that of the lids, without lashes or glasses."""
         at = (lower[2:-2] + np.array([0.0, 4.5], np.float32)) * np.float32(mesh.TEXTURE_SCALE)
         skin = cv2.remap(self.head.texture, at[None], None, cv2.INTER_LINEAR)[0]
         return np.median(skin, axis=0).astype(np.float32)
@@ -157,8 +152,7 @@ class Renderer:
         r, c = _span(q, self.window)
         part = np.ascontiguousarray(q[r, c])
         low = layer_map(part, self.fields.lower, pose.coefficients, (x0, y0))
-        # Only what lies above the seam follows the upper lip; below, the two layers differ and the lower
-        # one holds.
+        # Points above the seam follow the upper lip; below it, the two layers differ and the lower one is used.
         upper_rows = int(np.flatnonzero((part[..., 1] < self.seam_floor).any(1))[-1]) + 1
         up = layer_map(
             np.ascontiguousarray(part[:upper_rows]), self.fields.upper, pose.coefficients, (x0, y0)

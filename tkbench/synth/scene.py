@@ -1,4 +1,4 @@
-"""What is around the face: backgrounds, light, camera, and how heads and eyes move. All drawn from a seed."""
+"""Everything but the face: backgrounds, light, camera, and the movement of heads and eyes. All drawn from a seed."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def camera(rng: np.random.Generator, size: int) -> Camera:
 
 
 def _drift(rng: np.random.Generator, times: Float64, scale: float, slowest: float = 3.0) -> Float64:
-    """A smooth wander with three waves; standard deviation `scale`."""
+    """A smooth random movement: the sum of three waves, standard deviation `scale`."""
     total = np.zeros(len(times))
     for k, weight in enumerate((1.0, 0.5, 0.25)):
         period = slowest / (k + 1) * rng.uniform(0.7, 1.3)
@@ -105,9 +105,7 @@ def _drift(rng: np.random.Generator, times: Float64, scale: float, slowest: floa
 
 
 def motions(rng: np.random.Generator, times: Float64, stress: Float64 | None = None) -> list[Motion]:
-    """Head, lids and brows at each time (n,). `stress` (n,) 0-1 adds small nods and brow lifts on stressed
-    syllables.
-    """
+    """Head, lids and brows at each time (n,). `stress` (n,) 0-1 adds small nods and brow lifts."""
     beat = np.zeros(len(times)) if stress is None else stress
     x, y = _drift(rng, times, 2.2), _drift(rng, times, 1.6) + 1.6 * beat
     x0, y0 = rng.uniform(-8, 8), rng.uniform(-5, 5)

@@ -1,8 +1,8 @@
 """Short English sentences from a small grammar: varied, pronounceable, and different for every draw.
 
-A template names word classes in braces; a class is a tuple of words, or of further templates. Nothing here
-is a quotation. The words were picked so that all sounds of English, and above all those the eye can tell
-apart (p b m, f v, w, oo, ee, ah), come up often.
+A template names word classes in braces; a class is a tuple of words, or of further templates. No sentence
+is a quotation. The words were chosen so that all sounds of English occur often, above all those that can be told
+apart by sight (p b m, f v, w, oo, ee, ah).
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import ctypes
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +40,28 @@ _LOBES = 24  # of the resampling filter on each side
 _KEEP = 0.02  # s that the phoneme before a stop keeps at least
 
 Int16 = npt.NDArray[np.int16]
-Event = tuple[int, Any, int]
-"""(type, phoneme or (text position, length), sample)"""
+
+
+@dataclass(frozen=True, slots=True)
+class _PhonemeEvent:
+    """A phoneme begins at this sample."""
+
+    phoneme: str
+    """IPA with stress marks; "" is a pause."""
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class _WordEvent:
+    """A word begins at this sample."""
+
+    position: int
+    """Of its first letter in the text, counted from 1."""
+    length: int
+    sample: int
+
+
+_Events = list[_PhonemeEvent | _WordEvent]
 
 
 class _Id(ctypes.Union):
@@ -95,33 +114,35 @@ def synthesize(text: str, voice: Voice) -> Utterance:
     """Say `text` with `voice`.
 
     Raises MissingExtra without the wheel, UsageError for a voice that espeak-ng does not have. The same
-    arguments give the same samples, whatever was said before (the library is started anew each time).
+    arguments give the same samples whatever was synthesized before: the library is started anew each time.
     """
     pcm, rate, events = _run(text, voice)
     if not len(pcm) or not np.any(pcm):
-        raise UsageError(f"espeak-ng said nothing for {text!r} with voice {voice.name!r}")
+        raise UsageError(
+            f"espeak-ng gave no sound for {text!r} with voice {voice.name!r}; give words that can be spoken"
+        )
     phonemes = _phonemes(events, pcm, rate)
     audio = resample(pcm.astype(np.float32) / np.float32(32768), rate, SAMPLE_RATE)
     audio *= np.float32(0.7 / np.abs(audio).max())
     return Utterance(audio, tuple(phonemes), tuple(_words(text, events, phonemes, rate)))
 
 
-def _phonemes(events: list[Event], pcm: Int16, rate: int) -> list[Word]:
+def _phonemes(events: _Events, pcm: Int16, rate: int) -> list[Word]:
     """Spans from phoneme events, with the closure of a stop given to the stop.
 
     espeak-ng announces a stop at its release: the silence that the closed mouth makes comes before the event.
     """
-    spans: list[list[Any]] = [[phone, at] for kind, phone, at in events if kind == _EVENT_PHONEME]
+    phones = [event.phoneme for event in events if isinstance(event, _PhonemeEvent)]
+    starts = [event.sample for event in events if isinstance(event, _PhonemeEvent)]
     loud = np.abs(pcm.astype(np.int32)) > _QUIET * int(np.abs(pcm.astype(np.int32)).max())
-    for i, (phone, at) in enumerate(spans):
+    for i, (phone, at) in enumerate(zip(phones, starts, strict=True)):
         if phone.strip(STRESS)[:1] in _STOPS:
-            previous = spans[i - 1][1] if i else 0
+            previous = starts[i - 1] if i else 0
             floor = max(previous + int(_KEEP * rate), at - int(_CLOSURE * rate))
             voiced = np.flatnonzero(loud[floor:at]) if floor < at else np.zeros(0, int)
-            spans[i][1] = min(at, floor + int(voiced[-1]) + 1) if len(voiced) else min(at, floor)
-    spans.append(["", len(pcm)])
+            starts[i] = min(at, floor + int(voiced[-1]) + 1) if len(voiced) else min(at, floor)
     found: list[Word] = []
-    for (phone, at), (_, end) in itertools.pairwise(spans):
+    for phone, (at, end) in zip(phones, itertools.pairwise([*starts, len(pcm)]), strict=True):
         if found and found[-1].text == phone == "":
             found[-1] = Word("", found[-1].start, end / rate)
         elif end > at:
@@ -129,15 +150,16 @@ def _phonemes(events: list[Event], pcm: Int16, rate: int) -> list[Word]:
     return found
 
 
-def _words(text: str, events: list[Event], phonemes: list[Word], rate: int) -> Iterator[Word]:
+def _words(text: str, events: _Events, phonemes: list[Word], rate: int) -> Iterator[Word]:
     """Words from word events: from the first phoneme at or after the event to the last before the next."""
-    marks = [(where, at / rate) for kind, where, at in events if kind == _EVENT_WORD]
-    bounds = [at for _, at in marks[1:]] + [phonemes[-1].end + 1.0]
-    for ((position, length), at), limit in zip(marks, bounds, strict=True):
+    marks = [event for event in events if isinstance(event, _WordEvent)]
+    bounds = [mark.sample / rate for mark in marks[1:]] + [phonemes[-1].end + 1.0]
+    for mark, limit in zip(marks, bounds, strict=True):
         # A stop's closure reaches back to before its word event, so the middle decides.
-        said = [p for p in phonemes if p.text and at <= (p.start + p.end) / 2 < limit]
-        if said:
-            yield Word(text[position - 1 : position - 1 + length], said[0].start, said[-1].end)
+        begin, first = mark.sample / rate, mark.position - 1
+        own = [p for p in phonemes if p.text and begin <= (p.start + p.end) / 2 < limit]
+        if own:
+            yield Word(text[first : first + mark.length], own[0].start, own[-1].end)
 
 
 def resample(samples: Float32, rate: int, wanted: int) -> Float32:
@@ -174,18 +196,18 @@ def _library() -> tuple[ctypes.CDLL, bytes]:
     return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
 
 
-def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
-    """One run of the library: int16 samples, their rate, and (type, phone or (position, length), sample)."""
+def _run(text: str, voice: Voice) -> tuple[Int16, int, _Events]:
+    """One run of the library: int16 samples, their rate, and the events of phonemes and words."""
     library, data = _library()
     flags = _INIT_PHONEME_EVENTS | _INIT_PHONEME_IPA | _INIT_DONT_EXIT
     rate = library.espeak_Initialize(_AUDIO_SYNCHRONOUS, _CHUNK_MS, data, flags)
     if rate <= 0:
         raise TkbenchError(f"espeak-ng did not start (code {rate}) with data in {data.decode()}")
     library.espeak_ng_SetRandSeed(1)
-    chunks: list[Any] = []
-    events: list[Event] = []
+    chunks: list[Int16] = []
+    events: _Events = []
 
-    def take(wav: Any, count: int, event: Any) -> int:
+    def take(wav: ctypes._Pointer[ctypes.c_short], count: int, event: ctypes._Pointer[_Event]) -> int:
         if count > 0:
             chunks.append(np.ctypeslib.as_array(wav, (count,)).copy())
         i = 0
@@ -193,9 +215,9 @@ def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
             e = event[i]
             if e.type == _EVENT_PHONEME:
                 raw = bytes(ctypes.string_at(ctypes.addressof(e.id), 8)).split(b"\0")[0]
-                events.append((e.type, raw.decode("utf-8", "ignore"), e.sample))
+                events.append(_PhonemeEvent(raw.decode("utf-8", "ignore"), e.sample))
             elif e.type == _EVENT_WORD:
-                events.append((e.type, (e.text_position, e.length), e.sample))
+                events.append(_WordEvent(e.text_position, e.length, e.sample))
             i += 1
         return 0
 
@@ -218,7 +240,6 @@ def _run(text: str, voice: Voice) -> tuple[Int16, int, list[Event]]:
         library.espeak_Synchronize()
     finally:
         library.espeak_Terminate()
-        # The synthesiser keeps phase, flutter and noise state in static variables; unloading it is the one
-        # reset.
+        # The synthesiser keeps phase, flutter and noise state in static variables; only unloading resets them.
         _ctypes.dlclose(library._handle)
     return np.concatenate(chunks) if chunks else np.zeros(0, np.int16), rate, events

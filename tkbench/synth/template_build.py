@@ -1,6 +1,6 @@
 """Make the face templates of the package from public-domain photographs; run once, by hand, offline.
 
-    python -m tkbench.prep.synth.template_build
+    python -m tkbench.synth.template_build
 
 Sources: `skimage.data.astronaut()` (NASA, portrait of Eileen Collins, public domain) and `grace_hopper.jpg`
 of matplotlib's sample data (U.S. Navy, James S. Davis, portrait of Grace Hopper, public domain). Both ship
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import cv2
 import numpy as np
@@ -37,6 +37,21 @@ DATA = Path(__file__).parent / "data"
 FACE_HEIGHT = 120.0  # canvas units from landmark 10 (top) to 152 (chin)
 CENTRE = (160.0, 166.0)  # canvas point half way between the two
 EYES = ((33, 133, 159, 145), (362, 263, 386, 374))
+
+
+Polygon = list[list[int]]
+"""Corners (x, y) in photo pixels."""
+
+
+class Hints(TypedDict):
+    """Hand-drawn regions of a photograph from which its matte is computed."""
+
+    person: list[Polygon]
+    """Probably the person."""
+    sure: list[Polygon]
+    """Certainly the person."""
+    background: list[Polygon]
+    """Certainly not."""
 
 
 def photographs() -> dict[str, UInt8]:
@@ -75,13 +90,13 @@ def to_canvas(points: Float64) -> Float64:
     return np.hstack([turn * scale, (np.array(CENTRE) - centre)[:, None]])
 
 
-def matte_of(photo: UInt8, points: Float64, hints: dict[str, Any]) -> UInt8:
+def matte_of(photo: UInt8, points: Float64, hints: Hints) -> UInt8:
     """Alpha of the person by GrabCut from the face polygon and hand-drawn hints (boxes in photo pixels)."""
     mask = np.full(photo.shape[:2], cv2.GC_PR_BGD, np.uint8)
     for box in hints["person"]:
         cv2.fillPoly(mask, [np.array(box, np.int32)], cv2.GC_PR_FGD)
     cv2.fillPoly(mask, [points[OVAL, :2].astype(np.int32)], cv2.GC_FGD)
-    for polygon in hints.get("sure", []):
+    for polygon in hints["sure"]:
         cv2.fillPoly(mask, [np.array(polygon, np.int32)], cv2.GC_FGD)
     for polygon in hints["background"]:
         cv2.fillPoly(mask, [np.array(polygon, np.int32)], cv2.GC_BGD)
@@ -97,7 +112,7 @@ def matte_of(photo: UInt8, points: Float64, hints: dict[str, Any]) -> UInt8:
     return (np.clip((soft - 0.45) / 0.5, 0, 1) * 255).astype(np.uint8)
 
 
-HINTS: dict[str, dict[str, Any]] = {
+HINTS: dict[str, Hints] = {
     "astronaut": {
         "person": [
             [

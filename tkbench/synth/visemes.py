@@ -1,8 +1,8 @@
-"""What the mouth aims at for each sound, and how strongly.
+"""The target of the mouth for each sound, and its strength against neighbouring sounds.
 
-A target is a row of `PARAMETERS`; a strength says how much of a sound's look survives next to its
-neighbours. The numbers are set by hand after phonetics: lips meet for p b m whatever stands beside them,
-the lower lip reaches the teeth for f v, rounding is strong and wide in time for w and oo, while the lips of
+A target is a row of `PARAMETERS`; a strength says how much of a sound's mouth shape remains next to its
+neighbours. The numbers are set by hand after phonetics: lips meet for p b m whatever the neighbours are,
+the lower lip reaches the teeth for f v, rounding is strong and lasts long for w and oo, while the lips of
 t, k or h take the shape of the vowel near them.
 """
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+    from torch.utils.tensorboard import SummaryWriter
 
 HINT = "TensorBoard is not installed: numbers go to metrics.jsonl alone (pip install 'tkbench[train]')"
 
@@ -19,12 +20,12 @@ class Board:
     """Writes into one folder; TensorBoard's part is left out where it is not installed."""
 
     def __init__(self, folder: Path, step: int = 0) -> None:
-        """`step`: where the run stands; reports after it are forgotten, the run will make them again."""
+        """`step`: where the run stands; reports after it are removed, because the run will make them again."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         trim(folder, step)
         self.hint = ""
-        self._writer: Any = None
+        self._writer: SummaryWriter | None = None
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -60,7 +61,7 @@ class Board:
 
 
 def trim(folder: Path, step: int) -> None:
-    """Forget reports after `step`: a run that goes on from there will make them again."""
+    """Remove reports after `step`: a run that continues from there will make them again."""
     path = folder / "metrics.jsonl"
     if path.is_file():
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -69,7 +70,7 @@ def trim(folder: Path, step: int) -> None:
 
 
 def _step_of(line: str) -> float:
-    """The step of a report; a line that a kill cut short counts as one too many."""
+    """The step of a report; infinite for a line that a kill cut short, so that it is removed."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from tkbench.models.checkpoint import Facts
-
-OURS = {
-    "synctalkface": "Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "
-    "(theirs saturates), its first weights, the norms in L_vv, the cut of the face where it is "
-    "steady-172, the schedule; and what the small configuration has beyond it: the phase without pictures, the shapes "
-    "of true mouths as a target, {blend}, the mouth's weight, the blur before the expert.",
-    "cals": "The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "
-    "Lip-to-Face, a sync loss of d_av and d_vv. Everything else is ours: layers, targets (in the small configuration "
-    "the shapes of true mouths, too), mask, InfoNCE, weights.",
-    "wav2lip": "Networks and weights follow the authors' code. Ours: the sync loss starts at a step, the "
-    "discriminator's loss on logits, its first weights; and what the small configuration has beyond it: "
-    "{blend}, the mouth's weight, the blur before the expert.",
-    "expert": "The network follows the authors' code. Ours: the contrast term and the weight of motion, where they are "
-    "not 0 and 1.",
-}
+from tkbench.models import kinds
+from tkbench.models.checkpoint import EarlierTraining, Facts
 
 
 def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str:
@@ -42,15 +27,16 @@ def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str
         f"| face | {facts.cut.recipe} at {facts.cut.size} x {facts.cut.size} |",
         f"| sizes | {dict(facts.spec)} |",
     ]
-    if run.get("expert"):
-        lines.append(f"| expert | sha256 {run['expert'][:12]}, frozen; never a judge |")
+    if expert := run.get("expert"):
+        lines.append(f"| expert | sha256 {expert[:12]}, frozen; never a judge |")
     for before in run.get("before", ()):
         what = (
             before.get("published")
             or f"{before['steps']} steps on {before['dataset']}, seed {before['seed']}"
         )
         lines.append(f"| before that | {what}{begun(before)} |")
-    lines += ["", f"What is ours: {OURS[facts.kind].format(blend=blend)}", ""]
+    note = kinds.registry.get(facts.kind).note.replace("{blend}", blend)
+    lines += ["", f"What is ours: {note}", ""]
     names = [n for n in dict.fromkeys(n for r in reports for n in r) if n.startswith(("train/", "val/"))]
     if names:
         lines += ["| step | " + " | ".join(names) + " |", "|---:|" + "---:|" * len(names)]
@@ -60,8 +46,8 @@ def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str
     return "\n".join(lines) + "\n"
 
 
-def begun(before: Mapping[str, Any]) -> str:
-    """Of the checkpoint that a training began with: which it is, how it cut faces, and what it lacked."""
+def begun(before: EarlierTraining) -> str:
+    """About the checkpoint that a training began with: which it is, how it cut faces, and what it lacked."""
     if "sha256" not in before:
         return ""
     cut, fresh = before["cut"], before["fresh"]
@@ -69,7 +55,7 @@ def begun(before: Mapping[str, Any]) -> str:
     return f" (sha256 {before['sha256'][:12]}, {cut['recipe']} at {cut['size']}{new})"
 
 
-def thinned(reports: Sequence[Mapping[str, Any]], most: int = 20) -> list[Mapping[str, Any]]:
+def thinned(reports: Sequence[Mapping[str, float]], most: int = 20) -> list[Mapping[str, float]]:
     """At most `most` reports, evenly spaced, the first and the last among them."""
     if len(reports) <= most:
         return list(reports)

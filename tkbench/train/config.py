@@ -1,46 +1,40 @@
-"""What a training run is: one TOML file, of which every setting is known or refused.
+"""What a training run is: one TOML file, in which every setting is known or refused.
 
-Files of `tkbench/configs` are known by name: `cals-small` trains on a CPU, `cals-paper` is the paper's scale.
+A configuration has a name, that of its file in the folder of the kind of network (`NetworkKind.configs`): `cals-small`
+trains on a CPU, `cals-paper` is the paper's scale.
 """
 
 from __future__ import annotations
 
-import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-from tkbench.errors import UnknownName, UsageError
+from tkbench.errors import UsageError
+from tkbench.models import kinds
 from tkbench.models.face import Cut
 from tkbench.models.settings import build
-from tkbench.registry import suggest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-MODELS = ("synctalkface", "cals", "wav2lip", "expert")
+from tkbench.registry import find_file, suggest
+from tkbench.runtime import toml
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Which windows a step sees; see `tkbench.data.load`."""
+    """Which windows a step is given; see `tkbench.data.load`."""
 
     frames: int = 5
     """Length of a window."""
     batch: int = 16
     """Windows per step and device."""
-    apart: int = 1
-    """Frames, at least, between a window's start and its reference's."""
-    every: float = 25.0
-    """Frames of a clip per window and epoch."""
-    edges: bool = False
-    """Also windows whose sound reaches over an end of the clip."""
+    min_reference_gap: int = 1
+    """Least number of frames between the start of a window and that of its reference."""
+    frames_per_window: float = 25.0
+    """An epoch takes one window per so many frames of a clip; 0 takes one per clip."""
+    padded_sound: bool = False
+    """Also windows whose sound reaches beyond an end of the clip, where it is padded with silence."""
     flip: float = 0.0
-    """How often a window is mirrored, with its reference. Ours: the papers do not say."""
+    """The share of windows that are mirrored, with their references. Ours: the papers do not say."""
     workers: int = -1
     """Processes that load; 0 loads between steps. -1 is 0 on a CPU, where steps need every core, and on a GPU one per
     core, at most 8."""
@@ -48,25 +42,25 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Optim:
-    """How weights move."""
+    """How weights are updated (Adam)."""
 
     lr: float = 1e-4
     lr_quality: float = 1e-4
-    """The discriminator's."""
+    """Learning rate of the discriminator."""
     betas: tuple[float, float] = (0.5, 0.999)
     warmup: int = 0
-    """Steps of a linear rise."""
+    """Steps in which the rate rises linearly from 0."""
     cosine: bool = False
     """Whether the rate then falls to 0 along half a cosine, or stays."""
     clip: float = 0.0
-    """Largest norm of a gradient; 0 leaves it."""
+    """Largest norm of a gradient; 0 does not clip."""
     ema: float = 0.0
     """Decay of the averaged weights that are written in the end; 0 writes the last ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How a run is carried out. None of it but the precision moves a weight."""
+    """How a run is carried out. Of these settings only the precision changes the weights."""
 
     precision: str = "32-true"
     """As Lightning Fabric names it: 32-true, bf16-mixed, 16-mixed."""
@@ -76,7 +70,7 @@ class Run:
     save_every: int = 500
     sample_every: int = 500
     half: bool = False
-    """Whether the finished checkpoint holds its kernels in float16: half the bytes."""
+    """Whether the finished checkpoint stores its kernels in float16: half the bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +78,21 @@ class Config:
     """A training run."""
 
     model: str
+    """The kind of network."""
     steps: int
     seed: int = 0
     cut: Cut = field(default_factory=Cut)
-    net: Mapping[str, Any] = field(default_factory=dict)
+    net: Mapping[str, object] = field(default_factory=dict)
     """Sizes of the network: the settings of its spec."""
-    loss: Mapping[str, Any] = field(default_factory=dict)
+    loss: Mapping[str, object] = field(default_factory=dict)
     """Weights and switches of its terms: the settings of its objective."""
     data: Data = field(default_factory=Data)
     optim: Optim = field(default_factory=Optim)
     run: Run = field(default_factory=Run)
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise UsageError(f"model = {self.model!r}: {suggest(self.model, list(MODELS))}")
+        if self.model not in kinds.registry:
+            raise UsageError(f"model = {self.model!r}: {suggest(self.model, list(kinds.registry))}")
         if self.steps < 1 or self.data.frames < 5:
             raise UsageError(f"steps = {self.steps}, frames = {self.data.frames}: at least 1 step, 5 frames")
         for name in ("log_every", "val_every", "val_batches", "save_every", "sample_every"):
@@ -114,25 +109,39 @@ class Config:
             raise UsageError(f"net.size = {size} and cut.size = {self.cut.size} must be the same")
 
 
+RENAMED = {"apart": "min_reference_gap", "every": "frames_per_window", "edges": "padded_sound"}
+"""Former names of settings of `[data]`: files with them still work, and the bundled checkpoints store them."""
+ADVICE = "compare with a file of tkbench/configs"
+
+
 def load_config(config: str | Path | None, model: str) -> Config:
     """The configuration called `config`, or that file; by default `MODEL-small`. It must be one for `model`."""
-    folder = Path(str(resources.files("tkbench") / "configs"))
-    bundled = {
-        path.stem: path for path in sorted(folder.glob("*.toml")) if not path.stem.startswith("syncnet")
-    }
-    name = f"{model}-small" if config is None else str(config)
-    path = bundled.get(name, Path(name))
-    if not path.is_file():
-        raise UnknownName(f"no configuration is called {name!r}: {suggest(name, list(bundled))}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: not a TOML file ({error}); compare with a file of tkbench/configs"
-        ) from error
+    named = {path.stem: path for kind in kinds.registry.loadable() for path in configs_of(kind)}
+    path = find_file(f"{model}-small" if config is None else config, named, "configuration")
+    table = toml.read(path, advice=ADVICE)
     for needed in ("model", "steps"):
         if needed not in table:
-            raise UsageError(f"{path}: {needed} is missing; compare with a file of tkbench/configs")
+            raise UsageError(f"{path}: {needed} is missing; {ADVICE}")
     if table["model"] != model:
         raise UsageError(f"{path}: is for --model {table['model']}, found --model {model}")
-    return build(Config, table, path.name)
+    old = set(RENAMED) & set(_data(table))
+    if old:
+        renames = ", ".join(f"{name} is now {RENAMED[name]}" for name in sorted(old))
+        warnings.warn(f"{path.name}: [data] {renames}", DeprecationWarning, stacklevel=2)
+    return build(Config, with_new_names(table), path.name)
+
+
+def configs_of(kind: str) -> list[Path]:
+    """The bundled configurations of a kind of network, sorted."""
+    return sorted(kinds.registry.get(kind).configs.glob(f"{kind}-*.toml"))
+
+
+def with_new_names(table: toml.Table) -> toml.Table:
+    """The table of a configuration, each setting of `[data]` under its name of today."""
+    renamed = {RENAMED.get(name, name): value for name, value in _data(table).items()}
+    return {**table, "data": renamed} if "data" in table else table
+
+
+def _data(table: toml.Table) -> Mapping[str, object]:
+    data = table.get("data")
+    return data if isinstance(data, Mapping) else {}

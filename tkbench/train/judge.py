@@ -1,56 +1,67 @@
-"""Training of the bundled judge: a small SyncNet that knows which sound belongs to which mouth.
+"""Training of the bundled judge: a small SyncNet that embeds a mouth near its own sound.
 
 Positives are the five frames and twenty cepstra of the same 0.2 s; negatives are all other windows of the
-batch, those of the same clip at other times among them. The loss is a softmax over cosines in both directions
+batch, also those of the same clip at other times. The loss is a softmax over cosines in both directions
 (InfoNCE; the published network was trained with a contrastive margin loss on distances). Embeddings have
 length 1, so distances lie in [0, 2], and the LSE of this judge is on that scale: it is not comparable with
 that of `syncnet_v2`.
 
-A window of one repeated frame is added per clip as a negative: a face that holds still must fit no voice.
+For each clip a window of one repeated frame is added as a negative: a still face must fit no voice.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from tkbench.errors import BadShards, UnknownName, UsageError
+from tkbench import shards
+from tkbench.errors import BadShards, UsageError
+from tkbench.metrics import augment
+from tkbench.metrics.augment import Augment
+from tkbench.metrics.judge_check import MIN_FRAMES, JudgeReport, check_judge
+from tkbench.metrics.mfcc import mfcc, to_pcm16
+from tkbench.metrics.sync import judge_crops, lse, sync_curve
+from tkbench.metrics.syncnet import (
+    CEPSTRA_PER_FRAME,
+    WINDOW_CEPSTRA,
+    WINDOW_FRAMES,
+    Judge,
+    SyncNet,
+    SyncNetSpec,
+    flat_lip,
+    load_flat,
+    load_syncnet,
+    save_syncnet,
+)
+from tkbench.models.settings import build
+from tkbench.registry import find_file
+from tkbench.runtime import toml
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Float32, Sample, UInt8
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-if TYPE_CHECKING:
-    import torch
-
-    from tkbench.metrics.augment import Augment
-    from tkbench.metrics.syncnet import SyncNet, SyncNetSpec
 
 MARGIN = 16
 """Pixels around the network's input that are kept in the cache, so that crops can be moved."""
 PIXEL_MIDDLE, PIXEL_SCALE = 128.0, 64.0
+MOST_CHECKED = 24
+"""Test clips, at most, on which a finished judge is checked."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class JudgeConfig:
     """Everything that decides the weights, read from a TOML file of `tkbench/configs`."""
 
-    net: SyncNetSpec
-    augment: Augment
+    net: SyncNetSpec = field(default_factory=SyncNetSpec)
+    augment: Augment = field(default_factory=Augment)
     seed: int = 0
     steps: int = 1600
     clips: int = 8
@@ -61,10 +72,12 @@ class Recipe:
     weight_decay: float = 1e-3
     temperature: float = 0.07
     share: float = 0.4
-    """How much of a target lies on a window and its neighbours together in the end, the rest on it alone."""
+    """At the end of training, the part of a target that is spread over a window and its neighbours; the rest is on the
+    window alone."""
     falloff: float = 0.35
-    """How fast a neighbour's part of that falls, per frame."""
+    """How fast a neighbour's part of it falls, per frame."""
     copies: int = 4
+    """Changed versions of each voice."""
     val_every: int = 200
 
 
@@ -82,10 +95,10 @@ class TrainClip:
 
 @dataclass(slots=True)
 class TrainSummary:
-    """What a training run was and how it went."""
+    """A finished training run: its data, losses and checks."""
 
     out: Path
-    recipe: Recipe
+    rules: JudgeConfig
     n_train: int
     n_val: int
     speakers: int
@@ -94,46 +107,27 @@ class TrainSummary:
     """(step, mean training loss since the last entry)."""
     checks: list[tuple[int, str]] = field(default_factory=list)
     """(step, result on the validation clips)."""
+    report: JudgeReport | None = None
+    """The finished judge on clips of the split `test`, where there are such clips."""
 
     def __str__(self) -> str:
-        lines = [f"{self.out}: {self.recipe.steps} steps in {self.seconds:.0f} s on {self.n_train} clips "
+        lines = [f"{self.out}: {self.rules.steps} steps in {self.seconds:.0f} s on {self.n_train} clips "
                  f"of {self.speakers} speakers, {self.n_val} for validation"]  # fmt: skip
         found = dict(self.checks)
         lines += [
             f"step {step:6d}  loss {loss:.3f}  {found.get(step, '')}".rstrip() for step, loss in self.losses
         ]
+        if self.report is not None:
+            lines += ["on test clips:", str(self.report)]
         return "\n".join(lines)
 
 
-def load_recipe(config: str | Path) -> Recipe:
-    """The recipe called `config`, or the one in that TOML file. A setting that nothing knows is an error."""
-    from tkbench.metrics.augment import Augment
-    from tkbench.metrics.syncnet import SyncNetSpec
-    from tkbench.registry import suggest
-
+def load_judge_config(config: str | Path) -> JudgeConfig:
+    """The configuration called `config`, or the one in that TOML file. An unknown setting is an error."""
     folder = Path(str(resources.files("tkbench") / "configs"))
-    bundled = {path.stem: path for path in sorted(folder.glob("syncnet*.toml"))}
-    path = bundled.get(str(config), Path(config))
-    if not path.is_file():
-        raise UnknownName(f"no recipe is called {str(config)!r}: {suggest(str(config), list(bundled))}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: not a TOML file ({error}); compare with a file of tkbench/configs"
-        ) from error
-
-    def build(kind: type[Any], settings: Mapping[str, Any], where: str) -> Any:
-        known = {entry.name for entry in fields(kind)}
-        for name in settings:
-            if name not in known:
-                raise UsageError(f"{path}: {where}{name} is not a setting: {suggest(name, sorted(known))}")
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-
-    net = build(SyncNetSpec, table.pop("net", {}), "net.")
-    augment = build(Augment, table.pop("augment", {}), "augment.")
-    recipe: Recipe = build(Recipe, {**table, "net": net, "augment": augment}, "")
-    return recipe
+    named = {path.stem: path for path in sorted(folder.glob("syncnet*.toml"))}
+    path = find_file(config, named, "configuration")
+    return build(JudgeConfig, toml.read(path, advice="compare with a file of tkbench/configs"), path.name)
 
 
 def train_syncnet(
@@ -145,46 +139,58 @@ def train_syncnet(
     steps: int | None = None,
     progress: Progress = silent,
 ) -> TrainSummary:
-    """Train on the `train` clips of the shards in `data`, watch the `val` clips, write safetensors to `out`.
+    """Train on the `train` clips of the shards in `data`, validate on `val`, write safetensors to `out`.
 
-    `seed` and `steps` override the recipe's. On one machine, equal arguments give equal bytes. Raises
-    BadShards where a split is empty or no clip is long enough.
+    `seed` and `steps` override the configuration's. On one machine, equal arguments give equal bytes. The finished
+    judge is then checked on up to `MOST_CHECKED` clips of `test`. Raises BadShards where the split train or val is
+    empty or no clip is long enough.
     """
-    from tkbench import shards
-
-    recipe = load_recipe(config)
-    recipe = replace(recipe, seed=recipe.seed if seed is None else seed, steps=steps or recipe.steps)
+    rules = load_judge_config(config)
+    rules = replace(rules, seed=rules.seed if seed is None else seed, steps=steps or rules.steps)
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: the file must end in .safetensors")
     out.parent.mkdir(parents=True, exist_ok=True)
     source = shards.open_shards(data)
-    progress(0, recipe.steps, "cutting crops")
+    progress(0, rules.steps, "cutting crops")
+    held_out: list[str] = []
+
+    def samples() -> Iterator[Sample]:
+        for key in sorted(source.keys()):
+            sample = source.get(key)
+            if sample.split == "test" and len(sample) >= MIN_FRAMES:
+                held_out.append(key)
+            yield sample
+
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".train-") as cache:
-        parts = cut_clips((source.get(key) for key in sorted(source.keys())), recipe, Path(cache))
+        parts = cut_clips(samples(), rules, Path(cache))
         for split in ("train", "val"):
             if not parts[split]:
                 raise BadShards(
-                    f"{data}: holds no {split} clip of {recipe.windows + 6} frames or more to train on"
+                    f"{data}: holds no {split} clip of {rules.windows + 6} frames or more to train on"
                 )
-        return train_on(
-            parts["train"], parts["val"], out, recipe, facts={"data": source.data_hash}, progress=progress
-        )
+        facts = {"data": source.data_hash}
+        summary = train_on(parts["train"], parts["val"], out, rules, facts=facts, progress=progress)
+    if held_out:
+        progress(rules.steps, rules.steps, "checking the judge on test clips")
+        some = held_out[:: -(-len(held_out) // MOST_CHECKED)]
+        summary.report = check_judge(Judge(load_syncnet(out)), (source.get(key) for key in some))
+    return summary
 
 
-def cut_clips(samples: Iterator[Sample], recipe: Recipe, cache: Path) -> dict[str, list[TrainClip]]:
+def cut_clips(samples: Iterator[Sample], rules: JudgeConfig, cache: Path) -> dict[str, list[TrainClip]]:
     """The clips of the splits train and val; their crops lie in files under `cache`, mapped into memory."""
     parts: dict[str, list[TrainClip]] = {"train": [], "val": []}
     for index, sample in enumerate(samples):
-        if sample.split not in parts or len(sample) < recipe.windows + 6:
+        if sample.split not in parts or len(sample) < rules.windows + 6:
             continue
-        crops = wide_crops(sample, recipe.net)
+        crops = wide_crops(sample, rules.net)
         path = cache / f"{index:06d}.npy"
         np.save(path, crops)
         mapped = np.load(path, mmap_mode="r")
         # The copies depend on the clip's key, not on its place among others.
-        rng = np.random.default_rng([recipe.seed, *sample.key.encode()])
-        copies = recipe.copies if sample.split == "train" else 0
-        cepstra = voices_of(sample.audio, rng, copies, recipe.augment.throat)
+        rng = np.random.default_rng([rules.seed, *sample.key.encode()])
+        copies = rules.copies if sample.split == "train" else 0
+        cepstra = voices_of(sample.audio, rng, copies, rules.augment.throat)
         clip = TrainClip(sample.key, sample.speaker or sample.key, mapped, cepstra)
         parts[sample.split].append(clip)
     return parts
@@ -192,8 +198,6 @@ def cut_clips(samples: Iterator[Sample], recipe: Recipe, cache: Path) -> dict[st
 
 def wide_crops(sample: Sample, spec: SyncNetSpec) -> UInt8:
     """The judge's crop with MARGIN more pixels on each side, at the same scale."""
-    from tkbench.metrics.sync import judge_crops
-
     left, top, right, bottom = spec.region
     edge = MARGIN * (right - left) / spec.size
     region = (left - edge, top - edge, right + edge, bottom + edge)
@@ -204,14 +208,13 @@ def wide_crops(sample: Sample, spec: SyncNetSpec) -> UInt8:
 
 def voices_of(audio: Float32, rng: np.random.Generator, copies: int, throat: float) -> tuple[Float32, ...]:
     """The MFCC of a voice, and of `copies` changed versions: other throats, rooms, noise."""
-    from tkbench.metrics.augment import noisy, other_throat
-    from tkbench.metrics.mfcc import mfcc, to_pcm16
-
     # Its own sound backwards, a third of a clip away, stands for another speaker in the room.
     other = np.ascontiguousarray(np.roll(audio[::-1], len(audio) // 3))
     versions = [mfcc(to_pcm16(audio))]
     for _ in range(copies):
-        versions.append(other_throat(noisy(audio, other, rng), rng.uniform(1 - throat, 1 + throat)))
+        versions.append(
+            augment.other_throat(augment.noisy(audio, other, rng), rng.uniform(1 - throat, 1 + throat))
+        )
     return tuple(version.astype(np.float32) for version in versions)
 
 
@@ -219,56 +222,52 @@ def train_on(
     train: Sequence[TrainClip],
     val: Sequence[TrainClip],
     out: Path,
-    recipe: Recipe,
+    rules: JudgeConfig,
     *,
-    facts: Mapping[str, Any],
+    facts: Mapping[str, object],
     progress: Progress = silent,
 ) -> TrainSummary:
-    """The loop itself, on clips that are cut already."""
-    import torch
-
-    from tkbench.metrics.syncnet import SyncNet, flat_lip, load_flat, save_syncnet
-
+    """The training loop, on clips whose crops are cut."""
     begin = time.perf_counter()
-    torch.manual_seed(recipe.seed)
-    torch.set_num_threads(recipe.threads)
-    net = SyncNet(recipe.net).train()
+    torch.manual_seed(rules.seed)
+    torch.set_num_threads(rules.threads)
+    net = SyncNet(rules.net).train()
     lip = flat_lip(net).to(memory_format=torch.channels_last)
     voice = net.netcnnaud.to(memory_format=torch.channels_last)
     stacks = torch.nn.ModuleList([lip, net.netfclip, voice, net.netfcaud])
-    optimiser = torch.optim.AdamW(stacks.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
-    summary = TrainSummary(out, recipe, len(train), len(val), len({clip.speaker for clip in train}))
+    optimiser = torch.optim.AdamW(stacks.parameters(), lr=rules.lr, weight_decay=rules.weight_decay)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, rules))
+    summary = TrainSummary(out, rules, len(train), len(val), len({clip.speaker for clip in train}))
     recent: list[float] = []
-    batches = make_batches(train, recipe)
+    batches = make_batches(train, rules)
     for step, (pictures, cepstra) in enumerate(batches, 1):
         a = net.finish(net.netfclip(lip(pictures).flatten(1)))
         b = net.finish(net.netfcaud(voice(cepstra).flatten(1)))
-        loss = sync_loss(a, b, near_targets(recipe, step), recipe.temperature)
+        loss = sync_loss(a, b, near_targets(rules, step), rules.temperature)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(stacks.parameters(), 5.0)
         optimiser.step()
         rate.step()
         recent.append(loss.item())
-        progress(step, recipe.steps, f"loss {np.mean(recent[-50:]):.3f}")
-        if step % recipe.val_every == 0 or step == recipe.steps:
+        progress(step, rules.steps, f"loss {np.mean(recent[-50:]):.3f}")
+        if step % rules.val_every == 0 or step == rules.steps:
             load_flat(net, lip)
             summary.losses.append((step, float(np.mean(recent))))
             summary.checks.append((step, validate(net, val)))
             recent.clear()
     final = with_pixels(net)
-    settings = {name: value for name, value in asdict(recipe).items() if name != "net"}
+    settings = {name: value for name, value in asdict(rules).items() if name != "net"}
     save_syncnet(final, out, {**facts, "recipe": settings, "n_train": len(train), "n_val": len(val)})
     summary.seconds = time.perf_counter() - begin
     return summary
 
 
-def _rate(step: int, recipe: Recipe) -> float:
+def _rate(step: int, rules: JudgeConfig) -> float:
     """A linear rise over `warmup` steps, then half a cosine down to 0."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    if step < rules.warmup:
+        return (step + 1) / rules.warmup
+    done = (step - rules.warmup) / max(1, rules.steps - rules.warmup)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
@@ -280,8 +279,6 @@ def sync_loss(
     target: (n, n), rows that sum to 1: how much of voice j belongs to lips i. The m more rows of lips belong
     to none.
     """
-    import torch
-
     n = len(voice)
     logits = lips @ voice.T / temperature
     still = torch.zeros(n, len(lips) - n)
@@ -289,71 +286,67 @@ def sync_loss(
     return 0.5 * (entropy(logits[:n], target) + entropy(logits.T, torch.cat([target, still], dim=1)))
 
 
-def near_targets(recipe: Recipe, step: int) -> torch.Tensor:
-    """(clips * windows,) squared: how much of each voice belongs to each window of lips, rows that sum to 1.
+def near_targets(rules: JudgeConfig, step: int) -> torch.Tensor:
+    """(n, n) for n = clips * windows: how much of each voice belongs to each window of lips; rows sum to 1.
 
-    Half a syllable away mouth and voice fit worse than by chance, so with all-or-nothing targets the distance
+    Half a syllable away, mouth and voice fit worse than by chance, so with targets of 0 and 1 the distance
     is largest at three to four frames of lag. Shares for the neighbours, up to five frames away in the same
-    clip, make it grow with the lag instead. They begin at a third of the training and are whole at two
-    thirds: from the first step on, they keep it from learning anything but who speaks.
+    clip, make the distance grow with the lag instead. The shares begin at a third of the training and reach their
+    full size at two thirds: with shares from the first step on, the network learns only who speaks.
     """
-    import torch
-
-    place = np.arange(recipe.clips * recipe.windows)
-    clip, lag = place // recipe.windows, np.abs(place[:, None] - place[None])
+    place = np.arange(rules.clips * rules.windows)
+    clip, lag = place // rules.windows, np.abs(place[:, None] - place[None])
     near = (lag <= 5) & (clip[:, None] == clip[None])
-    share = np.where(near, np.exp(-recipe.falloff * lag), 0.0)
-    share *= recipe.share * np.clip(3 * step / recipe.steps - 1, 0, 1) / share.sum(axis=1, keepdims=True)
+    share = np.where(near, np.exp(-rules.falloff * lag), 0.0)
+    share *= rules.share * np.clip(3 * step / rules.steps - 1, 0, 1) / share.sum(axis=1, keepdims=True)
     target = share + np.diag(1 - share.sum(axis=1))
     return torch.from_numpy(target.astype(np.float32))
 
 
-def make_batches(clips: Sequence[TrainClip], recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """`recipe.steps` batches, each made from (seed, step) alone while the step before it runs.
+def make_batches(
+    clips: Sequence[TrainClip], rules: JudgeConfig
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """`rules.steps` batches, each made from (seed, step) alone while the step before it runs.
 
     Yields (clips * windows + clips, 5 * channels, size, size) pictures scaled to about [-2, 2], the last
     `clips` of which hold still, and (clips * windows, 1, 13, 20) cepstra.
     """
     order = np.concatenate(
         [
-            np.random.default_rng([recipe.seed, 1, epoch]).permutation(len(clips))
-            for epoch in range(1 + recipe.steps * recipe.clips // len(clips))
+            np.random.default_rng([rules.seed, 1, epoch]).permutation(len(clips))
+            for epoch in range(1 + rules.steps * rules.clips // len(clips))
         ]
     )
 
     def make(step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        rng = np.random.default_rng([recipe.seed, 2, step])
-        picked = order[step * recipe.clips : (step + 1) * recipe.clips]
-        return _batch([clips[i] for i in picked], rng, recipe)
+        rng = np.random.default_rng([rules.seed, 2, step])
+        picked = order[step * rules.clips : (step + 1) * rules.clips]
+        return _batch([clips[i] for i in picked], rng, rules)
 
-    with ThreadPoolExecutor(1) as kitchen:
-        ahead = [kitchen.submit(make, step) for step in range(min(2, recipe.steps))]
-        for step in range(recipe.steps):
+    with ThreadPoolExecutor(1) as executor:
+        ahead = [executor.submit(make, step) for step in range(min(2, rules.steps))]
+        for step in range(rules.steps):
             ready = ahead.pop(0).result()
-            if step + 2 < recipe.steps:
-                ahead.append(kitchen.submit(make, step + 2))
+            if step + 2 < rules.steps:
+                ahead.append(executor.submit(make, step + 2))
             yield ready
 
 
 def _batch(
-    clips: Sequence[TrainClip], rng: np.random.Generator, recipe: Recipe
+    clips: Sequence[TrainClip], rng: np.random.Generator, rules: JudgeConfig
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    import torch
-
-    from tkbench.metrics import augment
-    from tkbench.metrics.syncnet import CEPSTRA_PER_FRAME, WINDOW_CEPSTRA, WINDOW_FRAMES
 
     moving, still, heard = [], [], []
-    n = recipe.windows
+    n = rules.windows
     for clip in clips:
         start = int(rng.integers(0, len(clip.crops) - n - WINDOW_FRAMES + 1))
         run = np.asarray(clip.crops[start : start + n + WINDOW_FRAMES - 1])
-        frames = augment.lips(run, rng, recipe.augment, recipe.net.size, recipe.net.channels)
+        frames = augment.lips(run, rng, rules.augment, rules.net.size, rules.net.channels)
         moving.append(np.concatenate([frames[t : t + n] for t in range(WINDOW_FRAMES)], axis=-1))
         held = frames[int(rng.integers(len(frames)))][None]
         still.append(np.concatenate([held] * WINDOW_FRAMES, axis=-1))
         voice = clip.cepstra[int(rng.integers(len(clip.cepstra)))]
-        voice = voice + augment.voice_colour(rng, recipe.augment).astype(np.float32)
+        voice = voice + augment.voice_colour(rng, rules.augment).astype(np.float32)
         first = CEPSTRA_PER_FRAME * start
         views = np.lib.stride_tricks.sliding_window_view(voice[first:], WINDOW_CEPSTRA, axis=0)
         heard.append(views[::CEPSTRA_PER_FRAME][:n])
@@ -368,8 +361,6 @@ def with_pixels(net: SyncNet) -> SyncNet:
     Training scales them first; here the scale goes into the first layer, which is exact because it does not
     pad.
     """
-    import torch
-
     final = copy.deepcopy(net).eval()
     first = final.netcnnlip[0]
     assert isinstance(first, torch.nn.Conv3d)
@@ -381,15 +372,11 @@ def with_pixels(net: SyncNet) -> SyncNet:
 
 
 def validate(net: SyncNet, clips: Sequence[TrainClip]) -> str:
-    """How the net in training does on clips it has not seen: offsets found, LSE-C, LSE-D."""
-    from tkbench.metrics.augment import plain
-    from tkbench.metrics.sync import lse, sync_curve
-    from tkbench.metrics.syncnet import Judge
-
+    """The net in training on validation clips, in one line: offsets found, LSE-C, LSE-D."""
     judge = Judge(with_pixels(net))
     rows = []
     for clip in clips:
-        lips = judge.lips(plain(clip.crops, judge.spec.size))
+        lips = judge.lips(augment.plain(clip.crops, judge.spec.size))
         voice = judge.voice(clip.cepstra[0].astype(np.float64))
         n = min(len(lips), len(voice))
         curve = sync_curve(lips[:n], voice[:n])

@@ -1,4 +1,9 @@
-"""The trainer: one loop for every model, on a CPU, a GPU or many (Lightning Fabric)."""
+"""The trainer: one loop for every network, on a CPU, a GPU or many (Lightning Fabric).
+
+A step: draw a batch of windows, compute the objective's loss, update the network, then update the discriminator where
+there is one. At intervals the trainer reports means of the terms, validates, draws sample faces and saves its state; a
+run that finds its own state continues from it, and ends with the weights that it would have had without the stop.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +12,24 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from tkbench import data as training_data
 from tkbench import shards, weights
+from tkbench.data.loader import TensorBatch
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
+from tkbench.models.wav2lip.quality import Quality
 from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import Progress, silent
 from tkbench.train import board, state
 from tkbench.train.card import card
 from tkbench.train.config import Config
 from tkbench.train.objectives import objective
-from tkbench.train.objectives.base import Objective
+from tkbench.train.objectives.base import Objective, first_windows
 from tkbench.train.steps import (
     Report,
-    chance,
     channels_last,
     check_finite,
     device_name,
@@ -32,6 +37,7 @@ from tkbench.train.steps import (
     mirrored,
     on_device,
     quality_loss,
+    seed_of,
     set_rates,
 )
 from tkbench.version import __version__
@@ -61,89 +67,96 @@ class Trained:
         return "\n".join(filter(None, [*lines, self.hint]))
 
 
-def train(
-    source: Path,
-    out: Path,
-    config: Config,
-    *,
-    expert: Path | None = None,
-    start: Path | None = None,
-    devices: int = 1,
-    accelerator: str = "auto",
-    cache: Path | None = None,
-    stop_after: int | None = None,
-    progress: Progress = silent,
-) -> Trained | None:
-    """Train on the split `train` of the shards in `source`; write the checkpoint `out` and its card.
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What a run reads, what it writes, and on which devices it runs."""
 
-    The folder `out` without its suffix, plus `.run`, holds the state, curves and faces; a run that finds its own
-    state there goes on, and ends with the weights it would have had. `cache`: where crops are kept (by default in
-    that folder). `start`: a checkpoint of the same kind whose weights the run begins with. `stop_after`: keep the state
-    after that many steps in all, and return None; so do ranks but the first.
+    source: Path
+    """Folder of shards with a split train; a split val is validated on."""
+    out: Path
+    """The checkpoint to write (.safetensors); its card and the folder of the run stand beside it."""
+    config: Config
+    expert: Path | None = None
+    """Checkpoint of the frozen sync expert."""
+    start: Path | None = None
+    """A checkpoint of the same kind whose weights the run begins with."""
+    cache: Path | None = None
+    """Folder where crops are kept; by default in that of the run."""
+    devices: int = 1
+    accelerator: str = "auto"
+    """As Lightning Fabric names it: auto, cpu, cuda or mps."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the state, the curves and the sample faces of the run are."""
+        return self.out.with_name(self.out.stem + ".run")
+
+    def check(self) -> None:
+        """Raises UsageError where `out` would overwrite a file that is not this run's."""
+        out = self.out
+        if out.suffix != ".safetensors":
+            raise UsageError(f"--out {out}: the file must end in .safetensors")
+        if self.expert is not None and self.expert.resolve() == out.resolve():
+            raise UsageError(f"--out {out}: is the expert itself; give another name")
+        if self.start is not None and self.start.resolve() == out.resolve():
+            raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
+        if out.exists() and not (self.folder / LAST).is_file():
+            raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
+
+
+def train(job: TrainingJob, *, stop_after: int | None = None, progress: Progress = silent) -> Trained | None:
+    """Train on the split `train` of the shards; write the checkpoint and its card.
+
+    A run that finds its own state in `job.folder` continues from it. `stop_after`: save the state after that many
+    steps in all, and return None; ranks other than the first return None, too.
 
     Raises UsageError, BadShards or WeightsRefused before any work, NotFinite with the batch's keys where a loss is
-    no number.
+    nan or infinite.
     """
-    if out.suffix != ".safetensors":
-        raise UsageError(f"--out {out}: the file must end in .safetensors")
-    if expert is not None and expert.resolve() == out.resolve():
-        raise UsageError(f"--out {out}: is the expert itself; give another name")
-    if start is not None and start.resolve() == out.resolve():
-        raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
-    if out.exists() and not (out.with_name(out.stem + ".run") / LAST).is_file():
-        raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
-    trainer = Trainer(source, out, config, expert, devices, accelerator, cache, start)
-    finished = trainer.run(min(config.steps, stop_after or config.steps), progress)
+    job.check()
+    trainer = Trainer(job)
+    finished = trainer.run(min(job.config.steps, stop_after or job.config.steps), progress)
     return trainer.finish() if finished else None
 
 
 class Trainer:
-    """A run: what it learns, where it stands, what it has shown."""
+    """A run: the objective, its optimisers and windows, and how far it has come."""
 
-    def __init__(
-        self,
-        source: Path,
-        out: Path,
-        config: Config,
-        expert: Path | None,
-        devices: int,
-        accelerator: str,
-        cache: Path | None,
-        start: Path | None = None,
-    ) -> None:
+    def __init__(self, job: TrainingJob) -> None:
         import logging
 
         from lightning_fabric import Fabric
 
-        # It says which precision it uses, which the card says as well.
+        # It logs which precision it uses, which the card says as well.
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        self.source, self.out, self.config, self.expert = source, out, config, expert
+        self.job, self.config, config = job, job.config, job.config
         torch.manual_seed(config.seed)
-        self.goal: Objective = objective(config, expert)
-        self.before = [] if start is None else checkpoint.begin(self.goal.net, start, config.model)
+        self.goal: Objective = objective(config, job.expert)
+        self.before: list[checkpoint.EarlierTraining] = []
         """The trainings whose weights this one begins with."""
-        self.quality = self.goal.quality()
+        if job.start is not None:
+            self.before = checkpoint.begin_with(self.goal.net, job.start, config.model)
+        self.quality: Quality | None = self.goal.quality()
         for net in (self.goal, self.quality):
             if net is not None:
                 channels_last(net)
         try:
             self.fabric = Fabric(
-                accelerator=accelerator,
-                devices=devices,
-                # Losses switch terms by phase and by step, so not every weight has a part in each step.
-                strategy="ddp_find_unused_parameters_true" if devices > 1 else "auto",
+                accelerator=job.accelerator,
+                devices=job.devices,
+                # Losses switch terms by phase and by step, so not every weight has a gradient in each step.
+                strategy="ddp_find_unused_parameters_true" if job.devices > 1 else "auto",
                 precision=config.run.precision,  # type: ignore[arg-type,unused-ignore]
             )
         except (ValueError, RuntimeError) as error:
-            asked = f"--accelerator {accelerator}, --devices {devices}, precision {config.run.precision!r}"
+            asked = f"--accelerator {job.accelerator}, --devices {job.devices}, precision {config.run.precision!r}"
             raise UsageError(f"{asked}: not possible here ({str(error).splitlines()[0]})") from error
         self.fabric.launch()
-        self.folder = out.with_name(out.stem + ".run")
-        self.cache = cache or self.folder / "crops"
-        self.splits = shards.open_shards(source).splits
+        self.folder = job.folder
+        self.splits = shards.open_shards(job.source).splits
         if "train" not in self.splits:
             raise UsageError(
-                f"{source}: has no split train, only {', '.join(self.splits)}; prepare training clips, for example "
+                f"{job.source}: has no split train, only {', '.join(self.splits)}; prepare training clips, for example "
                 f"`tkbench prep synth` with 20 speakers or more, or a data set's own train split"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -157,21 +170,21 @@ class Trainer:
         optim = config.optim
         own = [value for value in self.goal.parameters() if value.requires_grad]
         self.wrapped, self.adam = self.fabric.setup(self.goal, torch.optim.Adam(own, optim.lr, optim.betas))
-        self.judged: Any = None
-        self.adam_q: Any = None
+        self.wrapped_quality: torch.nn.Module | None = None
+        self.quality_adam: torch.optim.Optimizer | None = None
         if self.quality is not None:
-            adam_q = torch.optim.Adam(self.quality.parameters(), optim.lr_quality, optim.betas)
-            self.judged, self.adam_q = self.fabric.setup(self.quality, adam_q)
+            adam = torch.optim.Adam(self.quality.parameters(), optim.lr_quality, optim.betas)
+            self.wrapped_quality, self.quality_adam = self.fabric.setup(self.quality, adam)
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
-        teacher = weights.sha256(expert) if expert is not None and self.goal.expert is not None else ""
         begun = self.before[0]["sha256"] if self.before else ""
         self.identity = state.identity(
-            config, self.windows.shards.data_hash, self.fabric.world_size, teacher, begun
+            config, self.windows.shards.data_hash, self.fabric.world_size, self._expert_hash() or "", begun
         )
         self.done, self.spent, self.waited = 0, 0.0, 0.0
-        self.news: dict[str, float] = {}
+        self.means: dict[str, float] = {}
+        """The last report: mean of each term, and the speed."""
         if (self.folder / LAST).is_file():
-            self._go_on()
+            self._resume()
         self.board = board.Board(self.folder, self.done) if self.fabric.is_global_zero else None
 
     def run(self, last: int, progress: Progress) -> bool:
@@ -188,44 +201,46 @@ class Trainer:
             self.done = count = step + 1
             if count % how.log_every == 0 or count == last:
                 self.waited += report.waited
-                self.news = report.close()
-                self._write(count, "train", self.news)
+                self.means = report.close()
+                self._write(count, "train", self.means)
             if self.board is not None:
-                progress(count, self.config.steps, line_of(self.news))
+                progress(count, self.config.steps, line_of(self.means))
             if count % how.val_every == 0 or count == self.config.steps:
                 self._write(count, "val", self.validate())
             if count % how.sample_every == 0 or count == self.config.steps:
                 self._faces(count, batch)
             if count % how.save_every == 0 or count == last:
                 self.spent, clock = self.spent + time.perf_counter() - clock, time.perf_counter()
-                self._keep()
+                self._save_state()
         if self.board is not None:
             self.board.close()
         return self.done >= self.config.steps
 
-    def _step(self, batch: Mapping[str, Any], step: int) -> dict[str, torch.Tensor]:
+    def _step(self, batch: TensorBatch, step: int) -> dict[str, torch.Tensor]:
         """One step of the network, then one of the discriminator; every term, detached."""
         config, keys = self.config, batch["key"]
-        torch.manual_seed(chance(config.seed, step, self.fabric.global_rank))
+        torch.manual_seed(seed_of(config.seed, step, self.fabric.global_rank))
         batch = mirrored(batch, config.data.flip)
-        set_rates(self.adam, self.adam_q, config, step)
+        set_rates(self.adam, self.quality_adam, config, step, gan_from=self.goal.gan_from())
         if self.quality is not None:
             self.quality.requires_grad_(False)
         done = self.wrapped(batch, step, self.quality)
         parts: dict[str, torch.Tensor] = {"total": done["total"].detach(), **done["parts"]}
         check_finite(parts, keys, step)
-        self._move(self.wrapped, self.adam, done["total"])
+        self._update(self.wrapped, self.adam, done["total"])
         if self.quality is not None and done["made"]:
+            assert self.wrapped_quality is not None
+            assert self.quality_adam is not None
             self.quality.requires_grad_(True)
-            loss = quality_loss(self.judged, done["real"], done["made"])
+            loss = quality_loss(self.wrapped_quality, done["real"], done["made"])
             parts["quality"] = loss.detach()
             check_finite(parts, keys, step)
-            self._move(self.judged, self.adam_q, loss)
+            self._update(self.wrapped_quality, self.quality_adam, loss)
         if self.average is not None:
             self.average.update(self.goal.net, step)
         return parts
 
-    def _move(self, net: Any, optimiser: Any, loss: torch.Tensor) -> None:
+    def _update(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
         if self.config.optim.clip:
@@ -234,7 +249,7 @@ class Trainer:
             )
         optimiser.step()
 
-    # -- looking at it -----------------------------------------------------------------------------------------
+    # -- validation and samples --------------------------------------------------------------------------------
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -244,7 +259,7 @@ class Trainer:
         windows = self._windows("val")
         sums: dict[str, list[float]] = defaultdict(list)
         self.goal.eval()
-        # Masks are drawn in validation, too: the same ones each time.
+        # Validation draws masks by chance, too: the same ones each time.
         torch.manual_seed(self.config.seed)
         for number in range(min(len(windows), self.config.run.val_batches)):
             batch = on_device(windows[number], self.fabric.device)
@@ -254,11 +269,11 @@ class Trainer:
         return {name: sum(values) / len(values) for name, values in sums.items() if name != "gan"}
 
     @torch.no_grad()
-    def _faces(self, count: int, batch: Mapping[str, Any], most: int = 8) -> None:
+    def _faces(self, count: int, batch: TensorBatch, most: int = 8) -> None:
         """A grid of faces of the batch, as inference draws them."""
         if self.board is not None:
             self.goal.eval()
-            rows = self.goal.sample({name: value[:most] for name, value in batch.items()})
+            rows = self.goal.sample(first_windows(batch, most))
             self.goal.train()
             if rows is not None:
                 self.board.faces(count, rows)
@@ -273,29 +288,39 @@ class Trainer:
         """The windows of a split, as the configuration cuts them."""
         config, train = self.config, split == "train"
         return training_data.load(
-            self.source,
+            self.job.source,
             split=split,
-            recipe=config.cut.recipe,
-            size=(config.cut.size, config.cut.size),
-            frames=config.data.frames,
-            margin=self.goal.margin,
-            apart=config.data.apart,
-            edges=config.data.edges,
-            mouths=self.goal.mouths,
-            batch=config.data.batch,
-            every=config.data.every,
-            shuffle=train,
-            drop_last=train,
-            seed=config.seed,
-            rank=None if train else 0,
-            world=None if train else 1,
-            cache=self.cache,
+            window=training_data.WindowSpec(
+                recipe=config.cut.recipe,
+                size=(config.cut.size, config.cut.size),
+                frames=config.data.frames,
+                margin=self.goal.margin,
+                min_reference_gap=config.data.min_reference_gap,
+                padded_sound=config.data.padded_sound,
+                mouths=self.goal.mouths,
+            ),
+            sampling=training_data.Sampling(
+                batch=config.data.batch,
+                frames_per_window=config.data.frames_per_window,
+                shuffle=train,
+                drop_last=train,
+                seed=config.seed,
+                rank=None if train else 0,
+                world=None if train else 1,
+            ),
+            cache=self.job.cache or self.folder / "crops",
         )
 
-    def _keep(self) -> None:
+    def _expert_hash(self) -> str | None:
+        """sha256 of the expert's checkpoint, where the objective uses it."""
+        if self.job.expert is None or self.goal.expert is None:
+            return None
+        return weights.sha256(self.job.expert)
+
+    def _save_state(self) -> None:
         """Write the state; every rank waits for it."""
         if self.fabric.is_global_zero:
-            kept = {
+            kept: state.State = {
                 "identity": self.identity,
                 "step": self.done,
                 "seconds": self.spent,
@@ -305,35 +330,33 @@ class Trainer:
                 "heads": self.goal.heads.state_dict(),
                 "adam": self.adam.state_dict(),
                 "quality": self.quality.state_dict() if self.quality is not None else {},
-                "adam_q": self.adam_q.state_dict() if self.adam_q is not None else {},
+                "quality_adam": self.quality_adam.state_dict() if self.quality_adam is not None else {},
                 "average": self.average.state if self.average is not None else {},
             }
             state.save(self.folder / LAST, kept)
         self.fabric.barrier()
 
-    def _go_on(self) -> None:
-        """Stand where the state in the folder stood."""
+    def _resume(self) -> None:
+        """Continue from the state in the folder."""
         kept = state.load(self.folder / LAST, self.identity)
         self.done, self.spent, self.waited = kept["step"], kept["seconds"], kept["waited"]
         self.goal.net.load_state_dict(kept["net"])
         self.goal.heads.load_state_dict(kept["heads"])
         self.adam.load_state_dict(kept["adam"])
-        if self.quality is not None:
+        if self.quality is not None and self.quality_adam is not None:
             self.quality.load_state_dict(kept["quality"])
-            self.adam_q.load_state_dict(kept["adam_q"])
+            self.quality_adam.load_state_dict(kept["quality_adam"])
         if self.average is not None:
             self.average.state = {k: v.to(self.fabric.device) for k, v in kept["average"].items()}
         self.loader.seek(**kept["loader"])
 
     def finish(self) -> Trained | None:
-        """The checkpoint and its card, from the first rank; the others answer None."""
-        config, opened = self.config, self.windows.shards
+        """Write the checkpoint and its card, on the first rank; the others return None."""
+        config, opened, out = self.config, self.windows.shards, self.job.out
         batch = config.data.batch * self.fabric.world_size
-        spec: Any = self.goal.net.spec
-        teacher = self.expert if self.goal.expert is not None else None
         facts = checkpoint.Facts(
             kind=config.model,
-            spec=asdict(spec),
+            spec=asdict(self.goal.net.spec),
             cut=config.cut,
             training={
                 "tkbench": __version__,
@@ -348,15 +371,15 @@ class Trainer:
                 "seconds": round(self.spent, 1),
                 "samples_per_second": round(config.steps * batch / max(self.spent, 1e-9), 3),
                 "wait": round(self.waited / max(self.spent, 1e-9), 4),
-                "expert": weights.sha256(teacher) if teacher is not None else None,
+                "expert": self._expert_hash(),
                 "before": self.before,
                 "config": asdict(config),
             },
         )
         if self.board is not None:
             kept = self.average.state if self.average is not None else self.goal.net.state_dict()
-            checkpoint.save(self.out, kept, facts, half=config.run.half)
-            text = card(facts, board.read(self.folder), self.out.name)
-            self.out.with_suffix(".md").write_text(text, encoding="utf-8")
+            checkpoint.save(out, kept, facts, half=config.run.half)
+            text = card(facts, board.read(self.folder), out.name)
+            out.with_suffix(".md").write_text(text, encoding="utf-8")
         self.fabric.barrier()
-        return Trained(self.out, self.folder, facts, self.news, self.board.hint) if self.board else None
+        return Trained(out, self.folder, facts, self.means, self.board.hint) if self.board else None

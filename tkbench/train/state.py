@@ -1,32 +1,52 @@
-"""Where a run stands, in one file: enough to go on as if it had never stopped.
+"""Where a run stands, in one file: enough to continue as if it had never stopped.
 
-A step's chance (dropout, masks, mirrors) comes from (seed, step, rank), and its windows from the loader's place, so
-weights, moments, averages and two counters are all there is to keep.
+What a step draws by chance (dropout, masks, mirrors) comes from (seed, step, rank), and its windows from the loader's
+place. So weights, moments, averages and two counters are all that has to be kept.
 """
 
 from __future__ import annotations
 
 import json
-import pickle
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 from torch import nn
 
+from tkbench.data.loader import LoaderState
 from tkbench.errors import UsageError, WeightsRefused
 from tkbench.train.config import Config
+from tkbench.weights import read_torch
 
-FORMAT = 1
+FORMAT = 2
+
+
+class State(TypedDict):
+    """What the file of a run holds."""
+
+    identity: str
+    """Everything that must not change between the parts of a run; see `identity`."""
+    step: int
+    """Steps done, and the seconds that they took and waited."""
+    seconds: float
+    waited: float
+    loader: LoaderState
+    net: dict[str, torch.Tensor]
+    heads: dict[str, torch.Tensor]
+    adam: dict[str, object]
+    quality: dict[str, torch.Tensor]
+    """The discriminator and its optimiser; empty without one."""
+    quality_adam: dict[str, object]
+    average: dict[str, torch.Tensor]
+    """Averaged weights; empty where they are not averaged."""
 
 
 class Average:
     """Weights averaged over steps: decay `d` keeps d of the average, less in the first steps.
 
-    Norms' running numbers are averaged alike; counters are copied.
+    Running means and variances of norms are averaged alike; counters are copied.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
@@ -51,7 +71,7 @@ class Average:
 def identity(config: Config, data: str, world: int, expert: str = "", start: str = "") -> str:
     """What must not change between the parts of a run, in one line.
 
-    expert, start: the sha256 of the frozen one, and of the checkpoint that the run began with.
+    expert, start: the sha256 of the frozen expert, and of the checkpoint that the run began with.
     """
     settings = asdict(config)
     settings["run"] = {"precision": config.run.precision}
@@ -60,33 +80,26 @@ def identity(config: Config, data: str, world: int, expert: str = "", start: str
     return json.dumps({"config": settings, "data": data, "world": world, **files}, sort_keys=True)
 
 
-def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write under a temporary name, then give the file its own: a kill leaves the last whole one."""
+def save(path: Path, state: State) -> None:
+    """Write under a temporary name, then rename: a kill leaves the last whole file."""
     fresh = path.with_name(path.name + ".new")
     torch.save({"tkbench_train": FORMAT, **state}, fresh)
     fresh.replace(path)
 
 
-def load(path: Path, wanted: str) -> dict[str, Any]:
+def load(path: Path, wanted: str) -> State:
     """The state in `path`. WeightsRefused for another file, UsageError where it is of another run than `wanted`."""
     advice = "remove it to start afresh, or give another --out"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-        raise WeightsRefused(
-            f"{path}: cannot be read as a training state ({type(error).__name__}); {advice}"
-        ) from error
+    state = read_torch(path, "cannot be read as a training state", f"; {advice}")
     if not isinstance(state, dict) or state.get("tkbench_train") != FORMAT:
         raise WeightsRefused(f"{path}: not a training state of this tkbench; {advice}")
     if state["identity"] != wanted:
         differs = ", ".join(differences(json.loads(state["identity"]), json.loads(wanted)))
         raise UsageError(f"{path}: is of another run (differs in {differs}); {advice}")
-    return state
+    return cast(State, state)
 
 
-def differences(one: Any, other: Any, where: str = "") -> Iterable[str]:
+def differences(one: object, other: object, where: str = "") -> Iterable[str]:
     """Dotted names of what differs between two tables."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in sorted({*one, *other}):

@@ -1,4 +1,4 @@
-"""Small parts of a training step: batches on the device, rates, the discriminator's loss, checks, reports."""
+"""Small parts of a training step: batches on the device, learning rates, the discriminator's loss, checks, reports."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 import torch
 from torch import nn
 
+from tkbench.data.loader import TensorBatch, WindowBatch
 from tkbench.errors import UsageError
-from tkbench.models.wav2lip.quality import tell_loss
+from tkbench.models.wav2lip.quality import discriminator_loss
 from tkbench.train.config import Config
 
 
 class NotFinite(UsageError, FloatingPointError):
-    """A loss that is no number: training stops."""
+    """A loss that is nan or infinite: training stops."""
 
 
-def on_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+def on_device(batch: WindowBatch | TensorBatch, device: torch.device) -> TensorBatch:
     """Arrays as tensors on the device; pixels stay uint8 until they are there."""
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     for name, value in batch.items():
         tensor = torch.from_numpy(value) if hasattr(value, "__array_interface__") else value
         out[name] = tensor.to(device, non_blocking=True) if isinstance(tensor, torch.Tensor) else tensor
-    return out
+    return cast(TensorBatch, out)
 
 
 def channels_last(net: nn.Module) -> None:
@@ -36,59 +37,68 @@ def channels_last(net: nn.Module) -> None:
             layer.to(memory_format=torch.channels_last)
 
 
-def chance(seed: int, step: int, rank: int) -> int:
-    """One number for everything that a step draws."""
+def seed_of(seed: int, step: int, rank: int) -> int:
+    """The seed of everything that is drawn by chance in one step."""
     return (seed * 1_000_003 + step) * 1_009 + rank
 
 
-def mirrored(batch: Mapping[str, Any], share: float) -> Mapping[str, Any]:
+def mirrored(batch: TensorBatch, share: float) -> TensorBatch:
     """`share` of the windows with left and right exchanged, picture and reference alike."""
     if share <= 0:
         return batch
     turn = torch.rand(len(batch["video"])) < share
     turn = turn.to(batch["video"].device)[:, None, None, None, None]
-    both = {name: torch.where(turn, batch[name].flip(-2), batch[name]) for name in ("video", "reference")}
-    return {**batch, **both}
+    out = batch.copy()
+    out["video"] = torch.where(turn, batch["video"].flip(-2), batch["video"])
+    out["reference"] = torch.where(turn, batch["reference"].flip(-2), batch["reference"])
+    return out
 
 
-def set_rates(adam: Any, adam_q: Any, config: Config, step: int) -> None:
+def set_rates(
+    adam: torch.optim.Optimizer,
+    quality_adam: torch.optim.Optimizer | None,
+    config: Config,
+    step: int,
+    *,
+    gan_from: int = 0,
+) -> None:
     """A linear rise over the warm-up, then half a cosine down to 0, or level.
 
-    The discriminator's rate rises when its share begins (`gan_from`) and stays.
+    The discriminator's rate rises from its first step, `gan_from`, and stays.
     """
     optim = config.optim
     share = min(1.0, (step + 1) / max(1, optim.warmup))
     if optim.cosine and step >= optim.warmup:
         done = (step - optim.warmup) / max(1, config.steps - optim.warmup)
         share = 0.5 * (1 + math.cos(math.pi * done))
-    own = (step + 1 - config.loss.get("gan_from", 0)) / max(1, optim.warmup)
-    rises = min(1.0, max(0.0, own))
-    for optimiser, rate in ((adam, optim.lr * share), (adam_q, optim.lr_quality * rises)):
+    own = (step + 1 - gan_from) / max(1, optim.warmup)
+    quality_share = min(1.0, max(0.0, own))
+    for optimiser, rate in ((adam, optim.lr * share), (quality_adam, optim.lr_quality * quality_share)):
         if optimiser is not None:
             for part in optimiser.param_groups:
                 part["lr"] = rate
 
 
-def quality_loss(judged: Any, real: torch.Tensor, made: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def quality_loss(quality: nn.Module, real: torch.Tensor, made: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """The discriminator's loss, all frames in one pass."""
-    logits = judged(torch.cat([real, *made])).split(len(real))
-    return tell_loss(logits[0], *logits[1:])
+    logits = quality(torch.cat([real, *made])).split(len(real))
+    return discriminator_loss(logits[0], *logits[1:])
 
 
 def check_finite(parts: Mapping[str, torch.Tensor], keys: list[str], step: int) -> None:
-    """NotFinite, with the terms at fault and the clips of the batch, where a term is no number."""
+    """Raises NotFinite, with the terms at fault and the clips of the batch, where a term is nan or infinite."""
     values = torch.stack([value.float() for value in parts.values()])
     if bool(torch.isfinite(values).all()):
         return
     bad = [f"{name} = {float(v):g}" for name, v in parts.items() if not bool(torch.isfinite(v))]
     raise NotFinite(
-        f"step {step + 1}: not a number: {', '.join(bad)}; its clips: {', '.join(dict.fromkeys(keys))}. The last state "
-        f"is kept; lower optim.lr, set optim.clip, or look at the clips"
+        f"step {step + 1}: nan or infinite: {', '.join(bad)}; its clips: {', '.join(dict.fromkeys(keys))}. The last "
+        f"state is kept; lower optim.lr, set optim.clip, or check the clips"
     )
 
 
 class Report:
-    """Means of the terms since the last report, and how fast they came."""
+    """Means of the terms since the last report, and the speed."""
 
     def __init__(self, per_step: int) -> None:
         self.per_step = per_step
@@ -124,7 +134,7 @@ def line_of(news: Mapping[str, float]) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """As a card says it."""
+    """The device as a model card names it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     count = torch.get_num_threads()

@@ -1,10 +1,10 @@
 """`tkbench train --model voice`: a fit for the second opinion on sync, from the true videos of prepared shards.
 
-From the synthetic corpus comes the one that is bundled, a single map:
+From the synthetic corpus it makes the bundled fit, a single map:
 
     make voice        (see the Makefile: 200 clips of 100 speakers, a few minutes)
 
-From other data come sums in folds of speakers, so that each is judged by a map that has not seen it.
+From other data it makes sums in folds of speakers: each speaker is scored by a map that was fitted without them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MIN_SPEAKERS = 8
 MIN_SECONDS = 300.0
 """Real data below five minutes gives a map worse than the bundled one."""
 WRONG_PAIRS = 2000
-"""Pairs of one clip's mouth with another speaker's voice, from which the law of chance is taken."""
+"""Pairs of one clip's mouth with another speaker's voice, from which the distribution by chance is estimated."""
 
 
 def fit_voice(data: Path, out: Path, *, seed: int = 0, progress: Progress = silent) -> str:
@@ -60,7 +60,7 @@ def fit_voice(data: Path, out: Path, *, seed: int = 0, progress: Progress = sile
     if len(speakers) < MIN_SPEAKERS or seconds < MIN_SECONDS:
         raise UsageError(
             f"{data}: {seconds:.0f} s of speech by {len(speakers)} speakers; a fit needs {MIN_SECONDS:.0f} s by "
-            f"{MIN_SPEAKERS}. Use the bundled one, or add clips"
+            f"{MIN_SPEAKERS}. Use the bundled fit, or add clips"
         )
     synthetic = source.dataset == "synth"
     fit = Fit(points, (0.0, 1.0))
@@ -102,7 +102,7 @@ def law_of_chance(
         a, b = (int(rng.integers(0, len(part) - n + 1)) for part in (other[1], one[2]))
         voice, mouth = other[1][a : a + n] @ mapped.voice, one[2][b : b + n] @ mapped.mouth
         found.append(float(correlation_curve(voice, mouth, mapped.strength).max()) * np.sqrt(n))
-    # Matched at the tail, which is what decides: where the law says 95 and 99 in 100, so many lie below.
+    # Matched at the tail, because it decides: 95 and 99 of 100 pairs lie below the quantiles of the law.
     low, high = np.quantile(found, [0.95, 0.99])
     scale = (high - low) / (np.log(-np.log(0.95)) - np.log(-np.log(0.99)))
     return float(low + scale * np.log(-np.log(0.95))), float(scale)

@@ -1,8 +1,8 @@
-"""Audio-to-Lip: the sound of each frame, seen with its neighbours, becomes a lip motion unit.
+"""Audio-to-Lip: the sound of each frame, in the context of its neighbours, becomes a lip motion unit.
 
 Ours, where the paper is silent: the voice encoder of SyncTalkFace on 0.2 s of mel per frame, and a pre-norm
-Transformer of 4 layers (512 wide, 8 heads, 2048 inside, dropout 0.1). Places are relative, a learned bias for each
-distance and head: training sees windows of a second or less, and a clip is as long as it is.
+Transformer of 4 layers (512 wide, 8 heads, 2048 inside, dropout 0.1). Positions are relative, with a learned bias for
+each distance and head: training has windows of a second or less, inference clips of any length.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tkbench.models.layers import wide
 from tkbench.models.wav2lip.generator import voice_encoder
 
 FAR = 16
-"""Frames from which on all distances count alike."""
+"""Frames: all distances from here on share one bias."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioToLipSpec:
-    """All of it ours, but for the window."""
+    """Sizes of Audio-to-Lip. All of it is ours but the window."""
 
     width: float = 1.0
     """Every channel count is multiplied by this, the Transformer's among them."""
@@ -35,9 +35,9 @@ class AudioToLipSpec:
 
 
 def shares(window: int, layers: int) -> tuple[int, ...]:
-    """`window` frames given out to `layers` layers, so that what reaches a unit through all of them is no more.
+    """How many of `window` frames each of `layers` layers may reach, so that all of them together reach no further.
 
-    A band of n in each of 4 layers would reach 4 n frames: the second layer attends to units that have
+    A band of n frames in each of 4 layers would reach 4 n frames: the second layer attends to units that have
     attended already.
 
     >>> shares(13, 4), shares(1, 4)
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads, self.dropout = heads, dropout
         self.distance = nn.Parameter(torch.zeros(heads, 2 * FAR + 1))
-        """What a head adds for a frame that is FAR or more behind, ..., FAR or more ahead."""
+        """The bias of each head for a frame that is FAR or more behind, ..., FAR or more ahead."""
         self.norm = nn.LayerNorm(dim)
         self.project = nn.Linear(dim, 3 * dim)
         self.join = nn.Linear(dim, dim)
@@ -80,14 +80,14 @@ class Attention(nn.Module):
         mask = self.bias(frames).masked_fill(~band(frames, reach, x.device), float("-inf"))
         parts = self.project(self.norm(x)).reshape(size, frames, 3, self.heads, dim // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        seen = nn.functional.scaled_dot_product_attention(
+        attended = nn.functional.scaled_dot_product_attention(
             query,
             key,
             value,
             attn_mask=mask.to(query.dtype),
             dropout_p=self.dropout if self.training else 0.0,
         )
-        x = x + self.drop(self.join(seen.transpose(1, 2).flatten(2)))
+        x = x + self.drop(self.join(attended.transpose(1, 2).flatten(2)))
         made: torch.Tensor = x + self.think(x)
         return made
 
@@ -107,7 +107,7 @@ class AudioToLip(nn.Module):
         dim = wide(512, spec.width)
         self.audio_encoder = voice_encoder(spec.width)
         self.hidden = nn.Parameter(0.02 * torch.randn(dim))
-        """What stands in the place of a masked frame."""
+        """The learned vector that replaces a masked frame."""
         self.layers = nn.ModuleList(Attention(dim, spec.heads, spec.dropout) for _ in range(spec.layers))
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, spec.units))
 

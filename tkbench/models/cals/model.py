@@ -9,31 +9,16 @@ from torch import nn
 
 from tkbench.models.cals.audio_to_lip import AudioToLip, AudioToLipSpec
 from tkbench.models.layers import wide
-from tkbench.models.wav2lip.generator import (
-    Drawn,
-    Picture,
-    check_size,
-    decode,
-    encode,
-    face_decoder,
-    face_encoder,
-)
+from tkbench.models.network import FaceNetwork, FaceSpec
+from tkbench.models.picture import Drawn, Picture
+from tkbench.models.wav2lip.generator import decode, encode, face_decoder, face_encoder
 
 
 @dataclass(frozen=True, slots=True)
-class CALSSpec:
-    """Sizes: 128 is likely the paper's; the rest is ours."""
+class CALSSpec(FaceSpec):
+    """A size of 128 is likely the paper's; the rest is ours."""
 
-    size: int = 128
-    width: float = 1.0
-    blend: bool = False
-    """Whether what was seen shines through where nothing has to change; see `Picture`."""
-    warp: float = 0.0
-    """How far, as a share of the side, `blend` may move what was seen; see `Picture`."""
     voice: AudioToLipSpec = field(default_factory=AudioToLipSpec)
-
-    def __post_init__(self) -> None:
-        check_size(self.size)
 
 
 class LipToFace(nn.Module):
@@ -42,45 +27,42 @@ class LipToFace(nn.Module):
     Pictures are BGR in [-1, 1]; the missing half is 0.
     """
 
-    def __init__(
-        self, size: int, width: float, units: int, *, blend: bool = False, warp: float = 0.0
-    ) -> None:
+    def __init__(self, spec: CALSSpec) -> None:
         super().__init__()
-        self.enter = nn.Linear(units, wide(512, width))
-        self.identity_encoder = face_encoder(size, width)
-        self.decoder = face_decoder(size, width)
-        self.output = Picture(width, nn.Tanh(), blend=blend, warp=warp)
-
-    def forward(
-        self, units: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """(N, units) and (N, 6, size, size) masked target over reference -> (N, 3, size, size), or as large as `fine`.
-
-        fine: see `Picture.draw`.
-        """
-        return self.draw(units, faces, fine).picture
+        self.enter = nn.Linear(spec.voice.units, wide(512, spec.width))
+        self.identity_encoder = face_encoder(spec.size, spec.width)
+        self.decoder = face_decoder(spec.size, spec.width)
+        self.output = Picture(spec.width, nn.Tanh(), blend=spec.blend, warp=spec.warp)
 
     def draw(self, units: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
-        """`forward`, and what training looks at besides."""
+        """(N, units) and (N, 6, size, size), the masked target over the reference -> N faces."""
         scales = encode(self.identity_encoder, faces)
-        return self.output.draw(
-            decode(self.decoder, self.enter(units)[:, :, None, None], scales), faces, fine
-        )
+        maps = decode(self.decoder, self.enter(units)[:, :, None, None], scales)
+        return self.output.draw(maps, faces, fine)
 
 
-class CALS(nn.Module):
+class CALS(FaceNetwork):
     """Voice to lip motion units in context, units to faces."""
+
+    spec: CALSSpec
 
     def __init__(self, spec: CALSSpec | None = None) -> None:
         super().__init__()
         self.spec = spec = spec or CALSSpec()
         self.audio_to_lip = AudioToLip(spec.voice)
-        self.lip_to_face = LipToFace(
-            spec.size, spec.width, spec.voice.units, blend=spec.blend, warp=spec.warp
-        )
+        self.lip_to_face = LipToFace(spec)
 
-    def forward(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
+    def embed_voice(self, mel: torch.Tensor) -> torch.Tensor:
+        """(T, 80, 16) -> (T, units): a unit needs the frames around its own, so the whole clip is heard at once."""
+        units: torch.Tensor = self.audio_to_lip(mel[None])[0]
+        return units
+
+    def draw(self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
+        """(N, units) and (N, 6, size, size) -> N faces."""
+        return self.lip_to_face.draw(voice, faces, fine)
+
+    def draw_clips(self, mel: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:
         """(B, T, 80, 16) and (B, T, 6, size, size) -> (B, T, 3, size, size)."""
         units = self.audio_to_lip(mel)
-        made: torch.Tensor = self.lip_to_face(units.flatten(0, 1), faces.flatten(0, 1))
+        made = self.draw(units.flatten(0, 1), faces.flatten(0, 1)).picture
         return made.unflatten(0, faces.shape[:2])

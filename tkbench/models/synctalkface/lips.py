@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tkbench.models.layers import Conv, stage, wide
-from tkbench.models.wav2lip.generator import check_size
+from tkbench.models.layers import Conv, check_size, stage, wide
 
 FRAMES = 5
 
@@ -14,8 +13,8 @@ FRAMES = 5
 class LipEncoder(nn.Module):
     """(N, 3, 5, size, size) in [-1, 1] with the upper half zeroed -> (N, 512 w).
 
-    The first convolution spans all five frames and ends the time axis; it has neither norm nor ReLU, as in
-    the authors' code. What follows halves the picture to 4 x 4 at 128 pixels (3 x 3 at 96, 2 x 2 at 64).
+    The first convolution spans all five frames and removes the time axis; it has neither norm nor ReLU, as in
+    the authors' code. The next ones halve the picture down to 4 x 4 at 128 pixels (3 x 3 at 96, 2 x 2 at 64).
     """
 
     def __init__(self, size: int = 128, width: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""The Audio-Lip Memory: lip features kept in slots, and keys by which sound finds them.
+"""The Audio-Lip Memory: lip features in slots, and keys by which a voice recalls them.
 
 M_lip (value), M_aud (key)   S x C each
 A_lip = softmax(kappa * cosine(slots of M_lip, lips))       value addressing

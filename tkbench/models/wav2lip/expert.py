@@ -1,7 +1,7 @@
 """The sync expert that trains generators: `SyncNet_color` of Wav2Lip, at 96 as published, at 128 as SyncTalkFace.
 
-It looks at the lower halves of five frames and hears 0.2 s of mel. Do not mistake it for a judge: the network
-that trains a model must never be the one that scores it, and `tkbench train` refuses the judges' files.
+It embeds the lower halves of five frames and 0.2 s of mel, so that a mouth lies near its own sound. It is no judge: the
+network that trains a model must never be the one that scores it, and `tkbench train` refuses the judges' files.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tkbench.models.layers import Conv, stage, wide
-from tkbench.models.wav2lip.generator import check_size, voice_encoder
+from tkbench.models.layers import Conv, check_size, stage, wide
+from tkbench.models.network import Network
+from tkbench.models.wav2lip.generator import voice_encoder
 
 FRAMES = 5
-"""Frames that one embedding sees: 0.2 s."""
+"""Frames in one embedding: 0.2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +24,23 @@ class ExpertSpec:
     """What differs between experts; the defaults are the published one."""
 
     size: int = 96
-    """Side of the whole face; the expert sees its lower half."""
+    """Side of the whole face; the input is its lower half."""
     width: float = 1.0
     motion: float = 1.0
-    """How much more what moves within the five frames counts than what stands still. 1 is the published network.
+    """Factor on the difference of each frame from the mean of the five. 1 is the published network.
 
-    Ours: with 1 a small expert is at chance after 250 steps, because looks drown lips; with 40 it has learned by 100.
+    Ours: with 1 a small expert is at chance after 250 steps, because people differ more than mouths move; with 40 it is
+    clearly above chance after 100.
     """
 
     def __post_init__(self) -> None:
         check_size(self.size)
 
 
-class Expert(nn.Module):
+class Expert(Network):
     """Embeddings of mouth and sound, non-negative and of length 1: their cosine lies in [0, 1]."""
+
+    spec: ExpertSpec
 
     def __init__(self, spec: ExpertSpec | None = None) -> None:
         super().__init__()
@@ -48,27 +52,27 @@ class Expert(nn.Module):
             *stage(Conv(c[1], c[2], 3, 2, 1), c[2], 3),
             *stage(Conv(c[2], c[3], 3, 2, 1), c[3], 2),
             *stage(Conv(c[3], c[4], 3, 2, 1), c[4], 2),
-            # SyncTalkFace widened it for 128 pixels by two residuals at 4 x 4.
+            # SyncTalkFace added two residuals at 4 x 4 for 128 pixels.
             *stage(Conv(c[4], c[4], 3, 2, 1), c[4], 2 if spec.size == 128 else 0),
             Conv(c[4], c[4], spec.size // 32, 1, 0),
             Conv(c[4], c[4], 1, 1, 0),
         )
         self.audio_encoder = voice_encoder(spec.width, (2, 2, 2, 2))
 
-    def look(self, mouths: torch.Tensor) -> torch.Tensor:
+    def embed_mouths(self, mouths: torch.Tensor) -> torch.Tensor:
         """(N, 5, 3, size / 2, size) BGR in [0, 1] -> (N, D)."""
         if self.spec.motion != 1:
             still = mouths.mean(dim=1, keepdim=True)
             mouths = still + self.spec.motion * (mouths - still)
         return nn.functional.normalize(self.face_encoder(mouths.flatten(1, 2)).flatten(1), dim=1)
 
-    def hear(self, mel: torch.Tensor) -> torch.Tensor:
+    def embed_voice(self, mel: torch.Tensor) -> torch.Tensor:
         """(N, 80, 16) -> (N, D)."""
         return nn.functional.normalize(self.audio_encoder(mel[:, None]).flatten(1), dim=1)
 
     def forward(self, mouths: torch.Tensor, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Both embeddings."""
-        return self.look(mouths), self.hear(mel)
+        return self.embed_mouths(mouths), self.embed_voice(mel)
 
 
 def windows_of(frames: torch.Tensor) -> torch.Tensor:
@@ -78,20 +82,23 @@ def windows_of(frames: torch.Tensor) -> torch.Tensor:
     return runs.movedim(-1, 2).flatten(0, 1)
 
 
-def agreement_loss(look: torch.Tensor, hear: torch.Tensor, same: torch.Tensor | None = None) -> torch.Tensor:
+def agreement_loss(
+    mouths: torch.Tensor, voices: torch.Tensor, same: torch.Tensor | None = None
+) -> torch.Tensor:
     """Binary cross-entropy of the cosine as a probability; `same` (N,) is 1 for pairs that belong together.
 
-    Without `same`, all pairs should: the sync loss of the generators. float32 throughout, as logs need it.
+    mouths, voices: embeddings, (N, D). Without `same`, all pairs should agree: the sync loss of the generators. It is
+    computed in float32, as the logarithm needs it.
     """
-    p = (look.float() * hear.float()).sum(dim=1).clamp(1e-6, 1 - 1e-6)
+    p = (mouths.float() * voices.float()).sum(dim=1).clamp(1e-6, 1 - 1e-6)
     if same is None:
         return -p.log().mean()
     return -(same * p.log() + (1 - same) * (1 - p).log()).mean()
 
 
-def contrast_loss(look: torch.Tensor, hear: torch.Tensor, temperature: float = 0.07) -> torch.Tensor:
-    """InfoNCE both ways: row i of each belongs to row i of the other, and to no other row."""
-    logits = look.float() @ hear.float().T / temperature
+def contrast_loss(mouths: torch.Tensor, voices: torch.Tensor, temperature: float = 0.07) -> torch.Tensor:
+    """InfoNCE both ways: row i of each belongs to row i of the other, and to no other row; (N, D) each."""
+    logits = mouths.float() @ voices.float().T / temperature
     target = torch.arange(len(logits), device=logits.device)
     entropy = nn.functional.cross_entropy
     return 0.5 * (entropy(logits, target) + entropy(logits.T, target))

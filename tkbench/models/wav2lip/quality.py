@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tkbench.models.layers import PlainConv, wide
-from tkbench.models.wav2lip.generator import check_size
+from tkbench.models.layers import PlainConv, check_size, wide
 
 
 class Quality(nn.Module):
@@ -16,8 +15,8 @@ class Quality(nn.Module):
     were reported stuck at its clamp of 100); here the loss works on the logit. The sigmoid has no
     parameters, so published weights load.
 
-    Ours: weights begin by He's rule. With the framework's own, fourteen layers without a norm let so little of the
-    picture through that the logit is the same for all.
+    Ours: weights are initialised by He's rule. With PyTorch's default, fourteen layers without a norm pass so little
+    of the picture on that the logit is the same for every picture.
     """
 
     def __init__(self, size: int = 96, width: float = 1.0) -> None:
@@ -43,20 +42,20 @@ class Quality(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """(N, 3, size, size) whole faces, of which the lower half is looked at -> (N,) logits."""
+        """(N, 3, size, size) whole faces, of which only the lower half is used -> (N,) logits."""
         x = frames[..., frames.shape[-2] // 2 :, :]
         for block in self.face_encoder_blocks:
             x = block(x)
         return self.binary_pred(x).flatten()
 
 
-def fool_loss(logits: torch.Tensor) -> torch.Tensor:
-    """The generator's: made frames should pass for real ones."""
+def adversarial_loss(logits: torch.Tensor) -> torch.Tensor:
+    """The generator's loss: binary cross-entropy of its frames against the label "real"."""
     return nn.functional.softplus(-logits.float()).mean()
 
 
-def tell_loss(real: torch.Tensor, *made: torch.Tensor) -> torch.Tensor:
-    """The discriminator's: binary cross-entropy on logits, real against each stream of made frames."""
+def discriminator_loss(real: torch.Tensor, *made: torch.Tensor) -> torch.Tensor:
+    """The discriminator's loss: binary cross-entropy on logits, real frames against each stream of generated ones."""
     loss = nn.functional.softplus(-real.float()).mean()
     for logits in made:
         loss = loss + nn.functional.softplus(logits.float()).mean()

@@ -122,7 +122,7 @@ BACKENDS: dict[str, Info] = {
             "mediapipe-plain",
             "facemesh:MeshTracker",
             "mesh468",
-            "MediaPipe Face Mesh without refinement: a quarter less work, lips less exact",
+            "MediaPipe Face Mesh without refinement: a fifth less work, lips less exact",
             options={"refined": "none"},
             revision=3,
         ),

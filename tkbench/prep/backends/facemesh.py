@@ -1,9 +1,8 @@
 """MediaPipe's Face Mesh as a tracker: its networks, and the window that follows a face from frame to frame.
 
 Face Mesh does not look for the face in every frame. It looks at a window, a turned square 1.5 times as large as
-the face's box, and the window of the next frame is where the points of this one are. Only without a face, in the
-first frame or where it was lost, face detection says where to begin. The networks run in LiteRT on the thread
-that asks.
+the face's box, and the window of the next frame is where the points of this one are. Only in the first frame, and
+where the face was lost, face detection says where to begin. The networks run in LiteRT on the thread that asks.
 """
 
 from __future__ import annotations
@@ -58,9 +57,21 @@ class MeshTracker:
         return [self._track(picture) for picture in pictures]
 
     def _track(self, picture: UInt8) -> Float32 | None:
-        window = self._window or self._search(picture)
-        if window is None:
-            return None
+        if self._window is not None:
+            found = self._follow(picture, self._window)
+            if found is not None:
+                return found
+        # Lost, or not found yet: looked for in this same picture, and also by the model for small faces.
+        for far in (False, True):
+            faces = self._detector(far=far).faces(picture)
+            if faces:
+                found = self._follow(picture, Window.around(faces[0].box, *faces[0].eyes))
+                if found is not None:
+                    return found
+        return None
+
+    def _follow(self, picture: UInt8, window: Window) -> Float32 | None:
+        """The landmarks in a window, which then moves along with them; None, and no window, where there is no face."""
         if self._rounded:
             window = window.rounded()
         points, score = self._network(self._view.look(picture, window))
@@ -75,10 +86,6 @@ class MeshTracker:
         # inside.
         points -= np.float32(0.5)
         return np.ascontiguousarray(points.T)
-
-    def _search(self, picture: UInt8) -> Window | None:
-        faces = self._detector(far=False).faces(picture)
-        return Window.around(faces[0].box, *faces[0].eyes) if faces else None
 
     def detect(self, picture: UInt8, *, far: bool = False) -> Float32:
         """Every face of a single picture, see `Backend.detect`."""

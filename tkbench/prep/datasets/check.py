@@ -1,20 +1,17 @@
-"""What is there of a data set and what is not: counts per split beside the published ones, and every finding.
+"""`tkbench data check`: what is there of a data set and what is not.
 
-`tkbench data check` prints it. A tree with holes is still a tree: findings are told, not raised. Only a folder that is
-not the data set at all, or holds none of its clips, is refused.
+A tree with holes is still a tree: findings are listed, not raised. Only a folder that is not the data set at all, or
+that holds none of its clips, is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
+from tkbench.dataset import Check, Ledger
 from tkbench.errors import UsageError
-from tkbench.prep.datasets.ledger import Ledger
-from tkbench.prep.datasets.lrs2.check import check_lrs2
-from tkbench.prep.datasets.lrs3.check import check_lrs3
-from tkbench.prep.datasets.lrw.check import check_lrw
-from tkbench.registry import suggest
+from tkbench.prep.datasets import find, having
 from tkbench.runtime.progress import Progress, silent
 
 
@@ -22,29 +19,23 @@ def check(
     dataset: str,
     root: str | Path,
     *,
-    annotations: str | None = None,
+    options: Mapping[str, str] | None = None,
     fast: bool = False,
     progress: Progress = silent,
 ) -> Ledger:
-    """The ledger of a tree. fast: names and sizes alone; no .txt and no video is opened.
+    """The ledger of a tree. fast: names and sizes alone; no text file and no video is opened.
 
-    Raises UsageError for a folder that is not such a tree or has none of its clips, UnknownName never.
+    Raises UsageError for a folder that is not such a tree or has none of its clips, and for a data set without a check;
+    UnknownName for a name that is none.
     """
-    from tkbench.prep.datasets.hdtf.check import check_hdtf
-
-    place = Path(root).absolute()
-    makers: dict[str, Callable[[Ledger, Path, bool, Progress], None]] = {
-        "lrw": check_lrw,
-        "lrs2": check_lrs2,
-        "lrs3": check_lrs3,
-        "hdtf": lambda ledger, path, quick, show: check_hdtf(ledger, path, annotations, quick, show),
-    }
-    if dataset not in makers:
-        raise UsageError(f"no check of {dataset!r}: {suggest(dataset, list(makers))}")
+    record, place = find(dataset), Path(root).absolute()
+    if record.check is None:
+        raise UsageError(f"{dataset} has no check; these have one: {', '.join(having('check'))}")
+    record.refuse_unknown(options or {})
     if not place.is_dir():
         raise UsageError(f"{root}: not a folder; give the folder that holds {dataset}")
-    ledger = Ledger(dataset, str(place))
-    makers[dataset](ledger, place, fast, progress)
+    ledger = Ledger(record, str(place))
+    record.check(ledger, place, Check(fast, progress, options or {}))
     if not sum(ledger.there.values()):
         total = sum(ledger.listed.values())
         raise UsageError(f"{root}: none of the {total} clips that it should hold is there")

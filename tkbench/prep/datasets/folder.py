@@ -1,15 +1,15 @@
 """Any folder of talking-head videos, searched with its subfolders.
 
 key      the path below the root without suffix, made safe: `a dir/Ünï ö.mp4` -> `a_dir/Uni_o`
-speaker  the folder that holds the file, if that is not the root itself (VoxCeleb, LRS, GRID lie that way);
-clips of
-         one folder are then one cluster of the intervals
+speaker  the folder that holds the file, if that is not the root itself (VoxCeleb, LRS, GRID lie that way): intervals
+         are then computed over folders
 text     a `.txt` beside the video, if there is one: the line `Text: ...` of LRS, otherwise all of it
 split    test
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import os
 import re
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from tkbench.dataset import DataSet
 from tkbench.runtime import storage
 from tkbench.types import Clip, Reason, Skipped
 
@@ -31,11 +32,13 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every video file below `root`, hidden ones left out, sorted by path; other files are not clips."""
     found = list(_find(root))
     keys = make_keys([path.relative_to(root) for path, _ in found])
-    for key, (path, told) in zip(keys, found, strict=True):
+    for key, (path, has_text) in zip(keys, found, strict=True):
         try:
-            text = _text(path.with_suffix(".txt")) if told else None
+            text = _text(path.with_suffix(".txt")) if has_text else None
         except (OSError, UnicodeDecodeError) as error:
-            yield Skipped(key, str(path), Reason.UNREADABLE, f"{path.with_suffix('.txt').name}: {error}")
+            yield Skipped(
+                key, str(path), Reason.UNREADABLE, f"{path.with_suffix('.txt').name}: {_why(error)}"
+            )
             continue
         parent = path.parent.relative_to(root)
         speaker = None if parent == Path() else parent.as_posix()
@@ -53,7 +56,7 @@ def find_videos(root: Path) -> Iterator[Path]:
 
 
 def _find(root: Path) -> Iterator[tuple[Path, bool]]:
-    """Videos, and whether a .txt lies beside each: the listing tells, without a look at every name."""
+    """Videos, and whether a .txt lies beside each. Listings of folders say so: no file is looked up by name."""
     for here, folders, names in storage.walk(root):
         there = set(names)
         if here != root and ("index.json" in there or "stats" in folders):
@@ -94,10 +97,30 @@ def _mark(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path.as_posix())).hexdigest()[:8]
 
 
+def _why(error: Exception) -> str:
+    """What is wrong with a text, without the folder that it lies in."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _text(file: Path) -> str | None:
     if not file.is_file():
         return None
-    lines = file.read_text(encoding="utf-8-sig")[:20_000].splitlines()
+    # Four bytes a letter at most. Remote places open in bytes alone, so letters that the end cuts are dropped here.
+    with file.open("rb") as stream:
+        data = stream.read(80_000)
+    whole = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=len(data) < 80_000)
+    lines = whole[:20_000].splitlines()
     marked = [line.partition(":")[2] for line in lines if line.lower().startswith("text:")]
     text = " ".join((marked[0] if marked else " ".join(lines)).split())
     return text or None
+
+
+DATASET = DataSet(
+    name="folder",
+    title="any folder of talking-head videos",
+    layout="ROOT is searched with its subfolders",
+    notes="Every file ends in the manifest as ok or skipped with a reason.",
+    example="tkbench prep folder --root videos --out shards",
+    read=read,
+    clustered_by="folders (files right in ROOT: over clips)",
+)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tkbench.errors import UsageError
-from tkbench.prep import datasets
-from tkbench.prep.datasets.hdtf import split as hdtf_split
-from tkbench.registry import suggest
+from tkbench.prep.datasets import find, having, read
 from tkbench.types import Clip
-
-DATASETS = ("lrw", "lrs2", "lrs3", "hdtf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +28,15 @@ class Split:
 
 def splits_of(dataset: str, root: str | Path, options: Mapping[str, str] | None = None) -> list[Split]:
     """The splits of a tree, sorted by name. Raises UsageError for one that is not of the data set."""
-    if dataset not in DATASETS:
-        raise UsageError(f"no splits of {dataset!r}: {suggest(dataset, list(DATASETS))}")
+    record = find(dataset)
+    if not record.splits:
+        raise UsageError(f"{dataset} has no splits; these have: {', '.join(having('splits'))}")
     place = Path(root).absolute()
     if not place.is_dir():
         raise UsageError(f"{root}: not a folder; give the folder that holds {dataset}")
     keys: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
-    for item in datasets.registry.get(dataset)(place, **(options or {})):
+    for item in read(dataset, place, options):
         split = item.split or "test"
         keys.setdefault(split, []).append(item.key)
         if not isinstance(item, Clip):
@@ -48,19 +46,20 @@ def splits_of(dataset: str, root: str | Path, options: Mapping[str, str] | None 
             name,
             tuple(sorted(keys[name])),
             tuple(sorted(missing.get(name, []))),
-            digest := hdtf_split.list_hash(keys[name]),
-            _note(dataset, name, digest),
+            digest := list_hash(keys[name]),
+            record.split_note(name, digest) if record.split_note is not None else "",
         )
         for name in sorted(keys)
     ]
 
 
-def _note(dataset: str, split: str, digest: str) -> str:
-    """For HDTF: whether it is the published list of `hdtf-identity-1`."""
-    if dataset != "hdtf":
-        return ""
-    same = digest == hdtf_split.protocol()["splits"].get(split, {}).get("sha256")
-    return f"{hdtf_split.NAME}{'' if same else ', of other annotation files than the published ones'}"
+def list_hash(keys: Iterable[str]) -> str:
+    r"""sha256 of a split: its sorted keys, one to a line, each line ended.
+
+    >>> list_hash(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
+    True
+    """
+    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
 
 
 def write(splits: list[Split], dataset: str, out: str | Path) -> Path:

@@ -50,12 +50,13 @@ def speak(seed: int, index: int, speaker: int, seconds: tuple[float, float]) -> 
     return Spoken(who, script, (seed, 12, index))
 
 
-def _write(base: Path, frames: Sequence[UInt8], audio: Float32) -> None:
+def write_clip(base: Path, frames: Sequence[UInt8], audio: Float32) -> None:
+    """`base`.mp4 with its voice; folders are made."""
     base.parent.mkdir(parents=True, exist_ok=True)
     media.write_video(base.with_name(f"{base.name}.mp4"), frames, audio=audio, quality=_CRF)
 
 
-def _word_table(script: Script) -> list[str]:
+def word_table(script: Script) -> list[str]:
     """The blank line and table of a pretrain .txt. The score is of a face detector that was not run: 5.0."""
     rows = [f"{word.text} {word.start:.2f} {word.end:.2f} 5.0" for word in all_words(script)]
     return ["", "WORD START END ASDSCORE", *rows]
@@ -64,11 +65,11 @@ def _word_table(script: Script) -> list[str]:
 def all_words(script: Script) -> list[Word]:
     """Every word of the text with its time. espeak-ng says some pairs as one ("in the"): these share its time."""
     out: list[Word] = []
-    timed = [Word(_upper(word.text), word.start, word.end) for word in script.words]
-    for text in _upper(script.text).split():
+    timed = [Word(words_of(word.text), word.start, word.end) for word in script.words]
+    for text in words_of(script.text).split():
         if timed and timed[0].text.split()[:1] == [text]:
-            said = timed.pop(0)
-            out.append(Word(text, said.start, said.end))
+            word = timed.pop(0)
+            out.append(Word(text, word.start, word.end))
         elif out:
             last = out.pop()
             middle = last.start + (last.end - last.start) * len(last.text) / (len(last.text) + len(text))
@@ -76,11 +77,12 @@ def all_words(script: Script) -> list[Word]:
     return out
 
 
-def _upper(text: str) -> str:
+def words_of(text: str) -> str:
+    """A text as the transcripts of these data sets have it: upper case, letters, digits and apostrophes."""
     return " ".join(re.sub(r"[^A-Z0-9' ]", " ", text.upper()).split())
 
 
-def _digits(*numbers: int) -> str:
+def digits(*numbers: int) -> str:
     """19 digits that depend on the numbers alone."""
     return f"{5 * 10**18 + int(_hash(numbers)[:14], 16) % 10**18:019d}"
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from tkbench.dataset import DataSet
 from tkbench.errors import UsageError
 from tkbench.prep.datasets.folder import make_keys
+from tkbench.synth import FORMAT
 from tkbench.types import Clip, Reason, Skipped, Word
-
-FORMAT = "tkbench-synth-1"
 
 
 def read(root: Path) -> Iterator[Clip | Skipped]:
@@ -36,7 +35,7 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
         yield _clip(root, key, clip)
 
 
-def _clip(root: Path, key: str, clip: Mapping[str, Any]) -> Clip | Skipped:
+def _clip(root: Path, key: str, clip: Mapping[str, object]) -> Clip | Skipped:
     file = root / str(clip.get("file", ""))
     inside = file.resolve().is_relative_to(root.resolve())
     if not inside or not file.is_file():
@@ -54,7 +53,20 @@ def _clip(root: Path, key: str, clip: Mapping[str, Any]) -> Clip | Skipped:
         dataset="synth",
         split=str(clip.get("split", "test")),
         speaker=str(clip["speaker"]) if clip.get("speaker") is not None else None,
-        text=clip.get("text"),
+        text=str(clip["text"]) if clip.get("text") is not None else None,
         words=words,
         extra=truth,
     )
+
+
+DATASET = DataSet(
+    name="synth",
+    title="the synthetic corpus of `tkbench prep synth`",
+    layout="corpus.json names the clips",
+    example="tkbench prep folder --root corpus --out shards",
+    read=read,
+    splits=("train", "val", "test"),
+    protocol="synth-v1",
+    prep_command="folder",
+    recognises=lambda root: (root / "corpus.json").is_file(),
+)

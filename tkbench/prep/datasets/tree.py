@@ -10,9 +10,9 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tkbench.errors import UsageError
+from tkbench.runtime import storage
 
 SAFE = re.compile(r"[A-Za-z0-9_-]+")
 """What a part of a key may be. Names in lists come from strangers: nothing else is put into a path."""
@@ -35,14 +35,15 @@ def listing(folder: Path) -> tuple[list[str], list[str]]:
     return sorted(folders), sorted(files)
 
 
-def _entries(folder: Any) -> Iterator[tuple[str, bool]]:
-    if isinstance(folder, Path):
-        with os.scandir(folder) as found:
-            for entry in found:
-                yield entry.name, entry.is_dir()
-    else:
-        for path in folder.iterdir():
+def _entries(folder: Path) -> Iterator[tuple[str, bool]]:
+    """(name, whether it is a folder) of what lies in a folder."""
+    if (remote := storage.as_remote(folder)) is not None:
+        for path in remote.iterdir():
             yield path.name, path.is_dir()
+        return
+    with os.scandir(folder) as found:
+        for entry in found:
+            yield entry.name, entry.is_dir()
 
 
 def videos(files: list[str]) -> tuple[list[str], list[str], list[str]]:
@@ -78,9 +79,9 @@ def text_of(file: Path) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
-def dataset_of(root: Path, name: str) -> str:
-    """The name that clips carry: `lrs2-fake` for a tree that `tkbench data fake` made, `lrs2` for the others."""
-    return f"{name}-fake" if any((place / FAKE).is_file() for place in (root, root.parent)) else name
+def is_fake(root: Path) -> bool:
+    """Whether `tkbench data fake` made this tree, or the one that this folder is the inner folder of."""
+    return any((place / FAKE).is_file() for place in (root, root.parent))
 
 
 def base_of(root: Path, inner: str, needed: tuple[str, ...], what: str) -> Path:

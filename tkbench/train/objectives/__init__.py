@@ -1,7 +1,8 @@
-"""What a training step of each model computes. An objective holds the network, the frozen expert, its weights.
+"""What a training step of each network computes: one objective per kind, named by its `NetworkKind`.
 
-The loop asks three things of it: `forward` (a step's loss, term by term, and what was drawn), `check` (numbers on
-validation windows), and which network to save. It never looks inside.
+An objective holds the network, the frozen expert and the weights of its terms. The loop calls `forward` (a step's loss,
+term by term, and the drawn frames, also on validation windows) and `sample` (faces to look at), and saves `net`. It
+never looks inside.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tkbench.errors import UsageError
+from tkbench.models import kinds
+from tkbench.registry import resolve
 
 if TYPE_CHECKING:
     from tkbench.models.wav2lip.expert import Expert
@@ -22,18 +25,7 @@ def objective(config: Config, expert: Path | None) -> Objective:
 
     Raises UsageError where an expert is needed and none is given, or the cut differs from the expert's.
     """
-    from tkbench.train.objectives.cals import CALSObjective
-    from tkbench.train.objectives.expert import ExpertObjective
-    from tkbench.train.objectives.synctalkface import SyncTalkFaceObjective
-    from tkbench.train.objectives.wav2lip import Wav2LipObjective
-
-    kinds: dict[str, type[Objective]] = {
-        "synctalkface": SyncTalkFaceObjective,
-        "cals": CALSObjective,
-        "wav2lip": Wav2LipObjective,
-        "expert": ExpertObjective,
-    }
-    made = kinds[config.model](config)
+    made: Objective = resolve(kinds.registry.get(config.model).objective)(config)
     if made.needs_expert() and expert is None:
         raise UsageError(
             f"--model {config.model} learns from a frozen sync expert: give --expert FILE, a checkpoint of "
@@ -52,6 +44,7 @@ def _frozen(path: Path, config: Config) -> Expert:
     assert isinstance(net, Expert)
     if facts.cut != config.cut:
         raise UsageError(
-            f"{path}: an expert for faces cut as {facts.cut}, the configuration cuts {config.cut}"
+            f"{path}: an expert for faces cut as {facts.cut}, the configuration cuts {config.cut}; train an expert "
+            f"with this cut, or give another one"
         )
     return net.requires_grad_(False)

@@ -1,38 +1,55 @@
-"""What all objectives share: the batch as they see it, the frozen expert, the switch of the discriminator."""
+"""What all objectives share: ranges of pictures, the frozen expert, the discriminator's first step, common losses.
+
+Faces of a batch are (B, T, H, W, 3) uint8 RGB. Networks take them as (B, T, 3, H, W) BGR in their range, [black, 1];
+the expert, the discriminator and L1 work in [0, 1]. Losses that are not the papers' are marked "ours".
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import ClassVar, TypedDict, cast
 
 import torch
 from torch import nn
 
+from tkbench.data.loader import TensorBatch
 from tkbench.errors import UsageError
 from tkbench.metrics.mouth import NAMES
-from tkbench.models import checkpoint
+from tkbench.models import kinds
 from tkbench.models.face import pixels, scaled
+from tkbench.models.network import FaceNetwork, Network
 from tkbench.models.settings import build
 from tkbench.models.wav2lip.expert import FRAMES, Expert, windows_of
-from tkbench.models.wav2lip.quality import Quality, fool_loss
+from tkbench.models.wav2lip.quality import Quality, adversarial_loss
 from tkbench.train.config import Config
-
-Batch = Mapping[str, Any]
-Weights = TypeVar("Weights")
 
 
 @dataclass(slots=True)
 class Step:
-    """What came of one step."""
+    """The result of one step."""
 
     total: torch.Tensor
     parts: dict[str, torch.Tensor]
     """Each term before its weight, detached."""
     real: torch.Tensor | None = None
-    """(N, 3, H, W): what the discriminator takes for real."""
+    """(N, 3, H, W): the true frames that the discriminator is given."""
     made: tuple[torch.Tensor, ...] = ()
     """The streams of drawn frames, (N, 3, H, W) each, detached."""
+
+
+class StepTable(TypedDict):
+    """A `Step` as a dict: PyTorch's distributed training finds tensors in dicts, not in dataclasses."""
+
+    total: torch.Tensor
+    parts: dict[str, torch.Tensor]
+    real: torch.Tensor | None
+    made: tuple[torch.Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The table `[loss]` of a configuration: weights and switches of the terms."""
 
 
 class Objective(nn.Module):
@@ -40,139 +57,151 @@ class Objective(nn.Module):
 
     margin = 2
     """Frames before and behind a window that are loaded with it."""
+    loss_type: ClassVar[type[Loss]] = Loss
+    net: Network
+    weight: Loss
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.low = checkpoint.LOW[config.model]
-        self.net = checkpoint.network(config.model, {"size": config.cut.size, **config.net})
+        kind = kinds.registry.get(config.model)
+        self.black = kind.black
+        self.net = kind.build({"size": config.cut.size, **config.net})
+        self.weight = build(self.loss_type, config.loss, "[loss]")
         self.heads = nn.ModuleDict()
-        """What only training needs and learns; kept with its state, not in a checkpoint."""
+        """Layers that only training uses; kept with the state of a run, not in a checkpoint."""
         self.mouths = False
-        """Whether batches must have the shapes of the true mouths; see `read_shapes`."""
+        """Whether batches must have the shapes of the true mouths; see `add_shape_head`."""
         self.expert: Expert | None = None
 
     def needs_expert(self) -> bool:
-        """Whether a term of the loss asks for the frozen expert."""
+        """Whether a term of the loss uses the frozen expert."""
         return True
 
     def quality(self) -> Quality | None:
-        """A fresh discriminator, where a term of the loss asks for one."""
+        """A fresh discriminator, where a term of the loss uses one."""
         return None
 
+    def gan_from(self) -> int:
+        """The first step in which the discriminator judges and learns."""
+        return 0
+
     def train(self, mode: bool = True) -> Objective:
-        """The expert stays as it was trained: its norms do not move."""
+        """As of any module, but the expert stays in inference mode: its norms do not change."""
         super().train(mode)
         if self.expert is not None:
             self.expert.eval()
         return self
 
-    def forward(self, batch: Batch, step: int, quality: Quality | None = None) -> dict[str, Any]:
-        """The step as a dict, the form that distributed training can look through; see `Step`.
-
-        Before `gan_from` of `[loss]` the discriminator neither judges nor learns: faces are too blurred for it.
-        """
-        if step < self.config.loss.get("gan_from", 0):
+    def forward(self, batch: TensorBatch, step: int, quality: Quality | None = None) -> StepTable:
+        """One step. Before `gan_from` the discriminator neither judges nor learns: faces are too blurred for it."""
+        if step < self.gan_from():
             quality = None
         done = self.step(batch, step, quality)
         made = done.made if quality is not None else ()
         return {"total": done.total, "parts": done.parts, "real": done.real, "made": made}
 
-    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+    def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         raise NotImplementedError
 
-    def sample(self, batch: Batch) -> torch.Tensor | None:
-        """Rows of pictures to look at, (N, 3 columns, H, W, 3) uint8: reference, drawn, true; None if none."""
+    def sample(self, batch: TensorBatch) -> torch.Tensor | None:
+        """Rows of pictures for people, (N, 3 columns, H, W, 3) uint8: reference, drawn, true; None if none."""
         return None
 
     # -- for the objectives ----------------------------------------------------------------------------------
 
-    def weights(self, kind: type[Weights]) -> Weights:
-        """The `[loss]` table as `kind`."""
-        return build(kind, self.config.loss, "[loss]")
-
     def scaled(self, faces: torch.Tensor) -> torch.Tensor:
         """uint8 RGB -> the range and order of this network."""
-        return scaled(faces, self.low)
+        return scaled(faces, self.black)
 
-    def lit(self, faces: torch.Tensor) -> torch.Tensor:
-        """From the range of this network to [0, 1], which the expert, the discriminator and L1 work in."""
-        return (faces - self.low) / (1 - self.low)
+    def to_unit_range(self, faces: torch.Tensor) -> torch.Tensor:
+        """From the range of this network to [0, 1], in which the expert, the discriminator and L1 work."""
+        return (faces - self.black) / (1 - self.black)
 
-    def looks(self, clips: torch.Tensor, passes: int, picked: torch.Tensor | None = None) -> torch.Tensor:
-        """How the expert sees drawn clips, (B, T, 3, H, W) in [0, 1] -> (B * (T - 4), D), through a slight blur.
+    def embed_drawn(
+        self, clips: torch.Tensor, passes: int, picked: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The expert's embeddings of drawn clips after `passes` blurs: (B, T, 3, H, W) in [0, 1] -> (B * (T - 4), D).
 
-        picked: numbers of the windows that are asked for, by default all.
+        picked: numbers of the windows that are wanted, by default all.
         """
         assert self.expert is not None
         windows = windows_of(softened(clips, passes))
-        return self.expert.look(windows if picked is None else windows[picked])
+        return self.expert.embed_mouths(windows if picked is None else windows[picked])
 
-    def read_shapes(self, features: int) -> None:
-        """Have a linear layer that reads the 8 lengths of a mouth from `features` numbers (ours)."""
+    def add_shape_head(self, features: int) -> None:
+        """Add a linear layer that predicts the 8 lengths of a mouth from `features` numbers (ours)."""
         self.mouths = True
         self.heads["shape"] = nn.Linear(features, len(NAMES))
 
-    def shape_loss(self, features: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """How much of what the true mouths do is missing from features (B, T, C) or (B * T, C)."""
+    def shape_loss(self, features: torch.Tensor, batch: TensorBatch) -> torch.Tensor:
+        """`shape_loss` of what the shape head reads from features (B, T, C) or (B * T, C)."""
         mouth = batch["mouth"]
         return shape_loss(self.heads["shape"](features).reshape(mouth.shape), mouth)
 
-    def inside(self, clips: torch.Tensor) -> torch.Tensor:
+    def without_margin(self, clips: torch.Tensor) -> torch.Tensor:
         """(B, T, ...) without the margin: the frames that are drawn."""
         return clips[:, self.margin : clips.shape[1] - self.margin]
 
-    def first(self, batch: Batch, windows: int) -> Batch:
-        """The first windows of a batch; all of them for 0."""
-        return {name: value[:windows] for name, value in batch.items()} if windows else batch
-
-    def rows(self, batch: Batch, drawn: torch.Tensor) -> torch.Tensor:
+    def sample_rows(self, batch: TensorBatch, drawn: torch.Tensor) -> torch.Tensor:
         """Reference, drawn and true frame of the middle of each window, side by side."""
-        inside = self.inside(batch["video"])
+        inside = self.without_margin(batch["video"])
         middle = inside.shape[1] // 2
-        shown = pixels(drawn.unflatten(0, inside.shape[:2])[:, middle], self.low)
+        shown = pixels(drawn.unflatten(0, inside.shape[:2])[:, middle], self.black)
         return torch.stack([batch["reference"][:, middle], shown, inside[:, middle]], dim=1)
 
 
 @dataclass(frozen=True, slots=True)
-class FaceLoss:
-    """What the losses of all generators can have."""
+class FaceLoss(Loss):
+    """Weights that the losses of all generators have."""
 
     gan: float = 0.2
     warp: float = 0.0
-    """Weight of what a moved reference misses, where the network moves it (`[net] warp`; ours); see `moved_loss`."""
+    """Weight of the error of the warped reference, for a network with `[net] warp` (ours); see `warp_loss`."""
     sync_from: int = 0
-    """The step from which terms of sync have their share (ours): before, a face is too blurred to be judged."""
+    """The first step of the sync terms (ours): before it, faces are too blurred to be judged."""
     mouth: float = 1.0
     """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
     soft: int = 0
-    """Blurs of 1-2-1 before the expert looks at a drawn face (ours); see `softened`."""
+    """Blurs of 1-2-1 before the expert is given a drawn face (ours); see `softened`."""
     gan_from: int = 0
-    """The step from which the discriminator has its share (ours)."""
+    """The first step of the discriminator (ours)."""
 
 
 class FaceObjective(Objective):
     """An objective whose network draws faces."""
 
+    loss_type: ClassVar[type[Loss]] = FaceLoss
+    net: FaceNetwork
     weight: FaceLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if config.loss.get("warp") and not config.net.get("warp"):
+        if self.weight.warp and not self.net.spec.warp:
             raise UsageError(
                 "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
             )
 
     def quality(self) -> Quality | None:
-        spec: Any = self.net.spec
+        spec = self.net.spec
         return Quality(spec.size, spec.width) if self.weight.gan > 0 else None
+
+    def gan_from(self) -> int:
+        return self.weight.gan_from
+
+
+def first_windows(batch: TensorBatch, count: int) -> TensorBatch:
+    """The first windows of a batch; all of them for 0."""
+    if not count:
+        return batch
+    return cast(TensorBatch, {name: value[:count] for name, value in batch.items()})  # type: ignore[index]
 
 
 def softened(clips: torch.Tensor, passes: int) -> torch.Tensor:
     """(..., 3, H, W) after `passes` blurs of 1-2-1 along both sides; the rim is repeated.
 
-    Ours. What has a period of two pixels is gone after one pass: without it a generator soon draws coloured dots that
-    please a small expert and no eye.
+    Ours. One pass removes everything with a period of two pixels: without it a generator soon draws coloured dots,
+    which a small expert takes for a mouth in sync.
     """
     shape = clips.shape
     out = clips.reshape(-1, 1, *shape[-2:])
@@ -184,7 +213,7 @@ def softened(clips: torch.Tensor, passes: int) -> torch.Tensor:
 
 
 SHAPE_UNIT = 0.05
-"""Eye distances: what a shape is counted in."""
+"""The unit of the shape head's answers, in eye distances."""
 MOUTH = (0.54, 0.92, 0.28, 0.72)
 """Top, bottom, left, right of where mouths lie in the crops that generators draw, as shares of the side."""
 
@@ -192,7 +221,7 @@ MOUTH = (0.54, 0.92, 0.28, 0.72)
 def face_l1(made: torch.Tensor, real: torch.Tensor, mouth: float) -> torch.Tensor:
     """Mean |made - real| of (N, 3, H, W), with `mouth` times the weight on the pixels of MOUTH; 1 is plain L1.
 
-    Ours: a sixth of the picture is what the voice decides, and in few steps the rest hides it.
+    Ours: the voice decides about a sixth of the picture, and in few steps the error of the rest hides it.
     """
     gap = (made.float() - real.float()).abs()
     if mouth == 1:
@@ -204,20 +233,20 @@ def face_l1(made: torch.Tensor, real: torch.Tensor, mouth: float) -> torch.Tenso
     return (gap * (weight / weight.mean())).mean()
 
 
-def moved_loss(moved: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-    """Mean |moved - real| of (N, 3, H, W), at full size, a half and a quarter of it, averaged.
+def warp_loss(warped: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """Mean |warped - real| of (N, 3, H, W), at full size, a half and a quarter of it, averaged.
 
-    Ours: without it a mover learns late, for what is drawn soon hides what is moved. The small pictures tell it the
-    way where things lie apart by more than their own width; and the upper halves, which the network is shown of both,
-    teach it to compare, though only the lower one is used.
+    Ours. Without this term the warp trains late: the decoder soon paints over the warped reference. The small pictures
+    give a gradient where things lie apart by more than their own width. The upper halves are compared, too, although
+    only the lower one is used: the network is shown both, so they teach it to align them.
     """
-    gap = moved.float() - real.float()
+    gap = warped.float() - real.float()
     scales = [gap, nn.functional.avg_pool2d(gap, 2), nn.functional.avg_pool2d(gap, 4)]
     return torch.stack([scale.abs().mean() for scale in scales]).mean()
 
 
 def shape_loss(made: torch.Tensor, mouth: torch.Tensor) -> torch.Tensor:
-    """The share of the movement of mouths that is missed, (..., 8) lengths: 0 is perfect, 1 a mouth that holds still.
+    """The share of the mouths' movement that is missed, (..., 8) lengths: 0 is perfect, 1 a mouth that holds still.
 
     Ours. `made` is in units of SHAPE_UNIT, which is about how much a length varies.
     """
@@ -234,16 +263,16 @@ def mouth_box(height: int, width: int) -> tuple[int, int, int, int]:
 def sync_mels(mels: torch.Tensor) -> torch.Tensor:
     """The sound of every run of five frames: (B, T, 80, 16) windows with a lead of one -> (B * (T - 4), 80, 16).
 
-    What begins one frame before frame f + 1 begins with frame f.
+    A window with a lead of one that belongs to frame f + 1 begins with frame f.
     """
     return mels[:, 1 : mels.shape[1] - FRAMES + 2].flatten(0, 1)
 
 
-def fooled(quality: Quality | None, streams: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def gan_term(quality: Quality | None, streams: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """The adversarial term over all streams of drawn frames; 0 without a discriminator."""
     if quality is None:
         return streams[0].new_zeros(())
-    return torch.stack([fool_loss(quality(frames)) for frames in streams]).sum()
+    return torch.stack([adversarial_loss(quality(frames)) for frames in streams]).sum()
 
 
 def weighted(weight: object, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -251,6 +280,6 @@ def weighted(weight: object, parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack([getattr(weight, name.split("_")[0]) * value for name, value in parts.items()]).sum()
 
 
-def plain(parts: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Terms for the log."""
+def detached(parts: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Terms for the log, without their graphs."""
     return {name: value.detach() for name, value in parts.items()}

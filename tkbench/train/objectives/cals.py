@@ -20,23 +20,24 @@ from dataclasses import dataclass
 
 import torch
 
+from tkbench.data.loader import TensorBatch
 from tkbench.errors import UsageError
 from tkbench.models.cals.audio_to_lip import draw_mask, unit_loss
 from tkbench.models.cals.model import CALS
-from tkbench.models.face import seen_by_generator
+from tkbench.models.face import generator_input
 from tkbench.models.wav2lip.expert import FRAMES, contrast_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
-    Batch,
     FaceLoss,
     FaceObjective,
     Step,
+    detached,
     face_l1,
-    fooled,
-    moved_loss,
-    plain,
+    first_windows,
+    gan_term,
     sync_mels,
+    warp_loss,
     weighted,
 )
 
@@ -48,10 +49,10 @@ class CALSLoss(FaceLoss):
     pretrain: int = 0
     """Steps of phase 1; 0 is the ablation without masked learning."""
     drawn: int = 0
-    """Windows of a batch that the second phase draws, 0 for all: the first phase can afford larger batches (ours)."""
+    """Windows of a batch that the second phase draws, 0 for all: the first phase can use larger batches (ours)."""
     drawn_frames: int = 0
-    """Frames in a row of each window that the second phase draws, 0 for all; the voice is heard whole. Frames side by
-    side teach less than other faces do."""
+    """Length of the run of frames of each window that the second phase draws, 0 for all; the voice is heard whole.
+    Neighbouring frames teach less than other faces do."""
     masked: float = 0.3
     """Share of frames whose sound is hidden in phase 1."""
     longest: int = 5
@@ -70,14 +71,14 @@ class CALSLoss(FaceLoss):
 class CALSObjective(FaceObjective):
     """Windows of T frames, with two more on either side for the mouths around each frame."""
 
+    loss_type = CALSLoss
     net: CALS
     weight: CALSLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.weight = self.weights(CALSLoss)
         if self.weight.shape > 0:
-            self.read_shapes(self.net.spec.voice.units)
+            self.add_shape_head(self.net.spec.voice.units)
         if self.weight.drawn_frames and not FRAMES <= self.weight.drawn_frames <= config.data.frames:
             raise UsageError(
                 f"[loss] drawn_frames = {self.weight.drawn_frames}: from {FRAMES} frames, which the expert sees at a "
@@ -87,24 +88,24 @@ class CALSObjective(FaceObjective):
     def needs_expert(self) -> bool:
         return max(self.weight.pretrain, self.weight.units, self.weight.av, self.weight.vv) > 0
 
-    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+    def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:
             return self.masked_step(batch)
-        return self.face_step(self.first(batch, self.weight.drawn), step, quality)
+        return self.face_step(first_windows(batch, self.weight.drawn), step, quality)
 
-    def true_units(self, batch: Batch) -> torch.Tensor:
+    def true_units(self, batch: TensorBatch) -> torch.Tensor:
         """(B, T, units): what the expert sees in the five frames around each frame, of unit variance or so."""
         assert self.expert is not None
         with torch.no_grad():
-            wide = self.lit(self.scaled(batch["video"]))
-            units = self.expert.look(windows_of(wide)).unflatten(0, (len(wide), -1))
+            wide = self.to_unit_range(self.scaled(batch["video"]))
+            units = self.expert.embed_mouths(windows_of(wide)).unflatten(0, (len(wide), -1))
         if units.shape[2] != self.net.spec.voice.units:
             raise UsageError(
                 f"[net.voice] units = {self.net.spec.voice.units}: the expert's embeddings have {units.shape[2]}"
             )
         return units * math.sqrt(units.shape[2])
 
-    def masked_step(self, batch: Batch) -> Step:
+    def masked_step(self, batch: TensorBatch) -> Step:
         target, mels = self.true_units(batch), batch["mels"]
         masked = draw_mask(len(mels), mels.shape[1], self.weight.masked, self.weight.longest).to(mels.device)
         units = self.net.audio_to_lip(mels, masked)
@@ -112,60 +113,60 @@ class CALSObjective(FaceObjective):
         parts = {
             "units": loss,
             "masked": unit_loss(units, target, masked),
-            # What a predictor without ears would get, to read the line above against.
+            # The loss of a predictor that does not hear: the level to compare `masked` with.
             "mean": unit_loss(target.mean(dim=(0, 1)).expand_as(target), target, masked),
         }
         if self.weight.shape > 0:
             parts["shape"] = self.shape_loss(units, batch)
             loss = loss + self.weight.shape * parts["shape"]
-        return Step(loss, plain(parts))
+        return Step(loss, detached(parts))
 
-    def face_step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+    def face_step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         units = self.net.audio_to_lip(batch["mels"])
         parts: dict[str, torch.Tensor] = {}
         if self.weight.units > 0:
             parts["units"] = unit_loss(units, self.true_units(batch))
         if self.weight.shape > 0:
             parts["shape"] = self.shape_loss(units, batch)
-        units, batch = self.drawn_run(units, batch)
+        units, batch = self.drawn_frames(units, batch)
         target = self.scaled(batch["video"])
         size, frames = target.shape[:2]
-        faces = seen_by_generator(target, self.scaled(batch["reference"]))
-        drawn = self.net.lip_to_face.draw(units.flatten(0, 1), faces.flatten(0, 1))
-        made, real = self.lit(drawn.picture), self.lit(target).flatten(0, 1)
+        faces = generator_input(target, self.scaled(batch["reference"]))
+        drawn = self.net.draw(units.flatten(0, 1), faces.flatten(0, 1))
+        made, real = self.to_unit_range(drawn.picture), self.to_unit_range(target).flatten(0, 1)
 
         parts["recon"] = face_l1(made, real, self.weight.mouth)
-        parts["gan"] = fooled(quality, (made,))
-        if self.weight.warp > 0 and drawn.moved is not None:
-            parts["warp"] = moved_loss(self.lit(drawn.moved), real)
+        parts["gan"] = gan_term(quality, (made,))
+        if self.weight.warp > 0 and drawn.warped is not None:
+            parts["warp"] = warp_loss(self.to_unit_range(drawn.warped), real)
         if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:
             assert self.expert is not None
             picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)
             place = (torch.arange(size, device=made.device)[:, None] * (frames - 4) + picked).flatten()
-            looks = self.looks(made.unflatten(0, (size, frames)), self.weight.soft, place)
+            mouths = self.embed_drawn(made.unflatten(0, (size, frames)), self.weight.soft, place)
             if self.weight.av > 0:
-                heard = self.expert.hear(sync_mels(batch["mels"])[place])
-                parts["av"] = contrast_loss(looks, heard, self.weight.temperature)
+                voices = self.expert.embed_voice(sync_mels(batch["mels"])[place])
+                parts["av"] = contrast_loss(mouths, voices, self.weight.temperature)
             if self.weight.vv > 0:
                 with torch.no_grad():
-                    true = self.expert.look(windows_of(self.lit(target))[place])
-                parts["vv"] = contrast_loss(looks, true, self.weight.temperature)
+                    true = self.expert.embed_mouths(windows_of(self.to_unit_range(target))[place])
+                parts["vv"] = contrast_loss(mouths, true, self.weight.temperature)
         total = weighted(self.weight, parts)
-        return Step(total, plain(parts), real.detach(), (made.detach(),))
+        return Step(total, detached(parts), real.detach(), (made.detach(),))
 
-    def drawn_run(self, units: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, Batch]:
-        """The frames that are drawn, without the margin: their units and what else they need."""
+    def drawn_frames(self, units: torch.Tensor, batch: TensorBatch) -> tuple[torch.Tensor, TensorBatch]:
+        """The frames that are drawn, a run without the margin: their units, and their part of the batch."""
         frames = units.shape[1]
         count = self.weight.drawn_frames or frames
         start = int(torch.randint(0, frames - count + 1, ()))
         part = slice(start, start + count)
         return units[:, part], {
-            "video": self.inside(batch["video"])[:, part],
+            "video": self.without_margin(batch["video"])[:, part],
             "reference": batch["reference"][:, part],
             "mels": batch["mels"][:, part],
         }
 
-    def sample(self, batch: Batch) -> torch.Tensor:
-        target = self.scaled(self.inside(batch["video"]))
-        faces = seen_by_generator(target, self.scaled(batch["reference"]))
-        return self.rows(batch, self.net(batch["mels"], faces).flatten(0, 1))
+    def sample(self, batch: TensorBatch) -> torch.Tensor:
+        target = self.scaled(self.without_margin(batch["video"]))
+        faces = generator_input(target, self.scaled(batch["reference"]))
+        return self.sample_rows(batch, self.net.draw_clips(batch["mels"], faces).flatten(0, 1))

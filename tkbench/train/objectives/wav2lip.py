@@ -10,21 +10,20 @@ from dataclasses import dataclass
 
 import torch
 
-from tkbench.models.face import seen_by_generator
+from tkbench.data.loader import TensorBatch
+from tkbench.models.face import generator_input
 from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.generator import Wav2Lip
 from tkbench.models.wav2lip.quality import Quality
-from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
-    Batch,
     FaceLoss,
     FaceObjective,
     Step,
+    detached,
     face_l1,
-    fooled,
-    moved_loss,
-    plain,
+    gan_term,
     sync_mels,
+    warp_loss,
 )
 
 
@@ -40,35 +39,32 @@ class Wav2LipObjective(FaceObjective):
     """Windows of T frames."""
 
     margin = 0
+    loss_type = Wav2LipLoss
     net: Wav2Lip
     weight: Wav2LipLoss
-
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.weight = self.weights(Wav2LipLoss)
 
     def needs_expert(self) -> bool:
         return self.weight.sync > 0
 
-    def step(self, batch: Batch, step: int, quality: Quality | None) -> Step:
+    def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         target = self.scaled(batch["video"])
-        faces = seen_by_generator(target, self.scaled(batch["reference"])).flatten(0, 1)
+        faces = generator_input(target, self.scaled(batch["reference"])).flatten(0, 1)
         drawn = self.net.draw(batch["mels"].flatten(0, 1), faces)
         made = drawn.picture
         real = target.flatten(0, 1)
-        parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": fooled(quality, (made,))}
+        parts = {"recon": face_l1(made, real, self.weight.mouth), "gan": gan_term(quality, (made,))}
         sync = self.weight.sync if step >= self.weight.sync_from else 0.0
         gan = self.weight.gan if quality is not None else 0.0
         total = (1 - sync - gan) * parts["recon"] + gan * parts["gan"]
-        if self.weight.warp > 0 and drawn.moved is not None:
-            parts["warp"] = moved_loss(drawn.moved, real)
+        if self.weight.warp > 0 and drawn.warped is not None:
+            parts["warp"] = warp_loss(drawn.warped, real)
             total = total + self.weight.warp * parts["warp"]
         if self.expert is not None:
-            looks = self.looks(made.unflatten(0, target.shape[:2]), self.weight.soft)
-            parts["sync"] = agreement_loss(looks, self.expert.hear(sync_mels(batch["mels"])))
+            mouths = self.embed_drawn(made.unflatten(0, target.shape[:2]), self.weight.soft)
+            parts["sync"] = agreement_loss(mouths, self.expert.embed_voice(sync_mels(batch["mels"])))
             total = total + sync * parts["sync"]
-        return Step(total, plain(parts), real.detach(), (made.detach(),))
+        return Step(total, detached(parts), real.detach(), (made.detach(),))
 
-    def sample(self, batch: Batch) -> torch.Tensor:
-        faces = seen_by_generator(self.scaled(batch["video"]), self.scaled(batch["reference"]))
-        return self.rows(batch, self.net(batch["mels"].flatten(0, 1), faces.flatten(0, 1)))
+    def sample(self, batch: TensorBatch) -> torch.Tensor:
+        faces = generator_input(self.scaled(batch["video"]), self.scaled(batch["reference"]))
+        return self.sample_rows(batch, self.net(batch["mels"].flatten(0, 1), faces.flatten(0, 1)))

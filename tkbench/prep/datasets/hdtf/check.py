@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tkbench import media
+from tkbench.dataset import Check, Ledger
 from tkbench.errors import BadMedia
 from tkbench.prep import official
 from tkbench.prep.datasets.hdtf import lists as hdtf_lists
 from tkbench.prep.datasets.hdtf import reader as hdtf
 from tkbench.prep.datasets.hdtf import split as hdtf_split
 from tkbench.prep.datasets.hdtf.lists import Video
-from tkbench.runtime.progress import Progress
 from tkbench.types import Clip, Crop
 
-if TYPE_CHECKING:
-    from tkbench.prep.datasets.ledger import Ledger
 
-
-def check_hdtf(ledger: Ledger, root: Path, annotations: str | None, fast: bool, progress: Progress) -> None:
+def check(ledger: Ledger, root: Path, how: Check) -> None:
     """Each annotated video; headers are opened, pictures are not."""
-    found = hdtf_lists.load(hdtf_lists.find_folder(root, annotations))
+    found = hdtf_lists.load(hdtf_lists.find_folder(root, how.options.get("annotations")))
     for name in found.missing:
         ledger.add("missing-list", name.partition("_")[0], "", name)
     for bad in found.bad:
@@ -46,16 +42,16 @@ def check_hdtf(ledger: Ledger, root: Path, annotations: str | None, fast: bool, 
             )
         else:
             used.add(path)
-            _check_video(ledger, video, path, fast, heights)
-        progress(done + 1, len(videos), "videos")
+            _check_video(ledger, video, path, how.fast, heights)
+        how.progress(done + 1, len(videos), "videos")
     for path in sorted(set(files.values()) - used):
         ledger.add("not-annotated", "-", path.stem, path, None, "no annotation names this video")
     if heights:
-        told = ", ".join(f"{count} x {height}" for height, count in sorted(heights.items()))
-        ledger.notes.append(f"heights of the videos that are there: {told}")
+        counts = ", ".join(f"{count} x {height}" for height, count in sorted(heights.items()))
+        ledger.notes.append(f"heights of the videos that are there: {counts}")
     if len(videos) == 369:
         there = {key for video in videos if hdtf.find_video(video, files) for key in _keys(video)}
-        for split, part in hdtf_split.protocol()["splits"].items():
+        for split, part in hdtf_split.published()["splits"].items():
             whole = sum(key in there for key in part["keys"])
             ledger.notes.append(f"{hdtf_split.NAME} {split}: {whole} of {part['clips']} clips")
 
@@ -81,8 +77,8 @@ def _check_video(ledger: Ledger, video: Video, path: Path, fast: bool, heights: 
     ledger.there[subset] += len(video.intervals)
     heights[str(head.height)] += 1
     seconds = f"{head.seconds:.1f} s" if head.seconds is not None else "length unknown"
-    told = f"{head.width}x{head.height}, annotated at {video.resolution or 'unknown'}, {seconds}"
-    ledger.add("available", subset, video.file, path, None, told)
+    facts = f"{head.width}x{head.height}, annotated at {video.resolution or 'unknown'}, {seconds}"
+    ledger.add("available", subset, video.file, path, None, facts)
     if not head.sound:
         ledger.add(
             "no-sound", subset, video.file, path, None, "a copy without a sound track cannot be prepared"

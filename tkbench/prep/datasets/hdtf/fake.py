@@ -1,7 +1,7 @@
 """A synthetic HDTF: annotation files as they are published, quirks included, and the videos that they speak of.
 
 Each video is 1280 x 720 with 44.1 kHz stereo sound, an empty room except in its annotated intervals, where a face
-talks inside the official crop. What is odd in the original is in it: a byte order mark, trailing blanks, URLs with
+talks inside the official crop. It has the oddities of the original: a byte order mark, trailing blanks, URLs with
 `&t=`, a clip without crop (RD), a crop measured at 1080 while the file has 720 (WRA, which is 30 fps), a video that
 is not there (WDA, of a person who has another one), and one with a URL and no interval.
 """
@@ -51,7 +51,7 @@ class _Video:
 
 
 def _videos(clips: int) -> Iterator[_Video]:
-    """The five odd clips, then plain ones."""
+    """Five clips with the oddities, then plain ones."""
     yield _Video("WDA", "AdaSample0", 0, intervals=2)
     yield _Video("WDA", "AdaSample1", 0, there=False)
     yield _Video("WRA", "BobSample", 1, fps=30, annotated=1080)
@@ -62,7 +62,7 @@ def _videos(clips: int) -> Iterator[_Video]:
         yield _Video(subset, f"{_PEOPLE[speaker]}{index + 2}", speaker)
 
 
-def make_hdtf(root: Path, clips: int, seed: int, progress: Progress) -> None:
+def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     """Annotation files in HDTF_dataset/, videos in videos/."""
     videos = list(_videos(clips))
     folder = root / "HDTF_dataset"
@@ -117,15 +117,15 @@ def _write(path: Path, video: _Video, talks: list[Spoken], seed: int) -> None:
     sound = np.zeros(seconds * SAMPLE_RATE, np.float32)
     sound += np.float32(2e-4) * np.random.default_rng([seed, 13]).standard_normal(len(sound), np.float32)
     shots: list[list[UInt8]] = []
-    for (start, stop), said in zip(video.times(), talks, strict=True):
+    for (start, stop), talk in zip(video.times(), talks, strict=True):
         count = (stop - start) * FPS
         # A sentence may be longer than the interval: as in the original, the cut does not wait for it.
-        voice = said.sound(0, count)[: count * SAMPLES_PER_FRAME]
+        voice = talk.sound(0, count)[: count * SAMPLES_PER_FRAME]
         sound[start * SAMPLE_RATE : start * SAMPLE_RATE + len(voice)] += voice
-        shots.append(said.frames(SIDE // 2, 0, min(count, said.script.n_frames)))
+        shots.append(talk.frames(SIDE // 2, 0, min(count, talk.script.n_frames)))
     stereo: Float32 = np.repeat(resample(sound, SAMPLE_RATE, _RATE)[:, None], 2, axis=1)
     frames = _frames(video, shots, seconds, seed)
-    media.write_video(path, frames, fps=video.fps, audio=stereo, sample_rate=_RATE, quality=20)
+    media.write_video(path, frames, fps=video.fps, audio=media.Sound(stereo, rate=_RATE), quality=20)
 
 
 def _frames(video: _Video, shots: list[list[UInt8]], seconds: int, seed: int) -> Iterator[UInt8]:

@@ -22,7 +22,6 @@ from tkbench.prep.datasets.folder import find_videos
 from tkbench.prep.datasets.hdtf import lists as hdtf_lists
 from tkbench.prep.datasets.hdtf import split as hdtf_split
 from tkbench.prep.datasets.hdtf.lists import Video
-from tkbench.prep.datasets.tree import dataset_of
 from tkbench.types import Clip, Crop, Reason, Skipped
 
 SIDE = 512
@@ -33,11 +32,11 @@ _IN_BRACKETS = re.compile(r"\[([A-Za-z0-9_-]{11})\]$")
 def read(root: Path, annotations: str | None = None) -> Iterator[Clip | Skipped]:
     """Every annotated interval, sorted by key; those whose video is not there are missing."""
     found = hdtf_lists.load(hdtf_lists.find_folder(root, annotations))
-    files, dataset = index_videos(root), dataset_of(root, "hdtf")
+    files = index_videos(root)
     for video in sorted(found.videos.values(), key=lambda video: video.file):
         path = find_video(video, files)
         for index in range(len(video.intervals)):
-            yield _item(dataset, root, video, index, path)
+            yield _item(root, video, index, path)
 
 
 def index_videos(root: Path) -> dict[str, Path]:
@@ -58,7 +57,7 @@ def find_video(video: Video, files: dict[str, Path]) -> Path | None:
     return None
 
 
-def _item(dataset: str, root: Path, video: Video, index: int, path: Path | None) -> Clip | Skipped:
+def _item(root: Path, video: Video, index: int, path: Path | None) -> Clip | Skipped:
     key, split = video.key(index), hdtf_split.split_of(video.subset, video.name)
     if path is None:
         tube = f", or {video.youtube}" if video.youtube else ""
@@ -70,7 +69,7 @@ def _item(dataset: str, root: Path, video: Video, index: int, path: Path | None)
     return Clip(
         key=key,
         path=str(path),
-        dataset=dataset,
+        dataset="hdtf",
         split=split,
         speaker=identity,
         extra={

@@ -11,26 +11,44 @@ RD videos are called Radio1, Radio2, ...: their names say nothing of who speaks,
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import TypedDict, cast
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tkbench.runtime import toml
 
 NAME = "hdtf-identity-1"
 SPLITS = ("train", "val", "test")
 TEST, VAL = 0.15, 0.20
 
 
-@lru_cache(maxsize=1)
-def protocol() -> dict[str, Any]:
+class PublishedSplit(TypedDict):
+    """One split as hdtf-identity-1.toml has it."""
+
+    clips: int
+    videos: int
+    speakers: int
+    seconds: int
+    sha256: str
+    """`splits.list_hash` of the keys."""
+    keys: list[str]
+
+
+class Published(TypedDict):
     """The content of hdtf-identity-1.toml."""
-    return dict(tomllib.loads(files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")))
+
+    name: str
+    rule: str
+    same: dict[str, str]
+    """Another name of a person -> the name that counts."""
+    splits: dict[str, PublishedSplit]
+
+
+@lru_cache(maxsize=1)
+def published() -> Published:
+    """The lists of the split, and what its rule needs."""
+    text = files(__package__).joinpath(f"{NAME}.toml").read_text(encoding="utf-8")
+    return cast(Published, toml.parse(text))
 
 
 def identity_of(subset: str, name: str) -> tuple[str, bool]:
@@ -44,7 +62,7 @@ def identity_of(subset: str, name: str) -> tuple[str, bool]:
     if subset == "RD":
         return f"RD_{name}", False
     person = name.rstrip("0123456789") or name
-    return str(protocol()["same"].get(person, person)), True
+    return published()["same"].get(person, person), True
 
 
 def split_of(subset: str, name: str) -> str:
@@ -60,10 +78,8 @@ def split_of(subset: str, name: str) -> str:
     return "test" if share < TEST else "val" if share < VAL else "train"
 
 
-def list_hash(keys: Iterable[str]) -> str:
-    r"""sha256 of a split: its sorted keys, one to a line, each line ended.
-
-    >>> list_hash(["b", "a"]) == hashlib.sha256(b"a\nb\n").hexdigest()
-    True
-    """
-    return hashlib.sha256("".join(f"{key}\n" for key in sorted(keys)).encode()).hexdigest()
+def note(split: str, digest: str) -> str:
+    """Whether a list of clips with this hash is the published one of `hdtf-identity-1`."""
+    known = published()["splits"].get(split)
+    same = known is not None and digest == known["sha256"]
+    return f"{NAME}{'' if same else ', of other annotation files than the published ones'}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tkbench.dataset import Check, Ledger
 from tkbench.errors import UsageError
-from tkbench.prep.datasets.ledger import Ledger, _one, _transcript, sizes
+from tkbench.prep.datasets.ledger import check_transcript, count_clip, sizes
 from tkbench.prep.datasets.lrs2 import reader as lrs2
 from tkbench.prep.datasets.tree import lines_of, listing
-from tkbench.runtime.progress import Progress
 
 
-def check_lrs2(ledger: Ledger, root: Path, fast: bool, progress: Progress) -> None:
+def check(ledger: Ledger, root: Path, how: Check) -> None:
     """Each list against its folder, then each folder against its lists."""
     base = lrs2.find_base(root)
     seen: dict[str, dict[str, set[str]]] = {"main": {}, "pretrain": {}}
@@ -44,10 +44,10 @@ def check_lrs2(ledger: Ledger, root: Path, fast: bool, progress: Progress) -> No
             folder = base / inner / entry.source
             if (inner, entry.source) not in files:
                 files[inner, entry.source] = sizes(folder)
-            _one(ledger, split, key, folder, entry.number, files[inner, entry.source])
-            if not fast and f"{entry.number}.txt" in files[inner, entry.source]:
-                _transcript(ledger, split, key, folder / f"{entry.number}.txt")
-        progress(done + 1, len(lists), f"{split}.txt")
+            count_clip(ledger, split, key, folder, entry.number, files[inner, entry.source])
+            if not how.fast and f"{entry.number}.txt" in files[inner, entry.source]:
+                check_transcript(ledger, split, key, folder / f"{entry.number}.txt")
+        how.progress(done + 1, len(lists), f"{split}.txt")
     for inner, sources in seen.items():
         if not sources and not (base / inner).is_dir():
             continue

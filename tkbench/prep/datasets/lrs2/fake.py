@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tkbench.prep.datasets.spoken import SPEAKERS, _digits, _upper, _word_table, _write, speak
+from tkbench.prep.datasets.spoken import SPEAKERS, digits, speak, word_table, words_of, write_clip
 from tkbench.runtime.progress import Progress
 
 
-def make_lrs2(root: Path, clips: int, seed: int, progress: Progress) -> None:
+def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     """`mvlrs_v1/{main,pretrain}/ID/00001.mp4`, 160 x 160, and the four lists; test lines carry NF or MV."""
     base = root / "mvlrs_v1"
     lists: dict[str, list[str]] = {"test": [], "val": [], "train": [], "pretrain": []}
     for index in range(clips):
         split, turn = list(lists)[index % 4], index // 4
         # Two clips of one source stand side by side, as in the original.
-        source, number = _digits(seed, index % 4, turn // 2), f"{turn % 2 + 1:05d}"
-        said = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
+        source, number = digits(seed, index % 4, turn // 2), f"{turn % 2 + 1:05d}"
+        talk = speak(seed, index, index % SPEAKERS, (2.0, 3.0))
         file = base / ("pretrain" if split == "pretrain" else "main") / source / number
-        _write(file, said.frames(160), said.sound())
-        table = _word_table(said.script) if split == "pretrain" else []
-        text = [f"Text:  {_upper(said.script.text)}", f"Conf:  {3 + index % 3}", *table]
+        write_clip(file, talk.frames(160), talk.sound())
+        table = word_table(talk.script) if split == "pretrain" else []
+        text = [f"Text:  {words_of(talk.script.text)}", f"Conf:  {3 + index % 3}", *table]
         file.with_suffix(".txt").write_text("\n".join(text) + "\n", encoding="utf-8")
         tag = f" {('NF', 'MV')[turn % 2]}" if split == "test" else ""
         lists[split].append(f"{source}/{number}{tag}")

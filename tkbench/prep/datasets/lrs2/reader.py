@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tkbench.errors import UsageError
-from tkbench.prep.datasets.tree import base_of, dataset_of, lines_of, listing, videos
+from tkbench.prep.datasets.tree import base_of, lines_of, listing, videos
 from tkbench.types import Clip, Reason, Skipped
 
 SPLITS = ("test", "val", "train", "pretrain")
@@ -75,7 +75,7 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
 
     A copy without pretrain/ is one without that split. Raises UsageError where no list is found.
     """
-    base, dataset = find_base(root), dataset_of(root, "lrs2")
+    base = find_base(root)
     lists = {split: file for split in SPLITS if (file := list_file(base, split)) is not None}
     if not lists:
         raise UsageError(
@@ -93,18 +93,16 @@ def read(root: Path) -> Iterator[Clip | Skipped]:
             by_source.setdefault(entry.source, []).append(entry)
         for source in sorted(by_source):
             place = base / folder / source
-            there, told, _ = videos(listing(place)[1])
-            clips, texts = set(there), set(told)
+            there, with_text, _ = videos(listing(place)[1])
+            clips, texts = set(there), set(with_text)
             for entry in sorted(by_source[source], key=lambda entry: entry.number):
                 if (folder, source, entry.number) in given:
                     continue
                 given.add((folder, source, entry.number))
-                yield _item(dataset, split, place, entry, clips, texts)
+                yield _item(split, place, entry, clips, texts)
 
 
-def _item(
-    dataset: str, split: str, place: Path, entry: Entry, clips: set[str], texts: set[str]
-) -> Clip | Skipped:
+def _item(split: str, place: Path, entry: Entry, clips: set[str], texts: set[str]) -> Clip | Skipped:
     key = f"{entry.source}/{entry.number}"
     key = f"pretrain/{key}" if split == "pretrain" else key
     path = f"{place}/{entry.number}.mp4"
@@ -113,4 +111,4 @@ def _item(
         return Skipped(key, path, Reason.MISSING_FILE, why, split)
     extra = {} if entry.tag is None else {"tag": entry.tag}
     sidecar = f"{place}/{entry.number}.txt" if entry.number in texts else None
-    return Clip(key, path, dataset, split, entry.source, extra=extra, sidecar=sidecar)
+    return Clip(key, path, "lrs2", split, entry.source, extra=extra, sidecar=sidecar)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tkbench.prep.datasets.tree import SAFE, base_of, dataset_of, listing, videos
+from tkbench.prep.datasets.tree import SAFE, base_of, listing, videos
 from tkbench.types import Clip, Reason, Skipped
 
 SPLITS = ("pretrain", "test", "trainval")
@@ -25,26 +25,26 @@ def find_base(root: Path) -> Path:
 
 def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every .mp4 of the tree; a .txt without its .mp4 is a clip that is missing."""
-    base, dataset = find_base(root), dataset_of(root, "lrs3")
+    base = find_base(root)
     for split in SPLITS:
         for source in listing(base / split)[0]:
             if not SAFE.fullmatch(source):
                 continue
             place = base / split / source
-            there, told, alone = videos(listing(place)[1])
-            texts = set(told)
+            there, with_text, text_only = videos(listing(place)[1])
+            texts = set(with_text)
             for stem in there:
                 if SAFE.fullmatch(stem):
                     sidecar = f"{place}/{stem}.txt" if stem in texts else None
                     yield Clip(
                         f"{split}/{source}/{stem}",
                         f"{place}/{stem}.mp4",
-                        dataset,
+                        "lrs3",
                         split,
                         source,
                         sidecar=sidecar,
                     )
-            for stem in alone:
+            for stem in text_only:
                 if SAFE.fullmatch(stem):
                     path, why = f"{place}/{stem}.mp4", f"{stem}.txt is there without {stem}.mp4"
                     yield Skipped(f"{split}/{source}/{stem}", path, Reason.MISSING_FILE, why, split)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tkbench.prep.datasets.ledger import Ledger, _pairs, _text, sizes
+from tkbench.dataset import Check, Ledger
+from tkbench.prep.datasets.ledger import count_pairs, read_text, sizes
 from tkbench.prep.datasets.lrw import reader as lrw
 from tkbench.prep.datasets.tree import listing
-from tkbench.runtime.progress import Progress
 
 
-def check_lrw(ledger: Ledger, root: Path, fast: bool, progress: Progress) -> None:
+def check(ledger: Ledger, root: Path, how: Check) -> None:
     """Every word and split; the clip's number has no list to be held against."""
     base = lrw.find_base(root)
     words = listing(base)[0]
@@ -20,12 +20,12 @@ def check_lrw(ledger: Ledger, root: Path, fast: bool, progress: Progress) -> Non
             files = sizes(folder)
             if not files:
                 ledger.add("missing-folder", split, word, folder, None, "no folder, or nothing in it")
-            stems = _pairs(ledger, split, f"{word}/{split}/", folder, files)
-            for stem in () if fast else stems:
-                text = _text(ledger, split, f"{word}/{split}/{stem}", folder / f"{stem}.txt")
+            stems = count_pairs(ledger, split, f"{word}/{split}/", folder, files)
+            for stem in () if how.fast else stems:
+                text = read_text(ledger, split, f"{word}/{split}/{stem}", folder / f"{stem}.txt")
                 if text is not None and lrw.parse_duration(text) is None:
                     why = "no usable line Duration: the word has no interval"
                     ledger.add("bad-text", split, f"{word}/{split}/{stem}", folder / f"{stem}.txt", None, why)
-        progress(index + 1, len(words), "words")
+        how.progress(index + 1, len(words), "words")
     if len(words) != 500:
         ledger.notes.append(f"{len(words)} words; LRW has 500")

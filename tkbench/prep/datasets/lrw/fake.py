@@ -7,29 +7,29 @@ from pathlib import Path
 
 import numpy as np
 
-from tkbench.prep.datasets.spoken import SPEAKERS, _digits, _write, speak
+from tkbench.prep.datasets.spoken import SPEAKERS, digits, speak, write_clip
 from tkbench.runtime.progress import Progress
 from tkbench.synth.clip import Script
 from tkbench.types import FPS, Word
 
 
-def make_lrw(root: Path, clips: int, seed: int, progress: Progress) -> None:
+def make(root: Path, clips: int, seed: int, progress: Progress) -> None:
     """`WORD/{test,val,train}/WORD_00001.mp4`: 29 frames of 256 x 256 with the word at their middle."""
     counts: dict[tuple[str, str], int] = {}
     attempt = 0
     for index in range(clips):
         found = None
         while found is None:
-            said = speak(seed, attempt, index % SPEAKERS, (2.6, 3.4))
-            found, attempt = _middle_word(said.script), attempt + 1
+            talk = speak(seed, attempt, index % SPEAKERS, (2.6, 3.4))
+            found, attempt = _middle_word(talk.script), attempt + 1
         word, first = found
         name, split = word.text.upper(), ("test", "val", "train")[index % 3]
         number = counts[name, split] = counts.get((name, split), 0) + 1
         base = root / "lipread_mp4" / name / split / f"{name}_{number:05d}"
-        _write(base, said.frames(256, first, first + 29), said.sound(first, first + 29))
+        write_clip(base, talk.frames(256, first, first + 29), talk.sound(first, first + 29))
         lines = [
-            f"Disk reference: {_digits(seed, attempt)}",
-            f"Channel: tkbench {said.speaker.name}",
+            f"Disk reference: {digits(seed, attempt)}",
+            f"Channel: tkbench {talk.speaker.name}",
             "Program start: 2026-01-01 00:00:00",
             f"Clip start: {first / FPS:.2f} seconds",
             f"Duration: {word.end - word.start:.2f} seconds",

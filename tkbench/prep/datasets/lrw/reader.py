@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tkbench.errors import UsageError
-from tkbench.prep.datasets.tree import SAFE, dataset_of, listing, text_of, videos
+from tkbench.prep.datasets.tree import SAFE, listing, text_of, videos
 from tkbench.types import FPS, Clip, Reason, Skipped, Word
 
 SPLITS = ("train", "val", "test")
@@ -38,21 +38,21 @@ def find_base(root: Path) -> Path:
 
 def read(root: Path) -> Iterator[Clip | Skipped]:
     """Every .mp4 of the tree; a .txt without its .mp4 is a clip that is missing."""
-    base, dataset = find_base(root), dataset_of(root, "lrw")
+    base = find_base(root)
     for word in listing(base)[0]:
         if not SAFE.fullmatch(word):
             continue
         for split in SPLITS:
             folder = base / word / split
-            there, told, alone = videos(listing(folder)[1])
-            texts, place, prefix = set(told), str(folder), f"{word}/{split}/"
+            there, with_text, text_only = videos(listing(folder)[1])
+            texts, place, prefix = set(with_text), str(folder), f"{word}/{split}/"
             for stem in there:
                 if SAFE.fullmatch(stem):
                     sidecar = f"{place}/{stem}.txt" if stem in texts else None
                     yield Clip(
-                        f"{prefix}{stem}", f"{place}/{stem}.mp4", dataset, split, None, word, sidecar=sidecar
+                        f"{prefix}{stem}", f"{place}/{stem}.mp4", "lrw", split, None, word, sidecar=sidecar
                     )
-            for stem in alone:
+            for stem in text_only:
                 if SAFE.fullmatch(stem):
                     path, why = f"{place}/{stem}.mp4", f"{stem}.txt is there without {stem}.mp4"
                     yield Skipped(f"{prefix}{stem}", path, Reason.MISSING_FILE, why, split)

@@ -1,4 +1,4 @@
-"""A model for tkbench: the true video, mirrored. It shows what a plug-in needs, and nothing else."""
+"""A model for tkbench: the true video, mirrored. It has the right sync and the wrong picture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tkbench.types import Batch, Generated
 
 
 class Mirror:
-    """Left and right exchanged: right sync, wrong picture."""
+    """Left and right exchanged. Load the weights of a model in `__init__`: it is called once per process."""
 
     card = ModelCard(name="mirror", summary="The true video, mirrored.")
 

@@ -1,0 +1,69 @@
+"""What every network that tkbench trains has: a spec of its sizes; and what every generator of faces has besides.
+
+A generator redraws the lower half of a face, frame by frame. It is given the voice, the target frame without its lower
+half (the pose) and another frame of the same person (the reference, for the appearance); see `tkbench.models.face`.
+Pictures are (N, C, H, W), blue first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from tkbench.models.layers import check_size
+from tkbench.models.picture import Drawn
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class Network(nn.Module):
+    """A network whose sizes are the fields of one dataclass, which its checkpoint stores."""
+
+    spec: DataclassInstance
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSpec:
+    """The sizes that every generator has."""
+
+    size: int = 128
+    """Side of the face in pixels."""
+    width: float = 1.0
+    """Every channel count of the published network is multiplied by this."""
+    blend: bool = False
+    """Whether the reference shows through where nothing has to change (ours); see `Picture`."""
+    warp: float = 0.0
+    """How far `blend` may move the reference, as a share of the side (ours); see `Picture`."""
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+
+class FaceNetwork(Network):
+    """A generator in two steps: the voice of a whole clip once, then faces, any number of frames at a time."""
+
+    spec: FaceSpec
+
+    def embed_voice(self, mel: torch.Tensor) -> torch.Tensor:
+        """(T, 80, 16) mel of a clip, one window per frame -> what `draw` takes, T rows.
+
+        A network that hears each frame by itself leaves the mel as it is.
+        """
+        return mel
+
+    def draw(self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
+        """N rows of `embed_voice` and (N, 6, size, size), the masked target over the reference -> N faces.
+
+        fine: see `Picture.draw`.
+        """
+        raise NotImplementedError
+
+    def forward(
+        self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The pictures of `draw` alone: (N, 3, size, size), or as large as `fine`."""
+        return self.draw(voice, faces, fine).picture

@@ -1,0 +1,180 @@
+"""The look at a clip before its main pass: who is in it, whom it is about, and where the canvas lies.
+
+A detector looks at a few pictures. Its boxes may be wrong (a shoulder, a face from behind), so where they do not agree
+the landmarks' network is asked about each: only a face that it confirms can win over one that it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tkbench import media
+from tkbench.crops import align
+from tkbench.errors import BadMedia
+from tkbench.media import Cut
+from tkbench.prep import backends, official, track
+from tkbench.prep.official import CropRecord
+from tkbench.prep.plan import Settings
+from tkbench.types import FPS, Array, Clip, MediaFacts, Reason, UInt8
+
+_COPIED = frozenset({"h264", "hevc", "mpeg4", "mpeg1video", "mpeg2video"})
+"""Codecs whose packets an mp4 can take unchanged."""
+LOOKS = 8
+"""Pictures that the first look takes from a clip."""
+DENSE_LOOKS, EVERY_LOOK = 48, 400
+"""Pictures of a second look at every part of a clip, and of the last one, which takes all of a clip of 16 s."""
+CONFIRMED_LOOKS = 4
+"""Looks at one face that the landmarks' network is asked about."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """What the first look found, and the canvas that follows from it."""
+
+    kind: str
+    cut: Cut
+    face: track.ChosenFace | None
+    dense: bool
+    """Every part of the clip was looked at."""
+    interval: tuple[float, float] | None = None
+    """The part of the file that the clip is, in seconds; None: all of it."""
+    official: CropRecord = field(default_factory=lambda: CropRecord())
+    """What became of the data set's own crop: used or not, and why."""
+    shared: bool = False
+    """The canvas holds people who take turns in shots of their own."""
+
+
+def look_at(
+    path: str, facts: MediaFacts, settings: Settings, *, dense: bool = False, clip: Clip | None = None
+) -> Scene:
+    """Choose the face and the canvas from a few pictures. Raises BadMedia(NO_FACE) where none shows a face.
+
+    A small picture is its own canvas; whether a face is in it is then for the tracker to say. clip: its
+    interval, official crop and target size count, where it has them.
+    """
+    return look_for(path, facts, settings, looks=DENSE_LOOKS if dense else None, clip=clip)[0]
+
+
+def look_for(
+    path: str,
+    facts: MediaFacts,
+    settings: Settings,
+    *,
+    looks: int | None = None,
+    clip: Clip | None = None,
+    confirm: bool = False,
+) -> list[Scene]:
+    """The faces that may be followed and their canvases, the best first; more than one only with `confirm`.
+
+    looks: how many pictures, from every part of the clip; None: a few of those that stand alone. confirm: ask the
+    landmarks' network about every face. It is asked anyway where the face that earned most was seen in one picture
+    only, or less often than another one.
+    """
+    interval = None if clip is None else official.interval_of(clip)
+    crop, told = official.crop_of(clip, facts.width, facts.height)
+    duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
+    few = min(LOOKS, max(2, round(duration / 2) + 1))
+    dense = looks is not None
+    pictures = media.sample_pictures(path, facts=facts, limit=looks or few, dense=dense, interval=interval)
+    boxes = _detect_all(pictures, facts, settings)
+    if crop is not None:
+        face = track.choose_face(official.boxes_inside(boxes, crop), facts.width, facts.height)
+        return [Scene("official", crop, face, dense, interval, told)]
+    faces, shared = _rank(pictures, boxes, facts, settings, confirm=confirm)
+    target = None if clip is None else clip.target
+    side = 0 if target else settings.max_side
+    scenes = []
+    either: list[track.ChosenFace | None] = [*faces] if faces else [None]
+    for face in either:
+        canvas = track.canvas_of(facts.width, facts.height, face, side)
+        if canvas is not None:
+            kind, cut = canvas
+            if target:
+                cut = replace(cut, out_width=target, out_height=target)
+            scenes.append(Scene(kind, cut, face, dense, interval, told, shared and face is either[0]))
+    if scenes:
+        return scenes if confirm else scenes[:1]
+    more = next((count for count in (DENSE_LOOKS, EVERY_LOOK) if count > (looks or 0)), None)
+    if more is None or (dense and len(pictures) < (looks or 0) // 2):
+        raise BadMedia(Reason.NO_FACE, f"no face in {len(pictures)} pictures from all over the clip")
+    return look_for(path, facts, settings, looks=more, clip=clip, confirm=confirm)
+
+
+def _rank(
+    pictures: Sequence[UInt8], boxes: Sequence[Array], facts: MediaFacts, settings: Settings, *, confirm: bool
+) -> tuple[list[track.ChosenFace], bool]:
+    """The faces, the best first, and whether the first of them is two people who take turns."""
+    groups = track.find_candidates(boxes)
+    ranked = track.rank_faces(groups, boxes, facts.width, facts.height)
+    if not ranked:
+        return [], False
+    seen, most = len(ranked[0].boxes), max(len(group.boxes) for group in groups)
+    if not confirm and (len(groups) == 1 or (seen > 1 and seen == most)):
+        return ranked, False
+    for group in groups:
+        group.confirmed = _confirm(group, pictures, facts, settings)
+    ranked = track.rank_faces(groups, boxes, facts.width, facts.height, confirmed=True)
+    order = [groups[face.place] for face in ranked]
+    together = track.take_turns(order) if order[0].confirmed else order[:1]
+    if len(together) > 1:
+        ranked.insert(0, track.united(together, groups, ranked[0].n_faces))
+    return ranked, len(together) > 1
+
+
+def _confirm(group: track.Candidate, pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> int:
+    """In how many of its looks (four at most, from all over) the landmarks' network finds the face where its box is."""
+    tracker = backends.shared(settings.backend)
+    places = np.unique(
+        np.linspace(0, len(group.looks) - 1, min(CONFIRMED_LOOKS, len(group.looks))).round().astype(int)
+    )
+    count = 0
+    for place in places.tolist():
+        picture = pictures[group.looks[place]]
+        scale = picture.shape[1] / facts.width
+        x0, y0, x1, y1 = (float(side) * scale for side in group.boxes[place])
+        grow = 0.5 * max(x1 - x0, y1 - y0)
+        left, top = max(0, int(x0 - grow)), max(0, int(y0 - grow))
+        part = np.ascontiguousarray(picture[top : int(y1 + grow) + 1, left : int(x1 + grow) + 1])
+        if min(part.shape[:2]) < 8:
+            continue
+        tracker.restart()
+        points = tracker.track([part])[0]
+        if points is not None:
+            box = align.boxes_of(points[None])[0] + np.array([left, top, left, top], np.float32)
+            middle = np.array([box[0] + box[2] - x0 - x1, box[1] + box[3] - y0 - y1]) / 2
+            count += bool(np.abs(middle).max() < 0.5 * max(x1 - x0, y1 - y0))
+    tracker.restart()
+    return count
+
+
+def _detect_all(pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> list[Array]:
+    """Boxes (N, 5) of every face in a few pictures, in pixels of the shown size."""
+    looks, detect = [], backends.shared(settings.backend).detect
+    for picture in pictures:
+        boxes = detect(picture)
+        if not len(boxes):
+            boxes = detect(picture, far=True)
+        scale = np.array([facts.width / picture.shape[1], facts.height / picture.shape[0]] * 2 + [1.0])
+        looks.append(boxes * scale)
+    return looks
+
+
+def may_copy(facts: MediaFacts, scene: Scene) -> bool:
+    """Whether the source's packets can be the canvas: it is what a canvas is, in every respect."""
+    return (
+        scene.kind == "whole"
+        and scene.interval is None
+        and (scene.cut.width, scene.cut.height) == (facts.width, facts.height)
+        and abs(facts.fps - FPS) < 1e-3
+        and not facts.vfr
+        and facts.rotation == 0
+        and not facts.reading.mirrored
+        and not facts.reading.interlaced
+        and not facts.reading.guessed
+        and facts.reading.transfer is None
+        and facts.pix_fmt == "yuv420p"
+        and facts.video_codec in _COPIED
+    )
