@@ -18,7 +18,7 @@ from support.faces import LOST, mesh_crops, moving_face, photo
 from tkbench import weights
 from tkbench.errors import UsageError, WeightsRefused
 from tkbench.prep import backends
-from tkbench.prep.backends import detection, facemesh, litert, wheel_mesh
+from tkbench.prep.backends import detection, litert, wheel_mesh
 from tkbench.prep.backends.detection import Face, LiteRTDetector
 from tkbench.prep.backends.facemesh import MeshTracker
 from tkbench.prep.backends.mesh_network import N_MESH, AttentionMesh, PlainMesh
@@ -524,22 +524,47 @@ def test_boxes_of_one_face_are_joined_by_their_scores() -> None:
     assert detection.rows_of([two, one])[:, 0].tolist() == [0, 4]
 
 
+class Sees:
+    """A detector that sees these faces in any picture."""
+
+    def __init__(self, *found: Face) -> None:
+        self.found = list(found)
+
+    def faces(self, _: UInt8) -> list[Face]:
+        return self.found
+
+    def close(self) -> None: ...
+
+
 def test_the_face_that_is_followed_is_the_likeliest() -> None:
-    class Two:
-        """A detector that sees the face, and something that is likelier."""
-
-        def __init__(self, first: float) -> None:
-            self.first = first
-
-        def faces(self, _: UInt8) -> list[Face]:
-            box = (60.0, 60.0, 180.0, 180.0)
-            return [Face(box, (90.0, 100.0, 150.0, 100.0), self.first)]
-
-        def close(self) -> None: ...
-
     picture = moving_face()[0]
-    with MeshTracker(near=Two(0.9)) as tracker:
-        (points,) = tracker.track([picture])
-        assert points is not None
-        assert tracker.detect(picture).tolist() == [[60, 60, 180, 180, pytest.approx(0.9)]]
-    assert facemesh.shared_detector(False).faces(picture)[0].score > 0.9
+    (right,) = LiteRTDetector().faces(picture)
+    wrong = Face((0, 0, 20, 20), (5, 5, 15, 5), 0.6)
+    with MeshTracker(near=Sees(right, wrong)) as tracker, MeshTracker() as plain:
+        np.testing.assert_array_equal(tracker.track([picture])[0], plain.track([picture])[0])
+        assert tracker.detect(picture).tolist() == detection.rows_of([right, wrong]).tolist()
+
+
+def test_a_face_is_also_looked_for_among_the_small_ones() -> None:
+    """Where the first network sees nothing, or what is no face, the one for small faces is asked."""
+    picture = moving_face()[0]
+    (right,) = LiteRTDetector().faces(picture)
+    wrong = Face((0, 0, 20, 20), (5, 5, 15, 5), 0.9)
+    for near in (Sees(), Sees(wrong)):
+        with MeshTracker(near=near, far=Sees(right)) as tracker:
+            assert tracker.track([picture])[0] is not None
+    with MeshTracker(near=Sees(), far=Sees()) as tracker:
+        assert tracker.track([picture]) == [None]
+
+
+def test_a_face_that_jumps_is_found_in_the_same_picture() -> None:
+    face = photo()[10:230, 120:320]
+    pictures = np.full((2, 240, 700, 3), 90, np.uint8)
+    pictures[0, 10:230, 10:210] = face
+    pictures[1, 10:230, 490:690] = face
+    with MeshTracker() as tracker:
+        first, second = tracker.track(list(pictures))
+    assert first is not None
+    assert second is not None
+    # A detection begins with another window than a track goes on with; seen: 2.0.
+    np.testing.assert_allclose(second - first, np.broadcast_to([480, 0], first.shape), atol=3)

@@ -1,13 +1,14 @@
 """The window through which Face Mesh looks at a picture, and the pixels that it sees there.
 
-Two things are rounded here, so that a track is the same on every machine.
+Two things are rounded here, so that a track does not depend on the machine and on versions of libraries.
 
 The window itself. It hangs on the points of the frame before, and those differ between two processors, or two
 versions of a library, by some 1e-5 pixel. A window that moves by so little shows a few pixels that are rounded the
 other way, which moves the points by a hundredth of a pixel, and so the next window: after some frames two exact
 windows are as far apart as any two (0.02 pixel in the median, 0.5 at the 99.9th percentile, of 192 pixels). Rounded
 to an eighth of a pixel the windows of both are the same, and their points differ by those 1e-5 pixel, frame after
-frame. The price is a window up to a sixteenth of a pixel beside MediaPipe's.
+frame. The price is a window up to a sixteenth of a pixel beside MediaPipe's, which moves the points by 0.04 pixel in
+the median and 0.65 at the 99.9th percentile: hardly more than one exact window differs from another.
 
 The pixels. OpenCV looks them up on a grid of 1/32 pixel. Where the window's pixels lie on it is worked out here, as
 `cv2.warpAffine` and `cv2.warpPerspective` of OpenCV 4 do it (and so MediaPipe), and handed to `cv2.remap`: OpenCV 5
