@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from support.faces import LOST, mesh_crops, moving_face, photo
 from tkbench import weights
 from tkbench.errors import UsageError, WeightsRefused
 from tkbench.prep import backends
-from tkbench.prep.backends import detection, litert, wheel_mesh
+from tkbench.prep.backends import detection, litert
 from tkbench.prep.backends.detection import Face, LiteRTDetector
 from tkbench.prep.backends.facemesh import MeshTracker
 from tkbench.prep.backends.mesh_network import N_MESH, AttentionMesh, PlainMesh
@@ -409,16 +410,28 @@ def test_face_mesh_is_the_one_of_the_wheels_graph(wheel: None, refined: bool) ->
     assert np.max(gaps) < 0.5
 
 
-def test_a_wheel_without_face_mesh_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Newer:
-        __version__ = "1.2.3"
+@pytest.mark.parametrize("installed", ["0.10.30", "1.2.3"])
+def test_a_wheel_without_face_mesh_is_one_line(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "version", lambda _: installed)
+    for act in (backends.check, backends.open_backend):
+        with pytest.raises(
+            UsageError, match=rf"mediapipe-wheel needs mediapipe<0\.10\.22, found {installed}: "
+        ):
+            act("mediapipe-wheel")
+    backends.check("mediapipe")
 
-    monkeypatch.setattr(wheel_mesh, "mediapipe", Newer)
-    wheel_mesh._parts.cache_clear()
-    with pytest.raises(
-        UsageError, match=r"mediapipe 1\.2\.3 has no Face Mesh inside: .* needs mediapipe<0\.10\.22"
-    ):
-        backends.open_backend("mediapipe-wheel")
+
+def test_a_package_that_is_not_here_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(backends, "version", none)
+    for name, package in (("mediapipe-tasks", "mediapipe"), ("face-alignment", "face-alignment")):
+        with pytest.raises(
+            UsageError, match=f"{name} needs the package {package}, which is not installed: run"
+        ):
+            backends.check(name)
+    backends.check("mediapipe")
 
 
 def test_a_track_does_not_hang_on_the_last_bits() -> None:

@@ -7,6 +7,7 @@ of two networks are not the same points. What each needs is known before its lib
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from tkbench import weights
-from tkbench.errors import UnknownName, WeightsMissing
+from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.registry import suggest
 from tkbench.types import POINT_SETS, Float32, UInt8
 
@@ -57,7 +58,9 @@ class Info:
     """Names in the weights registry that the user has to fetch; none for networks that the package or a wheel
     brings."""
     packages: tuple[str, ...] = ()
-    """Distributions whose version changes its landmarks."""
+    """Distributions that it needs and whose version changes its landmarks."""
+    below: tuple[int, ...] | None = None
+    """The version of the first of `packages` from which on it does not work."""
     batch: int = 1
     """Pictures that it takes at once."""
     revision: int = 1
@@ -142,6 +145,7 @@ BACKENDS: dict[str, Info] = {
             "mesh478",
             "the networks of mediapipe in the runtime of the mediapipe<0.10.22 wheel, to compare with",
             packages=("mediapipe",),
+            below=(0, 10, 22),
         ),
         _FAN,
         replace(
@@ -164,12 +168,27 @@ def info(name: str) -> Info:
 
 
 def check(name: str) -> None:
-    """Raise what opening the backend would raise for want of weights, before any work is done.
+    """Raise what opening the backend would raise for want of packages or weights, before any work is done.
 
-    WeightsMissing says the one command that brings them all here; nothing is ever downloaded on the way.
+    UsageError names the package; WeightsMissing says the one command that brings all weights here. Nothing is ever
+    downloaded on the way.
     """
+    facts = info(name)
+    for package in facts.packages:
+        found = _version(package)
+        if found == "none":
+            raise UsageError(
+                f"the face tracker {name} needs the package {package}, which is not installed: run "
+                f"`pip install {package}`, or use the tracker {DEFAULT}"
+            )
+        limit = ".".join(map(str, facts.below or ()))
+        if package == facts.packages[0] and facts.below is not None and _numbers(found) >= facts.below:
+            raise UsageError(
+                f"the face tracker {name} needs {package}<{limit}, found {found}: run "
+                f"`pip install '{package}<{limit}'`, or use the tracker {DEFAULT}"
+            )
     missing = []
-    for weight in info(name).weights:
+    for weight in facts.weights:
         try:
             weights.find(weight)
         except WeightsMissing:
@@ -179,6 +198,11 @@ def check(name: str) -> None:
             f"the face tracker {name} needs weights that are not in {weights.folder()}: run "
             f"`tkbench weights fetch {' '.join(missing)}` (or `tkbench weights add {missing[0]} FILE`)"
         )
+
+
+def _numbers(found: str) -> tuple[int, ...]:
+    """The leading numbers of a version."""
+    return tuple(map(int, re.findall(r"\d+", found.partition("+")[0])[:3]))
 
 
 def open_backend(name: str) -> Backend:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from tkbench.errors import UsageError
 from tkbench.prep.backends.detection import Face
 from tkbench.prep.backends.facemesh import MeshTracker
 from tkbench.prep.backends.mesh_network import N_MESH
@@ -84,11 +83,6 @@ node {
 def _parts() -> dict[str, Any]:
     """The functions of the wheel that a graph needs."""
     root = mediapipe()
-    if not hasattr(root, "solutions"):
-        raise UsageError(
-            f"mediapipe {root.__version__} has no Face Mesh inside: the tracker mediapipe-wheel needs "
-            "mediapipe<0.10.22; the tracker mediapipe brings the networks itself"
-        )
     from mediapipe.python import packet_creator
     from mediapipe.python._framework_bindings import (
         _packet_getter,
@@ -188,7 +182,6 @@ class WheelMesh:
     """Face Mesh with attention by the wheel; see `MeshNetwork`."""
 
     def __init__(self) -> None:
-        _parts()  # says what is wrong where the wheel has no Face Mesh
         self._places = refined_points()
         self._n_points = 1 + max(place for part in self._places for place in part)
         self._graph = network_graph(attention_network(), 2 + len(self._places))
