@@ -220,7 +220,10 @@ def _prepare(
             progress=progress,
         )
     show(_table(f"Preparation of {out}", summary.table()))
-    say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")
+    if summary.n_ok:
+        say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")
+    else:
+        say(f"{out}: no clip can be used ({summary.n_clips} looked at); the table above says why")
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> Any:
