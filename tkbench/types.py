@@ -262,6 +262,8 @@ class Generated:
     reason: Reason | None = None
     """Set exactly when `video` is None."""
     detail: str = ""
+    own_count: str = ""
+    """How the file that it was read from counts its frames, where that differs: "94 frames at 30 fps are 78 at 25"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -432,3 +433,25 @@ def test_tags_need_not_be_utf8(tmp_path: Path) -> None:
     assert b"caf\xe9" in (tmp_path / "t.avi").read_bytes()
     assert media.probe(tmp_path / "t.avi").width == 32
     assert len(media.read_video(tmp_path / "t.avi")) == 5
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_high_dynamic_range_is_mapped_and_says_so(transfer: str, tmp_path: Path) -> None:
+    """Grey stays grey, brighter stays brighter, and red stays red: the curve is ours, the colours are the file's."""
+    patches = [(40, 40, 40), (90, 90, 90), (150, 150, 150), (220, 220, 220), (200, 60, 60)]
+    picture = np.concatenate([np.full((64, 64, 3), color, np.uint8) for color in patches], axis=1)
+    plain, file = tmp_path / "plain.mp4", tmp_path / "hdr.mp4"
+    media.write_video(plain, [picture] * 10)
+    linear = "zscale=t=linear:npl=100,format=gbrpf32le"
+    wide = f"zscale=p=2020:t={transfer}:m=2020_ncl:r=limited,format=yuv420p10le"
+    tags = ["-color_trc", transfer, "-color_primaries", "bt2020", "-colorspace", "bt2020nc"]
+    coded = ["-c:v", "libx265", "-x265-params", "log-level=error", str(file)]
+    media.run(["-i", str(plain), "-vf", f"{linear},{wide}", *tags, *coded], "hdr")
+    facts = media.probe(file)
+    assert facts.reading.transfer == {"smpte2084": "pq", "arib-std-b67": "hlg"}[transfer]
+    shown = media.read_video(file)[5].astype(float)
+    seen = [shown[16:48, 64 * k + 16 : 64 * k + 48].mean(axis=(0, 1)) for k in range(len(patches))]
+    levels = [color.mean() for color in seen[:4]]
+    assert all(dark + 10 < light for dark, light in pairwise(levels)), levels
+    assert max(np.ptp(color) for color in seen[:4]) < 4
+    assert seen[4][0] > 2.6 * max(seen[4][1:])

@@ -171,3 +171,18 @@ def test_lists_follow_from_the_records() -> None:
     assert models.references() == ("synctalkface", "cals")
     with pytest.raises(UnknownName, match="no network is called 'calls': did you mean cals"):
         kinds.registry.get("calls")
+
+
+@pytest.mark.parametrize(
+    ("name", "black", "published"),
+    [("wav2lip", 0.0, ("wav2lip-96", 96)), ("expert", 0.0, ("wav2lip-96", 96)), ("cals", -1.0, None),
+     ("synctalkface", -1.0, None)],
+)  # fmt: skip
+def test_records_hold_the_scale_that_their_weights_were_trained_on(
+    name: str, black: float, published: tuple[str, int] | None
+) -> None:
+    """Another black level or side of the crop would load the same weights and draw other pictures."""
+    kind = kinds.registry.get(name)
+    assert kind.black == black
+    cut = kind.published_cut
+    assert (None if cut is None else (cut.recipe, cut.size)) == published

@@ -113,6 +113,13 @@ def parameter(name: str, kind: object, default: object = inspect.Parameter.empty
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
+def set_parameters(command: Callable[..., None], parameters: Sequence[inspect.Parameter]) -> None:
+    """Give a command other parameters than it is written with; typer reads signature and annotations."""
+    named = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in parameters]
+    command.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in named}
+
+
 def with_parameters(
     command: Callable[..., None], typed: Mapping[str, object], more: Sequence[inspect.Parameter]
 ) -> Callable[..., None]:
@@ -123,14 +130,10 @@ def with_parameters(
         command(**given)
 
     own = inspect.signature(command, eval_str=True).parameters.values()
-    parameters = [
-        item.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=typed.get(item.name, item.annotation))
-        for item in own
-        if item.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    parameters += more
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {item.name: item.annotation for item in parameters}
+    written = [item for item in own if item.kind is not inspect.Parameter.VAR_KEYWORD]
+    set_parameters(
+        run, [*(item.replace(annotation=typed.get(item.name, item.annotation)) for item in written), *more]
+    )
     return run
 
 

@@ -11,7 +11,17 @@ from typing import Annotated, Any
 
 import typer
 
-from tkbench.cli.common import Workers, add_command, count_workers, option_type, parameter, prep, say, show
+from tkbench.cli.common import (
+    Workers,
+    add_command,
+    count_workers,
+    option_type,
+    parameter,
+    prep,
+    say,
+    set_parameters,
+    show,
+)
 from tkbench.dataset import DataSet
 
 Root = Annotated[str, typer.Option(help="Folder of the data set as it was unpacked, or a URL (s3://...).")]
@@ -100,16 +110,13 @@ def takes_how(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command with a parameter `how` the options of `_how` in its place."""
     own = inspect.signature(command, eval_str=True).parameters
     shared = inspect.signature(_how, eval_str=True).parameters
-    together = [p for p in own.values() if p.name != "how"] + list(shared.values())
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
         mine = {name: given[name] for name in own if name != "how"}
         command(**mine, how=_how(**{name: given[name] for name in shared}))
 
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in together]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    set_parameters(run, [*(item for item in own.values() if item.name != "how"), *shared.values()])
     return run
 
 
@@ -163,7 +170,7 @@ def add_data_set(name: str, record: DataSet) -> None:
     parameters = [parameter("root", Root), parameter("out", Out), parameter("how", How)]
     parameters += [parameter(option.name, option_type(option.help), None) for option in record.options]
     parameters += [parameter("split", Split, None)] if record.splits else []
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    set_parameters(command, parameters)
     add_command(prep, name, takes_how(command))
 
 
@@ -220,7 +227,10 @@ def _prepare(
             progress=progress,
         )
     show(_table(f"Preparation of {out}", summary.table()))
-    say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")
+    if summary.n_ok:
+        say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")
+    else:
+        say(f"{out}: no clip can be used ({summary.n_clips} looked at); the table above says why")
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> Any:

@@ -49,9 +49,10 @@ def export(
     split: only these clips; limit: only the first ones by key. Raises UsageError for a folder that holds the clips of
     other shards.
     """
-    shards = open_shards(path, split=split)
+    whole = open_shards(path)
+    shards = whole if split is None else open_shards(path, split=split)
     folder = Path(out)
-    _check(folder, open_shards(path))
+    _check(folder, whole)
     keys = shards.keys()[:limit]
     todo = [key for key in keys if not all(file.is_file() for file in _files(folder, key))]
     for parent in sorted({_files(folder, key)[0].parent for key in todo}):

@@ -58,13 +58,14 @@ class Cut:
     out_height: int
 
 
-def read_video(source: str | Path | bytes, *, fps: int = FPS) -> UInt8:
+def read_video(source: str | Path | bytes, *, fps: int = FPS, facts: MediaFacts | None = None) -> UInt8:
     """A whole clip as (T, H, W, 3) uint8 RGB, resampled to `fps` by time stamps; bytes are an mp4 in memory.
 
-    For short clips and shard members: all frames are held at once. Raises BadMedia.
+    For short clips and shard members: all frames are held at once. facts: of the file, where `probe` was asked
+    already. Raises BadMedia.
     """
     with as_file(source, ".mp4") as path:
-        facts = probe(path)
+        facts = facts or probe(path)
         return _stack(stream_frames(path, facts, FrameSelection(fps=fps)), facts)
 
 

@@ -47,14 +47,15 @@ class Files:
         try:
             facts = media.probe(path)
             media.check_pace(facts)
-            video = media.read_video(path)
+            video = media.read_video(path, facts=facts)
         except BadMedia as error:
             return Generated(sample.key, None, error.reason, f"{path.name}: {error.detail}")
-        video, notes = on_the_samples_clock(video, facts, len(sample))
-        note = "; ".join(notes)
+        count = own_count(video, facts, len(sample))
+        video, notes = on_the_samples_clock(video, facts)
+        note = "; ".join([*notes, count] if count else notes)
         want = sample.video.shape[1:3]
         if video.shape[1:3] == want:
-            return Generated(sample.key, video, detail=note)
+            return Generated(sample.key, video, detail=note, own_count=count)
         cut = cut_canvas(video, sample)
         if cut is None:
             found = (
@@ -63,9 +64,8 @@ class Files:
             source = sample.canvas.get("source_width"), sample.canvas.get("source_height")
             also = f" or the source's {source[0]}x{source[1]}" if all(source) else ""
             return Generated(sample.key, None, Reason.WRONG_SHAPE, found + also)
-        return Generated(
-            sample.key, cut, detail="; ".join(filter(None, (note, "canvas cut from the source size")))
-        )
+        detail = "; ".join(filter(None, (note, "canvas cut from the source size")))
+        return Generated(sample.key, cut, detail=detail, own_count=count)
 
     def _find(self, key: str) -> Path | None:
         for stem in dict.fromkeys((key, key.replace("/", "__"))):
@@ -76,7 +76,14 @@ class Files:
         return None
 
 
-def on_the_samples_clock(video: UInt8, facts: MediaFacts, wanted: int) -> tuple[UInt8, list[str]]:
+def own_count(video: UInt8, facts: MediaFacts, wanted: int) -> str:
+    """How a file that is too short counts its frames, where another rate makes that another number; otherwise ""."""
+    if facts.n_frames == len(video) or len(video) >= wanted:
+        return ""
+    return f"{facts.n_frames} frames at {facts.fps:g} fps are {len(video)} at {FPS}"
+
+
+def on_the_samples_clock(video: UInt8, facts: MediaFacts) -> tuple[UInt8, list[str]]:
     """The frames of a file that has a voice of its own, from the instant at which this voice begins, and what is to be
     told: preparation would give the same pairs of picture and sound.
 
@@ -85,8 +92,6 @@ def on_the_samples_clock(video: UInt8, facts: MediaFacts, wanted: int) -> tuple[
     notes = list(facts.reading.notes)
     if abs(facts.fps - FPS) >= 0.01 or facts.vfr:
         notes.append(f"resampled from {facts.fps:.2f} to {FPS} fps")
-    if facts.n_frames != len(video) and len(video) < wanted:
-        notes.append(f"{facts.n_frames} frames at {facts.fps:g} fps are {len(video)} at {FPS}")
     if facts.sample_rate is None or facts.audio_duration is None:
         return video, notes
     late = -round(facts.start_offset * FPS)

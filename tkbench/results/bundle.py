@@ -40,6 +40,7 @@ from pydantic import (
 
 from tkbench.errors import BadBundle, BadInput, UsageError
 from tkbench.results.stats import Interval, mean_interval
+from tkbench.runtime import storage
 from tkbench.types import Array, Column, Reason, Row
 
 if TYPE_CHECKING:
@@ -207,14 +208,14 @@ class Bundle:
         """A table of the bundle; BadBundle where it is not the one that result.json has the hash of."""
         path = self.folder / name
         table = _read_parquet(path)
-        if self.result.files.get(name) != _sha256(path):
+        if self.result.files.get(name) != storage.sha256_of(path):
             raise BadBundle(f"{path}: was changed or is of another run; run `tkbench eval` again")
         return table
 
     @property
     def digest(self) -> str:
         """sha256 of result.json, which holds the hashes of all other files."""
-        return _sha256(self.folder / "result.json")
+        return storage.sha256_of(self.folder / "result.json")
 
 
 def table_name(dataset: str, protocol: str, signature: str) -> str:
@@ -381,7 +382,7 @@ def _fill(
     result = Result(
         **dict(evaluation),
         previews=[Preview(key=key, file=f"previews/{name}", scores=scores[key]) for key, name in players],
-        files={path.relative_to(folder).as_posix(): _sha256(path) for path in files},
+        files={path.relative_to(folder).as_posix(): storage.sha256_of(path) for path in files},
     )
     text = json.dumps(result.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
     (folder / "result.json").write_text(text + "\n", encoding="utf-8")
@@ -490,7 +491,7 @@ def verify(folder: Path) -> Bundle:
             raise BadBundle(f"{folder}: lists the file {name!r}, which lies outside of it")
         if not path.is_file():
             raise BadBundle(f"{path}: missing; its hash is in result.json")
-        if (digest := _sha256(path)) != expected:
+        if (digest := storage.sha256_of(path)) != expected:
             raise BadBundle(f"{path}: sha256 {digest[:12]}, expected {expected[:12]}; the file was changed")
     table = bundle.clips()
     try:
@@ -550,10 +551,6 @@ def _same(a: object, b: object) -> bool:
         # The bootstrap's sums run through BLAS, whose last bits differ between machines.
         return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
     return a == b
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> None:

@@ -231,10 +231,7 @@ def match(sample: Sample, made: Generated, slack: int) -> tuple[Sample, Generate
         return sample, Generated(sample.key, None, *fault)
     n = len(video)
     if n < len(sample) - slack:
-        # A file of another rate says how many frames of its own these are.
-        told = [note for note in made.detail.split("; ") if " frames at " in note]
-        count = told[0] if told else f"{n} frames"
-        found = f"{count}, expected {len(sample)} (at most {slack} fewer)"
+        found = f"{made.own_count or f'{n} frames'}, expected {len(sample)} (at most {slack} fewer)"
         return sample, Generated(sample.key, None, Reason.WRONG_LENGTH, found)
     if n == len(sample):
         return sample, made
