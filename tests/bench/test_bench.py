@@ -67,6 +67,49 @@ def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
     assert all(done <= total for done, total in said)
 
 
+def test_the_default_stands_beside_the_tracker_before_it(
+    videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the wheel has no runtime for it, the report says so, and nothing else is missing."""
+
+    def check(name: str) -> None:
+        if name == stages.FORMER:
+            raise UsageError("it needs mediapipe<0.10.22")
+
+    monkeypatch.setattr(stages.backends, "check", check)
+    report = bench_prep(videos, repeat=1, settings=SHORT, plain=False)
+    assert {timing.backend for timing in report.timings} == {"mediapipe"}
+    assert report.over_former() == {}
+    assert "not compared with the tracker before it: it needs mediapipe<0.10.22" in report.verdict()
+
+
+def test_the_tracker_before_it_runs_where_its_wheel_is(videos: Path) -> None:
+    try:
+        stages.backends.check(stages.FORMER)
+    except UsageError as error:
+        pytest.skip(str(error))
+    report = bench_prep(videos, repeat=1, settings=SHORT, plain=False)
+    assert [timing.backend for timing in report.timings] == ["mediapipe", stages.FORMER]
+    assert re.search(r"160x160 h264: mediapipe tracks \d+\.\d\d times as fast as", report.verdict())
+
+
+def test_the_gain_over_the_tracker_before_it_is_that_of_tracking() -> None:
+    seconds = dict.fromkeys(stages.STAGES, 1.0)
+    report = Report(
+        [
+            Timing(key, group, backend, 100, seconds | {"track": track}, 1.0)
+            for key, group, backend, track in (
+                ("a", "x", "mediapipe", 2.0),
+                ("b", "x", "mediapipe", 4.0),
+                ("a", "x", stages.FORMER, 3.0),
+                ("b", "x", stages.FORMER, 6.0),
+                ("c", "y", "mediapipe", 1.0),
+            )
+        ]
+    )
+    assert report.over_former() == {"x": pytest.approx(1.5)}
+
+
 def test_speeds_are_those_of_all_clips_together() -> None:
     """Frames over seconds, both summed: the mean of the clips' own speeds would be 125."""
     seconds = dict.fromkeys(stages.STAGES, 0.0)
