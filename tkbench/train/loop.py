@@ -228,6 +228,7 @@ class Trainer:
         parts: dict[str, torch.Tensor] = {"total": done["total"].detach(), **done["parts"]}
         check_finite(parts, keys, step)
         self._update(self.wrapped, self.adam, done["total"])
+        self.goal.after(step, self.adam)
         if self.quality is not None and done["made"]:
             assert self.wrapped_quality is not None
             assert self.quality_adam is not None
@@ -298,6 +299,7 @@ class Trainer:
                 min_reference_gap=config.data.min_reference_gap,
                 padded_sound=config.data.padded_sound,
                 mouths=self.goal.mouths,
+                openings=self.goal.openings,
             ),
             sampling=training_data.Sampling(
                 batch=config.data.batch,
