@@ -131,6 +131,13 @@ def load_config(config: str | Path | None, model: str) -> Config:
     return build(Config, with_new_names(table), path.name)
 
 
+def find_judge_config(config: str | Path) -> Path:
+    """The file of a configuration of the bundled judge, by its name or path."""
+    return find_file(
+        config, {path.stem: path for path in sorted(kinds.CONFIGS.glob("syncnet*.toml"))}, "configuration"
+    )
+
+
 def configs_of(kind: str) -> list[Path]:
     """The bundled configurations of a kind of network, sorted."""
     return sorted(kinds.registry.get(kind).configs.glob(f"{kind}-*.toml"))
