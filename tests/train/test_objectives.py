@@ -190,7 +190,7 @@ def test_synctalkface_learns_shapes_before_it_has_a_memory() -> None:
     done = goal.step(batch, 1, None)
     recall = goal.net.recall(batch["mels"].flatten(0, 1), lip_windows(2 * picture(batch["video"]) - 1))
     head = goal.heads["shape"]
-    for name, query in (("shape", recall.voice.query), ("shape_lips", recall.lips.query)):
+    for name, query in (("shape", recall.voice.raw), ("shape_lips", recall.lips.raw)):
         close(done.parts[name], shape_loss(head(query).reshape(batch["mouth"].shape), batch["mouth"]))
     assert not {"store", "align"} & set(done.parts)
     done.total.backward()

@@ -120,13 +120,17 @@ class SyncTalkFaceObjective(FaceObjective):
         return Step(total, detached(parts | self.health(recall)))
 
     def encoder_terms(self, batch: TensorBatch, recall: Recall) -> dict[str, torch.Tensor]:
-        """The shapes of mouths, read from the queries: what is learned before there is a memory."""
+        """The shapes of mouths, read from queries that are not yet centred: what is learned before there is a memory.
+
+        A batch holds few people, and centred by it their looks drown what little their mouths differ: after 250 steps
+        lips missed 0.49 of the shapes so, and 0.97 read from centred queries.
+        """
         self.last = recall
         assert recall.voice is not None
         assert recall.lips is not None
         return {
-            "shape": self.shape_loss(recall.voice.query, batch),
-            "shape_lips": self.shape_loss(recall.lips.query, batch),
+            "shape": self.shape_loss(recall.voice.raw, batch),
+            "shape_lips": self.shape_loss(recall.lips.raw, batch),
         }
 
     def memory_terms(self, batch: TensorBatch, recall: Recall) -> dict[str, torch.Tensor]:
