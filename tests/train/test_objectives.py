@@ -220,6 +220,24 @@ def test_synctalkface_learns_shapes_before_it_has_a_memory() -> None:
         make("synctalkface", None, **rules | {"memory_from": 4})
 
 
+@pytest.mark.parametrize("pretrain", [0, 4])
+def test_voice_and_lips_are_to_ask_alike(pretrain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETS, "synctalkface", {**NETS["synctalkface"], "centred": True})
+    rules = {"pretrain": pretrain, "shape": 1.0, "av": 0.0, "vv": 0.0}
+    plain, goal, batch = (
+        make("synctalkface", None, **rules),
+        make("synctalkface", None, agree=3.0, **rules),
+        batch_of(2),
+    )
+    recall = goal.net.recall(batch["mels"].flatten(0, 1), lip_windows(2 * picture(batch["video"]) - 1))
+    done = goal.step(batch, 1, None)
+    close(done.parts["agree"], (recall.voice.query - recall.lips.query).square().mean())
+    close(done.total, plain.step(batch, 1, None).total + 3 * done.parts["agree"])
+    monkeypatch.setitem(NETS, "synctalkface", {**NETS["synctalkface"], "centred": False})
+    with pytest.raises(UsageError, match="agree by shrinking"):
+        make("synctalkface", None, agree=3.0, **rules)
+
+
 @pytest.mark.parametrize("model", ["wav2lip", "synctalkface", "cals"])
 def test_open_mouths_have_a_loss_of_their_own(
     model: str, expert: Path, monkeypatch: pytest.MonkeyPatch
