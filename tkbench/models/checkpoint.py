@@ -119,7 +119,7 @@ def load(path: Path, kind: str) -> tuple[Network, Facts]:
     """The network in a checkpoint, ready for use. Raises WeightsRefused where it is not one of `kind`."""
     record = kinds.registry.get(kind)
     if path.suffix in (".pth", ".pt", ".ckpt") and record.published_cut is not None:
-        facts = Facts(kind, {}, record.published_cut, lead=0, training={"published": path.name})
+        facts = Facts(kind, {}, Cut(*record.published_cut), lead=0, training={"published": path.name})
         state = load_published(path)
     else:
         facts = read_facts(path)

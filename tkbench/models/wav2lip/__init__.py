@@ -6,10 +6,9 @@ checkpoints load at width 1 and size 96. SyncTalkFace took its encoders and its 
 
 from __future__ import annotations
 
-from tkbench.models.face import Cut
 from tkbench.models.kinds import NetworkKind
 
-PUBLISHED_CUT = Cut("wav2lip-96", 96)
+PUBLISHED_CUT = ("wav2lip-96", 96)
 
 RECORD = NetworkKind(
     name="wav2lip",
