@@ -44,7 +44,7 @@ def align(recall: Recall) -> torch.Tensor:
 
 
 def test_addresses_sum_to_one(memory: AudioLipMemory) -> None:
-    address = memory.address(torch.randn(5, 12), memory.key).weights
+    address = memory.address(torch.randn(5, 12), memory.key)
     assert address.shape == (5, 7)
     torch.testing.assert_close(address.sum(dim=1), torch.ones(5))
     assert (address > 0).all()
@@ -54,8 +54,8 @@ def test_address_is_softmax_of_scaled_cosine(memory: AudioLipMemory) -> None:
     query = torch.randn(3, 12)
     cosine = torch.nn.functional.cosine_similarity(query[:, None], memory.key[None], dim=2)
     found = memory.address(query, memory.key)
-    torch.testing.assert_close(found.weights, torch.softmax(16 * cosine, dim=1))
-    torch.testing.assert_close(memory.address(9 * query, memory.key).weights, found.weights)
+    torch.testing.assert_close(found, torch.softmax(16 * cosine, dim=1))
+    torch.testing.assert_close(memory.address(9 * query, memory.key), found)
 
 
 def test_a_stored_slot_is_recalled_by_its_key(memory: AudioLipMemory) -> None:
@@ -124,7 +124,7 @@ def test_centred_queries_point_everywhere() -> None:
     for centred in (False, True):
         memory = plain(AudioLipMemory(32, 8, centred=centred))
         assert bool(list(memory.buffers())) is centred
-        query = memory.query_by_lips(frames)
+        query = memory.address_by_lips(frames).query
         found[centred] = alike(query)
         if centred:
             torch.testing.assert_close(query.mean(dim=0), torch.zeros(32), atol=1e-5, rtol=0)
@@ -191,15 +191,15 @@ def test_the_decoder_is_sometimes_without_the_voice() -> None:
     net.decoder.eval()
     net.output.eval()
     voice, recalled = torch.randn(2, 1, wide(512, 0.05)).expand(2, 64, -1)
-    drawn = net._decode(recalled, voice, scales, faces.expand(64, -1, -1, -1)).picture
+    drawn = net.draw_from(recalled, voice, scales, faces.expand(64, -1, -1, -1)).picture
     kinds = torch.unique(drawn.flatten(1), dim=0)
     assert len(kinds) == 2
-    without = net._decode(recalled, torch.zeros_like(voice), scales, faces.expand(64, -1, -1, -1)).picture
+    without = net.draw_from(recalled, torch.zeros_like(voice), scales, faces.expand(64, -1, -1, -1)).picture
     share = torch.isclose(drawn, without[:1]).flatten(1).all(dim=1).float().mean()
     assert 0.3 < share < 0.7
     net.eval()
     assert (
-        len(torch.unique(net._decode(recalled, voice, scales, faces.expand(64, -1, -1, -1)).picture, dim=0))
+        len(torch.unique(net.draw_from(recalled, voice, scales, faces.expand(64, -1, -1, -1)).picture, dim=0))
         == 1
     )
     with pytest.raises(BadInput, match="voice_drop = 1: a share"):

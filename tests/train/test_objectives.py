@@ -190,7 +190,7 @@ def test_synctalkface_learns_shapes_before_it_has_a_memory() -> None:
     done = goal.step(batch, 1, None)
     recall = goal.net.recall(batch["mels"].flatten(0, 1), lip_windows(2 * picture(batch["video"]) - 1))
     head = goal.heads["shape"]
-    for name, query in (("shape", recall.voice.query), ("shape_lips", recall.lips.query)):
+    for name, query in (("shape", recall.voice.raw), ("shape_lips", recall.lips.raw)):
         close(done.parts[name], shape_loss(head(query).reshape(batch["mouth"].shape), batch["mouth"]))
     assert not {"store", "align"} & set(done.parts)
     done.total.backward()
@@ -218,6 +218,24 @@ def test_synctalkface_learns_shapes_before_it_has_a_memory() -> None:
     assert {"store", "align"} < set(goal.step(batch, 2, None).parts)
     with pytest.raises(UsageError, match="memory_from = 4: needs pretrain above it"):
         make("synctalkface", None, **rules | {"memory_from": 4})
+
+
+@pytest.mark.parametrize("pretrain", [0, 4])
+def test_voice_and_lips_are_to_ask_alike(pretrain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETS, "synctalkface", {**NETS["synctalkface"], "centred": True})
+    rules = {"pretrain": pretrain, "shape": 1.0, "av": 0.0, "vv": 0.0}
+    plain, goal, batch = (
+        make("synctalkface", None, **rules),
+        make("synctalkface", None, agree=3.0, **rules),
+        batch_of(2),
+    )
+    recall = goal.net.recall(batch["mels"].flatten(0, 1), lip_windows(2 * picture(batch["video"]) - 1))
+    done = goal.step(batch, 1, None)
+    close(done.parts["agree"], (recall.voice.query - recall.lips.query).square().mean())
+    close(done.total, plain.step(batch, 1, None).total + 3 * done.parts["agree"])
+    monkeypatch.setitem(NETS, "synctalkface", {**NETS["synctalkface"], "centred": False})
+    with pytest.raises(UsageError, match="agree by shrinking"):
+        make("synctalkface", None, agree=3.0, **rules)
 
 
 @pytest.mark.parametrize("model", ["wav2lip", "synctalkface", "cals"])

@@ -19,23 +19,26 @@ def memory() -> AudioLipMemory:
     return memory
 
 
+def address_of(weights: torch.Tensor) -> Address:
+    nothing = torch.zeros(len(weights), 2)
+    return Address(nothing, nothing, weights)
+
+
 def test_the_share_of_frames_that_a_slot_wins() -> None:
     weights = torch.tensor([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1]])
-    assert won(Address(torch.zeros(4, 2), weights)).tolist() == [0.25, 0.75, 0]
+    assert won(address_of(weights)).tolist() == [0.25, 0.75, 0]
 
 
 def test_use_is_a_running_share() -> None:
     use = SlotUse(3)
     weights = torch.eye(3)[[0, 0, 2, 0]]
-    address = Address(torch.zeros(4, 2), weights)
+    address = address_of(weights)
     recall = Recall(torch.zeros(4, 2), address, torch.zeros(4, 2), address)
     for _ in range(400):
         use.count(recall)
     torch.testing.assert_close(use.lips, torch.tensor([0.75, 0, 0.25]), atol=1e-3, rtol=0)
     assert use.in_use() == {"slots_lips": 2, "slots_voice": 2}
-    use.count(
-        Recall(torch.zeros(4, 2), address, torch.zeros(4, 2), Address(address.query, torch.eye(3)[[1] * 4]))
-    )
+    use.count(Recall(torch.zeros(4, 2), address, torch.zeros(4, 2), address_of(torch.eye(3)[[1] * 4])))
     assert float(use.lips[1]) == pytest.approx(1 - DECAY)
 
 

@@ -21,6 +21,8 @@ from torch import nn
 class Address:
     """Where N queries of one side point."""
 
+    raw: torch.Tensor
+    """(N, C) the query before it was centred."""
     query: torch.Tensor
     """(N, C) what was compared with the slots."""
     weights: torch.Tensor
@@ -65,27 +67,29 @@ class AudioLipMemory(nn.Module):
         self.centre_voice = nn.BatchNorm1d(dim, affine=False) if centred else nn.Identity()
         self.centre_lips = nn.BatchNorm1d(dim, affine=False) if centred else nn.Identity()
 
-    def query_by_voice(self, voice: torch.Tensor) -> torch.Tensor:
-        """(N, C) voice features -> (N, C), what is compared with the keys."""
-        query: torch.Tensor = self.centre_voice(self.ask_by_voice(voice))
-        return query
-
-    def query_by_lips(self, lips: torch.Tensor) -> torch.Tensor:
-        """(N, C) lip features -> (N, C), what is compared with the values and stored in them."""
-        query: torch.Tensor = self.centre_lips(self.ask_by_lips(lips))
-        return query
-
-    def address(self, query: torch.Tensor, slots: torch.Tensor) -> Address:
-        """softmax(kappa * cosine): (N, C) queries, (S, C) slots."""
+    def address(self, query: torch.Tensor, slots: torch.Tensor) -> torch.Tensor:
+        """softmax(kappa * cosine): (N, C) queries, (S, C) slots -> (N, S)."""
         cosine = nn.functional.normalize(query, dim=1) @ nn.functional.normalize(slots, dim=1).T
-        return Address(query, torch.softmax(self.kappa * cosine, dim=1))
+        return torch.softmax(self.kappa * cosine, dim=1)
+
+    def address_by_voice(self, voice: torch.Tensor) -> Address:
+        """A_aud of (N, C) voice features."""
+        raw = self.ask_by_voice(voice)
+        query = self.centre_voice(raw)
+        return Address(raw, query, self.address(query, self.key))
+
+    def address_by_lips(self, lips: torch.Tensor) -> Address:
+        """A_lip of (N, C) lip features. The query is also what L_store wants to have back."""
+        raw = self.ask_by_lips(lips)
+        query = self.centre_lips(raw)
+        return Address(raw, query, self.address(query, self.value))
 
     def forward(self, voice: torch.Tensor, lips: torch.Tensor | None = None) -> Recall:
         """(N, C) voice features and, in training, (N, C) lip features."""
-        heard = self.address(self.query_by_voice(voice), self.key)
+        heard = self.address_by_voice(voice)
         if lips is None:
             return Recall(heard.weights @ self.value, heard)
-        seen = self.address(self.query_by_lips(lips), self.value)
+        seen = self.address_by_lips(lips)
         return Recall(heard.weights @ self.value, heard, seen.weights @ self.value, seen)
 
 

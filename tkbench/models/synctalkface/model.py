@@ -75,10 +75,10 @@ class SyncTalkFace(FaceNetwork):
 
     def draw(self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
         """Inference: (N, 80, 16) mel and (N, 6, size, size) -> N faces; each frame is heard by itself."""
-        heard = self._encode_voice(voice)
+        heard = self.hear(voice)
         scales = encode(self.identity_encoder, faces)
         recalled = self.memory(heard).by_voice if self.memory is not None else torch.zeros_like(heard)
-        return self._decode(recalled, heard, scales, faces, fine)
+        return self.draw_from(recalled, heard, scales, faces, fine)
 
     def draw_both(self, mel: torch.Tensor, faces: torch.Tensor, lips: torch.Tensor) -> Made:
         """Training: as `draw`, and with (N, 3, 5, size, size) true mouths around each frame.
@@ -86,17 +86,17 @@ class SyncTalkFace(FaceNetwork):
         The lip path recalls by lips (A_lip . M_lip), as the authors' code does; the paper's equation has the
         lip feature itself there. Without a memory that feature is all there is, and it is used (ours).
         """
-        voice, scales = self._encode_voice(mel), encode(self.identity_encoder, faces)
+        voice, scales = self.hear(mel), encode(self.identity_encoder, faces)
         recall = self._recall(voice, lips)
-        drawn = [self._decode(recall.by_voice, voice, scales, faces)]
+        drawn = [self.draw_from(recall.by_voice, voice, scales, faces)]
         if self.spec.lip_path:
             assert recall.by_lips is not None
-            drawn.append(self._decode(recall.by_lips, voice, scales, faces))
+            drawn.append(self.draw_from(recall.by_lips, voice, scales, faces))
         return Made(drawn[0].picture, drawn[1].picture if self.spec.lip_path else None, tuple(drawn), recall)
 
     def recall(self, mel: torch.Tensor, lips: torch.Tensor) -> Recall:
         """`draw_both` without the pictures: encoders and memory learn from it alone, at a fraction of the time."""
-        return self._recall(self._encode_voice(mel), lips)
+        return self._recall(self.hear(mel), lips)
 
     def _recall(self, voice: torch.Tensor, lips: torch.Tensor) -> Recall:
         lip_features = self.lip_encoder(lips)
@@ -105,11 +105,12 @@ class SyncTalkFace(FaceNetwork):
         recall: Recall = self.memory(voice, lip_features)
         return recall
 
-    def _encode_voice(self, mel: torch.Tensor) -> torch.Tensor:
+    def hear(self, mel: torch.Tensor) -> torch.Tensor:
+        """(N, 80, 16) mel -> (N, C) features of the voice, before the memory."""
         features: torch.Tensor = self.audio_encoder(mel[:, None]).flatten(1)
         return features
 
-    def _decode(
+    def draw_from(
         self,
         recalled: torch.Tensor,
         voice: torch.Tensor,
@@ -117,6 +118,7 @@ class SyncTalkFace(FaceNetwork):
         faces: torch.Tensor,
         fine: torch.Tensor | None = None,
     ) -> Drawn:
+        """N faces from what is recalled and the features of the voice, (N, C) each; `scales` are the encoded faces."""
         if self.training and self.spec.voice_drop > 0:
             voice = voice * (torch.rand(len(voice), 1, device=voice.device) >= self.spec.voice_drop)
         fused = self.fusion(torch.cat([voice, recalled], dim=1))

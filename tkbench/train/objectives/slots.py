@@ -70,7 +70,7 @@ class SlotUse(nn.Module):
         level = 1 / len(self.lips)
         self.lips[values] = self.voice[values] = level
 
-        winners = memory.address(seen, memory.value).weights.argmax(dim=1)
+        winners = memory.address(seen, memory.value).argmax(dim=1)
         keys = [values]
         for slot in torch.nonzero(self.voice < below).flatten():
             shown = torch.nonzero(winners == slot).flatten()
