@@ -54,6 +54,7 @@ def loaded(words: list[str], names: tuple[str, ...], place: Path) -> tuple[int, 
         cwd=place,
         stdin=subprocess.DEVNULL,
     )
+    assert done.returncode == 0, done.stderr
     number, *found = done.stdout.splitlines()[-1].split(" ")
     return int(number), [name for name in found if name], done.stderr
 
