@@ -12,9 +12,9 @@ import torch
 from support.toy_shards import make_shards
 
 from tkbench import media
-from tkbench.bench import Report, Timing, bench_prep
 from tkbench.bench import plain as loop
 from tkbench.bench import prep as stages
+from tkbench.bench.prep import Report, Timing, bench_prep
 from tkbench.bench.train import WARM, TrainReport, _full, bench_train
 from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.prep.plan import Settings

@@ -33,7 +33,7 @@ def bench_prep_command(
 
     Example: `tkbench bench prep --root videos --backend mediapipe --backend mediapipe-plain`
     """
-    from tkbench.bench import bench_prep
+    from tkbench.bench.prep import bench_prep
     from tkbench.runtime.progress import bar
 
     with bar("bench") as progress:

@@ -13,7 +13,7 @@ from tkbench.errors import UsageError
 from tkbench.models import kinds
 
 if TYPE_CHECKING:
-    from tkbench.train.loop import TrainingJob
+    from tkbench.train.job import TrainingJob
 
 OTHERS = ("syncnet", "voice")
 """What is trained by a loop of its own: the bundled judge, and the map behind the metric `voice`."""
@@ -125,7 +125,7 @@ def train_command(
         _train_judge(data_folder, out, config or "syncnet-synth", seed, steps)
     else:
         from tkbench.train.config import load_config
-        from tkbench.train.loop import TrainingJob
+        from tkbench.train.job import TrainingJob
 
         rules = load_config(config, model, changes or ())
         rules = replace(rules, seed=rules.seed if seed is None else seed, steps=steps or rules.steps)
@@ -157,6 +157,12 @@ def _fit_voice(data_folder: Path, out: Path, seed: int) -> None:
 
 
 def _train_judge(data_folder: Path, out: Path, config: str, seed: int | None, steps: int | None) -> None:
+    from tkbench.shards import open_shards
+    from tkbench.train.config import find_judge_config
+
+    # Before torch is loaded.
+    open_shards(data_folder)
+    find_judge_config(config)
     from tkbench.runtime.progress import bar
     from tkbench.train.judge import train_syncnet
 
@@ -166,6 +172,7 @@ def _train_judge(data_folder: Path, out: Path, config: str, seed: int | None, st
 
 
 def _train_network(job: TrainingJob) -> None:
+    job.check()  # before torch is loaded
     from tkbench.runtime.progress import bar
     from tkbench.train.loop import train
 

@@ -49,6 +49,9 @@ class NetworkKind:
     """For the model card: what follows the authors, and what is ours. `{blend}` stands for the options that are on."""
     draws_faces: bool = True
     """Whether it generates (it is then a model, `NAME:CHECKPOINT`), or only teaches."""
+    expert_terms: tuple[str, ...] = ()
+    """Terms of its loss that use the frozen sync expert: where one has weight, `tkbench train` asks for the expert
+    before it loads anything. The objective has the last word."""
     paper: str | None = None
     bundled: str | None = None
     """The weight (`tkbench weights list`) that comes with the package and is used where no checkpoint is given."""

@@ -185,6 +185,13 @@ def _with(table: Mapping[str, object], names: Sequence[str], value: object, chan
     return {**table, names[0]: _with(inner, names[1:], value, change)}
 
 
+def find_judge_config(config: str | Path) -> Path:
+    """The file of a configuration of the bundled judge, by its name or path."""
+    return find_file(
+        config, {path.stem: path for path in sorted(kinds.CONFIGS.glob("syncnet*.toml"))}, "configuration"
+    )
+
+
 def configs_of(kind: str) -> list[Path]:
     """The bundled configurations of a kind of network, sorted."""
     return sorted(kinds.registry.get(kind).configs.glob(f"{kind}-*.toml"))

@@ -27,7 +27,7 @@ from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import Progress, silent
 from tkbench.train import board, state
 from tkbench.train.card import card
-from tkbench.train.config import Config
+from tkbench.train.job import LAST, TrainingJob
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import Objective, StepTable, first_windows
 from tkbench.train.steps import (
@@ -43,8 +43,6 @@ from tkbench.train.steps import (
     set_rates,
 )
 from tkbench.version import __version__
-
-LAST = "last.pt"
 
 
 @dataclass(slots=True)
@@ -67,43 +65,6 @@ class Trained:
             f"card: {self.out.with_suffix('.md')}; curves and faces: {self.folder}",
         ]
         return "\n".join(filter(None, [*lines, self.hint]))
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """What a run reads, what it writes, and on which devices it runs."""
-
-    source: Path
-    """Folder of shards with a split train; a split val is validated on."""
-    out: Path
-    """The checkpoint to write (.safetensors); its card and the folder of the run stand beside it."""
-    config: Config
-    expert: Path | None = None
-    """Checkpoint of the frozen sync expert."""
-    start: Path | None = None
-    """A checkpoint of the same kind whose weights the run begins with."""
-    cache: Path | None = None
-    """Folder where crops are kept; by default in that of the run."""
-    devices: int = 1
-    accelerator: str = "auto"
-    """As Lightning Fabric names it: auto, cpu, cuda or mps."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the state, the curves and the sample faces of the run are."""
-        return self.out.with_name(self.out.stem + ".run")
-
-    def check(self) -> None:
-        """Raises UsageError where `out` would overwrite a file that is not this run's."""
-        out = self.out
-        if out.suffix != ".safetensors":
-            raise UsageError(f"--out {out}: the file must end in .safetensors")
-        if self.expert is not None and self.expert.resolve() == out.resolve():
-            raise UsageError(f"--out {out}: is the expert itself; give another name")
-        if self.start is not None and self.start.resolve() == out.resolve():
-            raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
-        if out.exists() and not (self.folder / LAST).is_file():
-            raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
 
 
 def train(job: TrainingJob, *, stop_after: int | None = None, progress: Progress = silent) -> Trained | None:
@@ -164,11 +125,6 @@ class Trainer:
         self.fabric.launch()
         self.folder = job.folder
         self.splits = shards.open_shards(job.source).splits
-        if "train" not in self.splits:
-            raise UsageError(
-                f"{job.source}: has no split train, only {', '.join(self.splits)}; prepare training clips, for example "
-                f"`tkbench prep synth` with 20 speakers or more, or a data set's own train split"
-            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.windows = self._windows("train")
         on_gpu = self.fabric.device.type == "cuda"

@@ -16,6 +16,7 @@ RECORD = NetworkKind(
     spec="tkbench.models.wav2lip.generator:Wav2LipSpec",
     objective="tkbench.train.objectives.wav2lip:Wav2LipObjective",
     black=0.0,
+    expert_terms=("sync",),
     paper="Prajwal et al., ACM MM 2020, arXiv 2008.10010",
     published=("wav2lip-gan", "wav2lip"),
     published_cut=PUBLISHED_CUT,
