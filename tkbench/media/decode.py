@@ -308,12 +308,27 @@ def _resampled(
     return video
 
 
+REFERENCE_WHITE = 203
+"""cd/m2 of a picture's white in BT.2100 (ITU-R BT.2408): the white of BT.709."""
+BRIGHTEST = 1000
+"""cd/m2 that become the largest value; masters are made for it, and HLG is defined by it."""
+KNEE = 0.9
+"""Share of the reference white up to which light stays as it is; what is brighter is pressed into the rest."""
+
+
 def _tone_mapped(video: FilterableStream, transfer: str) -> FilterableStream:
-    """BT.2100 pictures (PQ or HLG) as BT.709, limited range: linear light of 100 cd/m2, the curve of Hable."""
+    """BT.2100 pictures (PQ or HLG) as BT.709, limited range, as bright as players show them.
+
+    What is not brighter than a sheet of paper keeps its light, so a picture in BT.709 that was put into BT.2100 comes
+    back; highlights follow a Moebius curve. The peak is a constant: what a file says of its own is often untrue.
+    """
     curve = {"pq": "smpte2084", "hlg": "arib-std-b67"}[transfer]
     source = {"tin": curve, "min": "bt2020nc", "pin": "bt2020"}
-    video = video.filter("zscale", t="linear", npl=100, **source).filter("format", "gbrpf32le")
-    video = video.filter("zscale", p="bt709").filter("tonemap", tonemap="hable", desat=0)
+    video = video.filter("zscale", t="linear", npl=REFERENCE_WHITE, **source).filter("format", "gbrpf32le")
+    video = video.filter("zscale", p="bt709")
+    video = video.filter(
+        "tonemap", tonemap="mobius", param=KNEE, desat=0, peak=round(BRIGHTEST / REFERENCE_WHITE, 4)
+    )
     video = video.filter("zscale", t="bt709", m="bt709", r="limited").filter("format", "yuv420p")
     return video.filter(
         "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
