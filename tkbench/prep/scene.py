@@ -28,6 +28,8 @@ LOOKS = 8
 """Pictures that the first look takes from a clip."""
 CONFIRMED_LOOKS = 4
 """Looks at one face that the landmarks' network is asked about."""
+LASTING = 0.75
+"""Share of the pictures with a face in which the first face must be seen, or others may be meant as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,12 @@ def look_for(
     if crop is not None:
         face = track.choose_face(official.boxes_inside(boxes, crop), facts.width, facts.height)
         return [Scene("official", crop, face, dense, interval, told)]
+    if look is None and not confirm and len(pictures) < LOOKS:
+        groups = track.find_candidates(boxes)
+        ranked = track.rank_faces(groups, boxes, facts.width, facts.height)
+        if ranked and not _is_plain(groups, ranked[0].place, boxes):
+            # Too few pictures to tell who is meant.
+            return look_for(path, facts, settings, look=EVERY_PART, clip=clip)
     faces, shared = _rank(pictures, boxes, facts, settings, confirm=confirm, confirmed_only=confirm or parts)
     target = None if clip is None else clip.target
     side = 0 if target else settings.max_side
@@ -136,8 +144,7 @@ def _rank(
     ranked = track.rank_faces(groups, boxes, facts.width, facts.height)
     if not ranked:
         return [], False
-    seen, most = len(ranked[0].boxes), max(len(group.boxes) for group in groups)
-    if not (confirm or confirmed_only) and (len(groups) == 1 or (seen > 1 and seen == most)):
+    if not (confirm or confirmed_only) and _is_plain(groups, ranked[0].place, boxes):
         return ranked, False
     for group in groups:
         group.confirmed = _confirm(group, pictures, facts, settings)
@@ -151,6 +158,13 @@ def _rank(
     if len(together) > 1:
         ranked.insert(0, track.united(together, groups, ranked[0].n_faces))
     return ranked, len(together) > 1
+
+
+def _is_plain(groups: Sequence[track.Candidate], first: int, boxes: Sequence[Array]) -> bool:
+    """Whether the first face is the only one, or is seen as often as any other, nearly always and more than once."""
+    seen, most = len(groups[first].boxes), max(len(group.boxes) for group in groups)
+    lasting = seen >= LASTING * sum(1 for rows in boxes if len(rows))
+    return len(groups) == 1 or (seen > 1 and seen == most and lasting)
 
 
 def _confirm(group: track.Candidate, pictures: Sequence[UInt8], facts: MediaFacts, settings: Settings) -> int:
