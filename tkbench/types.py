@@ -52,6 +52,7 @@ class Reason(str, Enum):
     STRETCHED = "stretched"
     OUT_OF_STEP = "out-of-step"
     ENDLESS = "endless"
+    STALLED = "stalled"
     DECODE_ERROR = "decode-error"
     NO_AUDIO = "no-audio-stream"
     SILENT_AUDIO = "silent-audio"

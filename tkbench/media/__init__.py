@@ -32,6 +32,7 @@ from tkbench.media.ffmpeg import Quality, ffmpeg_exe, run, stack
 from tkbench.media.interval import frames_of
 from tkbench.media.probe import Header, color_tags, count_pictures, peek, probe
 from tkbench.media.sound import (
+    LONGER,
     count_samples,
     read_audio,
     read_flac,
@@ -45,6 +46,7 @@ CHANGES = (PICTURES_CHANGE, SOUND_CHANGES)
 """How the lines begin that tell of a change on the way, which is no damage."""
 
 __all__ = [
+    "LONGER",
     "CHANGES",
     "Cut",
     "FrameSelection",

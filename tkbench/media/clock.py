@@ -19,6 +19,8 @@ BACKWARDS = 0.1
 """Seconds that decoding times may go back: more is a clock that begins anew."""
 BACKWARDS_SHOWN = 1.0
 """The same where only the times of showing are known: pictures that are shown later may be decoded first."""
+LEAP = 2.0
+"""Seconds after the last picture at which sound that had stopped before it cannot begin again."""
 SLOWEST = 4.0
 """Pictures per second below which a stream is no video of a talking face."""
 MOST_HELD = 0.25
@@ -32,6 +34,8 @@ class Stamps:
     shown: list[float] = field(default_factory=list)
     end: float = -np.inf
     """Where the last packet ends."""
+    leap: tuple[float, float] = (0.0, 0.0)
+    """The longest time without a packet: where the one before ended, and where the next one begins."""
     _last: float = -np.inf
     _last_shown: float = -np.inf
 
@@ -51,6 +55,8 @@ class Stamps:
         time = shown if shown is not None else decoded
         if time is None:
             return
+        if time - self.end > self.leap[1] - self.leap[0] and self.end > -np.inf:
+            self.leap = (self.end, time)
         self.end = max(self.end, time + length)
         if kept:
             self.shown.append(time)
@@ -61,6 +67,17 @@ def _restart(last: float, now: float) -> BadMedia:
         Reason.CLOCK_RESTARTS,
         f"the time stamps go from {last:.3f} s back to {now:.3f} s; join the parts with one clock (ffmpeg concat)",
     )
+
+
+def check_leap(sounds: Stamps, last: float) -> None:
+    """Refuse sound that goes on long after the last picture, having stopped before it: its clock has leapt.
+
+    last: seconds at which the last picture is shown. Raises BadMedia(STRETCHED).
+    """
+    begin, end = sounds.leap
+    if begin < last < end - LEAP:
+        found = f"the sound leaps from {begin:.1f} s to {end:.1f} s"
+        raise BadMedia(Reason.STRETCHED, f"{found}; the last picture is shown at {last:.1f} s")
 
 
 def holds_of(stamps: Array) -> tuple[tuple[float, int], ...]:

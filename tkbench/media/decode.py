@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +35,7 @@ from tkbench.media.ffmpeg import (
 from tkbench.media.interval import Part, frames_of, locate_part, seek_options
 from tkbench.media.probe import lenient_tags, open_container, probe, time_base
 from tkbench.media.sound import SoundOrder, plain_input
+from tkbench.media.watchdog import Patience, end, work_of_children
 from tkbench.types import FPS, MediaFacts, Reading, Reason, UInt8
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def stream_frames(
         # little without its pictures: after a seek, the resampler would stand elsewhere, and the time stamps of
         # Matroska are whole milliseconds.
         again = bool(seek_options(part))
-        order = SoundOrder(reading, outputs.sound, part=part, source=int(again))
+        order = SoundOrder(reading, outputs.sound, part=part, source=int(again), clipped=True)
         command += order.options()
         if again:
             place = command.index("-i") + 2
@@ -234,8 +234,8 @@ def stream_frames(
                 "-stats_enc_pre_fmt:v",
                 "{pts} {ptsi} {tbi}",
             ]
-        limit = _limit(facts, select.interval) if counted else None
-        command[1:1] = ["-timelimit", str(_work_limit(facts))]
+        limit = _Limits(_limit(facts, select.interval) if counted else None, _work_limit(facts))
+        command[1:1] = ["-timelimit", str(limit.work)]
         yield from _pictures(command, size, file, outputs.messages, limit)
         if counted:
             _check_times(times, reading, part)
@@ -245,6 +245,14 @@ def stream_frames(
 
 PICTURES_CHANGE = "the pictures change on the way"
 SOUND_CHANGES = "the sound changes its rate or channels on the way"
+
+
+class _Limits(NamedTuple):
+    """What one run of ffmpeg may give and do."""
+
+    pictures: int | None
+    work: int
+    """Seconds of the processor."""
 
 
 def _limit(facts: MediaFacts, interval: tuple[float, float] | None) -> int:
@@ -302,12 +310,27 @@ def _resampled(
     return video
 
 
+REFERENCE_WHITE = 203
+"""cd/m2 of a picture's white in BT.2100 (ITU-R BT.2408): the white of BT.709."""
+BRIGHTEST = 1000
+"""cd/m2 that become the largest value; masters are made for it, and HLG is defined by it."""
+KNEE = 0.9
+"""Share of the reference white up to which light stays as it is; what is brighter is pressed into the rest."""
+
+
 def _tone_mapped(video: FilterableStream, transfer: str) -> FilterableStream:
-    """BT.2100 pictures (PQ or HLG) as BT.709, limited range: linear light of 100 cd/m2, the curve of Hable."""
+    """BT.2100 pictures (PQ or HLG) as BT.709, limited range, as bright as players show them.
+
+    What is not brighter than a sheet of paper keeps its light, so a picture in BT.709 that was put into BT.2100 comes
+    back; highlights follow a Moebius curve. The peak is a constant: what a file says of its own is often untrue.
+    """
     curve = {"pq": "smpte2084", "hlg": "arib-std-b67"}[transfer]
     source = {"tin": curve, "min": "bt2020nc", "pin": "bt2020"}
-    video = video.filter("zscale", t="linear", npl=100, **source).filter("format", "gbrpf32le")
-    video = video.filter("zscale", p="bt709").filter("tonemap", tonemap="hable", desat=0)
+    video = video.filter("zscale", t="linear", npl=REFERENCE_WHITE, **source).filter("format", "gbrpf32le")
+    video = video.filter("zscale", p="bt709")
+    video = video.filter(
+        "tonemap", tonemap="mobius", param=KNEE, desat=0, peak=round(BRIGHTEST / REFERENCE_WHITE, 4)
+    )
     video = video.filter("zscale", t="bt709", m="bt709", r="limited").filter("format", "yuv420p")
     return video.filter(
         "setparams", range="limited", colorspace="bt709", color_primaries="bt709", color_trc="bt709"
@@ -464,44 +487,45 @@ _PIPE = 1 << 20
 
 
 def _pictures(
-    command: Sequence[str], size: tuple[int, ...], file: Path, messages: list[str] | None, limit: int | None
+    command: Sequence[str], size: tuple[int, ...], file: Path, messages: list[str] | None, limit: _Limits
 ) -> Iterator[UInt8]:
     """The raw pictures that ffmpeg writes to its stdout, each an array of shape `size`."""
     # Read as many at a time as the pipe holds, while ffmpeg decodes the next ones. Read one by one, each picture would
     # cost several switches between ffmpeg's threads and this one, which on one core evict each other's caches.
     buffer = np.empty((max(1, _PIPE // int(np.prod(size))), *size), np.uint8)
+    before = work_of_children()
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, bufsize=0
         )
         assert process.stdout is not None
         _widen(process.stdout)
+        patience = Patience(process)
         try:
             count, total = len(buffer), 0
             while count == len(buffer):
-                count = _fill(process.stdout, buffer.data.cast("B")) // buffer[0].nbytes
+                count = _fill(process.stdout, buffer.data.cast("B"), patience) // buffer[0].nbytes
                 yield from buffer[:count]
                 total += count
-                if limit is not None and total > limit:
-                    found = f"{total} frames and no end; the stamps promise fewer than {limit}"
+                if limit.pictures is not None and total > limit.pictures:
+                    found = f"{total} frames and no end; the stamps promise fewer than {limit.pictures}"
                     raise BadMedia(Reason.ENDLESS, found)
-            code = process.wait()
+            code = patience.until_ended()
         finally:
             # Left early by the caller, or by an error: the child must not outlive the generator.
             process.stdout.close()
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            end(process)
         lines = error_lines(errors, file)
         changes = [line for line in lines if line.startswith(PICTURES_CHANGE)]
         lines = [line for line in lines if line not in changes]
         if messages is not None:
             messages += lines + changes[:1]
-        check_stopped(code, file)
-        if hasattr(signal, "SIGXCPU") and -code == signal.SIGXCPU:
+        # At its limit ffmpeg ends as if someone had stopped it.
+        if code != 0 and work_of_children() - before > limit.work - 1:
             raise BadMedia(
                 Reason.ENDLESS, f"ffmpeg made {total} frames and no more, with all the work they are worth"
             )
+        check_stopped(code, file)
         if code != 0:
             raise BadMedia(Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {code}")
 
@@ -514,10 +538,11 @@ def _widen(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE)
 
 
-def _fill(pipe: IO[bytes], view: memoryview) -> int:
+def _fill(pipe: IO[bytes], view: memoryview, patience: Patience) -> int:
     """Fill `view` from the pipe, or as much of it as there is before the end; returns the number of bytes."""
     filled = 0
     while filled < len(view):
+        patience.until_readable(pipe)
         count = pipe.readinto(view[filled:])  # type: ignore[attr-defined]
         if not count:
             break

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import numpy as np
 
 from tkbench.errors import BadMedia, Stopped, UsageError
+from tkbench.media.watchdog import Patience, end
 from tkbench.types import Array, Reason
 
 if TYPE_CHECKING:
@@ -150,46 +151,73 @@ def run(arguments: Sequence[str], name: str, *, stdin: Array | None = None) -> b
     """
     command = [ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
     data = b"" if stdin is None else np.ascontiguousarray(stdin).data.cast("B")
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
-    if done.returncode != 0:
-        lines = clean_lines(done.stderr, Path(name))
-        raise BadMedia(
-            Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {done.returncode}"
-        )
-    return done.stdout
+    return _run(command, Path(name), data)
 
 
 def run_to_end(command: Sequence[str], file: Path) -> bytes:
     """Run to the end; its stdout, or BadMedia with the last line that it wrote."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if done.returncode != 0:
-        lines = clean_lines(done.stderr, file)
-        check_stopped(done.returncode, file)
+    return _run(command, file, None)
+
+
+def _run(command: Sequence[str], file: Path, data: bytes | memoryview | None) -> bytes:
+    """Run to the end, `data` going in; its stdout. Raises BadMedia, or Stopped."""
+    stdin = subprocess.DEVNULL if data is None else subprocess.PIPE
+    process = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    patience = Patience(process)
+    try:
+        while True:
+            try:
+                # Any buffer will do; the stubs know of bytes only.
+                out, errors = process.communicate(data, timeout=patience.tick)  # type: ignore[arg-type]
+                break
+            except subprocess.TimeoutExpired:
+                data = None  # it goes on with what it was given first
+                patience.wait_longer()
+    except BaseException:
+        _give_up(process)
+        raise
+    if process.returncode != 0:
+        lines = clean_lines(errors, file)
+        check_stopped(process.returncode, file)
         raise BadMedia(
-            Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {done.returncode}"
+            Reason.DECODE_ERROR, lines[-1] if lines else f"ffmpeg ended with code {process.returncode}"
         )
-    return done.stdout
+    return out
+
+
+def _give_up(process: subprocess.Popen[bytes]) -> None:
+    """End a process, and close its pipes."""
+    end(process)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()
 
 
 def feed(command: Sequence[str], chunks: Iterable[bytes | memoryview], file: Path) -> None:
     """Write chunks to the stdin of an encoder and wait for it."""
     command = [word for word in command if word != "-nostdin"]
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, bufsize=0
+        )
         assert process.stdin is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        patience = Patience(process)
         broken = False
         try:
             for chunk in chunks:
-                process.stdin.write(chunk)
+                left = memoryview(chunk).cast("B")
+                while left:
+                    patience.until_writable(process.stdin)
+                    left = left[process.stdin.write(left) or 0 :]
             process.stdin.close()
-            code = process.wait()
+            code = patience.until_ended()
         except BrokenPipeError:
             # The encoder ended first; its own message is the true error.
-            broken, code = True, process.wait()
+            broken, code = True, patience.until_ended()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            end(process)
             with suppress(BrokenPipeError):
                 process.stdin.close()
         lines = error_lines(errors, file)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tkbench.errors import BadMedia
-from tkbench.media.clock import Stamps, holds_of
+from tkbench.media.clock import Stamps, check_leap, holds_of
 from tkbench.media.ffmpeg import FORMATS
 from tkbench.media.streams import choose_streams, orientation_of
 from tkbench.types import FPS, Array, MediaFacts, Reading, Reason, Tracks
@@ -269,6 +269,7 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
     if video.average_rate and abs(float(video.average_rate) / rate - 1) < 0.005:
         rate = float(video.average_rate)  # time stamps in whole milliseconds hide that 30 is 30
     holds = holds_of(stamps)
+    check_leap(sounds, float(stamps[-1]))
     width, height = context.width, context.height
     aspect = video.sample_aspect_ratio
     if aspect and aspect > 0 and aspect != 1:

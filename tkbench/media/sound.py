@@ -27,6 +27,9 @@ from tkbench.types import FPS, SAMPLE_RATE, Array, Float32, Reading
 if TYPE_CHECKING:
     from ffmpeg.nodes import FilterableStream
 
+LONGER = 60
+"""Seconds of sound that are read after the last picture of a clip: a clock that leaps must not fill the disk."""
+
 
 def read_audio(
     source: str | Path | bytes, *, rate: int = SAMPLE_RATE, interval: tuple[float, float] | None = None
@@ -50,11 +53,15 @@ def write_sound(
     *,
     rate: int = SAMPLE_RATE,
     interval: tuple[float, float] | None = None,
+    clipped: bool = False,
 ) -> None:
-    """The sound of a file as raw 16-bit mono in `out`, from the first picture on. Raises BadMedia."""
+    """The sound of a file as raw 16-bit mono in `out`, from the first picture on. Raises BadMedia.
+
+    clipped: no more than `LONGER` seconds after the last picture.
+    """
     file = Path(path)
     part = None if interval is None else locate_part(file, interval, reading)
-    order = SoundOrder(reading, out, rate=rate, part=part)
+    order = SoundOrder(reading, out, rate=rate, part=part, clipped=clipped)
     command = [ffmpeg_exe(), "-y", *GLOBAL_OPTIONS, *plain_input(), "-i", file_url(file), *order.options()]
     run_to_end(command, file)
     order.finish()
@@ -137,8 +144,10 @@ class SoundOrder:
         rate: int = SAMPLE_RATE,
         part: Part | None = None,
         source: int = 0,
+        clipped: bool = False,
     ) -> None:
         self._reading, self._out, self._rate, self._part, self._source = reading, out, rate, part, source
+        self._most = (reading.frames + LONGER * FPS) * rate // FPS if clipped and reading.frames else None
         self._pieces = out.with_name(f"{out.name}.pieces")
 
     def options(self) -> list[str]:
@@ -154,6 +163,8 @@ class SoundOrder:
         steps.append(f"aformat=sample_fmts=s16:sample_rates={rate}:channel_layouts=mono")
         if part is not None:
             steps.append(f"atrim=end_sample={(part.last - part.first) * rate // FPS}")
+        elif self._most is not None:
+            steps.append(f"atrim=end_sample={self._most}")
         graph = f"[{self._source}:{reading.audio}]{','.join(steps)}[sound]"
         pieces = ["-stats_enc_pre:a", str(self._pieces), "-stats_enc_pre_fmt:a", "{pts} {samp}"]
         # The muxer refuses stamps that go back, as those of a new graph do; it has no use for them.

@@ -78,6 +78,8 @@ def check_sound(samples: Array, frames: int, *, silence_db: float) -> str | None
     off = (len(samples) - want) / 16000
     if abs(len(samples) - want) <= SAMPLES_PER_FRAME:
         return None
+    if off > media.LONGER - 2:  # no more is read
+        return "sound cut by a minute or more at its end"
     return f"sound {'cut by' if off > 0 else 'padded with'} {abs(off):.3f} s at its end"
 
 

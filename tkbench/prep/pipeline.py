@@ -21,7 +21,7 @@ from tkbench.prep.follow import Follower, Tracked
 from tkbench.prep.job import Encoding, Job, Outcome, first_row, skipped, timed
 from tkbench.prep.pack import fact_columns, fixes_of, pack
 from tkbench.prep.plan import Settings
-from tkbench.prep.scene import DENSE_LOOKS, EVERY_LOOK, Scene, look_at, look_for, may_copy
+from tkbench.prep.scene import EVERY_PART, EVERY_PICTURE, SMALL_FACES, Scene, look_at, look_for, may_copy
 from tkbench.runtime import storage
 from tkbench.runtime.timing import cpu_seconds
 from tkbench.types import SAMPLES_PER_FRAME, Clip
@@ -96,32 +96,49 @@ def _prepare(job: Job) -> None:
 
 
 def _better(job: Job, scene: Scene, tracked: Tracked, encoding: Encoding) -> tuple[Scene, Tracked]:
-    """Where a face was tracked in less than half of the frames: the face that is tracked longest, of those that the
-    landmarks' network confirms; its canvas and sound are what is left in the scratch folder.
+    """Where a face was tracked in less than half of the frames, or one far smaller than the chosen one: the face that
+    is tracked longest, of those that the landmarks' network confirms; its canvas and sound are what is left in the
+    scratch folder.
     """
     narrow = scene.kind == "head" or track.window_of(scene.face, scene.cut) is not None
-    if scene.kind == "official" or not narrow or not _is_lost(tracked):
+    if scene.kind == "official" or not narrow or _is_right(scene, tracked):
         return scene, tracked
-    best, most, last = scene, int(tracked.found.sum()), scene
+    best, most, last = scene, _standing(scene, tracked), scene
     for other in _others(job, scene):
         tracked, last = _decode_and_track(job, other, encoding), other
-        if int(tracked.found.sum()) > most:
-            best, most = other, int(tracked.found.sum())
-        if not _is_lost(tracked):
+        if _standing(other, tracked) > most:
+            best, most = other, _standing(other, tracked)
+        if _is_right(other, tracked):
             break
     return best, tracked if last is best else _decode_and_track(job, best, encoding)
 
 
-def _is_lost(tracked: Tracked) -> bool:
-    return bool(np.mean(tracked.found) < HALF_LOST) if len(tracked.found) else False
+def _is_right(scene: Scene, tracked: Tracked) -> bool:
+    """Whether the face that was chosen was followed through half of the clip or more."""
+    if not len(tracked.found):
+        return True
+    return not _is_another(scene, tracked) and bool(np.mean(tracked.found) >= HALF_LOST)
+
+
+def _is_another(scene: Scene, tracked: Tracked) -> bool:
+    """Whether the face that was followed is far smaller than the one that was chosen."""
+    if scene.face is None or not tracked.face_height:
+        return False
+    height = tracked.face_height * scene.cut.width / scene.cut.out_width
+    return height < track.SMALLER * scene.face.side
+
+
+def _standing(scene: Scene, tracked: Tracked) -> tuple[bool, int]:
+    """What is compared of two faces: whether it is the one that was chosen, then the frames in which it is seen."""
+    return not _is_another(scene, tracked), int(tracked.found.sum())
 
 
 def _others(job: Job, scene: Scene) -> Iterator[Scene]:
-    """The other faces, first from looks at every part of the clip, then from a look at every frame."""
+    """The other faces: from a look at every part of the clip, from one for small faces, then at every frame."""
     tried = [scene.cut]
-    for looks in (DENSE_LOOKS, EVERY_LOOK):
+    for look in (EVERY_PART, SMALL_FACES, EVERY_PICTURE):
         with timed(job.outcome, "look"):
-            found = look_for(job.clip.path, job.facts, job.settings, looks=looks, clip=job.clip, confirm=True)
+            found = look_for(job.clip.path, job.facts, job.settings, look=look, clip=job.clip, confirm=True)
         for other in found[:MOST_TRIED]:
             if other.cut not in tried or other.kind == "whole":
                 tried.append(other.cut)

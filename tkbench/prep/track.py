@@ -19,6 +19,10 @@ from tkbench.types import Array, Float32
 HEAD_SCALE = 2.4
 """Side of a head canvas over the side of the detector's box (about 2.2 times the height of the landmarks' box)."""
 
+SMALLER = 0.5
+"""Share of the detector's box that the landmarks' box must fill (it is about as large): a smaller face is another one,
+somewhere in a box that was none."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenFace:

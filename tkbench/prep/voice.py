@@ -39,7 +39,7 @@ def read(
     for channel in range(min(facts.channels or 1, _MOST)):
         reading = replace(facts.reading, channel=channel)
         trial = sound.with_suffix(".trial")
-        media.write_sound(path, reading, trial, interval=interval)
+        media.write_sound(path, reading, trial, interval=interval, clipped=True)
         mine = loudness(_samples(trial))
         if mine > best:
             best, chosen = mine, reading

@@ -138,12 +138,16 @@ class MemoryStudy:
             f"{m.explained_voice:.0%} of the lip features, by lips {m.explained_lips:.0%}."
         )
         if self.transcribed:
-            mel = next(c for c in self.controls if c.name == "k-means of the mel")
-            holds = m.gain_viseme_voice >= mel.gain_viseme and m.used_voice >= 8
+            mel, mouth = (
+                next(c for c in self.controls if c.name == f"k-means of {n}")
+                for n in ("the mel", "the true mouth")
+            )
+            # What a codebook of mouths can say of visemes is what one of the true mouths says.
+            holds = m.gain_viseme_voice >= mouth.gain_viseme and m.used_voice >= 8
             text += (
                 f" The slot that the voice chooses takes away {m.gain_viseme_voice:.0%} of what is unknown about the "
-                f"viseme and {m.gain_phoneme_voice:.0%} about the phoneme ({mel.name}: {mel.gain_viseme:.0%} and "
-                f"{mel.gain_phoneme:.0%}): "
+                f"viseme and {m.gain_phoneme_voice:.0%} about the phoneme ({mouth.name}: {mouth.gain_viseme:.0%} and "
+                f"{mouth.gain_phoneme:.0%}; {mel.name}: {mel.gain_viseme:.0%} and {mel.gain_phoneme:.0%}): "
                 + ("its slots hold sounds." if holds else "its slots do not hold sounds.")
             )
         kept = next((item.kept for item in self.movement if item.name == "held at its mean"), None)

@@ -88,6 +88,11 @@ class Objective(nn.Module):
         """The first step in which the discriminator judges and learns."""
         return 0
 
+    def phases(self, steps: int) -> list[int]:
+        """The first step of each part of a run whose steps cost about the same, from 0 on."""
+        marks = {0, *(int(getattr(self.weight, name, 0)) for name in ("pretrain", "sync_from", "gan_from"))}
+        return sorted(mark for mark in marks if mark < steps)
+
     def train(self, mode: bool = True) -> Objective:
         """As of any module, but the expert stays in inference mode: its norms do not change."""
         super().train(mode)
