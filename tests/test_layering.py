@@ -20,7 +20,7 @@ LAYERS = [
     {"prep", "metrics", "models"},
     {"scoring", "data", "generate", "doctor"},
     {"train", "report"},
-    {"sheet", "bench", "demo"},
+    {"sheet", "bench", "demo", "study"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -32,8 +32,9 @@ FORMAT = "tkbench-doctor-1"
 N_VALUES = 64
 """Values kept of each stage, spread evenly over it."""
 PACKAGES = (
-    "av", "dask", "face-alignment", "ffmpeg-python", "imageio-ffmpeg", "librosa", "lpips", "mediapipe", "numpy",
-    "opencv-contrib-python", "pandas", "pyarrow", "pytorch-fid", "scikit-image", "scipy", "torch", "torchvision",
+    "ai-edge-litert", "av", "dask", "face-alignment", "ffmpeg-python", "imageio-ffmpeg", "librosa", "lpips",
+    "mediapipe", "numpy", "opencv-contrib-python", "pandas", "pyarrow", "pytorch-fid", "scikit-image", "scipy",
+    "torch", "torchvision",
 )  # fmt: skip
 
 Verdict = Literal["same", "close", "different"]

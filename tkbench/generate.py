@@ -42,9 +42,6 @@ def generate(
     frame, the pose from each frame's upper half. Raises UsageError or BadMedia with one line for input that cannot be
     used.
     """
-    talker = models.create(model)
-    if not isinstance(talker, Talker):
-        raise UsageError(f"model {model!r} is no generator; known are {', '.join(kinds.generators())}")
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: the file must end in .mp4")
     for path, what in ((video, "photo or video"), (voice, "voice file")):
@@ -53,6 +50,9 @@ def generate(
             raise UsageError(f"{path}: {found}; expected a {what}")
         if out.resolve() == path.resolve():
             raise UsageError(f"--out {out}: is the {what} itself; give another name")
+    talker = models.create(model)
+    if not isinstance(talker, Talker):
+        raise UsageError(f"model {model!r} is no generator; known are {', '.join(kinds.generators())}")
     try:
         sound = media.read_audio(voice)
     except BadMedia as error:

@@ -106,7 +106,7 @@ class Registry(Generic[T]):
         if name in self._own:
             return cast(T, resolve(self._own[name]))
         if name not in plug_ins:
-            raise UnknownName(f"no {self.kind} is called {name!r}: {suggest(name, list(self.names()))}")
+            raise self._unknown(name)
         target, package = plug_ins[name]
         try:
             found = resolve(target)
@@ -121,6 +121,14 @@ class Registry(Generic[T]):
                 f"{self._of.__name__}; fix its entry point in the group {self.group}, or remove that package"
             )
         return cast(T, found)
+
+    def check(self, name: str) -> None:
+        """Raises UnknownName for a name that nobody has, without importing anything."""
+        if name not in self.names():
+            raise self._unknown(name)
+
+    def _unknown(self, name: str) -> UnknownName:
+        return UnknownName(f"no {self.kind} is called {name!r}: {suggest(name, list(self.names()))}")
 
     def own(self) -> tuple[str, ...]:
         """The names of this package, without a look at what others bring."""

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
+    Array = npt.NDArray[Any]
+    UInt8 = npt.NDArray[np.uint8]
+    Float32 = npt.NDArray[np.float32]
+    Float64 = npt.NDArray[np.float64]
+    Bool = npt.NDArray[np.bool_]
 
 FPS = 25
 """Video frames per second after decoding."""
@@ -321,10 +322,22 @@ class Column:
             )
 
 
+_ARRAYS = {"Array": "", "UInt8": "uint8", "Float32": "float32", "Float64": "float64", "Bool": "bool_"}
+
 if not TYPE_CHECKING:  # for a type checker every other name stays unknown
 
     def __getattr__(name: str) -> object:
-        """The name that `Column` had before."""
+        """The kinds of arrays, made when a module asks for the first one, and the name that `Column` had before.
+
+        Commands look up names in these records before they do anything: their help has no use for numpy.
+        """
+        if name in _ARRAYS:
+            import numpy as np
+            import numpy.typing as npt
+
+            for alias, kind in _ARRAYS.items():
+                globals()[alias] = npt.NDArray[getattr(np, kind) if kind else Any]
+            return globals()[name]
         if name == "Metric":
             message = (
                 "tkbench.types.Metric is called tkbench.types.Column; the old name goes with the next version"

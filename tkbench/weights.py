@@ -366,7 +366,7 @@ def read_about(path: Path) -> dict[str, object]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(str(path), "pt") as file:
+        with safe_open(str(path), "np") as file:
             about = json.loads((file.metadata() or {})["tkbench"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error

@@ -12,13 +12,14 @@ import torch
 from support.toy_shards import make_shards
 
 from tkbench import media
-from tkbench.bench import Report, Timing, bench_prep
 from tkbench.bench import plain as loop
 from tkbench.bench import prep as stages
+from tkbench.bench.prep import Report, Timing, bench_prep
 from tkbench.bench.train import WARM, TrainReport, _full, bench_train
 from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.prep.plan import Settings
 from tkbench.train.config import Data, load_config
+from tkbench.types import UInt8
 
 SHORT = Settings(min_frames=12)
 
@@ -66,6 +67,49 @@ def test_trackers_and_the_plain_loop_on_the_same_clip(videos: Path) -> None:
     assert all(done <= total for done, total in said)
 
 
+def test_the_default_stands_beside_the_tracker_before_it(
+    videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the wheel has no runtime for it, the report says so, and nothing else is missing."""
+
+    def check(name: str) -> None:
+        if name == stages.FORMER:
+            raise UsageError("it needs mediapipe<0.10.22")
+
+    monkeypatch.setattr(stages.backends, "check", check)
+    report = bench_prep(videos, repeat=1, settings=SHORT, plain=False)
+    assert {timing.backend for timing in report.timings} == {"mediapipe"}
+    assert report.over_former() == {}
+    assert "not compared with the tracker before it: it needs mediapipe<0.10.22" in report.verdict()
+
+
+def test_the_tracker_before_it_runs_where_its_wheel_is(videos: Path) -> None:
+    try:
+        stages.backends.check(stages.FORMER)
+    except UsageError as error:
+        pytest.skip(str(error))
+    report = bench_prep(videos, repeat=1, settings=SHORT, plain=False)
+    assert [timing.backend for timing in report.timings] == ["mediapipe", stages.FORMER]
+    assert re.search(r"160x160 h264: mediapipe tracks \d+\.\d\d times as fast as", report.verdict())
+
+
+def test_the_gain_over_the_tracker_before_it_is_that_of_tracking() -> None:
+    seconds = dict.fromkeys(stages.STAGES, 1.0)
+    report = Report(
+        [
+            Timing(key, group, backend, 100, seconds | {"track": track}, 1.0)
+            for key, group, backend, track in (
+                ("a", "x", "mediapipe", 2.0),
+                ("b", "x", "mediapipe", 4.0),
+                ("a", "x", stages.FORMER, 3.0),
+                ("b", "x", stages.FORMER, 6.0),
+                ("c", "y", "mediapipe", 1.0),
+            )
+        ]
+    )
+    assert report.over_former() == {"x": pytest.approx(1.5)}
+
+
 def test_speeds_are_those_of_all_clips_together() -> None:
     """Frames over seconds, both summed: the mean of the clips' own speeds would be 125."""
     seconds = dict.fromkeys(stages.STAGES, 0.0)
@@ -109,10 +153,9 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
         def __exit__(self, *_: object) -> None: ...
 
     monkeypatch.setattr(loop.tempfile, "TemporaryDirectory", Kept)
-    detector = loop.mediapipe().solutions.face_detection.FaceDetection
-    with loop.quiet():
-        networks = {"full": detector(model_selection=1), "near": detector(model_selection=0)}
-        result = loop.plain_loop(str(videos / "plain.mp4"), 20, networks | {"haar": loop.cascade()})
+    full, near = loop.own_detectors()
+    detectors: loop.Detectors = {"full": full, "near": near, "haar": loop.cascade()}
+    result = loop.plain_loop(str(videos / "plain.mp4"), 20, detectors)
     assert result.frames == 20
     crops = sorted(tmp_path.glob("*.jpg"))
     assert len(crops) == 20
@@ -124,8 +167,20 @@ def test_the_plain_loop_writes_a_crop_per_frame_and_the_sound(
 
 def test_the_plain_loop_holds_no_more_than_it_may(videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "HELD", 5 * 160 * 160 * 3)
-    blind = dict.fromkeys(loop.DETECTORS, Blind())
+    blind: loop.Detectors = {"full": see_nothing, "near": see_nothing, "haar": Blind()}
     assert loop.plain_loop(str(videos / "plain.mp4"), 20, blind).frames == 5
+
+
+def test_the_loops_detectors_agree(videos: Path) -> None:
+    """The same networks by the wheel, where it has them, and by tkbench."""
+    frame = media.read_video(videos / "plain.mp4")[0]
+    own = loop.own_detectors()
+    assert all(len(detect(frame)) == 1 for detect in own)
+    if not hasattr(loop.mediapipe(), "solutions"):
+        pytest.skip("needs mediapipe<0.10.22")
+    with loop.quiet():
+        for detect, other in zip(loop.wheel_detectors(), own, strict=True):
+            np.testing.assert_allclose(detect(frame), other(frame), atol=0.05)
 
 
 def test_the_cascade_of_the_loop_finds_the_face() -> None:
@@ -138,13 +193,13 @@ def test_the_cascade_of_the_loop_finds_the_face() -> None:
     assert 80 < box[2] < 140
 
 
-class Blind:
+def see_nothing(_: UInt8) -> list[loop.Box]:
     """A detector that finds nothing."""
+    return []
 
-    detections = None
 
-    def process(self, _: object) -> Blind:
-        return self
+class Blind:
+    """A cascade that finds nothing."""
 
     def detectMultiScale(self, *_: object) -> tuple[()]:
         return ()

@@ -277,7 +277,7 @@ def test_wrong_arguments_are_refused_and_leave_no_file(tmp_path: Path) -> None:
 
 
 def test_the_stack_names_what_decides_pixels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert {"ffmpeg", "av", "opencv", "mediapipe"} <= set(media.stack())
+    assert {"ffmpeg", "av", "opencv", "ai-edge-litert"} <= set(media.stack())
     monkeypatch.setenv("TKBENCH_FFMPEG", str(tmp_path / "none"))
     with pytest.raises(UsageError, match="TKBENCH_FFMPEG"):
         media.ffmpeg_exe()

@@ -208,7 +208,8 @@ def test_only_frames_with_both_faces_count() -> None:
     want = distance(
         *(in_crop(track[rest], "atvg-128") for track in (sample.landmarks, made)), VARIANTS["lmd_mouth"]
     )
-    assert some == want
+    # The last bit depends on the order in which numpy adds.
+    assert some == pytest.approx(want, rel=1e-12)
     nobody = score(Lmd(), sample, made, np.zeros(len(made), bool)).values
     assert {value.reason for value in nobody.values()} == {Reason.NO_FACE}
 

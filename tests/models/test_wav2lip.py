@@ -13,7 +13,7 @@ from support.seeded_weights import seeded_state
 from tkbench.errors import BadInput, UsageError, WeightsRefused
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
-from tkbench.models.picture import ReferenceWarp
+from tkbench.models.picture import ReferenceWarp, joined
 from tkbench.models.wav2lip.expert import (
     Expert,
     ExpertSpec,
@@ -168,12 +168,12 @@ def test_the_expert_and_the_discriminator_see_lower_halves_only() -> None:
 
 
 def test_a_blended_picture_is_between_the_drawn_and_the_shown() -> None:
-    """Nothing drawn: the target's upper half over the reference's lower one; all drawn: what the head made."""
+    """Nothing drawn: the target's upper half, fading into the reference's lower one; all drawn: what the head made."""
     torch.manual_seed(0)
     net = Wav2Lip(Wav2LipSpec(size=64, width=0.05, blend=True)).eval()
     mel, faces = torch.randn(2, 80, 16), torch.rand(2, 6, 64, 64)
     share = net.output_block[1]
-    shown = torch.cat([faces[:, :3, :32], faces[:, 3:, 32:]], dim=2)
+    shown = joined(faces[:, :3], faces[:, 3:])
     with torch.no_grad():
         share.weight[3] = 0
         share.bias[3] = -100.0
@@ -187,6 +187,26 @@ def test_a_blended_picture_is_between_the_drawn_and_the_shown() -> None:
     plain = Wav2Lip(Wav2LipSpec(size=64, width=0.05)).state_dict()
     assert plain.keys() == net.state_dict().keys()
     assert plain["output_block.1.weight"].shape[0] == 3
+
+
+@pytest.mark.parametrize("size", [64, 96, 128, 288])
+def test_target_and_reference_fade_into_each_other(size: int) -> None:
+    target, reference = torch.rand(2, 3, size, size), torch.rand(2, 3, size, size)
+    half, rows = size // 2, size // 16
+    out = joined(target, reference)
+    assert torch.equal(out[:, :, : half - rows], target[:, :, : half - rows])
+    assert torch.equal(out[:, :, half:], reference[:, :, half:])
+    # Nothing of the target's lower half, which it must not see, is used.
+    other = target.clone()
+    other[:, :, half:] = torch.rand(2, 3, size - half, size)
+    assert torch.equal(joined(other, reference), out)
+    # Where both are the same there is no seam, and where they differ by 1 no row is more than a step of the fade away.
+    torch.testing.assert_close(joined(target, target), target)
+    edge = joined(torch.zeros(1, 3, size, size), torch.ones(1, 3, size, size))[0, 0, :, 0]
+    assert edge.diff().min() >= 0
+    assert edge.diff().max() < 1.6 / rows
+    assert edge[half - rows - 1] == 0
+    assert edge[half] == 1
 
 
 def test_a_mover_moves_by_what_its_field_says() -> None:
@@ -218,7 +238,8 @@ def test_a_moved_reference_is_shown_and_learned_from() -> None:
         torch.nn.init.normal_(net.output_block.mover.field[-1].weight)
     drawn = net.draw(mel, faces)
     assert drawn.warped is not None
-    torch.testing.assert_close(drawn.picture[:, :, :32], faces[:, :3, :32])
+    torch.testing.assert_close(drawn.picture[:, :, :28], faces[:, :3, :28])
+    torch.testing.assert_close(drawn.picture, joined(faces[:, :3], drawn.warped))
     torch.testing.assert_close(drawn.picture[:, :, 32:], drawn.warped[:, :, 32:])
     assert (drawn.warped - faces[:, 3:]).abs().max() > 0.1
     real = torch.rand(2, 3, 64, 64)
@@ -252,9 +273,7 @@ def test_a_finer_picture_has_what_is_shown_in_full_and_what_is_drawn_enlarged() 
         share.bias[3] = 100.0
         drawn = net(mel, faces, fine)
         small = net(mel, faces)
-    torch.testing.assert_close(
-        shown, torch.cat([fine[:, :3, :64], fine[:, 3:, 64:]], dim=2), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(shown, joined(fine[:, :3], fine[:, 3:]), atol=1e-5, rtol=0)
     larger = torch.nn.functional.interpolate(small, (128, 128), mode="bilinear", align_corners=False)
     torch.testing.assert_close(drawn, larger, atol=1e-5, rtol=0)
 

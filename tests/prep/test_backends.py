@@ -9,26 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.attention import REGIONS
 
 from tkbench import media, shards, weights
 from tkbench.crops import align, recipes
 from tkbench.errors import UnknownName, UsageError, WeightsMissing, WeightsRefused
 from tkbench.metrics import regions
 from tkbench.prep import backends, pipeline
-from tkbench.prep.backends import facemesh, fan, network
+from tkbench.prep.backends import facemesh, fan
 from tkbench.prep.follow import Follower
 from tkbench.prep.plan import Settings
 from tkbench.types import POINT_SETS, Array, Clip, UInt8
 
-# fmt: off
-LIPS = [
-    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409, 78, 95, 88, 178, 87,
-    14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415, 76, 77, 90, 180, 85, 16, 315, 404, 320,
-    307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408, 62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42,
-    41, 38, 12, 268, 271, 272, 407,
-]
-# fmt: on
-"""The 80 mesh points of the lips that Face Mesh refines."""
+LIPS = REGIONS[0].points
 BUNDLE = Path(__file__).parents[3] / "shared" / "weights"
 
 
@@ -61,7 +54,7 @@ def test_names_are_known_and_signed() -> None:
         backends.info("face-alignmet")
     signatures = {Settings(backend=name).signature() for name in backends.BACKENDS}
     assert len(signatures) == len(backends.BACKENDS)
-    assert "|track:mediapipe/2(mesh478)|" in Settings().signature()
+    assert "|track:mediapipe/3(mesh478)|" in Settings().signature()
     found = backends.info("face-alignment").signature()
     assert found.startswith("track:face-alignment(ibug68,s3fd@619a3168,fan-2d@11f355bf,face-alignment-")
 
@@ -127,60 +120,11 @@ def test_refined_lips_alone(people: list[UInt8]) -> None:
     assert np.abs(found[:, LIPS] - refined[:, LIPS]).max() < 1.5
 
 
-def test_another_graph_or_network_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match=r"a graph with refinements of \[\] points: the trackers of Face Mesh were made for"
-    ):
-        network.refined_points('node {\n  name: "other"\n}\n')
-    plain = Path(facemesh.mediapipe().__file__).parent / "modules/face_landmark/face_landmark.tflite"
-    with pytest.raises(UsageError, match="a network of 2 outputs"):
-        network.cut_network(plain.read_bytes(), "lips", [[0] * 80])
-    whole = plain.with_name("face_landmark_with_attention.tflite")
-    with pytest.raises(UsageError, match=r"a network with answers of \[1404, 160, 1\] numbers"):
-        network.cut_network(whole.read_bytes(), "lips", [[0] * 79])
-
-
 def test_tasks_agrees_with_face_mesh(people: list[UInt8], tasks: None) -> None:
     found = check_tracker("mediapipe-tasks", people)
     with facemesh.MeshTracker() as mesh:
         other = np.array(mesh.track(people))
     assert np.median(np.linalg.norm(found - other, axis=2)) < 3
-
-
-@pytest.mark.parametrize("refined", [True, False])
-def test_face_mesh_is_the_one_of_the_wheel(people: list[UInt8], refined: bool) -> None:
-    """Our window and our way to the network against `FaceMesh.process`, on a face that moves, turns and is lost."""
-    import cv2
-
-    turned = [
-        cv2.warpAffine(people[0], cv2.getRotationMatrix2D((140, 120), 4 * t, 1), (280, 240)) for t in range(9)
-    ]
-    pictures = [*people, *turned, np.zeros_like(people[0]), *people[:3]]
-    root = facemesh.mediapipe()
-    with (
-        facemesh.quiet(),
-        root.solutions.face_mesh.FaceMesh(refine_landmarks=refined) as theirs,
-        facemesh.MeshTracker(refined="all" if refined else "none") as mesh,
-    ):
-        gaps = []
-        for picture, points in zip(pictures, mesh.track(pictures), strict=True):
-            faces = theirs.process(picture).multi_face_landmarks
-            assert (faces is None) == (points is None)
-            if points is not None:
-                unit = np.array([(point.x, point.y) for point in faces[0].landmark], np.float32)
-                gaps.append(np.linalg.norm(unit * np.float32([280, 240]) - np.float32(0.5) - points, axis=1))
-    assert len(gaps) == len(pictures) - 1
-    # The window is looked up with other rounding: single pixels differ by 1 or 2 of 255.
-    # The largest gaps seen were 0.013 and 0.07 pixels.
-    assert np.mean(gaps) < 0.03
-    assert np.max(gaps) < 0.2
-
-
-def test_detections_are_those_of_the_wheel(people: list[UInt8]) -> None:
-    root = facemesh.mediapipe()
-    with root.solutions.face_detection.FaceDetection() as theirs, facemesh.FaceDetector() as detector:
-        (face,) = theirs.process(people[0]).detections
-        assert detector.detect(people[0])[0, 4] == np.float32(face.score[0])
 
 
 def test_the_mouth_is_where_it_is_by_every_set_of_points(people: list[UInt8]) -> None:

@@ -342,7 +342,7 @@ def test_stats_tell_what_happened(peace: Path) -> None:
     assert run["skipped"] == {"no-audio-stream": 1}
     assert (run["clips"], run["ok"], run["shards"], run["decoded"]) == (6, 5, 3, 65)
     assert {"decode", "track", "write", "commit"} <= set(run["stages"])
-    assert {"tkbench", "ffmpeg", "mediapipe", "python"} <= set(run["versions"])
+    assert {"tkbench", "ffmpeg", "ai-edge-litert", "python"} <= set(run["versions"])
     part = json.loads((peace / "stats" / "test-000001.json").read_text())
     assert (part["clips"], part["ok"], part["skipped"]) == (2, 1, {"no-audio-stream": 1})
     assert part["seconds"]["track"] > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_order_does_not_matter_and_nan_is_counted(pairs: list[tuple[float, str]]
     shuffled = pairs.copy()
     random.shuffle(shuffled)
     second = mean_interval([v for v, _ in shuffled], [c for _, c in shuffled], n_boot=200)
-    np.testing.assert_equal(first, second)
+    np.testing.assert_equal(astuple(first), astuple(second))
     kept = [v for v in values if not math.isnan(v)]
     assert first.n == len(kept)
     assert first.n + first.n_unscored == len(pairs)

@@ -34,8 +34,17 @@ def face(key: str, frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return video, (rng.normal(0, 0.25, frames * 640) * loud).astype(np.float32), level
 
 
-def make_shards(root: Path, clips: dict[str, tuple[str, int]]) -> Path:
-    """`clips`: key -> (split, frames). The folder of shards."""
+def phonemes(level: np.ndarray) -> list[dict[str, float | str]]:
+    """What a voice of that loudness says: "a" where it is loud, "m" where it is soft, "s" in between."""
+    said = np.where(level > 0.6, "a", np.where(level < 0.4, "m", "s"))
+    return [
+        {"phone": str(phone), "start": frame / 25, "end": (frame + 1) / 25}
+        for frame, phone in enumerate(said)
+    ]
+
+
+def make_shards(root: Path, clips: dict[str, tuple[str, int]], *, spoken: bool = False) -> Path:
+    """`clips`: key -> (split, frames). The folder of shards. spoken: each clip knows its phonemes."""
     target = root / "shards"
     target.mkdir()
     rows, records = [], []
@@ -48,7 +57,10 @@ def make_shards(root: Path, clips: dict[str, tuple[str, int]]) -> Path:
                 video, voice, level = face(key, frames)
                 media.write_video(root / "one.mp4", video, quality="lossless")
                 arrays = {"landmarks": landmarks(level), "score": np.ones(frames, np.float32)}
-                meta = {"dataset": "toys", "split": split, "speaker": key[0], "text": None, "words": []}
+                meta: dict[str, object] = {"dataset": "toys", "split": split, "speaker": key[0]}
+                meta |= {"text": None, "words": []}
+                if spoken:
+                    meta["extra"] = {"phonemes": phonemes(level)}
                 members: dict[str, bytes | Path] = {
                     "mp4": root / "one.mp4",
                     "flac": media.write_flac(voice),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tkbench.prep.backends.facemesh import MeshTracker
 from tkbench.synth import Knobs, make_clip
 from tkbench.synth.identity import head_of
 from tkbench.synth.mouth import pose
@@ -18,14 +19,13 @@ INNER = ((13, 14), (82, 87), (312, 317))
 
 
 def _track(frames: UInt8) -> list[Float64 | None]:
-    """Face Mesh landmarks (478, 2) in picture heights, or None, per frame."""
-    mp = pytest.importorskip("mediapipe")
-    found: list[Float64 | None] = []
-    with mp.solutions.face_mesh.FaceMesh(static_image_mode=False, refine_landmarks=True) as mesh:
-        for frame in frames:
-            faces = mesh.process(frame).multi_face_landmarks
-            found.append(np.array([[p.x, p.y] for p in faces[0].landmark]) if faces else None)
-    return found
+    """Face Mesh landmarks (478, 2) in widths and heights of the picture, or None, per frame."""
+    height, width = frames.shape[1:3]
+    with MeshTracker() as tracker:
+        return [
+            None if points is None else (points + 0.5) / np.array([width, height], np.float64)
+            for points in tracker.track(list(frames))
+        ]
 
 
 def _gap(points: Float64) -> float:

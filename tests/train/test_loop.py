@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from tkbench.models.face import Cut
 from tkbench.registry import resolve
 from tkbench.train import board, state
 from tkbench.train.card import thinned
-from tkbench.train.config import Config, Data, Optim, Run, load_config
+from tkbench.train.config import Config, Data, Keep, Optim, Run, load_config
+from tkbench.train.dry import dry_run
 from tkbench.train.loop import LAST, Trained, Trainer, TrainingJob, train
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, shape_loss, softened, sync_mels
@@ -604,3 +607,210 @@ def test_identity_tells_what_differs() -> None:
     one = json.loads(state.identity(config("cals"), "d", 1))
     other = json.loads(state.identity(replace(config("cals"), steps=5), "e", 1))
     assert list(state.differences(one, other)) == ["config.steps (4 there, 5 here)", "the data"]
+
+
+def test_validation_measures_the_weights_that_are_written(folder: Path, crops: Path, tmp_path: Path) -> None:
+    """The averaged ones, where weights are averaged; the live ones come back untouched."""
+    rules = config("wav2lip", loss={"sync": 0.0}, steps=3, optim=Optim(lr=1e-2, ema=0.999))
+    trainer = Trainer(TrainingJob(folder, tmp_path / "a.safetensors", rules, cache=crops, accelerator="cpu"))
+    trainer.run(3, lambda *_: None)
+    live = {name: value.clone() for name, value in trainer.goal.net.state_dict().items()}
+    assert trainer.average is not None
+    found = trainer.validate()
+    for name, value in trainer.goal.net.state_dict().items():
+        assert torch.equal(value, live[name])
+    trainer.goal.net.load_state_dict(trainer.average.state)
+    trainer.average = None
+    assert trainer.validate() == found
+    trainer.goal.net.load_state_dict(live)
+    assert trainer.validate() != found
+
+
+def scripted(values: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Validations that give these values, one after the other."""
+    turns = iter(values)
+    monkeypatch.setattr(Trainer, "validate", lambda _: {"recon": next(turns)})
+
+
+def test_the_best_weights_by_a_term_are_written_and_a_stop_changes_nothing(
+    folder: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = config(
+        "wav2lip", loss={"sync": 0.0}, steps=8, keep=Keep(best="recon"), run=Run(val_every=2, save_every=2)
+    )
+    made = {}
+    for name, stops in (("through", (None,)), ("stopped", (6, None))):
+        scripted([0.5, 0.3, 0.4, 0.6], monkeypatch)
+        for stop in stops:
+            out = tmp_path / f"{name}.safetensors"
+            done = train(TrainingJob(folder, out, rules, cache=crops, accelerator="cpu"), stop_after=stop)
+        made[name] = tensors(out)
+        assert done is not None
+        assert done.facts.training["steps"] == 4
+    short = config("wav2lip", loss={"sync": 0.0}, steps=8, run=Run(val_every=2, save_every=2))
+    scripted([0.0] * 4, monkeypatch)
+    train(TrainingJob(folder, tmp_path / "last.safetensors", short, cache=crops, accelerator="cpu"))
+    last = tensors(tmp_path / "last.safetensors")
+    for name, value in made["through"].items():
+        assert torch.equal(value, made["stopped"][name])
+    assert any(not torch.equal(value, last[name]) for name, value in made["through"].items())
+
+
+def test_a_run_that_gets_no_better_ends(
+    folder: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = config(
+        "wav2lip",
+        loss={"sync": 0.0},
+        steps=20,
+        keep=Keep(best="recon", patience=2),
+        run=Run(val_every=2, save_every=100),
+    )
+    scripted([0.5, 0.3, 0.4, 0.6], monkeypatch)
+    out = tmp_path / "a.safetensors"
+    done = train(TrainingJob(folder, out, rules, cache=crops, accelerator="cpu"))
+    assert done is not None
+    assert done.facts.training["steps"] == 4
+    kept = torch.load(tmp_path / "a.run" / LAST, weights_only=True)
+    assert kept["step"] == 8
+    # The same command again does not go on: it writes the same file.
+    again = train(TrainingJob(folder, out, rules, cache=crops, accelerator="cpu"))
+    assert again is not None
+    assert again.facts.training["steps"] == 4
+
+
+def test_a_term_that_validation_does_not_have_is_one_line(folder: Path, crops: Path, tmp_path: Path) -> None:
+    rules = config("wav2lip", loss={"sync": 0.0}, keep=Keep(best="store"))
+    with pytest.raises(
+        UsageError, match=r"\[keep\] best = 'store': validation has no such term; known are recon"
+    ):
+        train(TrainingJob(folder, tmp_path / "a.safetensors", rules, cache=crops, accelerator="cpu"))
+
+
+def test_gradients_of_several_batches_make_one_step(folder: Path, crops: Path, tmp_path: Path) -> None:
+    """Two batches of two windows move the weights as far as their mean gradient says, and draw four windows."""
+    rules = config(
+        "wav2lip",
+        loss={"sync": 0.0, "gan": 0.0},
+        optim=Optim(lr=1e-3, accumulate=2),
+        data=Data(frames=6, batch=2, frames_per_window=12),
+    )
+    trainer = Trainer(TrainingJob(folder, tmp_path / "a.safetensors", rules, cache=crops, accelerator="cpu"))
+    assert trainer.windows_per_step == 4
+    one, two = (
+        {
+            name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v
+            for name, v in trainer.windows[n].items()
+        }
+        for n in range(2)
+    )
+    trainer.goal.eval()  # norms that do not depend on the batch
+    start = {name: value.detach().clone() for name, value in trainer.goal.net.named_parameters()}
+    found = {}
+    for name, batches in (("both", [one, two]), ("one", [one]), ("two", [two])):
+        trainer.goal.net.load_state_dict({**trainer.goal.net.state_dict(), **start})
+        parts = trainer.step(batches, 0)
+        found[name] = {
+            n: p.grad.clone() for n, p in trainer.goal.net.named_parameters() if p.grad is not None
+        }
+        found[name]["total"] = parts["total"]
+    for name, value in found["both"].items():
+        torch.testing.assert_close(value, (found["one"][name] + found["two"][name]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_the_state_of_a_loss_scaler_is_kept(
+    folder: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As 16-mixed has one on a GPU: a scale that has fallen is not raised again by a stop."""
+    rules = config("wav2lip", loss={"sync": 0.0}, steps=4)
+    job = TrainingJob(folder, tmp_path / "a.safetensors", rules, cache=crops, accelerator="cpu")
+    trainer = Trainer(job)
+    monkeypatch.setattr(trainer.precision, "state_dict", lambda: {"scale": 1024.0, "_growth_tracker": 3})
+    trainer.run(2, lambda *_: None)
+    got: list[dict[str, object]] = []
+    again = Trainer.__new__(Trainer)
+    monkeypatch.setattr(
+        type(trainer.precision), "load_state_dict", lambda _, given: got.append(given), raising=False
+    )
+    again.__init__(job)  # type: ignore[misc]
+    assert again.done == 2
+    assert got == [{"scale": 1024.0, "_growth_tracker": 3}]
+
+
+def test_a_setting_is_replaced_by_name() -> None:
+    rules = load_config(
+        None, "cals", ["loss.gan=0", "optim.betas=[0.9, 0.99]", "net.voice.window = 5", "cut.recipe=face-128"]
+    )
+    assert rules.loss["gan"] == 0
+    assert rules.optim.betas == (0.9, 0.99)
+    assert rules.net["voice"]["window"] == 5
+    assert rules.net["voice"]["heads"] == 4
+    assert rules.cut.recipe == "face-128"
+    for change, says in (
+        ("loss.gan", "expected TABLE.NAME=VALUE"),
+        ("model=wav2lip", "chosen by --model"),
+        ("steps.many=3", "steps is a setting, not a table"),
+        ("optim.rate=3", "rate is not a setting"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            load_config(None, "cals", [change])
+
+
+def test_a_dry_run_tells_what_a_run_costs_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    rules = config("synctalkface", loss={"pretrain": 3, "shape": 1.0, "av": 0.0, "gan_from": 5}, steps=9)
+    found = dry_run(TrainingJob(folder, tmp_path / "a.safetensors", rules, accelerator="cpu"))
+    assert [phase.first for phase in found.phases] == [0, 3, 5]
+    assert found.shapes["video"] == (2, 10, 64, 64, 3)
+    net = objective(rules, None).net
+    assert sum(n for name, n in found.parameters.items() if name not in ("heads", "discriminator")) == sum(
+        p.numel() for p in net.parameters()
+    )
+    assert found.parameters["discriminator"] > 0
+    per_step = [phase.seconds for phase in found.phases]
+    assert found.seconds == pytest.approx(3 * per_step[0] + 2 * per_step[1] + 4 * per_step[2])
+    assert found.memory > 0.1
+    assert "nothing was written" in str(found)
+    assert list(tmp_path.iterdir()) == []
+
+
+class FakeRun:
+    def __init__(self) -> None:
+        self.logged: list[tuple[int, dict[str, object]]] = []
+        self.ended = False
+
+    def log(self, data: dict[str, object], *, step: int) -> None:
+        self.logged.append((step, data))
+
+    def finish(self) -> None:
+        self.ended = True
+
+
+def test_reports_go_to_weights_and_biases_only_if_asked(
+    folder: Path, crops: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[tuple[FakeRun, dict[str, object]]] = []
+
+    def init(**settings: object) -> FakeRun:
+        runs.append((FakeRun(), settings))
+        return runs[-1][0]
+
+    fake = types.ModuleType("wandb")
+    fake.init, fake.Image = init, str  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    rules = config("wav2lip", loss={"sync": 0.0})
+    train(TrainingJob(folder, tmp_path / "quiet.safetensors", rules, cache=crops, accelerator="cpu"))
+    assert runs == []
+    asked = replace(rules, run=replace(rules.run, wandb="faces"))
+    job = TrainingJob(folder, tmp_path / "a.safetensors", asked, cache=crops, accelerator="cpu")
+    train(job, stop_after=2)
+    train(job)
+    (first, settings), (second, again) = runs
+    assert settings["project"] == "faces"
+    assert settings["id"] == again["id"]
+    assert [step for step, data in first.logged if "train/recon" in data] == [1, 2]
+    assert [step for step, data in second.logged if "train/recon" in data] == [3, 4]
+    assert first.ended
+    assert second.ended
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UsageError, match="pip install wandb"):
+        train(TrainingJob(folder, tmp_path / "b.safetensors", asked, cache=crops, accelerator="cpu"))

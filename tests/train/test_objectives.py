@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.cals.audio_to_lip import draw_mask
 from tkbench.models.face import Cut
 from tkbench.models.synctalkface.lips import lip_windows
+from tkbench.models.synctalkface.memory import align_loss
 from tkbench.models.wav2lip.expert import Expert, ExpertSpec
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config, Data
@@ -145,8 +147,8 @@ def test_synctalkface_sums_both_pictures_with_the_published_weights(expert: Path
         "gan": sum(fooling(quality, made) for made in done.made),
         "av": sum(agreement(goal.expert.embed_mouths(windows(clip)), voices) for clip in clips),
         "vv": sum((goal.net.lip_encoder(lip_windows(2 * clip - 1)) - lips).abs().mean() for clip in clips),
-        "store": memory.store,
-        "align": memory.align,
+        "store": (memory.by_lips - memory.lips.query).square().mean(),
+        "align": align_loss(memory.lips.weights, memory.voice.weights),
     }
     for name, value in terms.items():
         close(done.parts[name], value)
@@ -167,11 +169,99 @@ def test_synctalkface_begins_with_its_memory_alone() -> None:
         "shape": shape_loss(head(recall.by_voice).reshape(batch["mouth"].shape), batch["mouth"]),
         "shape_lips": shape_loss(head(recall.by_lips).reshape(batch["mouth"].shape), batch["mouth"]),
     }
-    for name, value in {"store": recall.store, "align": recall.align, **shapes}.items():
+    memory = {
+        "store": (recall.by_lips - recall.lips.query).square().mean(),
+        "align": align_loss(recall.lips.weights, recall.voice.weights),
+    }
+    for name, value in {**memory, **shapes}.items():
         close(done.parts[name], value)
-    close(done.total, 0.2 * (recall.store + recall.align) + 2 * sum(shapes.values()))
+    close(done.total, 0.2 * sum(memory.values()) + 2 * sum(shapes.values()))
+    wanted = recall.lips.query
+    spread = (wanted - wanted.mean(dim=0)).square().sum()
+    for name, made in (("explained_lips", recall.by_lips), ("explained_voice", recall.by_voice)):
+        close(done.parts[name], 1 - (made - wanted).square().sum() / spread)
     assert done.made == ()
     assert len(goal.step(batch, 3, None).made) == 2
+
+
+def test_synctalkface_learns_shapes_before_it_has_a_memory() -> None:
+    rules = {"pretrain": 4, "memory_from": 2, "shape": 2.0, "av": 0.0}
+    goal, batch = make("synctalkface", None, **rules), batch_of(2)
+    done = goal.step(batch, 1, None)
+    recall = goal.net.recall(batch["mels"].flatten(0, 1), lip_windows(2 * picture(batch["video"]) - 1))
+    head = goal.heads["shape"]
+    for name, query in (("shape", recall.voice.raw), ("shape_lips", recall.lips.raw)):
+        close(done.parts[name], shape_loss(head(query).reshape(batch["mouth"].shape), batch["mouth"]))
+    assert not {"store", "align"} & set(done.parts)
+    done.total.backward()
+    assert goal.net.memory.value.grad is None
+    assert goal.net.memory.key.grad is None
+
+    # Its last step begins every slot (8, and 18 frames) at a frame: value and key at the same one.
+    optimiser = torch.optim.Adam(goal.net.parameters())
+    goal.after(1, optimiser)
+    for slots, query in (
+        (goal.net.memory.value, recall.lips.query),
+        (goal.net.memory.key, recall.voice.query),
+    ):
+        gaps = torch.cdist(slots.detach(), query.detach())
+        assert (gaps.min(dim=1).values < 1e-4).all()
+    places = [
+        torch.cdist(slots.detach(), query.detach()).argmin(dim=1)
+        for slots, query in (
+            (goal.net.memory.value, recall.lips.query),
+            (goal.net.memory.key, recall.voice.query),
+        )
+    ]
+    assert torch.equal(*places)
+    assert len(set(places[0].tolist())) == 8
+    assert {"store", "align"} < set(goal.step(batch, 2, None).parts)
+    with pytest.raises(UsageError, match="memory_from = 4: needs pretrain above it"):
+        make("synctalkface", None, **rules | {"memory_from": 4})
+
+
+@pytest.mark.parametrize("pretrain", [0, 4])
+def test_voice_and_lips_are_to_ask_alike(pretrain: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETS, "synctalkface", {**NETS["synctalkface"], "centred": True})
+    rules = {"pretrain": pretrain, "shape": 1.0, "av": 0.0, "vv": 0.0}
+    plain, goal, batch = (
+        make("synctalkface", None, **rules),
+        make("synctalkface", None, agree=3.0, **rules),
+        batch_of(2),
+    )
+    recall = goal.net.recall(batch["mels"].flatten(0, 1), lip_windows(2 * picture(batch["video"]) - 1))
+    done = goal.step(batch, 1, None)
+    close(done.parts["agree"], (recall.voice.query - recall.lips.query).square().mean())
+    close(done.total, plain.step(batch, 1, None).total + 3 * done.parts["agree"])
+    monkeypatch.setitem(NETS, "synctalkface", {**NETS["synctalkface"], "centred": False})
+    with pytest.raises(UsageError, match="agree by shrinking"):
+        make("synctalkface", None, agree=3.0, **rules)
+
+
+@pytest.mark.parametrize("model", ["wav2lip", "synctalkface", "cals"])
+def test_open_mouths_have_a_loss_of_their_own(
+    model: str, expert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NETS, model, {**NETS[model], "blend": True})
+    late = {"sync_from": 9}
+    plain = make(model, expert, **late)
+    goal = make(model, expert, inside=3.0, solid=0.5, **late)
+    assert goal.openings
+    assert not plain.openings
+    batch = batch_of(goal.margin)
+    opening = torch.zeros(CLIPS, FRAMES, 64, 64, dtype=torch.uint8)
+    opening[0, 2, 40:44, 30:36] = opening[1, 5, 41:45, 28:30] = 1
+    done, before = goal.step({**batch, "opening": opening}, 5, None), plain.step(batch, 5, None)
+    inside = 0.0
+    for made in done.made:
+        gap = (made - done.real).abs()
+        first, second = gap[2, :, 40:44, 30:36], gap[FRAMES + 5, :, 41:45, 28:30]
+        inside += (first.sum() + second.sum()) / (3 * (24 + 8))
+    close(done.parts["inside"], torch.as_tensor(inside))
+    assert 0 < float(done.parts["solid"]) < len(done.made)
+    close(done.total, before.total + 3 * done.parts["inside"] + 0.5 * done.parts["solid"])
+    closed = goal.step({**batch, "opening": torch.zeros_like(opening)}, 5, None)
+    close(closed.total, before.total)
 
 
 def test_the_first_windows_of_a_batch_are_drawn() -> None:

@@ -32,6 +32,8 @@ from tkbench.types import Clip, MediaFacts, Reason
 STAGES = ("probe", "look", "decode", "encode", "track", "write")
 """In order: headers and hash, the first look at the faces, decoding and scaling, the canvas and the sound,
 tracking, all the rest."""
+FORMER = "mediapipe-wheel"
+"""The default tracker as it was: the same networks in the runtime of an old wheel of mediapipe."""
 _WORK = ("decode", "encode", "track")
 """The stages that cannot be left out."""
 _LIMITS = {
@@ -71,6 +73,8 @@ class Report:
     """Group -> the plain loop on the same clips; empty where it was left out."""
     skipped: list[tuple[str, str]] = field(default_factory=list)
     """(key, why) of clips that cannot be prepared."""
+    without: str = ""
+    """Why the former tracker is not among them, where it was wanted and cannot run."""
     peak_bytes: int = 0
     """Largest memory of this process and its largest ffmpeg, together."""
 
@@ -100,6 +104,15 @@ class Report:
         part = self.rows()[group, backend]
         total = sum(timing.total for timing in part)
         return {stage: sum(timing.seconds[stage] for timing in part) / total for stage in STAGES}
+
+    def over_former(self) -> dict[str, float]:
+        """Group -> speed of tracking by the default over that by the former tracker, where both were measured."""
+        spent = {key: sum(timing.seconds["track"] for timing in part) for key, part in self.rows().items()}
+        return {
+            group: spent[group, FORMER] / spent[group, backends.DEFAULT]
+            for group, backend in spent
+            if backend == backends.DEFAULT and (group, FORMER) in spent
+        }
 
     def table(self) -> Any:
         """A rich table: frames/s of each stage alone, per group and tracker."""
@@ -154,10 +167,18 @@ class Report:
                 f"({_LIMITS[worst]}), {shares[worst]:.0%}; decoding, encoding and tracking are {work:.0%}, so at most "
                 f"{1 - work:.0%} could be saved elsewhere"
             )
+        lines += [
+            f"{group}: {backends.DEFAULT} tracks {ratio:.2f} times as fast as {FORMER}, which it replaced"
+            for group, ratio in self.over_former().items()
+        ]
+        if self.without:
+            lines.append(f"not compared with the tracker before it: {self.without}")
         if self.plain:
+            runtimes = sorted({run.runtime for part in self.plain.values() for run in part})
             lines += [
                 "plain loop: full-range as auto_avsr has it; short-range misses small faces; the cascade is timed on "
-                "some frames, and sees large pictures whole. None makes landmarks, checks or receipts.",
+                "some frames, and sees large pictures whole. None makes landmarks, checks or receipts. "
+                f"MediaPipe's networks ran in {' and '.join(runtimes)}.",
                 f"Of a clip with more than {HELD / 1e9:.0f} GB of pictures it takes the first part.",
             ]
         lines.append(f"memory: {self.peak_bytes / 1e6:.0f} MB at most, this process and its ffmpeg together")
@@ -170,27 +191,35 @@ def bench_prep(
     *,
     repeat: int = 3,
     per_group: int = 3,
-    trackers: Sequence[str] = (backends.DEFAULT,),
+    trackers: Sequence[str] | None = None,
     plain: bool = True,
     settings: Settings | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Measure every stage on the first `per_group` usable clips of each picture size below `root`.
 
-    trackers: names of `backends.BACKENDS`, compared on the same clips. plain: also run the plain loop. The process
-    is pinned to one core meanwhile, where the system allows that. Raises UsageError for a folder without clips,
+    trackers: names of `backends.BACKENDS`, compared on the same clips; by default the default tracker, and the one
+    before it where mediapipe's wheel has its runtime. plain: also run the plain loop. The process is pinned to one
+    core meanwhile, where the system allows that. Raises UsageError for a folder without clips,
     WeightsMissing for a tracker that cannot start.
     """
     source = Path(root).absolute()
     if not source.is_dir():
         raise UsageError(f"{root}: not a folder; give the folder that holds the videos")
+    report = Report()
+    if trackers is None:
+        trackers = [backends.DEFAULT]
+        try:
+            backends.check(FORMER)
+            trackers.append(FORMER)
+        except UsageError as error:
+            report.without = str(error)
     for name in trackers:
         backends.check(name)
     rules = [replace(settings or Settings(), backend=name) for name in dict.fromkeys(trackers)]
     found = [item for item in datasets.read(datasets.detect(source), source) if isinstance(item, Clip)]
     if not found:
         raise UsageError(f"{root}: no video file found in it or below")
-    report = Report()
     chosen: dict[str, list[tuple[Clip, MediaFacts]]] = {}
     steps = len(found) + (len(found) if plain else 0)
     with _one_core():

@@ -16,11 +16,10 @@ from tkbench.errors import UsageError
 from tkbench.models import kinds
 from tkbench.runtime.progress import Progress, silent
 from tkbench.train.config import Config, configs_of, load_config
+from tkbench.train.job import TrainingJob, check_split
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from tkbench.train.loop import TrainingJob
 
 WARM, WARM_GPU = 2, 20
 """Steps before the clock starts: they choose kernels and take memory; on a GPU the loaders fill up, too."""
@@ -103,16 +102,17 @@ def bench_train(
     configuration's name, "small", "sharp", "gpu" or "paper". cache: folder where crops are kept; by default they are
     removed. Raises UnknownName for a model, BadShards and UsageError as training does.
     """
-    from tkbench.train.loop import TrainingJob
-
     if steps < 1:
         raise UsageError(f"--steps {steps}: at least 1")
+    check_split(data)  # before torch is loaded, as the configurations
     if models is None:
         models = [
             kind
             for kind in kinds.registry.loadable()
             if f"{kind}-{scale}" in {p.stem for p in configs_of(kind)}
         ]
+    for model in models:
+        load_config(f"{model}-{scale}", model)
     speeds = []
     with tempfile.TemporaryDirectory(prefix="tkbench-bench-") as folder:
         for done, model in enumerate(models):

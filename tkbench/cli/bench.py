@@ -18,7 +18,7 @@ def bench_prep_command(
         list[str] | None,
         typer.Option(
             help="Face tracker, as in `tkbench prep`; repeat it to compare several.",
-            show_default="mediapipe",
+            show_default="mediapipe, and mediapipe-wheel where it is installed",
         ),
     ] = None,
     clips: Annotated[int, typer.Option(min=1, help="Clips of each picture size that are measured.")] = 3,
@@ -33,7 +33,7 @@ def bench_prep_command(
 
     Example: `tkbench bench prep --root videos --backend mediapipe --backend mediapipe-plain`
     """
-    from tkbench.bench import bench_prep
+    from tkbench.bench.prep import bench_prep
     from tkbench.runtime.progress import bar
 
     with bar("bench") as progress:
@@ -43,7 +43,7 @@ def bench_prep_command(
             per_group=clips,
             plain=plain,
             progress=progress,
-            trackers=backend or ["mediapipe"],
+            trackers=backend,
         )
     show(report.table())
     if plain and report.timings:

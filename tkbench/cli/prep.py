@@ -78,7 +78,7 @@ def _how(
         str,
         typer.Option(
             help="Face tracker: mediapipe, mediapipe-lips (a tenth faster, no irises), mediapipe-plain (faster, lips "
-            "less exact), mediapipe-tasks, "
+            "less exact), mediapipe-tasks, mediapipe-wheel (to compare with), "
             "face-alignment or face-alignment-cuda."
         ),
     ] = "mediapipe",

@@ -92,13 +92,14 @@ def evaluate_command(
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.parallel import pool
     from tkbench.runtime.progress import bar
-    from tkbench.scoring.evaluate import EvalOptions, evaluate
-    from tkbench.scoring.recipes import extend
     from tkbench.shards import open_shards
 
-    # Mistakes in the command are reported before any process is started.
-    check_device(device)
+    # Mistakes in the command are reported before any process is started, and before large libraries are loaded.
+    for item in names:
+        models.registry.check(item.partition(":")[0])
     source = open_shards(data_folder)
+    rules = chosen(protocol, default_protocol(source.dataset))
+    check_device(device)
     called: dict[str, str] = {}
     for item in names:
         title = name or models.create(item).card.name
@@ -108,7 +109,9 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-    rules = chosen(protocol, default_protocol(source.dataset))
+    from tkbench.scoring.evaluate import EvalOptions, evaluate
+    from tkbench.scoring.recipes import extend
+
     if lse is not None:
         rules = extend(rules, lse)
     place = None if no_cache else cache or feature_cache.folder()

@@ -13,7 +13,7 @@ from tkbench.errors import UsageError
 from tkbench.models import kinds
 
 if TYPE_CHECKING:
-    from tkbench.train.loop import TrainingJob
+    from tkbench.train.job import TrainingJob
 
 OTHERS = ("syncnet", "voice")
 """What is trained by a loop of its own: the bundled judge, and the map behind the metric `voice`."""
@@ -70,6 +70,20 @@ def train_command(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Overrides the configuration's steps.", show_default=False)
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Replaces a setting of the configuration, as in --set loss.gan=0; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    dry: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say shapes, parameters, memory and time after a few steps; write nothing."
+        ),
+    ] = False,
 ) -> None:
     """Train a network on prepared shards; the same command again continues a stopped run (syncnet and voice begin
     anew).
@@ -83,6 +97,8 @@ def train_command(
     And on from there, with your own faces: `tkbench train --model cals --config cals-sharp --from cals.safetensors
     --data mine --expert expert.safetensors --out my-cals.safetensors`
 
+    Before a long run: the same with `--dry-run`. Another setting of a configuration: `--set optim.lr=5e-4`.
+
     syncnet is the bundled judge. voice is no network but the map from mouth to voice behind the metric of that name:
 
     Example: `tkbench train --model voice --data shards --out voice.safetensors`
@@ -95,35 +111,40 @@ def train_command(
     if cache is not None:
         writable(cache, "--cache", folder=True)
     if model == "voice":
-        if any((expert, start, devices > 1, config, steps)):
+        if any((expert, start, devices > 1, config, steps, changes, dry)):
             raise UsageError(
-                "--model voice: a fit has no --expert, --from, --config or --steps, and one device"
+                "--model voice: a fit has no --expert, --from, --config, --steps, --set or --dry-run, and one device"
             )
         _fit_voice(data_folder, out, seed or 0)
     elif model == "syncnet":
-        if any((expert, start, devices > 1)):
+        if any((expert, start, devices > 1, changes, dry)):
             raise UsageError(
-                "--model syncnet: the judge is trained alone, without --expert or --from, on one device"
+                "--model syncnet: the judge is trained alone, without --expert, --from, --set or --dry-run, on one "
+                "device"
             )
         _train_judge(data_folder, out, config or "syncnet-synth", seed, steps)
     else:
         from tkbench.train.config import load_config
-        from tkbench.train.loop import TrainingJob
+        from tkbench.train.job import TrainingJob
 
-        rules = load_config(config, model)
+        rules = load_config(config, model, changes or ())
         rules = replace(rules, seed=rules.seed if seed is None else seed, steps=steps or rules.steps)
-        _train_network(
-            TrainingJob(
-                data_folder,
-                out,
-                rules,
-                expert=expert,
-                start=start,
-                cache=cache,
-                devices=devices,
-                accelerator=accelerator,
-            )
+        job = TrainingJob(
+            data_folder,
+            out,
+            rules,
+            expert=expert,
+            start=start,
+            cache=cache,
+            devices=devices,
+            accelerator=accelerator,
         )
+        if dry:
+            from tkbench.train.dry import dry_run
+
+            say(str(dry_run(job)))
+        else:
+            _train_network(job)
 
 
 def _fit_voice(data_folder: Path, out: Path, seed: int) -> None:
@@ -136,6 +157,12 @@ def _fit_voice(data_folder: Path, out: Path, seed: int) -> None:
 
 
 def _train_judge(data_folder: Path, out: Path, config: str, seed: int | None, steps: int | None) -> None:
+    from tkbench.shards import open_shards
+    from tkbench.train.config import find_judge_config
+
+    # Before torch is loaded.
+    open_shards(data_folder)
+    find_judge_config(config)
     from tkbench.runtime.progress import bar
     from tkbench.train.judge import train_syncnet
 
@@ -145,6 +172,7 @@ def _train_judge(data_folder: Path, out: Path, config: str, seed: int | None, st
 
 
 def _train_network(job: TrainingJob) -> None:
+    job.check()  # before torch is loaded
     from tkbench.runtime.progress import bar
     from tkbench.train.loop import train
 

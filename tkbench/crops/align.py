@@ -174,15 +174,50 @@ def warp_one(
         abs(affine[0, 0] * affine[1, 1] - affine[0, 1] * affine[1, 0]) < 0.25 and min(picture.shape[:2]) > 2
     ):
         picture, affine = _halve(picture, affine)
-    return cv2.warpAffine(
-        picture,
-        affine,
-        (size[1], size[0]),
-        dst=out,
-        flags=cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=border,
-    )
+    how = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return warp_affine(picture, affine, (size[1], size[0]), how, cv2.BORDER_CONSTANT, border, out)
+
+
+def warp_affine(
+    picture: Array,
+    affine: Float64,
+    size: tuple[int, int],
+    how: int,
+    edge: int,
+    border: tuple[int, ...] = (),
+    out: Array | None = None,
+) -> Array:
+    """`cv2.warpAffine` with the bits of OpenCV 4, whichever OpenCV is installed.
+
+    OpenCV 4 looks pixels up on a grid of 1/32 pixel; 5 computes places in float32, so that its crops differ by a few
+    grey levels at edges. There the grid is made here, and handed to `cv2.remap`.
+    """
+    import cv2
+
+    if int(cv2.__version__.partition(".")[0]) < 5:
+        return cv2.warpAffine(picture, affine, size, dst=out, flags=how, borderMode=edge, borderValue=border)
+    grid = grid_of_opencv_4(affine, size)
+    return cv2.remap(picture, *grid, how, dst=out, borderMode=edge, borderValue=border)
+
+
+def grid_of_opencv_4(affine: Float64, size: tuple[int, int]) -> tuple[Array, Array]:
+    """Where OpenCV 4's `warpAffine` looks: whole pixels (h, w, 2) int16 and 32nds of them (h, w) uint16; size = (w, h).
+
+    It inverts the matrix in double precision, and adds two rounded terms in steps of 1/1024 pixel.
+    """
+    (a, b, x), (c, d, y) = np.asarray(affine, np.float64).tolist()
+    scale = a * d - b * c
+    scale = 1 / scale if scale else 0.0
+    a, b, c, d = d * scale, -b * scale, -c * scale, a * scale
+    x, y = -a * x - b * y, -c * x - d * y
+    column, row = np.arange(size[0], dtype=np.float64), np.arange(size[1], dtype=np.float64)[:, None]
+    whole, part = np.empty((size[1], size[0], 2), np.int16), np.zeros((size[1], size[0]), np.int64)
+    for axis, (right, down, start) in enumerate(((a, b, x), (c, d, y))):
+        at = np.rint((down * row + start) * 1024).astype(np.int64) + 16
+        at = (at + np.rint(right * column * 1024).astype(np.int64)) >> 5
+        whole[:, :, axis] = np.clip(at >> 5, -32768, 32767)
+        part += (at & 31) << (5 * axis)
+    return whole, part.astype(np.uint16)
 
 
 def _halve(picture: UInt8, affine: Float64) -> tuple[UInt8, Float64]:
@@ -215,7 +250,7 @@ def paste(frames: UInt8, crops: UInt8, transforms: Array) -> UInt8:
     size = (frames.shape[2], frames.shape[1])
     inside = np.full(crops.shape[1:3], 255, np.uint8)
     for canvas, part, back in zip(out, crops, invert(transforms), strict=True):
-        placed = cv2.warpAffine(part, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        placed = warp_affine(part, back, size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
         # Only pixels whose centre lies on the crop: a rim that is half covered would be mixed with the border colour.
         mask = cv2.warpAffine(inside, back, size, flags=cv2.INTER_NEAREST)
         np.copyto(canvas, placed, where=mask[:, :, None] > 0)

@@ -27,6 +27,8 @@ class WindowBatch(TypedDict, total=False):
     mouth: Float32
     """(B, F, 8), with `WindowSpec.mouths` only: the lengths of `metrics.mouth.NAMES` in eye distances, less their
     medians over the clip."""
+    opening: UInt8
+    """(B, F, h, w), with `WindowSpec.openings` only: 1 where the true mouth is open, between the inner lips."""
     reference_mel: Float32
     """As mel, of the reference: sound of the same voice that does not belong to `video`."""
     frame: Array
@@ -45,6 +47,7 @@ class TensorBatch(TypedDict, total=False):
     mel: torch.Tensor
     mels: torch.Tensor
     mouth: torch.Tensor
+    opening: torch.Tensor
     reference_mel: torch.Tensor
     frame: torch.Tensor
     reference_frame: torch.Tensor

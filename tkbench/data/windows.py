@@ -29,16 +29,22 @@ from tkbench.data.cache import CropCache
 from tkbench.data.cut import CropRule, cut
 from tkbench.data.loader import Loader, WindowBatch
 from tkbench.errors import BadShards, UsageError
-from tkbench.metrics.mouth import lengths
+from tkbench.metrics.mouth import filled, lengths, rims
 from tkbench.runtime.feature_cache import version_of
 from tkbench.shards import Shards
 from tkbench.types import Array, Float32, Float64, UInt8
 from tkbench.version import __version__
 
-Part = Literal["crops", "mel", "mouth"]
-MEMBERS: dict[Part, tuple[str, ...]] = {"crops": ("mp4", "npz"), "mel": ("flac",), "mouth": ("npz",)}
-"""What is made of a clip, and the members of its shard that each is made of: (T, h, w, 3) uint8, (80, n) float32, and
-(T, 8) float32, how the mouth differs in each frame from its usual shape."""
+Part = Literal["crops", "mel", "mouth", "rim"]
+MEMBERS: dict[Part, tuple[str, ...]] = {
+    "crops": ("mp4", "npz"),
+    "mel": ("flac",),
+    "mouth": ("npz",),
+    "rim": ("npz",),
+}
+"""What is made of a clip, and the members of its shard that each is made of: (T, h, w, 3) uint8; (80, n) float32;
+(T, 8) float32, how the mouth differs in each frame from its usual shape; (T, 8, 2) float32, the rim of its opening in
+pixels of the crop."""
 CACHE_GB = 50.0
 """Limit of a folder of crops, 10^9 bytes."""
 
@@ -62,6 +68,8 @@ class WindowSpec:
     them out; a window as long as the clip needs it."""
     mouths: bool = False
     """Also the shapes of the true mouths, from the landmarks in the shards."""
+    openings: bool = False
+    """Also where the true mouths are open, from the same landmarks."""
 
     def __post_init__(self) -> None:
         if min(self.frames, self.min_reference_gap) < 1 or self.margin < 0:
@@ -293,7 +301,9 @@ class Windows:
         if self.cache is None:
             wanted = np.zeros(self.lengths[key], bool)
             wanted[picked[:, None] + wide] = wanted[others[:, None] + inside] = True
-        parts = self._parts(key, ("crops", "mel", "mouth") if window.mouths else ("crops", "mel"), wanted)
+        asked: dict[Part, bool] = {"crops": True, "mel": True, "mouth": window.mouths, "rim": window.openings}
+        kinds = [kind for kind, wished in asked.items() if wished]
+        parts = self._parts(key, kinds, wanted)
         crops, spectrum = parts["crops"], parts["mel"]
         clock = time.perf_counter()
         mels = audio.windows(spectrum, (picked[:, None] + inside).ravel(), lead=1)
@@ -309,6 +319,9 @@ class Windows:
         self.seconds["mel"] += time.perf_counter() - clock
         if window.mouths:
             found["mouth"] = np.asarray(parts["mouth"][picked[:, None] + inside])
+        if window.openings:
+            rim = parts["rim"][picked[:, None] + inside]
+            found["opening"] = filled(rim, self.size)
         clock = time.perf_counter()
         found["video"] = np.asarray(crops[picked[:, None] + wide])
         found["reference"] = np.asarray(crops[others[:, None] + inside])
@@ -359,6 +372,10 @@ class Windows:
             with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
                 shape = lengths(arrays["landmarks"])
             return np.asarray(shape - np.median(shape, axis=0), np.float32)
+        if kind == "rim":
+            with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
+                rim = rims(arrays["landmarks"])
+            return np.asarray(align.apply(self._receipts(members["npz"]), rim), np.float32)
         rule = CropRule(self.size, self._rule.border, self._canvas[key])
         return cut(members["mp4"], self._receipts(members["npz"]), rule, seconds=self.seconds, wanted=wanted)
 

@@ -65,7 +65,7 @@ def stack() -> dict[str, str]:
 
     import cv2
 
-    packages = {name: version(name) for name in ("av", "mediapipe", "numpy")}
+    packages = {name: version(name) for name in ("ai-edge-litert", "av", "numpy")}
     return {"ffmpeg": _ffmpeg_version(ffmpeg_exe()), "opencv": str(cv2.__version__), **packages}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tkbench.crops.recipes import ibug68
 from tkbench.errors import BadInput
-from tkbench.types import Array, Float64
+from tkbench.types import Array, Float64, UInt8
 
 RIGID = (36, 39, 42, 45, 27, 28, 29, 30)
 """Outer and inner corners of the eyes, bridge of the nose."""
@@ -73,6 +73,26 @@ def lengths(landmarks: Array) -> Float64:
         _between(p, *INNER_CORNERS),
     )
     return np.stack(columns, axis=1)
+
+
+def rims(landmarks: Array) -> Float64:
+    """The rim of the opening, iBUG's points 60 to 67 in their order around it: (T, N, 2) -> (T, 8, 2), pixels."""
+    return points68(landmarks)[:, 60:68]
+
+
+def filled(rim: Array, size: tuple[int, int]) -> UInt8:
+    """Masks of what lies within rims: (..., P, 2) pixels of a picture of (height, width) `size` -> (..., h, w), 0 or 1.
+
+    Closed lips leave nothing, or a line of a pixel.
+    """
+    import cv2
+
+    flat = np.asarray(rim, np.float64).reshape(-1, *rim.shape[-2:])
+    out = np.zeros((len(flat), *size), np.uint8)
+    # Sixteenths of a pixel.
+    for mask, points in zip(out, np.rint(flat * 16).astype(np.int32), strict=True):
+        cv2.fillPoly(mask, [points], 1, lineType=cv2.LINE_8, shift=4)
+    return out.reshape(*rim.shape[:-2], *size)
 
 
 def aperture(landmarks: Array) -> Float64:

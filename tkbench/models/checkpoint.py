@@ -115,19 +115,34 @@ def read_facts(path: Path) -> Facts:
         raise WeightsRefused(f"{error}; another version of tkbench wrote it") from error
 
 
+def facts_of(path: Path, kind: str) -> Facts:
+    """The facts of a checkpoint of that kind, or of one that its authors published; WeightsRefused for any other file.
+
+    Nothing of this needs torch, so it is asked before torch is loaded.
+    """
+    record = kinds.registry.get(kind)
+    if _is_published(path, kind):
+        if not path.is_file():
+            raise UsageError(f"{path}: no such file; expected a published Wav2Lip checkpoint")
+        assert record.published_cut is not None
+        return Facts(kind, {}, Cut(*record.published_cut), lead=0, training={"published": path.name})
+    facts = read_facts(path)
+    if facts.kind != kind:
+        found = kinds.registry.get(facts.kind)
+        raise WeightsRefused(f"{path}: holds {found.with_article()}, expected {record.with_article()}")
+    return facts
+
+
+def _is_published(path: Path, kind: str) -> bool:
+    """Whether the file is in the form in which the authors of that kind publish theirs."""
+    return path.suffix in (".pth", ".pt", ".ckpt") and kinds.registry.get(kind).published_cut is not None
+
+
 def load(path: Path, kind: str) -> tuple[Network, Facts]:
     """The network in a checkpoint, ready for use. Raises WeightsRefused where it is not one of `kind`."""
-    record = kinds.registry.get(kind)
-    if path.suffix in (".pth", ".pt", ".ckpt") and record.published_cut is not None:
-        facts = Facts(kind, {}, record.published_cut, lead=0, training={"published": path.name})
-        state = load_published(path)
-    else:
-        facts = read_facts(path)
-        if facts.kind != kind:
-            found = kinds.registry.get(facts.kind)
-            raise WeightsRefused(f"{path}: holds {found.with_article()}, expected {record.with_article()}")
-        state = load_state(path)
-    net = record.build(facts.spec)
+    facts = facts_of(path, kind)
+    state = load_published(path) if _is_published(path, kind) else load_state(path)
+    net = kinds.registry.get(kind).build(facts.spec)
     fill(net, state, path)
     return net.eval(), facts
 

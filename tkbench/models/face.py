@@ -121,7 +121,7 @@ def paste_faces(video: UInt8, faces: UInt8, matrices: Float64, share: Float32 | 
     size = (video.shape[2], video.shape[1])
     soft = feather(faces.shape[1]) if share is None else share
     for canvas, face, back in zip(out, faces, align.invert(matrices), strict=True):
-        laid = cv2.warpAffine(face, back, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        part = cv2.warpAffine(soft, back, size, flags=cv2.INTER_LINEAR)[:, :, None]
+        laid = align.warp_affine(face, back, size, cv2.INTER_CUBIC, cv2.BORDER_REPLICATE)
+        part = align.warp_affine(soft, back, size, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)[:, :, None]
         canvas[:] = np.rint(canvas + part * (laid.astype(np.float32) - canvas)).astype(np.uint8)
     return out

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tkbench import media
@@ -109,6 +108,8 @@ def on_the_samples_clock(video: UInt8, facts: MediaFacts) -> tuple[UInt8, list[s
 
 def cut_canvas(video: UInt8, sample: Sample) -> UInt8 | None:
     """The canvas out of a video of the source's size, (n, H, W, 3); None if it has another size."""
+    import cv2
+
     canvas = sample.canvas
     height, width = video.shape[1:3]
     if (canvas.get("source_width"), canvas.get("source_height")) != (width, height):

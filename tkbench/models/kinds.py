@@ -22,7 +22,6 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tkbench.models.face import Cut
 from tkbench.models.settings import build
 from tkbench.registry import Registry, resolve
 
@@ -50,13 +49,17 @@ class NetworkKind:
     """For the model card: what follows the authors, and what is ours. `{blend}` stands for the options that are on."""
     draws_faces: bool = True
     """Whether it generates (it is then a model, `NAME:CHECKPOINT`), or only teaches."""
+    expert_terms: tuple[str, ...] = ()
+    """Terms of its loss that use the frozen sync expert: where one has weight, `tkbench train` asks for the expert
+    before it loads anything. The objective has the last word."""
     paper: str | None = None
     bundled: str | None = None
     """The weight (`tkbench weights list`) that comes with the package and is used where no checkpoint is given."""
     published: tuple[str, ...] = ()
     """The weights of the authors that are looked for where there is no bundled one, in this order."""
-    published_cut: Cut | None = None
-    """How the authors cut faces, where their own checkpoints (.pth) can be read; their mel windows have a lead of 0."""
+    published_cut: tuple[str, int] | None = None
+    """Recipe and size of the authors' cut of a face (`face.Cut`), where their own checkpoints (.pth) can be read; their
+    mel windows have a lead of 0."""
     configs: Path = CONFIGS
     """Folder of its configurations, NAME-*.toml; NAME-small is the default."""
 

@@ -25,11 +25,32 @@ class Drawn:
     """(N, 3, size, size), or as large as the finer faces."""
     warped: torch.Tensor | None
     """The reference after its warp, of the same shape; None for a network without `warp`."""
+    share: torch.Tensor | None = None
+    """(N, 1, size, size), how much of each pixel is drawn rather than shown; None for a network without `blend`."""
 
 
 def enlarged(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     """(N, C, h, w) -> (N, C, *size), bilinear; the outer edges of both pictures coincide."""
     return nn.functional.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+
+
+JOIN = 16
+"""The join between target and reference is a fade over the last 1 / JOIN of the side above the middle."""
+
+
+def joined(target: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """The target's upper half over the reference's lower half: (N, 3, H, W) each -> (N, 3, H, W).
+
+    Ours: above the middle the one fades into the other, because a face whose head has turned does not meet the
+    reference's at a line. The fade lies in the upper half, where both are known; of the target's lower half nothing is
+    used.
+    """
+    half = target.shape[-2] // 2
+    rows = max(1, target.shape[-2] // JOIN)
+    place = (torch.arange(rows, device=target.device, dtype=target.dtype) + 0.5) / rows
+    weight = (place * place * (3 - 2 * place))[:, None]
+    fade = torch.lerp(target[:, :, half - rows : half], reference[:, :, half - rows : half], weight)
+    return torch.cat([target[:, :, : half - rows], fade, reference[:, :, half:]], dim=-2)
 
 
 class Picture(nn.Sequential):
@@ -42,7 +63,7 @@ class Picture(nn.Sequential):
     warp (ours, needs blend): the reference is moved before it is shown, each pixel by up to this share of the side. A
     second head of the network gives the field. The head of a person turns between the reference and the target; without
     the warp, whatever does not lie in its place would have to be drawn, and comes out soft. The target's upper half is
-    never moved.
+    never moved; `joined` says how the two meet.
     """
 
     def __init__(self, width: float, last: nn.Module, *, blend: bool = False, warp: float = 0.0) -> None:
@@ -79,12 +100,12 @@ class Picture(nn.Sequential):
         if fine is not None:
             faces = fine
             colours, share = (enlarged(layer, fine.shape[-2:]) for layer in (colours, share))
-        half = faces.shape[-2] // 2
         reference = faces[:, 3:]
         if self.mover is not None:
             reference = self.mover(maps[ReferenceWarp.LEVEL], reference, cubic=fine is not None)
-        shown = torch.cat([faces[:, :3, :half], reference[:, :, half:]], dim=-2)
-        return Drawn(share * colours + (1 - share) * shown, None if self.mover is None else reference)
+        shown = joined(faces[:, :3], reference)
+        picture = share * colours + (1 - share) * shown
+        return Drawn(picture, None if self.mover is None else reference, share)
 
 
 class ReferenceWarp(nn.Module):

@@ -33,6 +33,7 @@ class Talker:
     """One trained generator."""
 
     def __init__(self, kind: str, path: Path, name: str | None = None) -> None:
+        checkpoint.facts_of(path, kind)  # says what is wrong with the file before torch is loaded
         import torch
 
         from tkbench.models.network import FaceNetwork

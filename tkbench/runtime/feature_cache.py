@@ -47,8 +47,8 @@ STALE = 3600.0
 KEEP = 0.9
 """Share of the limit that is left after an eviction."""
 LIBRARIES = (
-    "torch", "torchvision", "numpy", "scipy", "opencv-contrib-python", "scikit-image", "mediapipe", "face-alignment",
-    "lpips", "numba", "pytorch-fid",
+    "torch", "torchvision", "numpy", "scipy", "opencv-contrib-python", "scikit-image", "ai-edge-litert", "mediapipe",
+    "face-alignment", "lpips", "numba", "pytorch-fid",
 )  # fmt: skip
 
 

@@ -4,7 +4,8 @@
 
 Sources: `skimage.data.astronaut()` (NASA, portrait of Eileen Collins, public domain) and `grace_hopper.jpg`
 of matplotlib's sample data (U.S. Navy, James S. Davis, portrait of Grace Hopper, public domain). Both ship
-inside those wheels. The landmarks are found here with MediaPipe Face Mesh, so rendering needs no tracker.
+inside those wheels. The landmarks, depth included, are found here with the Face Mesh of `mediapipe<0.10.22`, so
+rendering needs no tracker.
 
 A template is `data/NAME.png` (RGB, and the matte of the person as alpha; 1.5 pixels per canvas unit) and
 `data/NAME.json` (478 landmarks x, y, z in canvas units and the seam where the closed lips meet).

@@ -135,6 +135,47 @@ VISEMES = MappingProxyType(_table())
 
 VOWELS = frozenset("ɑaæɐʌɛeɪᵻiɜɒɔoʊʉuəɚ")
 
+CLASSES = MappingProxyType(
+    {
+        letter: name
+        for name, letters in {
+            "p b m": "pbm",
+            "f v": "fv",
+            "w": "wʍ",
+            "r": "ɹr",
+            "ʃ ʒ": "ʃʒ",
+            "s z": "sz",
+            "t d n": "tdnɾ",
+            "l": "l",
+            "θ ð": "θð",
+            "k g ŋ": "kɡgŋxɫ",
+            "j": "j",
+            "h": "hʔɦ",
+            "ɑ æ": "ɑaæ",
+            "ɛ ʌ": "ɐʌɛe",
+            "i ɪ": "ɪᵻi",
+            "o ɔ": "ɒɔo",
+            "u ʊ": "ʊʉu",
+            "ə": "ə",
+            "ɜ": "ɜɚ",
+        }.items()
+        for letter in letters
+    }
+    | {"": "silence"}
+)
+"""IPA letter -> viseme class: letters whose targets are the same, or hardly differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One letter of a transcription at its time; its text is "" in silence."""
+
+    text: str
+    start: float
+    end: float
+    emphasis: float
+    """1 in a stressed vowel, less in others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gesture:
@@ -147,7 +188,7 @@ class Gesture:
     """1 for a stressed vowel, less for others: scales the opening."""
 
 
-def gestures(phonemes: tuple[Word, ...]) -> list[Gesture]:
+def letters(phonemes: tuple[Word, ...]) -> list[Letter]:
     """Split phoneme events into letters, each with its share of the event's time.
 
     The first half of a diphthong holds longer than the second; a length mark doubles a letter's share.
@@ -157,18 +198,37 @@ def gestures(phonemes: tuple[Word, ...]) -> list[Gesture]:
     found = []
     for phone in phonemes:
         stress = 1.0 if "ˈ" in phone.text else 0.92 if "ˌ" in phone.text else 0.82
-        letters: list[tuple[str, float]] = []
+        parts: list[tuple[str, float]] = []
         for letter in phone.text.strip(STRESS):
-            if letter in "ː:" and letters:
-                letters[-1] = (letters[-1][0], letters[-1][1] * 1.8)
+            if letter in "ː:" and parts:
+                parts[-1] = (parts[-1][0], parts[-1][1] * 1.8)
             elif letter in VISEMES:
-                letters.append((letter, 1.0 if letter in VOWELS and not letters else 0.8))
+                parts.append((letter, 1.0 if letter in VOWELS and not parts else 0.8))
         if not phone.text:
-            letters = [("", 1.0)]
-        total = sum(share for _, share in letters)
+            parts = [("", 1.0)]
+        total = sum(share for _, share in parts)
         at = phone.start
-        for letter, share in letters:
+        for letter, share in parts:
             end = at + (phone.end - phone.start) * share / total
-            found.append(Gesture(VISEMES[letter], at, end, stress if letter in VOWELS else 1.0))
+            found.append(Letter(letter, at, end, stress if letter in VOWELS else 1.0))
             at = end
     return found
+
+
+def letters_at(phonemes: tuple[Word, ...], times: Float64) -> list[str]:
+    """The letter that is spoken at each time (n,) in seconds; "" in silence and outside of the utterance."""
+    spoken = letters(phonemes)
+    starts = np.array([letter.start for letter in spoken])
+    places = np.searchsorted(starts, times, side="right") - 1
+    return [
+        spoken[place].text if place >= 0 and time < spoken[place].end else ""
+        for place, time in zip(places, times, strict=True)
+    ]
+
+
+def gestures(phonemes: tuple[Word, ...]) -> list[Gesture]:
+    """The viseme of each letter, at its time."""
+    return [
+        Gesture(VISEMES[letter.text], letter.start, letter.end, letter.emphasis)
+        for letter in letters(phonemes)
+    ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+
+from tkbench.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -19,8 +22,12 @@ HINT = "TensorBoard is not installed: numbers go to metrics.jsonl alone (pip ins
 class Board:
     """Writes into one folder; TensorBoard's part is left out where it is not installed."""
 
-    def __init__(self, folder: Path, step: int = 0) -> None:
-        """`step`: where the run stands; reports after it are removed, because the run will make them again."""
+    def __init__(self, folder: Path, step: int = 0, *, project: str = "") -> None:
+        """`step`: where the run stands; reports after it are removed, because the run will make them again.
+
+        project: of Weights & Biases, which then gets the reports and the faces, too. Raises UsageError without its
+        package.
+        """
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         trim(folder, step)
@@ -32,6 +39,7 @@ class Board:
             self.hint = HINT
         else:
             self._writer = SummaryWriter(str(folder / "tensorboard"))
+        self._wandb = _wandb_run(folder, project) if project else None
 
     def numbers(self, step: int, values: Mapping[str, float]) -> None:
         """A report after `step` steps."""
@@ -41,6 +49,8 @@ class Board:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
             self._writer.flush()
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
 
     def faces(self, step: int, rows: torch.Tensor) -> Path:
         """(N, columns, H, W, 3) uint8 as one PNG: a row per window, its columns side by side."""
@@ -52,12 +62,39 @@ class Board:
         cv2.imwrite(str(path), grid[..., ::-1])
         if self._writer is not None:
             self._writer.add_image("reference, drawn, true", grid, step, dataformats="HWC")
+        if self._wandb is not None:
+            import wandb
+
+            self._wandb.log({"reference, drawn, true": wandb.Image(str(path))}, step=step)
         return path
 
     def close(self) -> None:
         """Write what is left."""
         if self._writer is not None:
             self._writer.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+class Logger(Protocol):
+    """What is used of a run of Weights & Biases."""
+
+    def log(self, data: dict[str, object], *, step: int) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+def _wandb_run(folder: Path, project: str) -> Logger:
+    """The run of that folder: the same one again after a stop."""
+    try:
+        import wandb
+    except ImportError as error:
+        raise UsageError(
+            f"[run] wandb = {project!r}: the package is missing; run `pip install wandb`, or leave the setting out"
+        ) from error
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    run: Logger = wandb.init(project=project, name=folder.stem, id=name, resume="allow", dir=str(folder))
+    return run
 
 
 def trim(folder: Path, step: int) -> None:

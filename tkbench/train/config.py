@@ -7,7 +7,7 @@ trains on a CPU, `cals-paper` is the paper's scale.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +55,19 @@ class Optim:
     clip: float = 0.0
     """Largest norm of a gradient; 0 does not clip."""
     ema: float = 0.0
-    """Decay of the averaged weights that are written in the end; 0 writes the last ones."""
+    """Decay of the averaged weights that are validated and written; 0 takes those of the last step."""
+    accumulate: int = 1
+    """Batches whose gradients are added up for one step: larger batches than the memory holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which weights are written in the end: those of the last step, or the best ones by a validation term."""
+
+    best: str = ""
+    """A term of validation, such as recon or store; the lowest mean wins. Empty: the last step."""
+    patience: int = 0
+    """Validations in a row without a new best after which the run ends; 0 runs to the last step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +83,8 @@ class Run:
     sample_every: int = 500
     half: bool = False
     """Whether the finished checkpoint stores its kernels in float16: half the bytes."""
+    wandb: str = ""
+    """A Weights & Biases project that gets the reports, too; needs its package. Empty: nothing leaves this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,7 @@ class Config:
     """Weights and switches of its terms: the settings of its objective."""
     data: Data = field(default_factory=Data)
     optim: Optim = field(default_factory=Optim)
+    keep: Keep = field(default_factory=Keep)
     run: Run = field(default_factory=Run)
 
     def __post_init__(self) -> None:
@@ -100,6 +115,12 @@ class Config:
                 raise UsageError(f"[run] {name} = {getattr(self.run, name)}: at least 1")
         if self.seed < 0 or self.data.batch < 1:
             raise UsageError(f"seed = {self.seed}, batch = {self.data.batch}: at least 0 and 1")
+        if self.optim.accumulate < 1 or self.keep.patience < 0:
+            raise UsageError(
+                f"[optim] accumulate = {self.optim.accumulate}, [keep] patience = {self.keep.patience}: at least 1, 0"
+            )
+        if self.keep.patience and not self.keep.best:
+            raise UsageError('[keep] patience: needs the term that it watches, as in best = "recon"')
         if self.data.workers < -1:
             raise UsageError(
                 f"[data] workers = {self.data.workers}: a number of processes, or -1 for as many as fit"
@@ -114,8 +135,11 @@ RENAMED = {"apart": "min_reference_gap", "every": "frames_per_window", "edges": 
 ADVICE = "compare with a file of tkbench/configs"
 
 
-def load_config(config: str | Path | None, model: str) -> Config:
-    """The configuration called `config`, or that file; by default `MODEL-small`. It must be one for `model`."""
+def load_config(config: str | Path | None, model: str, changes: Sequence[str] = ()) -> Config:
+    """The configuration called `config`, or that file; by default `MODEL-small`. It must be one for `model`.
+
+    changes: settings of its tables that are replaced, as "loss.gan=0".
+    """
     named = {path.stem: path for kind in kinds.registry.loadable() for path in configs_of(kind)}
     path = find_file(f"{model}-small" if config is None else config, named, "configuration")
     table = toml.read(path, advice=ADVICE)
@@ -128,7 +152,44 @@ def load_config(config: str | Path | None, model: str) -> Config:
     if old:
         renames = ", ".join(f"{name} is now {RENAMED[name]}" for name in sorted(old))
         warnings.warn(f"{path.name}: [data] {renames}", DeprecationWarning, stacklevel=2)
+    for change in changes:
+        table = changed(table, change)
     return build(Config, with_new_names(table), path.name)
+
+
+def changed(table: toml.Table, change: str) -> toml.Table:
+    """The table with one setting replaced: "optim.lr=1e-4"; the value is TOML, or else a text.
+
+    >>> changed({"loss": {"gan": 0.2}}, "loss.gan=0")
+    {'loss': {'gan': 0}}
+    """
+    name, equal, text = change.partition("=")
+    names = name.strip().split(".")
+    if not equal or not all(names):
+        raise UsageError(f"--set {change}: expected TABLE.NAME=VALUE, as in optim.lr=1e-4")
+    if names == ["model"]:
+        raise UsageError(f"--set {change}: the model is chosen by --model")
+    try:
+        value = toml.parse(f"value = {text}")["value"]
+    except ValueError:
+        value = text.strip()
+    return _with(table, names, value, change)
+
+
+def _with(table: Mapping[str, object], names: Sequence[str], value: object, change: str) -> toml.Table:
+    if len(names) == 1:
+        return {**table, names[0]: value}
+    inner = table.get(names[0], {})
+    if not isinstance(inner, Mapping):
+        raise UsageError(f"--set {change}: {names[0]} is a setting, not a table of settings")
+    return {**table, names[0]: _with(inner, names[1:], value, change)}
+
+
+def find_judge_config(config: str | Path) -> Path:
+    """The file of a configuration of the bundled judge, by its name or path."""
+    return find_file(
+        config, {path.stem: path for path in sorted(kinds.CONFIGS.glob("syncnet*.toml"))}, "configuration"
+    )
 
 
 def configs_of(kind: str) -> list[Path]:

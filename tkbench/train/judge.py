@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +43,9 @@ from tkbench.metrics.syncnet import (
     save_syncnet,
 )
 from tkbench.models.settings import build
-from tkbench.registry import find_file
 from tkbench.runtime import toml
 from tkbench.runtime.progress import Progress, silent
+from tkbench.train.config import find_judge_config
 from tkbench.types import Float32, Sample, UInt8
 
 MARGIN = 16
@@ -124,9 +123,7 @@ class TrainSummary:
 
 def load_judge_config(config: str | Path) -> JudgeConfig:
     """The configuration called `config`, or the one in that TOML file. An unknown setting is an error."""
-    folder = Path(str(resources.files("tkbench") / "configs"))
-    named = {path.stem: path for path in sorted(folder.glob("syncnet*.toml"))}
-    path = find_file(config, named, "configuration")
+    path = find_judge_config(config)
     return build(JudgeConfig, toml.read(path, advice="compare with a file of tkbench/configs"), path.name)
 
 

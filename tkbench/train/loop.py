@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -25,9 +27,9 @@ from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import Progress, silent
 from tkbench.train import board, state
 from tkbench.train.card import card
-from tkbench.train.config import Config
+from tkbench.train.job import LAST, TrainingJob
 from tkbench.train.objectives import objective
-from tkbench.train.objectives.base import Objective, first_windows
+from tkbench.train.objectives.base import Objective, StepTable, first_windows
 from tkbench.train.steps import (
     Report,
     channels_last,
@@ -41,8 +43,6 @@ from tkbench.train.steps import (
     set_rates,
 )
 from tkbench.version import __version__
-
-LAST = "last.pt"
 
 
 @dataclass(slots=True)
@@ -67,43 +67,6 @@ class Trained:
         return "\n".join(filter(None, [*lines, self.hint]))
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingJob:
-    """What a run reads, what it writes, and on which devices it runs."""
-
-    source: Path
-    """Folder of shards with a split train; a split val is validated on."""
-    out: Path
-    """The checkpoint to write (.safetensors); its card and the folder of the run stand beside it."""
-    config: Config
-    expert: Path | None = None
-    """Checkpoint of the frozen sync expert."""
-    start: Path | None = None
-    """A checkpoint of the same kind whose weights the run begins with."""
-    cache: Path | None = None
-    """Folder where crops are kept; by default in that of the run."""
-    devices: int = 1
-    accelerator: str = "auto"
-    """As Lightning Fabric names it: auto, cpu, cuda or mps."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the state, the curves and the sample faces of the run are."""
-        return self.out.with_name(self.out.stem + ".run")
-
-    def check(self) -> None:
-        """Raises UsageError where `out` would overwrite a file that is not this run's."""
-        out = self.out
-        if out.suffix != ".safetensors":
-            raise UsageError(f"--out {out}: the file must end in .safetensors")
-        if self.expert is not None and self.expert.resolve() == out.resolve():
-            raise UsageError(f"--out {out}: is the expert itself; give another name")
-        if self.start is not None and self.start.resolve() == out.resolve():
-            raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
-        if out.exists() and not (self.folder / LAST).is_file():
-            raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
-
-
 def train(job: TrainingJob, *, stop_after: int | None = None, progress: Progress = silent) -> Trained | None:
     """Train on the split `train` of the shards; write the checkpoint and its card.
 
@@ -117,6 +80,14 @@ def train(job: TrainingJob, *, stop_after: int | None = None, progress: Progress
     trainer = Trainer(job)
     finished = trainer.run(min(job.config.steps, stop_after or job.config.steps), progress)
     return trainer.finish() if finished else None
+
+
+class Precision(Protocol):
+    """What is used of a precision of Lightning Fabric."""
+
+    def state_dict(self) -> dict[str, object]: ...
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None: ...
 
 
 class Trainer:
@@ -154,11 +125,6 @@ class Trainer:
         self.fabric.launch()
         self.folder = job.folder
         self.splits = shards.open_shards(job.source).splits
-        if "train" not in self.splits:
-            raise UsageError(
-                f"{job.source}: has no split train, only {', '.join(self.splits)}; prepare training clips, for example "
-                f"`tkbench prep synth` with 20 speakers or more, or a data set's own train split"
-            )
         self.folder.mkdir(parents=True, exist_ok=True)
         self.windows = self._windows("train")
         on_gpu = self.fabric.device.type == "cuda"
@@ -181,23 +147,35 @@ class Trainer:
             config, self.windows.shards.data_hash, self.fabric.world_size, self._expert_hash() or "", begun
         )
         self.done, self.spent, self.waited = 0, 0.0, 0.0
+        self.best: state.Best = {}
+        self.precision: Precision = self.fabric.strategy.precision
+        """It has a state where losses are scaled (16-mixed)."""
         self.means: dict[str, float] = {}
         """The last report: mean of each term, and the speed."""
         if (self.folder / LAST).is_file():
             self._resume()
-        self.board = board.Board(self.folder, self.done) if self.fabric.is_global_zero else None
+        self.board: board.Board | None = None
+        if self.fabric.is_global_zero:
+            self.board = board.Board(self.folder, self.done, project=config.run.wandb)
+
+    @property
+    def windows_per_step(self) -> int:
+        """Of all devices together."""
+        return self.config.data.batch * self.config.optim.accumulate * self.fabric.world_size
 
     def run(self, last: int, progress: Progress) -> bool:
-        """Steps up to `last`; True where that is the configuration's last one."""
-        batches, report = self.loader.endless(), Report(self.config.data.batch * self.fabric.world_size)
+        """Steps up to `last`; True where the run has come to its end."""
+        batches, report = self.loader.endless(), Report(self.windows_per_step)
         how = self.config.run
         self.wrapped.train()
         clock = time.perf_counter()
         for step in range(self.done, last):
             begin = time.perf_counter()
-            batch = on_device(next(batches), self.fabric.device)
+            parts = [
+                on_device(next(batches), self.fabric.device) for _ in range(self.config.optim.accumulate)
+            ]
             report.waited += time.perf_counter() - begin
-            report.add(self._step(batch, step))
+            report.add(self.step(parts, step))
             self.done = count = step + 1
             if count % how.log_every == 0 or count == last:
                 self.waited += report.waited
@@ -206,43 +184,60 @@ class Trainer:
             if self.board is not None:
                 progress(count, self.config.steps, line_of(self.means))
             if count % how.val_every == 0 or count == self.config.steps:
-                self._write(count, "val", self.validate())
+                found = self.validate()
+                self._write(count, "val", found)
+                self._compare(count, found)
             if count % how.sample_every == 0 or count == self.config.steps:
-                self._faces(count, batch)
-            if count % how.save_every == 0 or count == last:
+                self._faces(count, parts[-1])
+            ends = self._tired()
+            if count % how.save_every == 0 or count == last or ends:
                 self.spent, clock = self.spent + time.perf_counter() - clock, time.perf_counter()
                 self._save_state()
+            if ends:
+                break
         if self.board is not None:
             self.board.close()
-        return self.done >= self.config.steps
+        return self.done >= self.config.steps or self._tired()
 
-    def _step(self, batch: TensorBatch, step: int) -> dict[str, torch.Tensor]:
-        """One step of the network, then one of the discriminator; every term, detached."""
-        config, keys = self.config, batch["key"]
+    def step(self, batches: Sequence[TensorBatch], step: int) -> dict[str, torch.Tensor]:
+        """One step of the network, then one of the discriminator; every term, detached, its mean over the batches."""
+        config = self.config
         torch.manual_seed(seed_of(config.seed, step, self.fabric.global_rank))
-        batch = mirrored(batch, config.data.flip)
         set_rates(self.adam, self.quality_adam, config, step, gan_from=self.goal.gan_from())
         if self.quality is not None:
             self.quality.requires_grad_(False)
-        done = self.wrapped(batch, step, self.quality)
-        parts: dict[str, torch.Tensor] = {"total": done["total"].detach(), **done["parts"]}
-        check_finite(parts, keys, step)
-        self._update(self.wrapped, self.adam, done["total"])
-        if self.quality is not None and done["made"]:
+        found: list[dict[str, torch.Tensor]] = []
+        drawn: list[StepTable] = []
+        self.adam.zero_grad(set_to_none=True)
+        for number, given in enumerate(batches):
+            batch = mirrored(given, config.data.flip)
+            with self.fabric.no_backward_sync(self.wrapped, enabled=number < len(batches) - 1):
+                done: StepTable = self.wrapped(batch, step, self.quality)
+                parts: dict[str, torch.Tensor] = {"total": done["total"].detach(), **done["parts"]}
+                check_finite(parts, batch["key"], step)
+                self.fabric.backward(done["total"] / len(batches))
+            found.append(parts)
+            drawn.append(done)
+        self._update(self.wrapped, self.adam)
+        self.goal.after(step, self.adam)
+        if self.quality is not None and all(done["made"] for done in drawn):
             assert self.wrapped_quality is not None
             assert self.quality_adam is not None
             self.quality.requires_grad_(True)
-            loss = quality_loss(self.wrapped_quality, done["real"], done["made"])
-            parts["quality"] = loss.detach()
-            check_finite(parts, keys, step)
-            self._update(self.wrapped_quality, self.quality_adam, loss)
+            self.quality_adam.zero_grad(set_to_none=True)
+            for number, (done, parts) in enumerate(zip(drawn, found, strict=True)):
+                assert done["real"] is not None
+                with self.fabric.no_backward_sync(self.wrapped_quality, enabled=number < len(drawn) - 1):
+                    loss = quality_loss(self.wrapped_quality, done["real"], done["made"])
+                    parts["quality"] = loss.detach()
+                    check_finite(parts, batches[number]["key"], step)
+                    self.fabric.backward(loss / len(drawn))
+            self._update(self.wrapped_quality, self.quality_adam)
         if self.average is not None:
             self.average.update(self.goal.net, step)
-        return parts
+        return {name: torch.stack([parts[name] for parts in found]).mean() for name in found[0]}
 
-    def _update(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
+    def _update(self, net: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
         if self.config.optim.clip:
             self.fabric.clip_gradients(
                 net, optimiser, max_norm=self.config.optim.clip, error_if_nonfinite=False
@@ -261,19 +256,57 @@ class Trainer:
         self.goal.eval()
         # Validation draws masks by chance, too: the same ones each time.
         torch.manual_seed(self.config.seed)
-        for number in range(min(len(windows), self.config.run.val_batches)):
-            batch = on_device(windows[number], self.fabric.device)
-            for name, value in self.goal(batch, self.done - 1, None)["parts"].items():
-                sums[name].append(float(value))
+        with self._averaged():
+            for number in range(min(len(windows), self.config.run.val_batches)):
+                batch = on_device(windows[number], self.fabric.device)
+                for name, value in self.goal(batch, self.done - 1, None)["parts"].items():
+                    sums[name].append(float(value))
         self.goal.train()
         return {name: sum(values) / len(values) for name, values in sums.items() if name != "gan"}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Within it the network has the weights that would be written: what is measured is what is kept."""
+        if self.average is None:
+            yield
+            return
+        live = {name: value.detach().clone() for name, value in self.goal.net.state_dict().items()}
+        self.goal.net.load_state_dict(self.average.state)
+        try:
+            yield
+        finally:
+            self.goal.net.load_state_dict(live)
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """The weights of this step that would be written."""
+        return self.average.state if self.average is not None else self.goal.net.state_dict()
+
+    def _compare(self, count: int, found: Mapping[str, float]) -> None:
+        """Keep these weights where their validation is the best so far; every rank finds the same."""
+        name = self.config.keep.best
+        if not name:
+            return
+        if name not in found:
+            known = ", ".join(found) or "none, because the data have no split val"
+            raise UsageError(f"[keep] best = {name!r}: validation has no such term; known are {known}")
+        if not self.best or found[name] < self.best["value"]:
+            kept = {key: value.detach().clone() for key, value in self._weights().items()}
+            self.best = {"value": found[name], "step": count, "since": 0, "weights": kept}
+        else:
+            self.best["since"] += 1
+
+    def _tired(self) -> bool:
+        """Whether the last validations brought nothing new."""
+        patience = self.config.keep.patience
+        return bool(patience and self.best and self.best["since"] >= patience)
 
     @torch.no_grad()
     def _faces(self, count: int, batch: TensorBatch, most: int = 8) -> None:
         """A grid of faces of the batch, as inference draws them."""
         if self.board is not None:
             self.goal.eval()
-            rows = self.goal.sample(first_windows(batch, most))
+            with self._averaged():
+                rows = self.goal.sample(first_windows(batch, most))
             self.goal.train()
             if rows is not None:
                 self.board.faces(count, rows)
@@ -298,6 +331,7 @@ class Trainer:
                 min_reference_gap=config.data.min_reference_gap,
                 padded_sound=config.data.padded_sound,
                 mouths=self.goal.mouths,
+                openings=self.goal.openings,
             ),
             sampling=training_data.Sampling(
                 batch=config.data.batch,
@@ -332,6 +366,8 @@ class Trainer:
                 "quality": self.quality.state_dict() if self.quality is not None else {},
                 "quality_adam": self.quality_adam.state_dict() if self.quality_adam is not None else {},
                 "average": self.average.state if self.average is not None else {},
+                "precision": self.precision.state_dict(),
+                "best": self.best,
             }
             state.save(self.folder / LAST, kept)
         self.fabric.barrier()
@@ -348,12 +384,15 @@ class Trainer:
             self.quality_adam.load_state_dict(kept["quality_adam"])
         if self.average is not None:
             self.average.state = {k: v.to(self.fabric.device) for k, v in kept["average"].items()}
+        if kept.get("precision"):
+            self.precision.load_state_dict(kept["precision"])
+        self.best = kept.get("best", {})
         self.loader.seek(**kept["loader"])
 
     def finish(self) -> Trained | None:
         """Write the checkpoint and its card, on the first rank; the others return None."""
         config, opened, out = self.config, self.windows.shards, self.job.out
-        batch = config.data.batch * self.fabric.world_size
+        batch, steps = self.windows_per_step, self.best.get("step", self.done)
         facts = checkpoint.Facts(
             kind=config.model,
             spec=asdict(self.goal.net.spec),
@@ -363,13 +402,13 @@ class Trainer:
                 "dataset": opened.dataset,
                 "data": opened.data_hash,
                 "n_train": len(self.windows.lengths),
-                "steps": config.steps,
+                "steps": steps,
                 "batch": batch,
                 "seed": config.seed,
                 "device": device_name(self.fabric.device),
                 "precision": config.run.precision,
                 "seconds": round(self.spent, 1),
-                "samples_per_second": round(config.steps * batch / max(self.spent, 1e-9), 3),
+                "samples_per_second": round(self.done * batch / max(self.spent, 1e-9), 3),
                 "wait": round(self.waited / max(self.spent, 1e-9), 4),
                 "expert": self._expert_hash(),
                 "before": self.before,
@@ -377,7 +416,7 @@ class Trainer:
             },
         )
         if self.board is not None:
-            kept = self.average.state if self.average is not None else self.goal.net.state_dict()
+            kept = self.best.get("weights", self._weights())
             checkpoint.save(out, kept, facts, half=config.run.half)
             text = card(facts, board.read(self.folder), out.name)
             out.with_suffix(".md").write_text(text, encoding="utf-8")

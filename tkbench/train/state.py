@@ -23,7 +23,17 @@ from tkbench.weights import read_torch
 FORMAT = 2
 
 
-class State(TypedDict):
+class Best(TypedDict, total=False):
+    """The best validation so far."""
+
+    value: float
+    step: int
+    since: int
+    """Validations after it."""
+    weights: dict[str, torch.Tensor]
+
+
+class State(TypedDict, total=False):
     """What the file of a run holds."""
 
     identity: str
@@ -41,6 +51,10 @@ class State(TypedDict):
     quality_adam: dict[str, object]
     average: dict[str, torch.Tensor]
     """Averaged weights; empty where they are not averaged."""
+    precision: dict[str, object]
+    """Of the loss scaler of 16-mixed; empty for other precisions."""
+    best: Best
+    """Of `[keep] best`; empty without it, and before the first validation."""
 
 
 class Average:

@@ -51,6 +51,8 @@ def mirrored(batch: TensorBatch, share: float) -> TensorBatch:
     out = batch.copy()
     out["video"] = torch.where(turn, batch["video"].flip(-2), batch["video"])
     out["reference"] = torch.where(turn, batch["reference"].flip(-2), batch["reference"])
+    if "opening" in batch:
+        out["opening"] = torch.where(turn[..., 0], batch["opening"].flip(-1), batch["opening"])
     return out
 
 

@@ -18,6 +18,7 @@ RECORD = NetworkKind(
     spec="tkbench.models.cals.model:CALSSpec",
     objective="tkbench.train.objectives.cals:CALSObjective",
     black=-1.0,
+    expert_terms=("pretrain", "units", "av", "vv"),
     paper="Park et al., ICASSP 2024, arXiv 2305.19556",
     bundled="cals-synth",
     note="The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "

@@ -18,6 +18,7 @@ RECORD = NetworkKind(
     spec="tkbench.models.synctalkface.model:SyncTalkFaceSpec",
     objective="tkbench.train.objectives.synctalkface:SyncTalkFaceObjective",
     black=-1.0,
+    expert_terms=("av",),
     paper="Park et al., AAAI 2022, arXiv 2211.00924",
     bundled="synctalkface-synth",
     note="Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from tkbench.errors import BadInput
 from tkbench.models.layers import wide
 from tkbench.models.network import FaceNetwork, FaceSpec
 from tkbench.models.picture import Drawn, Picture
@@ -27,6 +28,16 @@ class SyncTalkFaceSpec(FaceSpec):
     """False: the paper's ablation; the decoder then has the voice alone."""
     lip_path: bool = True
     """Whether training also draws from the lips (the paper's second picture). Ours: it can be left out."""
+    centred: bool = False
+    """Whether queries to the memory are centred (ours); see `AudioLipMemory`."""
+    voice_drop: float = 0.0
+    """The share of training frames that are drawn from what is recalled alone, without the voice (ours). The decoder is
+    given both; without this it soon hears the voice past the memory, and the memory no longer matters."""
+
+    def __post_init__(self) -> None:
+        FaceSpec.__post_init__(self)
+        if not 0 <= self.voice_drop < 1:
+            raise BadInput(f"voice_drop = {self.voice_drop:g}: a share from 0 to below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +48,8 @@ class Made:
     """(N, 3, size, size) in [-1, 1]: the picture of inference."""
     by_lips: torch.Tensor | None
     """The same drawn from the lips; the memory is to make `by_voice` as good. None without the lip path."""
-    warped: tuple[torch.Tensor, ...]
-    """The warped reference of each picture; empty for a network without `warp`."""
+    drawn: tuple[Drawn, ...]
+    """Both pictures, by voice first, with what they were composed of."""
     recall: Recall
     """What the memory gave for both."""
 
@@ -55,17 +66,19 @@ class SyncTalkFace(FaceNetwork):
         self.audio_encoder = voice_encoder(spec.width)
         self.lip_encoder = LipEncoder(spec.size, spec.width)
         self.identity_encoder = face_encoder(spec.size, spec.width)
-        self.memory = AudioLipMemory(dim, spec.slots, spec.kappa) if spec.memory else None
+        self.memory = None
+        if spec.memory:
+            self.memory = AudioLipMemory(dim, spec.slots, spec.kappa, centred=spec.centred)
         self.fusion = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(2 * dim, dim))
         self.decoder = face_decoder(spec.size, spec.width)
         self.output = Picture(spec.width, nn.Tanh(), blend=spec.blend, warp=spec.warp)
 
     def draw(self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
         """Inference: (N, 80, 16) mel and (N, 6, size, size) -> N faces; each frame is heard by itself."""
-        heard = self._encode_voice(voice)
+        heard = self.hear(voice)
         scales = encode(self.identity_encoder, faces)
         recalled = self.memory(heard).by_voice if self.memory is not None else torch.zeros_like(heard)
-        return self._decode(recalled, heard, scales, faces, fine)
+        return self.draw_from(recalled, heard, scales, faces, fine)
 
     def draw_both(self, mel: torch.Tensor, faces: torch.Tensor, lips: torch.Tensor) -> Made:
         """Training: as `draw`, and with (N, 3, 5, size, size) true mouths around each frame.
@@ -73,32 +86,31 @@ class SyncTalkFace(FaceNetwork):
         The lip path recalls by lips (A_lip . M_lip), as the authors' code does; the paper's equation has the
         lip feature itself there. Without a memory that feature is all there is, and it is used (ours).
         """
-        voice, scales = self._encode_voice(mel), encode(self.identity_encoder, faces)
+        voice, scales = self.hear(mel), encode(self.identity_encoder, faces)
         recall = self._recall(voice, lips)
-        drawn = [self._decode(recall.by_voice, voice, scales, faces)]
+        drawn = [self.draw_from(recall.by_voice, voice, scales, faces)]
         if self.spec.lip_path:
             assert recall.by_lips is not None
-            drawn.append(self._decode(recall.by_lips, voice, scales, faces))
-        warped = tuple(d.warped for d in drawn if d.warped is not None)
-        return Made(drawn[0].picture, drawn[1].picture if self.spec.lip_path else None, warped, recall)
+            drawn.append(self.draw_from(recall.by_lips, voice, scales, faces))
+        return Made(drawn[0].picture, drawn[1].picture if self.spec.lip_path else None, tuple(drawn), recall)
 
     def recall(self, mel: torch.Tensor, lips: torch.Tensor) -> Recall:
         """`draw_both` without the pictures: encoders and memory learn from it alone, at a fraction of the time."""
-        return self._recall(self._encode_voice(mel), lips)
+        return self._recall(self.hear(mel), lips)
 
     def _recall(self, voice: torch.Tensor, lips: torch.Tensor) -> Recall:
         lip_features = self.lip_encoder(lips)
         if self.memory is None:
-            none = voice.new_zeros(())
-            return Recall(torch.zeros_like(voice), lip_features, none, none)
+            return Recall(torch.zeros_like(voice), by_lips=lip_features)
         recall: Recall = self.memory(voice, lip_features)
         return recall
 
-    def _encode_voice(self, mel: torch.Tensor) -> torch.Tensor:
+    def hear(self, mel: torch.Tensor) -> torch.Tensor:
+        """(N, 80, 16) mel -> (N, C) features of the voice, before the memory."""
         features: torch.Tensor = self.audio_encoder(mel[:, None]).flatten(1)
         return features
 
-    def _decode(
+    def draw_from(
         self,
         recalled: torch.Tensor,
         voice: torch.Tensor,
@@ -106,5 +118,8 @@ class SyncTalkFace(FaceNetwork):
         faces: torch.Tensor,
         fine: torch.Tensor | None = None,
     ) -> Drawn:
+        """N faces from what is recalled and the features of the voice, (N, C) each; `scales` are the encoded faces."""
+        if self.training and self.spec.voice_drop > 0:
+            voice = voice * (torch.rand(len(voice), 1, device=voice.device) >= self.spec.voice_drop)
         fused = self.fusion(torch.cat([voice, recalled], dim=1))
         return self.output.draw(decode(self.decoder, fused[:, :, None, None], scales), faces, fine)

@@ -6,10 +6,9 @@ checkpoints load at width 1 and size 96. SyncTalkFace took its encoders and its 
 
 from __future__ import annotations
 
-from tkbench.models.face import Cut
 from tkbench.models.kinds import NetworkKind
 
-PUBLISHED_CUT = Cut("wav2lip-96", 96)
+PUBLISHED_CUT = ("wav2lip-96", 96)
 
 RECORD = NetworkKind(
     name="wav2lip",
@@ -17,6 +16,7 @@ RECORD = NetworkKind(
     spec="tkbench.models.wav2lip.generator:Wav2LipSpec",
     objective="tkbench.train.objectives.wav2lip:Wav2LipObjective",
     black=0.0,
+    expert_terms=("sync",),
     paper="Prajwal et al., ACM MM 2020, arXiv 2008.10010",
     published=("wav2lip-gan", "wav2lip"),
     published_cut=PUBLISHED_CUT,

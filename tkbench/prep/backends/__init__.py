@@ -7,6 +7,7 @@ of two networks are not the same points. What each needs is known before its lib
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from tkbench import weights
-from tkbench.errors import UnknownName, WeightsMissing
+from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.registry import suggest
 from tkbench.types import POINT_SETS, Float32, UInt8
 
@@ -54,14 +55,18 @@ class Info:
     what: str
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[str, ...] = ()
-    """Names in the weights registry; none for networks that a wheel brings."""
-    packages: tuple[str, ...] = ("mediapipe",)
-    """Distributions that decide its landmarks."""
+    """Names in the weights registry that the user has to fetch; none for networks that the package or a wheel
+    brings."""
+    packages: tuple[str, ...] = ()
+    """Distributions that it needs and whose version changes its landmarks."""
+    below: tuple[int, ...] | None = None
+    """The version of the first of `packages` from which on it does not work."""
     batch: int = 1
     """Pictures that it takes at once."""
     revision: int = 1
-    """Raised when its landmarks change, though neither name nor network do. Of Face Mesh, 1 was the wheel's whole
-    graph; 2 looks the window up itself: a fiftieth of a pixel on average."""
+    """Raised when its landmarks change, though neither name nor network do. Of Face Mesh, 1 was the graph of the
+    mediapipe wheel; 2 looks the window up itself; 3 runs the networks in LiteRT and rounds the window. Each moved
+    the landmarks by a few hundredths of a pixel of 192."""
     enough: float = 220.0
     """Side of a face's box, pixels, from which on half of the picture holds all that the network looks at."""
 
@@ -73,7 +78,7 @@ class Info:
     def signature(self) -> str:
         """Name, points, weights and packages in one word."""
         parts = [self.points, *(f"{name}@{weights.get(name).pin[:8]}" for name in self.weights)]
-        parts += [f"{name}-{_version(name)}" for name in self.packages if name != "mediapipe"]
+        parts += [f"{name}-{_version(name)}" for name in self.packages]
         name = self.name if self.revision == 1 else f"{self.name}/{self.revision}"
         return f"track:{name}({','.join(parts)})"
 
@@ -106,7 +111,7 @@ BACKENDS: dict[str, Info] = {
             "mesh478",
             "MediaPipe Face Mesh with refined lips, eyes and irises (the default)",
             options={"refined": "all"},
-            revision=2,
+            revision=3,
         ),
         Info(
             "mediapipe-lips",
@@ -114,15 +119,15 @@ BACKENDS: dict[str, Info] = {
             "mesh468",
             "MediaPipe Face Mesh with refined lips alone: the default's lips, a tenth faster",
             options={"refined": "lips"},
-            revision=2,
+            revision=3,
         ),
         Info(
             "mediapipe-plain",
             "facemesh:MeshTracker",
             "mesh468",
-            "MediaPipe Face Mesh without refinement: a quarter less work, lips less exact",
+            "MediaPipe Face Mesh without refinement: a fifth less work, lips less exact",
             options={"refined": "none"},
-            revision=2,
+            revision=3,
         ),
         Info(
             "mediapipe-tasks",
@@ -130,8 +135,17 @@ BACKENDS: dict[str, Info] = {
             "mesh478",
             "MediaPipe Tasks, face_landmarker.task: the steadiest points, a third of the speed",
             weights=("face-landmarker",),
+            packages=("mediapipe",),
             # It looks at a face with 256 x 256 pixels where Face Mesh has 192.
             enough=293.0,
+        ),
+        Info(
+            "mediapipe-wheel",
+            "wheel_mesh:WheelTracker",
+            "mesh478",
+            "the networks of mediapipe in the runtime of the mediapipe<0.10.22 wheel, to compare with",
+            packages=("mediapipe",),
+            below=(0, 10, 22),
         ),
         _FAN,
         replace(
@@ -154,12 +168,27 @@ def info(name: str) -> Info:
 
 
 def check(name: str) -> None:
-    """Raise what opening the backend would raise for want of weights, before any work is done.
+    """Raise what opening the backend would raise for want of packages or weights, before any work is done.
 
-    WeightsMissing says the one command that brings them all here; nothing is ever downloaded on the way.
+    UsageError names the package; WeightsMissing says the one command that brings all weights here. Nothing is ever
+    downloaded on the way.
     """
+    facts = info(name)
+    for package in facts.packages:
+        found = _version(package)
+        if found == "none":
+            raise UsageError(
+                f"the face tracker {name} needs the package {package}, which is not installed: run "
+                f"`pip install {package}`, or use the tracker {DEFAULT}"
+            )
+        limit = ".".join(map(str, facts.below or ()))
+        if package == facts.packages[0] and facts.below is not None and _numbers(found) >= facts.below:
+            raise UsageError(
+                f"the face tracker {name} needs {package}<{limit}, found {found}: run "
+                f"`pip install '{package}<{limit}'`, or use the tracker {DEFAULT}"
+            )
     missing = []
-    for weight in info(name).weights:
+    for weight in facts.weights:
         try:
             weights.find(weight)
         except WeightsMissing:
@@ -169,6 +198,11 @@ def check(name: str) -> None:
             f"the face tracker {name} needs weights that are not in {weights.folder()}: run "
             f"`tkbench weights fetch {' '.join(missing)}` (or `tkbench weights add {missing[0]} FILE`)"
         )
+
+
+def _numbers(found: str) -> tuple[int, ...]:
+    """The leading numbers of a version."""
+    return tuple(map(int, re.findall(r"\d+", found.partition("+")[0])[:3]))
 
 
 def open_backend(name: str) -> Backend:

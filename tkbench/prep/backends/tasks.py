@@ -15,7 +15,8 @@ import numpy as np
 
 from tkbench import weights
 from tkbench.errors import WeightsRefused
-from tkbench.prep.backends.wheel import mediapipe, quiet
+from tkbench.prep.backends.quiet import quiet
+from tkbench.prep.backends.wheel import mediapipe
 from tkbench.types import Float32, UInt8
 
 WEIGHT = "face-landmarker"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tkbench.errors import UsageError
 from tkbench.models import kinds
 from tkbench.registry import resolve
+from tkbench.train.job import no_expert
 
 if TYPE_CHECKING:
     from tkbench.models.wav2lip.expert import Expert
@@ -27,10 +28,7 @@ def objective(config: Config, expert: Path | None) -> Objective:
     """
     made: Objective = resolve(kinds.registry.get(config.model).objective)(config)
     if made.needs_expert() and expert is None:
-        raise UsageError(
-            f"--model {config.model} learns from a frozen sync expert: give --expert FILE, a checkpoint of "
-            f"`tkbench train --model expert` (the judge is not one)"
-        )
+        raise no_expert(config.model)
     if expert is not None and config.model != "expert":
         made.expert = _frozen(expert, config)
     return made

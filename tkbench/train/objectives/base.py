@@ -72,6 +72,8 @@ class Objective(nn.Module):
         """Layers that only training uses; kept with the state of a run, not in a checkpoint."""
         self.mouths = False
         """Whether batches must have the shapes of the true mouths; see `add_shape_head`."""
+        self.openings = False
+        """Whether batches must say where the true mouths are open; see `inside_losses`."""
         self.expert: Expert | None = None
 
     def needs_expert(self) -> bool:
@@ -85,6 +87,11 @@ class Objective(nn.Module):
     def gan_from(self) -> int:
         """The first step in which the discriminator judges and learns."""
         return 0
+
+    def phases(self, steps: int) -> list[int]:
+        """The first step of each part of a run whose steps cost about the same, from 0 on."""
+        marks = {0, *(int(getattr(self.weight, name, 0)) for name in ("pretrain", "sync_from", "gan_from"))}
+        return sorted(mark for mark in marks if mark < steps)
 
     def train(self, mode: bool = True) -> Objective:
         """As of any module, but the expert stays in inference mode: its norms do not change."""
@@ -103,6 +110,9 @@ class Objective(nn.Module):
 
     def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         raise NotImplementedError
+
+    def after(self, step: int, optimiser: torch.optim.Optimizer) -> None:
+        """What follows the update of a step; must do the same on every rank."""
 
     def sample(self, batch: TensorBatch) -> torch.Tensor | None:
         """Rows of pictures for people, (N, 3 columns, H, W, 3) uint8: reference, drawn, true; None if none."""
@@ -166,6 +176,11 @@ class FaceLoss(Loss):
     """Blurs of 1-2-1 before the expert is given a drawn face (ours); see `softened`."""
     gan_from: int = 0
     """The first step of the discriminator (ours)."""
+    inside: float = 0.0
+    """Weight of L1 within the true opening of the mouth (ours); see `inside_losses`."""
+    solid: float = 0.0
+    """Weight of what shines through there of the reference, for a network with `[net] blend` (ours); see
+    `inside_losses`."""
 
 
 class FaceObjective(Objective):
@@ -181,6 +196,11 @@ class FaceObjective(Objective):
             raise UsageError(
                 "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
             )
+        if self.weight.solid and not self.net.spec.blend:
+            raise UsageError(
+                "[loss] solid: [net] blend is false, so nothing shines through; set it, or leave the term out"
+            )
+        self.openings = max(self.weight.inside, self.weight.solid) > 0
 
     def quality(self) -> Quality | None:
         spec = self.net.spec
@@ -231,6 +251,21 @@ def face_l1(made: torch.Tensor, real: torch.Tensor, mouth: float) -> torch.Tenso
     top, bottom, left, right = mouth_box(height, width)
     weight[top:bottom, left:right] = mouth
     return (gap * (weight / weight.mean())).mean()
+
+
+def inside_losses(
+    made: torch.Tensor, real: torch.Tensor, share: torch.Tensor | None, opening: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Within open mouths: the mean |made - real| of (N, 3, H, W), and the mean of what is shown instead of drawn.
+
+    Ours. share: (N, 1, H, W), `Drawn.share`; opening: (N, H, W), 1 where the true mouth is open. Teeth and the dark
+    between them are few pixels, and where the reference's closed lips shine through them they turn grey.
+    """
+    within = opening[:, None].to(made.dtype)
+    count = within.sum().clamp(min=1)
+    gap = ((made.float() - real.float()).abs().mean(dim=1, keepdim=True) * within).sum() / count
+    shown = gap.new_zeros(()) if share is None else ((1 - share.float()) * within).sum() / count
+    return gap, shown
 
 
 def warp_loss(warped: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -36,6 +36,7 @@ from tkbench.train.objectives.base import (
     face_l1,
     first_windows,
     gan_term,
+    inside_losses,
     sync_mels,
     warp_loss,
     weighted,
@@ -139,6 +140,9 @@ class CALSObjective(FaceObjective):
         parts["gan"] = gan_term(quality, (made,))
         if self.weight.warp > 0 and drawn.warped is not None:
             parts["warp"] = warp_loss(self.to_unit_range(drawn.warped), real)
+        if self.openings:
+            opening = batch["opening"].flatten(0, 1)
+            parts["inside"], parts["solid"] = inside_losses(made, real, drawn.share, opening)
         if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:
             assert self.expert is not None
             picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)
@@ -164,6 +168,7 @@ class CALSObjective(FaceObjective):
             "video": self.without_margin(batch["video"])[:, part],
             "reference": batch["reference"][:, part],
             "mels": batch["mels"][:, part],
+            **({"opening": batch["opening"][:, part]} if self.openings else {}),
         }
 
     def sample(self, batch: TensorBatch) -> torch.Tensor:

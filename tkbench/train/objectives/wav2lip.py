@@ -22,6 +22,7 @@ from tkbench.train.objectives.base import (
     detached,
     face_l1,
     gan_term,
+    inside_losses,
     sync_mels,
     warp_loss,
 )
@@ -59,6 +60,10 @@ class Wav2LipObjective(FaceObjective):
         if self.weight.warp > 0 and drawn.warped is not None:
             parts["warp"] = warp_loss(drawn.warped, real)
             total = total + self.weight.warp * parts["warp"]
+        if self.openings:
+            opening = batch["opening"].flatten(0, 1)
+            parts["inside"], parts["solid"] = inside_losses(made, real, drawn.share, opening)
+            total = total + self.weight.inside * parts["inside"] + self.weight.solid * parts["solid"]
         if self.expert is not None:
             mouths = self.embed_drawn(made.unflatten(0, target.shape[:2]), self.weight.soft)
             parts["sync"] = agreement_loss(mouths, self.expert.embed_voice(sync_mels(batch["mels"])))

@@ -1,0 +1,51 @@
+"""`tkbench study ...`: what the papers claim of their models, measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tkbench.cli.common import Shards, group, say, writable
+
+study = group("study", "What the papers claim of their models, measured.")
+
+
+@study.command("memory")
+def memory_command(
+    data_folder: Shards,
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="synctalkface, or synctalkface:CHECKPOINT.")
+    ] = "synctalkface",
+    counted: Annotated[
+        Path | None,
+        typer.Option(
+            help="Shards whose split train the tables are counted on; all of --data is then held out. By default the "
+            "split train of --data, and its test is held out.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the table, the figures and the page.")] = Path(
+        "study"
+    ),
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder where crops are kept between runs.", show_default=False),
+    ] = None,
+) -> None:
+    """Does the memory of SyncTalkFace hold sounds? Slots in use, what they say, what the face loses without them.
+
+    Phonemes and visemes need a corpus that knows what is spoken: `tkbench prep synth`.
+
+    Example: `tkbench study memory --data demo/shards --out demo/study`
+    """
+    from tkbench.runtime.progress import bar
+    from tkbench.study import memory, memory_page
+
+    writable(out, "--out", folder=True)
+    with bar("study memory") as progress:
+        found = memory.study_memory(model, data_folder, counted=counted, cache=cache, progress=progress)
+    files = memory_page.write(found, out)
+    say(found.sentence())
+    say(f"page: {files[-1]}; table: {files[0]}")

@@ -1,0 +1,86 @@
+"""What a training run is asked for, and what can be said about it before torch is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tkbench import shards
+from tkbench.errors import UsageError
+from tkbench.models import checkpoint, kinds
+from tkbench.train.config import Config
+
+LAST = "last.pt"
+"""The state of a run, in its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """What a run reads, what it writes, and on which devices it runs."""
+
+    source: Path
+    """Folder of shards with a split train; a split val is validated on."""
+    out: Path
+    """The checkpoint to write (.safetensors); its card and the folder of the run stand beside it."""
+    config: Config
+    expert: Path | None = None
+    """Checkpoint of the frozen sync expert."""
+    start: Path | None = None
+    """A checkpoint of the same kind whose weights the run begins with."""
+    cache: Path | None = None
+    """Folder where crops are kept; by default in that of the run."""
+    devices: int = 1
+    accelerator: str = "auto"
+    """As Lightning Fabric names it: auto, cpu, cuda or mps."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the state, the curves and the sample faces of the run are."""
+        return self.out.with_name(self.out.stem + ".run")
+
+    def check(self) -> None:
+        """Raises what would stop the run, as far as files and names tell it, before torch is loaded.
+
+        UsageError where `out` would overwrite a file that is not this run's, or a file or the expert is missing;
+        BadShards or WeightsRefused where one is not what it should be.
+        """
+        out = self.out
+        if out.suffix != ".safetensors":
+            raise UsageError(f"--out {out}: the file must end in .safetensors")
+        if self.expert is not None and self.expert.resolve() == out.resolve():
+            raise UsageError(f"--out {out}: is the expert itself; give another name")
+        if self.start is not None and self.start.resolve() == out.resolve():
+            raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
+        if out.exists() and not (self.folder / LAST).is_file():
+            raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
+        check_split(self.source)
+        for path, kind in ((self.expert, "expert"), (self.start, self.config.model)):
+            if path is not None:
+                checkpoint.facts_of(path, kind)
+        if self.expert is None:
+            self._check_expert()
+
+    def _check_expert(self) -> None:
+        """Raises UsageError where the configuration gives weight to a term that learns from the expert."""
+        model = self.config.model
+        weights = (self.config.loss.get(term) for term in kinds.registry.get(model).expert_terms)
+        if any(isinstance(weight, (int, float)) and weight > 0 for weight in weights):
+            raise no_expert(model)
+
+
+def check_split(source: Path) -> None:
+    """Raises BadShards or UsageError where the shards have no split to train on."""
+    splits = shards.open_shards(source).splits
+    if "train" not in splits:
+        raise UsageError(
+            f"{source}: has no split train, only {', '.join(splits)}; prepare training clips, for example "
+            f"`tkbench prep synth` with 20 speakers or more, or a data set's own train split"
+        )
+
+
+def no_expert(model: str) -> UsageError:
+    """What is said where a run needs the sync expert and has none."""
+    return UsageError(
+        f"--model {model} learns from a frozen sync expert: give --expert FILE, a checkpoint of "
+        f"`tkbench train --model expert` (the judge is not one)"
+    )
