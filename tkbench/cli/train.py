@@ -139,6 +139,7 @@ def train_command(
             devices=devices,
             accelerator=accelerator,
         )
+        job.check()  # before torch is loaded
         if dry:
             from tkbench.train.dry import dry_run
 
@@ -172,7 +173,6 @@ def _train_judge(data_folder: Path, out: Path, config: str, seed: int | None, st
 
 
 def _train_network(job: TrainingJob) -> None:
-    job.check()  # before torch is loaded
     from tkbench.runtime.progress import bar
     from tkbench.train.loop import train
 

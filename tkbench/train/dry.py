@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from tkbench.runtime.memory import peak_rss
-from tkbench.train.loop import Trainer, TrainingJob
+from tkbench.train.job import TrainingJob
+from tkbench.train.loop import Trainer
 from tkbench.train.steps import device_name, on_device
 
 STEPS = 2
