@@ -8,8 +8,6 @@ from the fastest of several whole runs, so they add up to what it took.
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +24,7 @@ from tkbench.prep.pipeline import prepare_clip
 from tkbench.prep.plan import Settings
 from tkbench.prep.scene import Scene, look_at
 from tkbench.runtime.progress import Progress, silent
-from tkbench.runtime.timing import cpu_seconds
+from tkbench.runtime.timing import cpu_seconds, peak_bytes
 from tkbench.types import Clip, MediaFacts, Reason
 
 STAGES = ("probe", "look", "decode", "encode", "track", "write")
@@ -235,7 +233,7 @@ def bench_prep(
             except BadMedia as error:
                 report.skipped.append((clip.key, str(error)))
         # Before the plain loop, which holds whole videos.
-        report.peak_bytes = _peak(resource.RUSAGE_SELF) + _peak(resource.RUSAGE_CHILDREN)
+        report.peak_bytes = peak_bytes()
         done = len(found)
         for group, part in chosen.items() if plain else ():
             for clip, facts in part:
@@ -290,11 +288,6 @@ def _decode(clip: Clip, facts: MediaFacts, scene: Scene) -> float:
     for _ in frames:
         pass
     return cpu_seconds() - start
-
-
-def _peak(who: int) -> int:
-    # Linux counts in kilobytes, macOS in bytes.
-    return int(resource.getrusage(who).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 @contextmanager

@@ -82,7 +82,8 @@ def main() -> None:
             hook(args)
 
     hook = sys.unraisablehook
-    sys.unraisablehook = lost
+    if hasattr(signal, "setitimer"):  # Windows has none
+        sys.unraisablehook = lost
     # A shell starts background jobs with Ctrl-C ignored: that stays so.
     old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number, handler in old.items():

@@ -223,12 +223,14 @@ def stream_frames(
             command[place:place] = [*plain_input(), "-i", file_url(file)]
     size = (shown[1], shown[0], 3) if picture.pixels == "rgb24" else (shown[1] * 3 // 2, shown[0])
     counted = select.fps == FPS and not select.keyframes and not select.seconds
-    with tempfile.NamedTemporaryFile(prefix="tkbench-", suffix=".times") as times:
+    with tempfile.TemporaryDirectory(prefix="tkbench-") as folder:
+        times = Path(folder) / "times"
+        times.touch()
         if counted:
             place = command.index("pipe:")
             command[place:place] = [
                 "-stats_enc_pre:v",
-                times.name,
+                str(times),
                 "-stats_enc_pre_fmt:v",
                 "{pts} {ptsi} {tbi}",
             ]
@@ -236,7 +238,7 @@ def stream_frames(
         command[1:1] = ["-timelimit", str(limit.work)]
         yield from _pictures(command, size, file, outputs.messages, limit)
         if counted:
-            _check_times(Path(times.name), reading, part)
+            _check_times(times, reading, part)
     if order is not None and order.finish() and outputs.messages is not None:
         outputs.messages.append(SOUND_CHANGES)
 

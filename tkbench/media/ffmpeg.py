@@ -234,7 +234,10 @@ def check_stopped(code: int, file: Path) -> None:
     That says nothing about the file; a crash of ffmpeg itself (SIGSEGV, SIGABRT) does, and raises nothing here.
     """
     # ffmpeg catches SIGINT and SIGTERM, closes its files and ends with 255.
-    if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP) or code == 255:
+    stops = {
+        getattr(signal, name, None) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+    }  # Windows lacks two
+    if -code in stops or code == 255:
         how = f"signal {-code}" if code < 0 else "a signal"
         raise Stopped(f"{file.name}: ffmpeg was ended by {how} from outside; run it again")
 

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -73,10 +74,12 @@ class RunLock:
             self._file.unlink(missing_ok=True)
         self._release_handle()
 
-    def _claim(self) -> int:
-        """The locked file; what is locked must still be the file of that name."""
-        import fcntl
-
+    def _claim(self) -> int | None:
+        """The locked file, None where the system locks none; what is locked must still be the file of that name."""
+        try:
+            import fcntl
+        except ImportError:  # Windows: as on a file system without locks, the time of the last news decides
+            return None
         while True:
             handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
@@ -154,6 +157,10 @@ def is_running(pid: int) -> bool:
     """Whether a process of this number is on this machine."""
     if pid <= 0:
         return False
+    if sys.platform == "win32":  # where os.kill would end it
+        import psutil
+
+        return bool(psutil.pid_exists(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -21,11 +21,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from tkbench.errors import MissingExtra, StorageError, UsageError
+from tkbench.runtime.extras import install_line
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_EXTRAS = {"s3": "pip install 'tkbench[s3]'", "s3a": "pip install 'tkbench[s3]'"}
+_EXTRAS = {"s3": "s3", "s3a": "s3"}
+"""Scheme of an address -> the extra that brings its package."""
 _PER_PROCESS = frozenset({"memory"})
 _BLOCK = 1 << 20
 _FOLDED = re.compile(r"^([A-Za-z][A-Za-z0-9]+):/(?!/)")
@@ -104,7 +106,8 @@ class RemotePath(PurePosixPath):
         try:
             return fsspec.filesystem(scheme)
         except ImportError as error:
-            how = _EXTRAS.get(scheme, f"install the package that fsspec needs for {scheme}://")
+            extra = _EXTRAS.get(scheme)
+            how = install_line(extra) if extra else f"install the package that fsspec needs for {scheme}://"
             raise MissingExtra(f"{self}: {error}; {how}") from error
         except ValueError as error:
             raise UsageError(f"{self}: {error}") from error

@@ -8,6 +8,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -136,10 +137,10 @@ def runs(flags: Array) -> list[tuple[int, int]]:
 
 def _frames(video: bytes, wanted: Array) -> UInt8:
     found = []
-    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
-        file.write(video)
-        file.flush()
-        stream = media.stream_frames(file.name, media.probe(file.name))
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "clip.mp4"
+        file.write_bytes(video)
+        stream = media.stream_frames(file, media.probe(file))
         for index, frame in enumerate(stream):
             if index in wanted:
                 found.append(frame.copy())

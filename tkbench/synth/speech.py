@@ -10,6 +10,7 @@ from __future__ import annotations
 import _ctypes
 import ctypes
 import itertools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tkbench.errors import MissingExtra, TkbenchError, UsageError
+from tkbench.runtime.extras import install_line
 from tkbench.types import SAMPLE_RATE, Float32, Word
-
-INSTALL = "the synthetic corpus needs espeak-ng: pip install 'tkbench[synth]'"
 
 # speak_lib.h
 _AUDIO_SYNCHRONOUS = 2
@@ -192,7 +192,7 @@ def _library() -> tuple[ctypes.CDLL, bytes]:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise MissingExtra(INSTALL) from error
+        raise MissingExtra(f"the synthetic corpus needs espeak-ng: {install_line('synth')}") from error
     return ctypes.CDLL(espeakng_loader.get_library_path()), espeakng_loader.get_data_path().encode()
 
 
@@ -241,5 +241,5 @@ def _run(text: str, voice: Voice) -> tuple[Int16, int, _Events]:
     finally:
         library.espeak_Terminate()
         # The synthesiser keeps phase, flutter and noise state in static variables; only unloading resets them.
-        _ctypes.dlclose(library._handle)
+        getattr(_ctypes, "FreeLibrary" if sys.platform == "win32" else "dlclose")(library._handle)
     return np.concatenate(chunks) if chunks else np.zeros(0, np.int16), rate, events

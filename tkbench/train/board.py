@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tkbench.errors import UsageError
+from tkbench.runtime.extras import install_line
 
 if TYPE_CHECKING:
     import torch
     from torch.utils.tensorboard import SummaryWriter
 
-HINT = "TensorBoard is not installed: numbers go to metrics.jsonl alone (pip install 'tkbench[train]')"
+HINT = "TensorBoard is not installed: numbers go to metrics.jsonl alone ({})"
 
 
 class Board:
@@ -36,7 +37,7 @@ class Board:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
-            self.hint = HINT
+            self.hint = HINT.format(install_line("train"))
         else:
             self._writer = SummaryWriter(str(folder / "tensorboard"))
         self._wandb = _wandb_run(folder, project) if project else None
