@@ -105,6 +105,8 @@ class Reading:
     interlaced: bool = False
     guessed: bool = False
     """The container has no times of showing, and its pictures are not stored in that order."""
+    edited: bool = False
+    """The container leaves out pictures that its packets hold: an edit list."""
     transfer: str | None = None
     """The curve of a high dynamic range that has to be mapped: "pq" or "hlg"; None for all others."""
     channel: int | None = None

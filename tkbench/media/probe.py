@@ -303,6 +303,7 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
             mirrored=first.mirrored,
             interlaced=first.interlaced,
             guessed=guessed,
+            edited=kept < packets,
             transfer=first.transfer,
             notes=tuple(notes),
         ),

@@ -252,6 +252,7 @@ def may_copy(facts: MediaFacts, scene: Scene) -> bool:
         and not facts.reading.mirrored
         and not facts.reading.interlaced
         and not facts.reading.guessed
+        and not facts.reading.edited
         and facts.reading.transfer is None
         and facts.pix_fmt == "yuv420p"
         and facts.video_codec in _COPIED
