@@ -112,7 +112,7 @@ def test_missing_wheel_and_unknown_voice_say_what_to_do(speech, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtra, match=r"pip install 'tkbench\[synth\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'espeakng-loader>="):
         speech.synthesize("Hello.", speech.Voice("en-us"))
 
 
