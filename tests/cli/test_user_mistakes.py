@@ -85,10 +85,14 @@ def test_training_never_writes_over_a_file_of_another_run(folder: Path, tmp_path
             )
         )
     assert not (tmp_path / "x.run").exists()
+    trained = make_shards(tmp_path, {"a/0": ("train", 30)})
     with pytest.raises(UsageError, match="--accelerator gpuu"):
         train(
             TrainingJob(
-                folder, tmp_path / "x.safetensors", Config("expert", 1, cut=CUT, net=SPEC), accelerator="gpuu"
+                trained,
+                tmp_path / "x.safetensors",
+                Config("expert", 1, cut=CUT, net=SPEC),
+                accelerator="gpuu",
             )
         )
 
