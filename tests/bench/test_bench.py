@@ -282,7 +282,7 @@ def test_only_the_steps_after_the_first_ones_are_timed(
         clock[0] += 0.1
         return batch
 
-    monkeypatch.setattr(training.Trainer, "_step", step)
+    monkeypatch.setattr(training.Trainer, "step", step)
     monkeypatch.setattr(training, "on_device", slow)
     (speed,) = bench_train(folder, models=["expert"], steps=3, accelerator="cpu").speeds
     assert speed.windows_per_second == pytest.approx(8)

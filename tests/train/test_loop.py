@@ -145,13 +145,11 @@ def test_the_discriminator_sleeps_until_its_step(
     fresh = {name: value.clone() for name, value in trainer.quality.state_dict().items()}
     moved, terms = [], []
     for step in range(3):
-        parts = trainer._step(
-            {
-                name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v
-                for name, v in trainer.windows[0].items()
-            },
-            step,
-        )
+        batch = {
+            name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v
+            for name, v in trainer.windows[0].items()
+        }
+        parts = trainer.step([batch], step)
         terms.append(float(parts["gan"]))
         moved.append(any(not torch.equal(v, fresh[n]) for n, v in trainer.quality.state_dict().items()))
     assert moved == [False, False, True]
@@ -232,7 +230,7 @@ def test_losses_fall_on_one_batch(
     run = trainer(folder, tmp_path / "m.safetensors", rules, expert, crops)
     batch = next(iter(run.loader))
     run.wrapped.train()
-    history = [run._step(batch, step) for step in range(steps)]
+    history = [run.step([batch], step) for step in range(steps)]
     pictures = 2 if model == "synctalkface" else 1
     first, last = (float(parts["recon"]) / pictures for parts in (history[0], history[-1]))
     assert last < (0.67 * first if steps < 100 else 0.02), f"L1 {first:.3f} -> {last:.3f}"
@@ -247,7 +245,7 @@ def test_frozen_expert_and_copied_eye_do_not_move(
     before = {name: value.clone() for name, value in run.goal.expert.state_dict().items()}
     run.wrapped.train()
     assert not run.goal.expert.training
-    run._step(next(iter(run.loader)), 0)
+    run.step([next(iter(run.loader))], 0)
     for name, value in run.goal.expert.state_dict().items():
         assert torch.equal(value, before[name]), name
     eye = run.goal.net.lip_encoder
@@ -301,7 +299,7 @@ def test_sync_terms_begin_at_their_step(
     run = trainer(folder, tmp_path / "s.safetensors", rules, expert, crops)
     run.wrapped.train()
     batch = next(iter(run.loader))
-    terms = [set(run._step(batch, step)) for step in (0, 1)]
+    terms = [set(run.step([batch], step)) for step in (0, 1)]
     assert terms[1] - terms[0] == {"av", "vv"}
 
 
@@ -464,7 +462,7 @@ def test_before_it_draws_the_memory_learns_the_shapes_of_mouths(
     fresh = {name: value.clone() for name, value in run.goal.net.named_parameters()}
     batch = next(iter(run.loader))
     run.wrapped.train()
-    history = [run._step(batch, step) for step in range(40)]
+    history = [run.step([batch], step) for step in range(40)]
     moved = {
         name.split(".")[0] for name, v in run.goal.net.named_parameters() if not torch.equal(v, fresh[name])
     }
