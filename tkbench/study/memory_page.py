@@ -148,7 +148,7 @@ def _heat_map(winner: Array, classes: Array, names: tuple[str, ...], slots: int)
     share: Float64 = table[used] / table[used].sum(axis=1, keepdims=True)
     share = share[:, columns]
     order = np.lexsort((-share.max(axis=1), share.argmax(axis=1)))
-    width, height = LABEL + CELL * len(columns) + 4, LABEL + CELL * len(used) + 4
+    width, height = LABEL + CELL * len(columns) + 30, LABEL + CELL * len(used) + 4
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'font-family="sans-serif" font-size="10" fill="currentColor" role="img">'
@@ -224,7 +224,8 @@ def _percent(value: float) -> str:
     """A share for people; below -100 % only that it is."""
     if np.isnan(value):
         return "–"
-    return f"{100 * value:.1f} %" if value >= -1 else "< -100 %"
+    # Plus 0, so that nothing rounds to "-0.0".
+    return f"{round(100 * value, 1) + 0.0:.1f} %" if value >= -1 else "< -100 %"
 
 
 def _markdown(study: MemoryStudy) -> str:
