@@ -153,4 +153,4 @@ def _split(stream: bytes) -> Iterator[bytes]:
 
 
 def _samples(raw: bytes) -> Float32:
-    return np.frombuffer(raw, "<i2").astype(np.float32) / 32768
+    return np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)

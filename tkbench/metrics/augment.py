@@ -148,7 +148,8 @@ def _degrade(picture: UInt8, rng: np.random.Generator, settings: Augment) -> UIn
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
         flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
         coded = [cv2.imdecode(cv2.imencode(".jpg", frame, quality)[1], flag) for frame in stack]
-        stack = np.stack(coded).reshape(stack.shape)
+        whole: UInt8 = np.concatenate([np.asarray(frame, np.uint8)[None] for frame in coded])
+        return np.reshape(whole, (-1, size, size, channels))
     return np.asarray(stack, np.uint8)
 
 

@@ -44,7 +44,9 @@ class Jpeg:
         # OpenCV calls the first channel blue; a file of swapped channels would have another chroma.
         ok, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         assert ok
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        return np.ascontiguousarray(decoded[..., ::-1])
 
 
 class Noise:

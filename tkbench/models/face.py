@@ -87,7 +87,7 @@ def feather(size: int) -> Float32:
     from_top = np.clip((place - (size // 2 - band)) / band, 0, 1)
     from_edge = np.clip((np.minimum(place, size - 1 - place) + 0.5) / band, 0, 1)
     bottom = np.clip((size - 1 - place + 0.5) / band, 0, 1)
-    return (from_top * bottom)[:, None] * from_edge[None]
+    return np.asarray((from_top * bottom)[:, None] * from_edge[None], np.float32)
 
 
 def oval(landmarks: Array, matrix: Float64, size: int) -> Float32:

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -216,7 +217,7 @@ def pack(arrays: tuple[Array, ...], key: str) -> bytes:
     if any(array.dtype.hasobject for array in arrays):
         raise BadInput("an array of Python objects; only numbers are kept")
     out = io.BytesIO()
-    named = {f"{place:03d}": array for place, array in enumerate(arrays)}
+    named: dict[str, Any] = {f"{place:03d}": array for place, array in enumerate(arrays)}
     np.savez(out, key=np.frombuffer(bytes.fromhex(key), np.uint8), **named)
     return out.getvalue()
 

@@ -224,7 +224,7 @@ def _depth(landmarks: Float64) -> Float32:
 def head_of(identity: Identity) -> Head:
     """All pixels of one identity; about 0.4 s."""
     rgba, landmarks, seam = _baked(identity)
-    alpha = rgba[..., 3].astype(np.float32) / 255
+    alpha = rgba[..., 3].astype(np.float32) / np.float32(255)
     rgb, hair = _coloured(identity, np.ascontiguousarray(rgba[..., :3]), rgba[..., 3], landmarks)
     if identity.eyes != (0.0, 0.0, 0.0):
         rgb = features.irises(rgb, landmarks, identity.eyes)

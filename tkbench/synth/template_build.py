@@ -231,7 +231,6 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
     step = 4
     grid = np.stack(np.meshgrid(np.arange(0, width, step), np.arange(0, height, step)), -1).astype(float)
     layers = []
-    mask = np.zeros((height, width), np.float32)
     for inner, outer, bite in ((INNER_UPPER, OUTER_UPPER, -1.1), (INNER_LOWER, OUTER_LOWER, 1.1)):
         use = list(dict.fromkeys(inner + outer[1:-1] + list(ends) + chin + still))
         src = points[use, :2].copy()
@@ -253,8 +252,8 @@ def close_mouth(photo: UInt8, points: Float64, name: str) -> tuple[UInt8, Float6
             )
         )
     line = np.interp(np.arange(width), seam[:, 0], seam[:, 1])
-    mask = np.clip(np.arange(height)[:, None] - line[None] + 0.5, 0, 1)[..., None]
-    closed = layers[0] * (1 - mask) + layers[1] * mask
+    below = np.clip(np.arange(height)[:, None] - line[None] + 0.5, 0, 1)[..., None]
+    closed = layers[0] * (1 - below) + layers[1] * below
     return np.clip(closed, 0, 255).astype(np.uint8), moved, seam
 
 

@@ -111,8 +111,8 @@ def _anchors(design: _Design) -> Float32:
 
 def _sigmoid(logits: Float32) -> Float32:
     # MediaPipe clips at 100; below -88 float32 would warn of an overflow.
-    found: Float32 = 1 / (1 + np.exp(-np.clip(logits, -80, 100)))
-    return found
+    one = np.float32(1)
+    return np.asarray(one / (one + np.exp(-np.clip(logits, -80, 100))), np.float32)
 
 
 def _decode(values: Float32, anchors: Float32, side: int) -> Float32:
