@@ -211,6 +211,9 @@ def test_ctrl_c_in_a_callback_still_ends_the_command(busy: bool) -> None:
         import os, signal, sys, time
         from tkbench import cli
 
+        # A shell starts what runs in the background with Ctrl-C ignored, and that is kept.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
         class Last:
             def __del__(self):
                 os.kill(os.getpid(), signal.SIGINT)
