@@ -76,3 +76,11 @@ def test_a_part_is_exported_and_the_rest_later(tmp_path: Path) -> None:
     others = make_shards(tmp_path / "others", {"a": ("train", 27)})
     with pytest.raises(UsageError, match="other shards"):
         export(others, out)
+
+
+def test_clips_are_not_written_among_shards(tmp_path: Path) -> None:
+    source = make_shards(tmp_path, {"a": ("train", 26)})
+    before = sorted(source.iterdir())
+    with pytest.raises(UsageError, match="holds shards; give another folder"):
+        export(source, source)
+    assert sorted(source.iterdir()) == before

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from tkbench import media, shards, sheet
+from tkbench.cli import app
 from tkbench.crops import recipes
-from tkbench.errors import BadShards, UnknownName, WeightsMissing
+from tkbench.errors import BadShards, UnknownName, UsageError, WeightsMissing
 from tkbench.metrics.base import ClipScores, Score
 from tkbench.metrics.sync import Sync
 from tkbench.sheet import card, choose, drawing, page, reasons
@@ -356,3 +358,9 @@ def test_the_command_writes_the_file(
     code, _, err = run_cli("data", "show", tmp_path / "none")
     assert code == 2
     assert "no such folder" in err
+
+
+def test_a_sheet_is_a_file(folder: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["data", "show", str(folder), "--out", str(tmp_path)])
+    assert isinstance(done.exception, UsageError)
+    assert "is a folder, expected the name of a file" in str(done.exception)

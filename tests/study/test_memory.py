@@ -14,7 +14,7 @@ from support.toy_shards import make_shards
 from typer.testing import CliRunner
 
 from tkbench.cli import app
-from tkbench.errors import UsageError
+from tkbench.errors import TkbenchError, UsageError
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut
 from tkbench.models.synctalkface.model import SyncTalkFace, SyncTalkFaceSpec
@@ -221,3 +221,10 @@ def test_the_command(source: Path, made: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "slots are in use by voice" in done.output
     assert (tmp_path / "s" / "memory.html").is_file()
+
+
+def test_a_refusal_makes_no_folder(source: Path, tmp_path: Path) -> None:
+    for more in (["--data", str(tmp_path / "none")], ["--data", str(source), "--model", "callz"]):
+        done = CliRunner().invoke(app, ["study", "memory", *more, "--out", str(tmp_path / "s")])
+        assert isinstance(done.exception, TkbenchError), done.output
+        assert not (tmp_path / "s").exists()

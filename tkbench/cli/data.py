@@ -19,6 +19,7 @@ from tkbench.cli.common import (
     say,
     show,
     with_parameters,
+    writable,
 )
 from tkbench.dataset import DataSet
 
@@ -71,6 +72,7 @@ def data_show(
 
     Example: `tkbench data show shards --out sheet.html`
     """
+    writable(out, "--out")
     from tkbench.runtime.progress import bar
     from tkbench.sheet import write
 

@@ -40,10 +40,18 @@ def memory_command(
 
     Example: `tkbench study memory --data demo/shards --out demo/study`
     """
+    from tkbench.models import kinds
+    from tkbench.shards import open_shards
+
+    # Before torch is loaded, and before a folder is made.
+    kinds.registry.get(model.partition(":")[0])
+    for folder in (data_folder, counted):
+        if folder is not None:
+            open_shards(folder)
+    writable(out, "--out", folder=True)
     from tkbench.runtime.progress import bar
     from tkbench.study import memory, memory_page
 
-    writable(out, "--out", folder=True)
     with bar("study memory") as progress:
         found = memory.study_memory(model, data_folder, counted=counted, cache=cache, progress=progress)
     files = memory_page.write(found, out)

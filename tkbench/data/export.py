@@ -76,6 +76,8 @@ def _check(folder: Path, shards: Shards) -> None:
     """Leave a mark in a new folder; refuse one whose mark tells of other shards."""
     mark = {"dataset": shards.dataset, "data_hash": shards.data_hash}
     file = folder / MARK
+    if (folder / "index.json").is_file():
+        raise UsageError(f"{folder}: holds shards; give another folder for the clips")
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         storage.write_file(file, json.dumps(mark, indent=1).encode() + b"\n")
