@@ -54,7 +54,8 @@ def made(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.eye_(layer.weight)
             torch.nn.init.zeros_(layer.bias)
         for _ in range(2):  # once to centre the queries, once to store them
-            frames = read(net, -1.0, reader, reader.keys).frames
+            [found] = read([net], -1.0, reader, reader.keys)
+            frames = found.frames
             centres, labels = kmeans2(frames.heard.astype(float), SPEC.slots, seed=0, minit="++")
             lips = np.stack(
                 [

@@ -21,7 +21,7 @@ from tkbench.results import bundle, leaderboard
 from tkbench.results.bundle import Bundle
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
-from tkbench.types import Column
+from tkbench.types import Column, UInt8
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
@@ -122,6 +122,15 @@ def _commands(text: str) -> Markup:
 def asset(name: str) -> str:
     """The text of a file in tkbench/templates."""
     return (resources.files("tkbench") / "templates" / name).read_text(encoding="utf-8")
+
+
+def jpeg_address(picture: UInt8) -> str:
+    """A picture (H, W, 3) RGB as a data address: pages hold what they show."""
+    import cv2
+
+    done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
+    assert done
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _csp_hash(text: str) -> str:

@@ -29,3 +29,14 @@ def peak_bytes() -> int:
     return unit * sum(
         resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    >>> duration(39.1), duration(217), duration(61200)
+    ('39 s', '3.6 minutes', '17.0 hours')
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} minutes" if seconds < 6000 else f"{seconds / 3600:,.1f} hours"

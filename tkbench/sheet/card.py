@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import tempfile
@@ -15,6 +14,7 @@ import numpy as np
 from tkbench import media
 from tkbench.crops import align
 from tkbench.crops.recipes import ibug68
+from tkbench.report.page import jpeg_address
 from tkbench.shards import Shards
 from tkbench.sheet.choose import PreparedRow
 from tkbench.sheet.drawing import envelope
@@ -94,7 +94,7 @@ def make(
         speaker=_text(row.get("speaker")),
         split=_text(row.get("split")),
         text=_text(row.get("text")),
-        picture=_jpeg(np.concatenate(list(crops), axis=1)),
+        picture=jpeg_address(np.concatenate(list(crops), axis=1)),
         alt=f"The face of {key} at {at} s",
         face="".join(_path(frame[a:b]) for frame in marks for a, b in _LINES)
         + "".join(_path(frame[a:b]) + "Z" for frame in marks for a, b in _RINGS),
@@ -147,14 +147,6 @@ def _frames(video: bytes, wanted: Array) -> UInt8:
             if index >= wanted[-1]:
                 break
     return np.stack(found)
-
-
-def _jpeg(picture: UInt8) -> str:
-    import cv2
-
-    done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _path(points: Array) -> str:

@@ -15,6 +15,7 @@ from tkbench import shards
 from tkbench.report.page import asset, templates
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import write_file
+from tkbench.runtime.timing import duration
 from tkbench.shards import STATS, Shards
 from tkbench.sheet import card, choose, drawing, reasons
 from tkbench.sheet.choose import PreparedRow, Rows, SkippedRow
@@ -169,17 +170,6 @@ def _head(clips: set[str], rows: Rows, skipped: list[Skip]) -> Head:
         lost=sum(skip.count for skip in skipped),
         fixed=sum(bool(row["fixes"]) for row in rows.values()),
     )
-
-
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    >>> duration(39.1), duration(217), duration(61200)
-    ('39 s', '3.6 minutes', '17.0 hours')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} minutes" if seconds < 6000 else f"{seconds / 3600:,.1f} hours"
 
 
 def _histograms(

@@ -20,6 +20,8 @@ from tkbench.synth.visemes import CLASSES, letters_at
 from tkbench.types import FPS, Array, Float32, UInt8, Word
 
 if TYPE_CHECKING:
+    import torch
+
     from tkbench.models.checkpoint import Facts
     from tkbench.models.synctalkface.model import SyncTalkFace
 
@@ -115,47 +117,64 @@ class Reader:
 
 
 def read(
-    net: SyncTalkFace, black: float, reader: Reader, keys: Sequence[str], progress: Progress = silent
-) -> Reading:
-    """Run encoders and memory over clips. Raises BadShards where no clip has a frame to look at."""
+    nets: Sequence[SyncTalkFace],
+    black: float,
+    reader: Reader,
+    keys: Sequence[str],
+    progress: Progress = silent,
+) -> list[Reading]:
+    """Run encoders and memory over clips, each of which is opened once for all networks.
+
+    Raises BadShards where no clip has a frame to look at.
+    """
     import torch
 
     from tkbench.models.synctalkface.lips import lip_windows
 
-    parts: list[dict[str, Array]] = []
+    parts: list[list[dict[str, Array]]] = [[] for _ in nets]
     for number, key in enumerate(keys):
         crops, mel, shape, letters = reader.clip(key)
+        inside = slice(MARGIN, len(crops) - MARGIN)
+        same = {
+            "clip": np.full(len(crops) - 2 * MARGIN, number),
+            "place": np.arange(inside.start, inside.stop),
+            "letter": letters[inside],
+            "mouth": shape[inside],
+            # The frame's own fifth of a window that begins one frame before it.
+            "mel": mel[inside][:, :, 3:7].mean(axis=2),
+        }
         with torch.inference_mode():
-            faces = scaled(torch.from_numpy(np.array(crops)), black)
-            inside = slice(MARGIN, len(crops) - MARGIN)
+            lips = lip_windows(scaled(torch.from_numpy(np.array(crops)), black)[None])
             sound = torch.from_numpy(mel[inside])
-            recall = net.recall(sound, lip_windows(faces[None]))
-            heard = net.hear(sound)
-        assert recall.by_lips is not None
-        assert recall.lips is not None
-        assert recall.voice is not None
-        n = len(sound)
-        parts.append(
-            {
-                "clip": np.full(n, number),
-                "place": np.arange(inside.start, inside.stop),
-                "letter": letters[inside],
-                "mouth": shape[inside],
-                # The frame's own fifth of a window that begins one frame before it.
-                "mel": mel[inside][:, :, 3:7].mean(axis=2),
-                "voice": heard.numpy(),
-                "heard": recall.voice.query.numpy(),
-                "seen": recall.lips.query.numpy(),
-                "by_voice": recall.by_voice.numpy(),
-                "by_lips": recall.by_lips.numpy(),
-                "key": recall.voice.weights.argmax(dim=1).numpy(),
-                "value": recall.lips.weights.argmax(dim=1).numpy(),
-                "sure": recall.lips.weights.max(dim=1).values.numpy(),
-            }
-        )
+            for net, found in zip(nets, parts, strict=True):
+                found.append(same | _asked(net, sound, lips))
         progress(number + 1, len(keys), key)
-    if not parts:
+    if not keys:
         raise BadShards(f"{reader.windows.shards.folder}: no clip to read")
-    joined = {f.name: np.concatenate([part[f.name] for part in parts]) for f in fields(Frames)}
-    speakers = reader.windows.shards.speakers
-    return Reading(tuple(keys), tuple(speakers[key] for key in keys), Frames(**joined))
+    speakers = tuple(reader.windows.shards.speakers[key] for key in keys)
+    return [
+        Reading(
+            tuple(keys),
+            speakers,
+            Frames(**{f.name: np.concatenate([part[f.name] for part in found]) for f in fields(Frames)}),
+        )
+        for found in parts
+    ]
+
+
+def _asked(net: SyncTalkFace, sound: torch.Tensor, lips: torch.Tensor) -> dict[str, Array]:
+    """What one network makes of the frames of a clip: the fields of `Frames` that differ between networks."""
+    assert net.memory is not None
+    voice = net.hear(sound)
+    recall = net.memory(voice, net.lip_encoder(lips))
+    heard, seen = recall.voice, recall.lips
+    return {
+        "voice": voice.numpy(),
+        "heard": heard.query.numpy(),
+        "seen": seen.query.numpy(),
+        "by_voice": recall.by_voice.numpy(),
+        "by_lips": recall.by_lips.numpy(),
+        "key": heard.weights.argmax(dim=1).numpy(),
+        "value": seen.weights.argmax(dim=1).numpy(),
+        "sure": seen.weights.max(dim=1).values.numpy(),
+    }

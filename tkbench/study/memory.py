@@ -188,8 +188,14 @@ def study_memory(
         raise UsageError(
             f"{source}: speaker {sorted(shared)[0]} is counted and held out; give other shards with --counted"
         )
-    total = 2 * (len(fit_keys) + len(test_keys)) + MOVED_CLIPS
-    done = 0
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        fresh = cast("SyncTalkFace", record.build(facts.spec)).eval()
+    assert fresh.memory is not None
+    nets = (memory_net, fresh)
+    total, done = len(fit_keys) + len(test_keys) + MOVED_CLIPS, 0
 
     def step(name: str) -> Progress:
         start = done
@@ -199,20 +205,9 @@ def study_memory(
 
         return told
 
-    known = frame_reader.read(memory_net, record.black, fit, fit_keys, step("counted"))
+    known, blank_known = frame_reader.read(nets, record.black, fit, fit_keys, step("counted"))
     done += len(fit_keys)
-    held = frame_reader.read(memory_net, record.black, test, test_keys, step("held out"))
-    done += len(test_keys)
-
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(SEED)
-        fresh = cast("SyncTalkFace", record.build(facts.spec)).eval()
-    assert fresh.memory is not None
-    blank_known = frame_reader.read(fresh, record.black, fit, fit_keys, step("untrained"))
-    done += len(fit_keys)
-    blank = frame_reader.read(fresh, record.black, test, test_keys, step("untrained"))
+    held, blank = frame_reader.read(nets, record.black, test, test_keys, step("held out"))
     done += len(test_keys)
     moved = _movement(
         memory_net, record.black, test, _spread(test_keys, MOVED_CLIPS), known.frames, step("draw")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from markupsafe import Markup
 
-from tkbench.report.page import asset, templates
+from tkbench.report.page import asset, jpeg_address, templates
 from tkbench.runtime.storage import write_file
 from tkbench.study.frames import LETTERS, VISEMES, Frames
 from tkbench.study.memory import MemoryStudy
-from tkbench.study.yardsticks import USED
+from tkbench.train.objectives.slots import USED
 from tkbench.types import Array, Float64, UInt8
 
 WALL_SLOTS = 32
@@ -180,7 +179,7 @@ def wall(study: MemoryStudy) -> list[Wall]:
             slot,
             counts[slot] / len(frames),
             _says(frames, slot) if study.transcribed else "",
-            tuple(_jpeg(_mouth(crops[int(frames.clip[row])][frames.place[row]])) for row in rows),
+            tuple(jpeg_address(_mouth(crops[int(frames.clip[row])][frames.place[row]])) for row in rows),
         )
         for slot, rows in nearest.items()
     ]
@@ -210,14 +209,6 @@ def _mouth(face: UInt8) -> UInt8:
 
     top, bottom, left, right = mouth_box(*face.shape[:2])
     return face[top:bottom, left:right]
-
-
-def _jpeg(picture: UInt8) -> str:
-    import cv2
-
-    done, data = cv2.imencode(".jpg", picture[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _percent(value: float) -> str:

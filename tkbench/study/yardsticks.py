@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tkbench.train.objectives.slots import USED
 from tkbench.types import Array, Float64
-
-USED = 0.005
-"""A slot is in use if it wins at least this share of the frames."""
 
 
 def slots_used(winners: Array, slots: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from tkbench.runtime.memory import peak_rss
+from tkbench.runtime.timing import duration, peak_bytes
 from tkbench.train.job import TrainingJob
 from tkbench.train.loop import Trainer
 from tkbench.train.steps import device_name, on_device
@@ -67,15 +67,6 @@ class DryRun:
         return "\n".join(lines)
 
 
-def duration(seconds: float) -> str:
-    """For people.
-
-    >>> duration(90), duration(7000)
-    ('1.5 min', '1.9 h')
-    """
-    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.2g} h"
-
-
 def dry_run(job: TrainingJob) -> DryRun:
     """Build everything, take a few steps of each phase on real batches, and write nothing beside a temporary folder.
 
@@ -126,5 +117,5 @@ def dry_run(job: TrainingJob) -> DryRun:
             },
             {name: size for name, size in parts.items() if size},
             tuple(phases),
-            (torch.cuda.max_memory_allocated() if on_gpu else peak_rss()) / 2**30,
+            (torch.cuda.max_memory_allocated() if on_gpu else peak_bytes()) / 2**30,
         )

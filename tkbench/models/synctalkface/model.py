@@ -44,12 +44,9 @@ class SyncTalkFaceSpec(FaceSpec):
 class Made:
     """What the network gives in a training step."""
 
-    by_voice: torch.Tensor
-    """(N, 3, size, size) in [-1, 1]: the picture of inference."""
-    by_lips: torch.Tensor | None
-    """The same drawn from the lips; the memory is to make `by_voice` as good. None without the lip path."""
     drawn: tuple[Drawn, ...]
-    """Both pictures, by voice first, with what they were composed of."""
+    """The picture of inference, drawn by voice, and the same drawn from the lips; the memory is to make the first as
+    good as the second. Without the lip path the first alone. (N, 3, size, size) in [-1, 1]."""
     recall: Recall
     """What the memory gave for both."""
 
@@ -92,7 +89,7 @@ class SyncTalkFace(FaceNetwork):
         if self.spec.lip_path:
             assert recall.by_lips is not None
             drawn.append(self.draw_from(recall.by_lips, voice, scales, faces))
-        return Made(drawn[0].picture, drawn[1].picture if self.spec.lip_path else None, tuple(drawn), recall)
+        return Made(tuple(drawn), recall)
 
     def recall(self, mel: torch.Tensor, lips: torch.Tensor) -> Recall:
         """`draw_both` without the pictures: encoders and memory learn from it alone, at a fraction of the time."""
