@@ -49,7 +49,7 @@ def render(bundles: Sequence[Bundle]) -> str:
     speakers: dict[str, str] = {}
     for table in tables.values():
         rows = table[table["key"] != "*"]
-        speakers.update(zip(rows["key"], rows["speaker"], strict=True))
+        speakers.update(zip(bundle.column_of(rows, "key"), bundle.column_of(rows, "speaker"), strict=True))
     scored = any(entry.result.summary[rank.name].n for entry in entries)
     notes = board.Footnotes()
     standings = leaderboard.by_column(entries, tables)
@@ -191,7 +191,7 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[JudgeCu
     for place, entry in enumerate(entries):
         table = entry.bundle.curves()
         means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
-        for judge in sorted(set(table["metric"])):
+        for judge in table["metric"].drop_duplicates().sort_values().tolist():
             points = tuple(
                 (int(s), float(value)) for s, value in means[judge].items() if math.isfinite(value)
             )

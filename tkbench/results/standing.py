@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tkbench.results import halves
-from tkbench.results.bundle import ALONE, Result
+from tkbench.results.bundle import ALONE, Result, column_of
 from tkbench.results.paired import Split, draws_for, holm, p_values
 from tkbench.results.stats import cluster_sums
 from tkbench.types import Column, Float64
@@ -166,8 +166,9 @@ def shared_sums(values: Float64, clusters: Sequence[str]) -> tuple[Float64, Floa
         finite = shared[np.isfinite(shared)]
         low, high = (finite.min(), finite.max()) if finite.size else (-1.0, 1.0)
         shared = np.clip(shared, low, high)
-    names = np.asarray(clusters, dtype=str)[kept]
-    both = [cluster_sums(row, names) for row in shared]
+    # Numbers sort faster than names, once for each model.
+    numbers = np.unique(np.asarray(clusters, dtype=str)[kept], return_inverse=True)[1]
+    both = [cluster_sums(row, numbers) for row in shared]
     if not both or not shared.size:
         return np.zeros((len(values), 0)), np.zeros(0), shared, infinite
     return np.stack([sums for sums, _ in both]), both[0][1], shared, infinite
@@ -182,8 +183,9 @@ def scores_of(tables: Sequence[pd.DataFrame], column: Column) -> tuple[Float64, 
     speakers: dict[str, str] = {}
     for table in tables:
         part = table[table["metric"] == column.name]
-        scores.append(dict(zip(part["key"], part["value"].astype(float), strict=True)))
-        speakers |= dict(zip(part["key"], part["speaker"], strict=True))
+        keys_here = column_of(part, "key")
+        scores.append(dict(zip(keys_here, part["value"].to_numpy(np.float64).tolist(), strict=True)))
+        speakers |= dict(zip(keys_here, column_of(part, "speaker"), strict=True))
     keys = sorted(speakers)
     values = np.array([[row.get(key, math.nan) for key in keys] for row in scores], np.float64)
     values = values.reshape(len(tables), len(keys))
