@@ -485,7 +485,7 @@ def _of_ranks(entries: Sequence[Entry]) -> list[str]:
 
 
 MOST_OF_ONE = 0.2
-"""Share of the clips above which a speaker is remarked on, unless there are so few that each has as much."""
+"""Share of the clips above which a speaker is remarked on."""
 MOST_NAMED = 6
 """Cells that a remark lists; a CSV has them all."""
 
@@ -505,10 +505,12 @@ def _of_means(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
             f"Fewer than {halves.speakers_needed(1, level)} {clusters_of(result)} have no {percent(level)} interval: "
             "brackets with a level hold their lowest and highest mean, and the true mean at most so often."
         )
-    crowded = [cell for _, _, cell in filled if cell.largest_share > MOST_OF_ONE]
-    if crowded and (cell := crowded[0]).largest_share * cell.n_clusters > 1.5:
+    share = max(
+        (cell.largest_share for _, _, cell in filled if cell.largest_share > MOST_OF_ONE), default=0.0
+    )
+    if share:
         texts.append(
-            f"One speaker brings {percent(cell.largest_share)} of the clips, and the means are mostly about that one."
+            f"One speaker brings {percent(share)} of the clips, and counts for as much of the mean of clips."
         )
     uneven = [
         f"{entry.result.model} {column.label} {number(cell.cluster_mean, column.digits)} "
