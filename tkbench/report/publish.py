@@ -44,8 +44,10 @@ def rich_table(folder: Path) -> Table:
     level = leaderboard.intervals_are(result)
     columns = [column for column in result.columns if not _has_table_of_its_own(column)]
     table = Table(
-        title=f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}, {level}",
-        caption="\n".join([*leaderboard.remarks(entries, columns), *_notes(entries)]) or None,
+        title=escape(
+            f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}; {level}"
+        ),
+        caption=escape("\n".join([*leaderboard.remarks(entries, columns), *_notes(entries)])) or None,
         title_justify="left",
         caption_justify="left",
     )

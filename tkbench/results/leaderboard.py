@@ -413,12 +413,13 @@ def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
             mean, bracket, rest = text.partition(" [")
             row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
         lines.append(" & ".join(row) + r" \\")
-    if any(entry.note for entry in entries):
+    # What a reader must know stands in the table; what ranks and brackets are is for its caption.
+    notes = [*_warnings(entries, columns), *(_not_ranked(entry) for entry in entries if entry.note)]
+    if notes:
         lines.append(r"\midrule")
         lines += [
-            rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {tex(_not_ranked(entry))}}} \\"
-            for entry in entries
-            if entry.note
+            rf"\multicolumn{{{width}}}{{p{{0.9\linewidth}}}}{{\footnotesize {tex(note)}}} \\"
+            for note in notes
         ]
     lines += [
         r"\bottomrule",
@@ -462,26 +463,39 @@ def intervals_are(result: Result) -> str:
 
 def remarks(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
     """What has to be known to read the intervals and ranks of a table, a sentence each; every format prints these."""
-    return [*_of_ranks(entries), *_of_means(entries, columns)]
+    return [*_ranks_are(entries), *_warnings(entries, columns)]
 
 
-def _of_ranks(entries: Sequence[Entry]) -> list[str]:
+def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
     found = next((entry.standing for entry in entries if entry.standing is not None), None)
-    if found is None or len(found.names) < 2:
+    return found if found is not None and len(found.names) > 1 else None
+
+
+def _ranks_are(entries: Sequence[Entry]) -> list[str]:
+    found = _ranked_together(entries)
+    if found is None:
         return []
     alpha = 1 - found.level
-    texts = [
+    return [
         f"Rank [a-b]: from 1 + the models that are clearly better to {len(found.names)} - those clearly worse; "
-        f"clearly: paired sign-flip test over {found.unit}s, Holm's correction for all {len(found.p)} pairs, "
+        f"clearly: paired sign-flip test over {found.unit}s, Holm's correction for {_all_pairs(len(found.p))}, "
         f"p at most {alpha:.2g}."
     ]
-    if found.too_few:
+
+
+def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+    found, texts = _ranked_together(entries), []
+    if found is not None and found.too_few:
         texts.append(f"{found.too_few}.")
-    if found.n < found.n_clips:
+    if found is not None and found.n < found.n_clips:
         texts.append(
             f"Ranked models are compared on the {found.n} of {found.n_clips} clips that each has a score for."
         )
-    return texts
+    return [*texts, *_of_means(entries, columns)]
+
+
+def _all_pairs(count: int) -> str:
+    return "the one pair" if count == 1 else f"all {count} pairs"
 
 
 MOST_OF_ONE = 0.2
@@ -503,7 +517,7 @@ def _of_means(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
         level = result.stats.get("level", math.nan)
         texts.append(
             f"Fewer than {halves.speakers_needed(1, level)} {clusters_of(result)} have no {percent(level)} interval: "
-            "brackets with a level hold their lowest and highest mean, and the true mean at most so often."
+            "brackets with a level are their lowest and highest mean, and hold the true mean at most that often."
         )
     share = max(
         (cell.largest_share for _, _, cell in filled if cell.largest_share > MOST_OF_ONE), default=0.0
