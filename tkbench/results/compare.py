@@ -48,6 +48,8 @@ class Comparison:
     """Why tables do not compare the two, or ""."""
     infinite: int = 0
     """Scores that count as the best finite one of any model."""
+    pairs: int = 1
+    """How many pairs p is corrected for."""
 
     @property
     def verdict(self) -> str:
@@ -121,6 +123,7 @@ def _tested(
             why,
             _aside([bundles[i] for i in pair], column),
             beyond,
+            len(pairs),
         )
         for pair, gap, p, why, beyond in zip(pairs, gaps, corrected, few, infinite, strict=True)
     }
@@ -174,7 +177,8 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    pairs = len({(item.first, item.second) for item in comparisons})
+    # Those that tables do not compare are corrected among themselves; the caption says so.
+    pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
     title = f"Paired by clip, clustered by speaker; {percent(level)} intervals; p corrected by Holm over {pairs} pair"
     table = Table(title=title + ("s" if pairs > 1 else ""), title_justify="left")
     heads = ("metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better")
@@ -202,7 +206,7 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
             clips,
             escape(item.verdict),
         )
-    table.caption = "\n".join(_caption(comparisons, level))
+    table.caption = escape("\n".join(_caption(comparisons, level)))
     table.caption_justify = "left"
     return table
 
@@ -221,7 +225,7 @@ def _caption(comparisons: Sequence[Comparison], level: float) -> list[str]:
     ]
     if any(item.difference.n_unpaired for item in comparisons):
         lines.append(
-            "(-n): clips left out because a model has no score; all pairs are compared on the same clips"
+            "(-n): clips left out because a model has no score; pairs of one table are compared on the same clips"
         )
     if any(item.aside for item in comparisons):
         lines.append(
