@@ -94,15 +94,16 @@ def test_the_document_holds_a_table_in_which_nothing_is_worse_than_asked() -> No
     text = (ROOT / "docs" / "statistics.md").read_text(encoding="utf-8")
     table = text.split("<!-- simulated -->")[1].split("<!-- end of simulated -->")[0]
     assert "4,000 runs in each of 225 cells" in table
+    first, _, rest = table.partition("| speakers |")
     rows = dict(
-        re.findall(r"^\| (normal|bounded|exponential|lognormal) \| ([\d.]+ \| [\d.]+) \|", table, re.M)
+        re.findall(r"^\| (normal|bounded|exponential|lognormal) \| ([\d.]+ \| [\d.]+) \|", first, re.M)
     )
     assert set(rows) == set(simulation.ASKED)
     for law, (worst, mean) in simulation.ASKED.items():
         found = [float(x) for x in rows[law].split(" | ")]
         assert found[0] >= worst
         assert found[1] >= mean
-    cells = re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", table, re.M)
+    cells = re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", rest, re.M)
     assert len(cells) == len(simulation.SPEAKERS) * len(simulation.SIZES)
     for *_, values in cells:
         *_, alarms, family, ranks, power = values.split(" | ")

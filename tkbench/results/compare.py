@@ -218,8 +218,8 @@ def _caption(comparisons: Sequence[Comparison], level: float) -> list[str]:
         f"interval: the pair's own, not corrected; it leaves out 0 exactly where p is at most {alpha:g}",
         f"clearly better: Holm p at most {alpha:g}, as in tables of the same models",
         "p: sign-flip test over speakers; exact where models are exchangeable, too small where differences are very "
-        f"skewed ({LIBERAL} false alarms in 100 instead of 5); *: from {draws_for(1):,} or more random splits of the "
-        "speakers, otherwise every split was tried",
+        f"skewed (up to {LIBERAL} false alarms in 100 instead of 5); *: from {draws_for(1):,} or more random splits of "
+        "the speakers, otherwise every split was tried",
         "detectable: the true difference that so many speakers show with a power of 80 % or more after Holm's "
         "correction; none: too few speakers to show any",
     ]

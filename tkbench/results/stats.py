@@ -110,7 +110,8 @@ def mean_interval(
     if not (place := halves.places(len(sums), draws, level)):
         # Every part's mean lies between the lowest and the highest speaker.
         reach = 1 - 2 / 2 ** len(sums)
-        return Interval(mean, float(each.min()), float(each.max()), *facts, note, reach, between, share)
+        ends = min(float(each.min()), mean), max(float(each.max()), mean)  # equal means differ by rounding
+        return Interval(mean, *ends, *facts, note, reach, between, share)
     low, high = ends_of_mean(sums[None], counts[None], place, draws=draws, seed=seed)
     return Interval(mean, float(low[0]), float(high[0]), *facts, note, math.nan, between, share)
 
