@@ -411,6 +411,8 @@ def test_few_speakers_have_a_reach_and_no_order(tmp_path: Path) -> None:
 def test_better_than_reality_and_no_better_than_noise_are_said(tmp_path: Path) -> None:
     found = read(tmp_path, real=0, shuffled_audio=0, my_model=3, older_model=-2.9)
     assert "so the judge rates it above the true video" in found.lead
+    near = read(tmp_path / "near", real=0, shuffled_audio=0, my_model=1.15)
+    assert "which is not clearly worse, so the lead does not prove better lips" in near.lead
     assert "No better than shuffled-audio" in found.anchors
     assert "older-model" in found.anchors
 

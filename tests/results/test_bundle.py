@@ -270,3 +270,14 @@ def test_nan_tokens_and_columns_without_a_summary_are_refused(tmp_path: Path) ->
         bundle.read(edited(folder, lambda record: record["summary"].pop("psnr")))
     with pytest.raises(BadBundle, match="NaN is not a JSON value"):
         bundle.read(edited(folder, lambda record: record.update(coverage_min=math.nan)))
+
+
+def test_curves_without_numbers_are_said_in_one_line(tmp_path: Path) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    table = pd.read_parquet(folder / "curves.parquet")
+    for wrong in (table.assign(distance="far"), table.drop(columns="distance")):
+        wrong.to_parquet(folder / "curves.parquet", index=False)
+        digest = hashlib.sha256((folder / "curves.parquet").read_bytes()).hexdigest()
+        edited(folder, lambda record, digest=digest: record["files"].update({"curves.parquet": digest}))
+        with pytest.raises(BadBundle, match="no numbers as distance"):
+            bundle.verify(folder)

@@ -547,7 +547,12 @@ def verify(folder: Path) -> Bundle:
 def _check_curves(bundle: Bundle, rows: Sequence[Row]) -> None:
     """BadBundle where a judge's curve has its minimum elsewhere than at the LSE-D of that clip."""
     values = {(row.key, row.metric): row.value for row in rows}
-    deepest_of = bundle.curves().groupby(["metric", "key"], sort=False)["distance"].min()
+    curves = bundle.curves()
+    if not {"metric", "key", "distance"} <= set(curves.columns) or curves["distance"].dtype.kind not in "fiu":
+        raise BadBundle(
+            f"{bundle.folder}: curves.parquet has no numbers as distance; expected key, metric, shift, distance"
+        )
+    deepest_of = curves.groupby(["metric", "key"], sort=False)["distance"].min()
     for (metric, key), deepest in cast("dict[tuple[str, str], float]", deepest_of.to_dict()).items():
         if not metric.startswith("lse_c"):
             continue  # another metric's own curve
