@@ -52,7 +52,7 @@ def mesh_points(landmarks: Array, which: Sequence[int]) -> Float64:
 
     The origin is the middle of the nose's bridge: the mean of four points trembles half as much as one.
     """
-    z = points68(landmarks) @ (1, 1j)
+    z = np.asarray(points68(landmarks) @ (1, 1j), np.complex128)
     points = np.asarray(landmarks, np.float64)[:, list(which)] @ (1, 1j)
     laid = (points - z[:, 27:31].mean(axis=1, keepdims=True)) * _onto(z)[:, None]
     return np.stack([laid.real, laid.imag], axis=-1)
