@@ -91,3 +91,33 @@ def metrics_command(
     files = metrics_page.write(found, out)
     say(found.sentence())
     say(f"page: {files[-1]}; table: {files[0]}")
+
+
+@study.command("context")
+def context_command(
+    data_folder: Shards,
+    out: Annotated[Path, typer.Option(help="Folder for results, table, figure and page.")] = Path("study"),
+    seeds: Annotated[int, typer.Option(min=1, help="Networks per window.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 1200,
+) -> None:
+    """How many frames of sound on either side does a mouth need? The context window of CALS, measured.
+
+    Small networks are trained with windows of 0 to 25 frames, about ten seconds each. Run it again to go on. Where it
+    is known what is said (`tkbench prep synth`), the truth and networks that are told the phonemes stand beside.
+
+    Example: `tkbench study context --data demo/shards --out demo/study`
+    """
+    from tkbench.shards import open_shards
+
+    open_shards(data_folder)
+    writable(out, "--out", folder=True)
+    from tkbench.runtime.progress import bar
+    from tkbench.study import context, context_page
+
+    with bar("study context") as progress:
+        found = context.study_context(
+            data_folder, out, seeds=tuple(range(seeds)), steps=steps, progress=progress
+        )
+    files = context_page.write(found, out)
+    say(found.sentence())
+    say(f"page: {files[-1]}; table: {files[0]}")
