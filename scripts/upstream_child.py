@@ -1,0 +1,204 @@
+"""Run a published LSE script on one video file, on a processor: what `upstream_lse.py` starts for each release of PySceneDetect.
+
+The checkout's own code does the work. Changed from outside: CUDA calls go to the processor, weights come from the files
+given, `cv2.split` answers a list as it did when PySceneDetect 0.5.1 was written, and what goes into the network is hashed.
+Prints one JSON object: for each recipe its tracks, or the error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import glob
+import hashlib
+import io
+import json
+import os
+import runpy
+import shutil
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import python_speech_features
+import torch
+
+OPTIONS = SimpleNamespace(batch_size=20, vshift=15, reference="clip", tmp_dir="", data_dir="")
+
+
+class Ear:
+    """Hashes of what the network gets for one track: pictures as bytes, sound as 16-bit samples."""
+
+    def __init__(self) -> None:
+        self.pictures, self.sound = hashlib.sha256(), ""
+
+    def listen(self, network: type) -> None:
+        """Hash all pictures that this class of networks sees from now on, and the sound of each call."""
+        plain_lip, plain_mfcc = network.forward_lip, python_speech_features.mfcc
+
+        def forward_lip(net: Any, windows: torch.Tensor) -> torch.Tensor:
+            self.pictures.update(windows.to(torch.uint8).numpy().tobytes())
+            return plain_lip(net, windows)
+
+        def mfcc(samples: Any, *rest: Any) -> Any:
+            self.sound = hashlib.sha256(samples.tobytes()).hexdigest()
+            self.pictures = hashlib.sha256()
+            return plain_mfcc(samples, *rest)
+
+        network.forward_lip, python_speech_features.mfcc = forward_lip, mfcc
+
+    def track(self, confidence: float, distance: float, offset: float) -> dict[str, Any]:
+        """One track's answer with the hashes of its input."""
+        values = {"c": float(confidence), "d": float(distance), "offset": int(offset)}
+        return values | {"pictures": self.pictures.hexdigest(), "sound": self.sound}
+
+
+def on_processor() -> None:
+    """CUDA calls do nothing."""
+    torch.Tensor.cuda = lambda self, *_, **__: self
+    torch.nn.Module.cuda = lambda self, *_, **__: self
+    plain_to = torch.nn.Module.to
+    torch.nn.Module.to = lambda self, *a, **k: plain_to(self, *("cpu" if x == "cuda" else x for x in a), **k)
+    tensor_to = torch.Tensor.to
+    torch.Tensor.to = lambda self, *a, **k: tensor_to(self, *("cpu" if x == "cuda" else x for x in a), **k)
+    plain_load = torch.load
+    torch.load = lambda path, **_: plain_load(path, map_location="cpu", weights_only=True)
+    plain_split = cv2.split
+    cv2.split = lambda *a: list(plain_split(*a))
+
+
+def workshop(checkouts: Path, weights: Path, place: Path) -> None:
+    """A folder that looks like syncnet_python with its weights and Wav2Lip's script in it."""
+    shutil.copytree(checkouts / "syncnet_python", place, dirs_exist_ok=True)
+    shutil.copy(checkouts / "Wav2Lip/evaluation/scores_LSE/SyncNetInstance_calc_scores.py", place)
+    (place / "detectors/s3fd/weights").mkdir(exist_ok=True)
+    shutil.copy(weights / "sfd_face.pth", place / "detectors/s3fd/weights")
+    os.chdir(place)
+    sys.path.insert(0, str(place))
+
+
+def instance(weights: Path, ear: Ear) -> Any:
+    """Wav2Lip's SyncNetInstance with the network."""
+    import SyncNetInstance_calc_scores as script  # noqa: PLC0415
+
+    ear.listen(script.S)
+    made = script.SyncNetInstance()
+    made.loadParameters(str(weights / "syncnet_v2.model"))
+    return made
+
+
+def wav2lip_lrs(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+    """calculate_scores_LRS.py on one file."""
+    workshop(args.checkouts, args.weights, place)
+    ear = Ear()
+    judge = instance(args.weights, ear)
+    OPTIONS.tmp_dir = str(place / "tmp")
+    offset, confidence, distance = judge.evaluate(OPTIONS, videofile=str(args.video))
+    return [ear.track(confidence, distance, offset)]
+
+
+def syncnet_real(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+    """run_pipeline.py and calculate_scores_real_videos.py on one file."""
+    workshop(args.checkouts, args.weights, place)
+    data = place / "data" / "work"
+    sys.argv = ["run_pipeline.py", "--videofile", str(args.video), "--reference", "clip", "--data_dir", str(data)]
+    runpy.run_path("run_pipeline.py", run_name="__main__")
+    ear = Ear()
+    judge = instance(args.weights, ear)
+    OPTIONS.tmp_dir = str(data / "pytmp")
+    found = []
+    for crop in sorted(glob.glob(str(data / "pycrop/clip/0*.avi"))):
+        offset, confidence, distance = judge.evaluate(OPTIONS, videofile=crop)
+        found.append(ear.track(confidence, distance, offset))
+    return found
+
+
+def latentsync(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+    """eval/eval_sync_conf.py on one file, each track by itself."""
+    shutil.copytree(args.checkouts / "LatentSync" / "eval", place / "eval", dirs_exist_ok=True)
+    (place / "checkpoints/auxiliary").mkdir(parents=True)
+    shutil.copy(args.weights / "sfd_face.pth", place / "checkpoints/auxiliary")
+    os.chdir(place)
+    sys.path.insert(0, str(place))
+    # Its helper module imports what diffusion needs; two names of it are used here.
+    helpers = types.ModuleType("latentsync.utils.util")
+    helpers.check_model_and_download = lambda *_, **__: None  # type: ignore[attr-defined]
+    helpers.red_text = str  # type: ignore[attr-defined]
+    for name in ("latentsync", "latentsync.utils"):
+        sys.modules[name] = types.ModuleType(name)
+    sys.modules["latentsync.utils.util"] = helpers
+    from eval.syncnet import SyncNetEval  # noqa: PLC0415
+    from eval.syncnet_detect import SyncNetDetector  # noqa: PLC0415
+
+    judge = SyncNetEval(device="cpu")
+    ear = Ear()
+    ear.listen(type(judge.__S__))
+    judge.loadParameters(str(args.weights / "syncnet_v2.model"))
+    SyncNetDetector(device="cpu")(video_path=str(args.video), min_track=50)
+    found = []
+    for name in sorted(os.listdir("detect_results/crop")):
+        offset, distance, confidence = judge.evaluate(f"detect_results/crop/{name}", "temp")
+        found.append(ear.track(confidence, distance, offset))
+    return found
+
+
+def mocha(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+    """SyncNetPipeline.inference on one file, whose own sound is its voice."""
+    shutil.copytree(args.checkouts / "MoChaBench" / "eval-lipsync" / "script", place, dirs_exist_ok=True)
+    os.chdir(place)
+    sys.path.insert(0, str(place))
+    import syncnet_pipeline as script  # noqa: PLC0415
+
+    ear = Ear()
+    ear.listen(script.S)
+    files = {"s3fd_weights": args.weights / "sfd_face.pth", "syncnet_weights": args.weights / "syncnet_v2.model"}
+    pipe = script.SyncNetPipeline(files, device="cpu")
+    answers: list[dict[str, Any]] = []
+    evaluate = pipe.syncnet.evaluate
+
+    def noted(opt: Any) -> Any:
+        offset, confidence, distance = evaluate(opt=opt)
+        answers.append(ear.track(confidence, distance, offset))
+        return offset, confidence, distance
+
+    pipe.syncnet.evaluate = noted
+    pipe.inference(str(args.video), str(args.video), cache_dir=str(place / "cache"))
+    return answers
+
+
+RUNS: dict[str, Callable[[argparse.Namespace, Path], list[dict[str, Any]]]] = {
+    "wav2lip-lrs": wav2lip_lrs,
+    "syncnet-real": syncnet_real,
+    "latentsync": latentsync,
+    "mocha": mocha,
+}
+
+
+def main() -> None:
+    """Run one recipe."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", choices=list(RUNS))
+    parser.add_argument("video", type=Path)
+    parser.add_argument("--checkouts", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--place", type=Path, required=True, help="an empty folder to work in")
+    args = parser.parse_args()
+    on_processor()
+    torch.set_grad_enabled(False)
+    talk = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(talk):
+            answer: dict[str, Any] = {"tracks": RUNS[args.recipe](args, args.place)}
+    except Exception as error:  # foreign code: whatever it raises is its answer
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
