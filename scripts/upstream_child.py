@@ -1,15 +1,14 @@
-"""Run a published LSE script on one video file, on a processor: what `upstream_lse.py` starts for each release of PySceneDetect.
+"""Run a published LSE script on one video file, on a processor: `upstream_lse.py` starts this for each clip.
 
 The checkout's own code does the work. Changed from outside: CUDA calls go to the processor, weights come from the files
-given, `cv2.split` answers a list as it did when PySceneDetect 0.5.1 was written, and what goes into the network is hashed.
-Prints one JSON object: for each recipe its tracks, or the error.
+given, `cv2.split` answers a list and `numpy.int` exists, as when these scripts were written, and what goes into the
+network is hashed. Prints one JSON object: the tracks of the clip, or the error.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import glob
 import hashlib
 import io
 import json
@@ -24,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
+import numpy as np
 import python_speech_features
 import torch
 
@@ -69,6 +69,7 @@ def on_processor() -> None:
     torch.load = lambda path, **_: plain_load(path, map_location="cpu", weights_only=True)
     plain_split = cv2.split
     cv2.split = lambda *a: list(plain_split(*a))
+    np.__dict__["int"] = int
 
 
 def workshop(checkouts: Path, weights: Path, place: Path) -> None:
@@ -83,7 +84,7 @@ def workshop(checkouts: Path, weights: Path, place: Path) -> None:
 
 def instance(weights: Path, ear: Ear) -> Any:
     """Wav2Lip's SyncNetInstance with the network."""
-    import SyncNetInstance_calc_scores as script  # noqa: PLC0415
+    import SyncNetInstance_calc_scores as script
 
     ear.listen(script.S)
     made = script.SyncNetInstance()
@@ -105,14 +106,22 @@ def syncnet_real(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     """run_pipeline.py and calculate_scores_real_videos.py on one file."""
     workshop(args.checkouts, args.weights, place)
     data = place / "data" / "work"
-    sys.argv = ["run_pipeline.py", "--videofile", str(args.video), "--reference", "clip", "--data_dir", str(data)]
+    sys.argv = [
+        "run_pipeline.py",
+        "--videofile",
+        str(args.video),
+        "--reference",
+        "clip",
+        "--data_dir",
+        str(data),
+    ]
     runpy.run_path("run_pipeline.py", run_name="__main__")
     ear = Ear()
     judge = instance(args.weights, ear)
     OPTIONS.tmp_dir = str(data / "pytmp")
     found = []
-    for crop in sorted(glob.glob(str(data / "pycrop/clip/0*.avi"))):
-        offset, confidence, distance = judge.evaluate(OPTIONS, videofile=crop)
+    for crop in sorted((data / "pycrop" / "clip").glob("0*.avi")):
+        offset, confidence, distance = judge.evaluate(OPTIONS, videofile=str(crop))
         found.append(ear.track(confidence, distance, offset))
     return found
 
@@ -131,8 +140,8 @@ def latentsync(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     for name in ("latentsync", "latentsync.utils"):
         sys.modules[name] = types.ModuleType(name)
     sys.modules["latentsync.utils.util"] = helpers
-    from eval.syncnet import SyncNetEval  # noqa: PLC0415
-    from eval.syncnet_detect import SyncNetDetector  # noqa: PLC0415
+    from eval.syncnet import SyncNetEval
+    from eval.syncnet_detect import SyncNetDetector
 
     judge = SyncNetEval(device="cpu")
     ear = Ear()
@@ -140,8 +149,8 @@ def latentsync(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     judge.loadParameters(str(args.weights / "syncnet_v2.model"))
     SyncNetDetector(device="cpu")(video_path=str(args.video), min_track=50)
     found = []
-    for name in sorted(os.listdir("detect_results/crop")):
-        offset, distance, confidence = judge.evaluate(f"detect_results/crop/{name}", "temp")
+    for crop in sorted((place / "detect_results" / "crop").iterdir()):
+        offset, distance, confidence = judge.evaluate(str(crop), "temp")
         found.append(ear.track(confidence, distance, offset))
     return found
 
@@ -151,11 +160,14 @@ def mocha(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     shutil.copytree(args.checkouts / "MoChaBench" / "eval-lipsync" / "script", place, dirs_exist_ok=True)
     os.chdir(place)
     sys.path.insert(0, str(place))
-    import syncnet_pipeline as script  # noqa: PLC0415
+    import syncnet_pipeline as script
 
     ear = Ear()
     ear.listen(script.S)
-    files = {"s3fd_weights": args.weights / "sfd_face.pth", "syncnet_weights": args.weights / "syncnet_v2.model"}
+    files = {
+        "s3fd_weights": args.weights / "sfd_face.pth",
+        "syncnet_weights": args.weights / "syncnet_v2.model",
+    }
     pipe = script.SyncNetPipeline(files, device="cpu")
     answers: list[dict[str, Any]] = []
     evaluate = pipe.syncnet.evaluate

@@ -1,0 +1,326 @@
+"""Each LSE recipe beside the published script that it is named after, on released files: the table of docs/metrics.md.
+
+It fetches nothing. Give it what others published, as you got it:
+
+    --checkouts DIR    the folders syncnet_python (6efbb1c), Wav2Lip, LatentSync and MoChaBench, each a checkout
+    --weights DIR      sfd_face.pth (S3FD of syncnet_python), and syncnet_v2.model if you have it; without it both sides
+                       get the same network with random weights, which this script writes there as syncnet_seeded.model
+    --scenedetect DIR  the folders 0.5.1, 0.6.1, 0.6.6 and 0.6.7.1, each made by
+                       `pip install --no-deps --target DIR/0.5.1 scenedetect==0.5.1` and so on
+    --clips DIR        the videos of CLIPS below
+
+    python scripts/upstream_lse.py --checkouts up --weights w --scenedetect sd --clips clips --write docs/metrics.md
+
+Both sides run the ffmpeg and the OpenCV of this environment. Upstream leaves the number of encoder threads to the
+machine; here it is held to one by a wrapper around ffmpeg, and on some clips it is also run as it comes, to show what
+the threads cost. `--golden FILE` keeps upstream's answers for tests/metrics/test_upstream_lse.py. Answers are kept in
+`--work DIR`, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from between import rewrite
+
+from tkbench import media
+from tkbench.media import lossy
+from tkbench.media.ffmpeg import ffmpeg_exe
+from tkbench.metrics.lse import score_pieces
+from tkbench.metrics.lse_pieces import FileCodings, Piece, Unusable, pieces
+from tkbench.metrics.lse_recipes import RECIPES
+from tkbench.metrics.mfcc import to_pcm16
+from tkbench.metrics.syncnet import Judge, SyncNet, load_syncnet
+from tkbench.runtime.storage import sha256_of
+from tkbench.types import Released
+
+CLIPS = (
+    "LipNet__GRID_bbaf2n.mpg",
+    "syncnet_python__example.avi",
+    "face_recognition__short_hamilton_clip.mp4",
+    "Talking-Face_PC-AVS__Input_00002.mp4",
+    "generated/MoChaBench__SadTalker_01.mp4",
+    "Real3DPortrait__May_5s.mp4",
+    "generated/MoChaBench__hallo3_04.mp4",
+    "video-retalking__face_4.mp4",
+    "Talking-Face_PC-AVS__Audio_Source_681100216.mp4",
+    "generated/2p_2clip_2talk__14_man_woman_deck.mp4",
+)
+FREE = CLIPS[:3]
+"""Clips on which upstream also runs with as many encoder threads as it takes by itself."""
+SECOND = CLIPS[2:3]
+"""Clips with cuts, where the newer release of PySceneDetect can make a difference to syncnet_python."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A recipe and what it is held against."""
+
+    recipe: str
+    script: str
+    """What runs, as the table names it."""
+    child: str
+    """What `upstream_child.py` calls it."""
+    scenedetect: str
+    clips: tuple[str, ...] = CLIPS
+
+
+ROWS = (
+    Upstream("wav2lip-lrs", "Wav2Lip 5c90fa9, calculate_scores_LRS.py", "wav2lip-lrs", "0.5.1"),
+    Upstream(
+        "syncnet-real",
+        "syncnet_python 6efbb1c run_pipeline.py, Wav2Lip 5c90fa9 calculate_scores_real_videos.py",
+        "syncnet-real",
+        "0.5.1",
+    ),
+    Upstream(
+        "syncnet-real-1fbfc08",
+        "the same scripts with the PySceneDetect that 1fbfc08 pins",
+        "syncnet-real",
+        "0.6.7.1",
+        SECOND,
+    ),
+    Upstream("latentsync", "LatentSync a229c39, eval/eval_sync_conf.py", "latentsync", "0.6.1"),
+    Upstream("mocha", "MoChaBench 043908d, syncnet_pipeline.py", "mocha", "0.6.6"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One track: its values, and the sha256 of the pictures and the sound that went into the network."""
+
+    c: float
+    d: float
+    offset: int
+    pictures: str
+    sound: str
+
+
+# -- upstream ------------------------------------------------------------------------------------------------
+
+ONE_THREAD = """#!/bin/bash
+# The option goes before the name of the output, which is last, or last but for -y.
+n=$#
+[ "${@: -1}" = -y ] && n=$((n - 1))
+exec "%s" "${@:1:$((n - 1))}" -threads 1 "${@:$n}"
+"""
+AS_IT_COMES = '#!/bin/bash\nexec "%s" "$@"\n'
+
+
+def upstream(args: argparse.Namespace, row: Upstream, clip: str, *, free: bool) -> list[Track] | str:
+    """The tracks of a published script on one clip, or its error."""
+    kept = args.work / f"{row.recipe}.{Path(clip).stem}.{'free' if free else 'one'}.json"
+    if not kept.is_file():
+        with tempfile.TemporaryDirectory(prefix="upstream-") as folder:
+            place, tools = Path(folder) / "place", Path(folder) / "tools"
+            place.mkdir()
+            tools.mkdir()
+            (tools / "ffmpeg").write_text((AS_IT_COMES if free else ONE_THREAD) % ffmpeg_exe())
+            (tools / "ffmpeg").chmod(0o755)
+            weights = Path(folder) / "weights"
+            weights.mkdir()
+            (weights / "sfd_face.pth").symlink_to(args.weights / "sfd_face.pth")
+            (weights / "syncnet_v2.model").symlink_to(args.network)
+            paths = [str(args.scenedetect / row.scenedetect), os.environ.get("PYTHONPATH", "")]
+            done = subprocess.run(
+                [sys.executable, str(Path(__file__).with_name("upstream_child.py")), row.child, str(args.clips / clip),
+                 "--checkouts", str(args.checkouts), "--weights", str(weights), "--place", str(place)],
+                env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(paths)},
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise SystemExit(f"{row.recipe} on {clip}: the child failed: {done.stderr[-2000:]}")
+            kept.write_text(done.stdout.splitlines()[-1])
+    answer = json.loads(kept.read_text())
+    return answer["error"] if "error" in answer else [Track(**track) for track in answer["tracks"]]
+
+
+# -- ours ----------------------------------------------------------------------------------------------------
+
+
+def ours(judge: Judge, clip: FileCodings, recipe: str) -> list[Track] | str:
+    """The tracks of our recipe on the same file, or why there are none."""
+    try:
+        parts = pieces(RECIPES[recipe], judge.spec, clip, "cpu")
+    except Unusable as error:
+        return error.detail
+    scored = score_pieces(judge, [parts], RECIPES[recipe].ends)[0]
+    return [Track(*track.values, *hashes(part)) for part, track in zip(parts, scored, strict=True)]
+
+
+def hashes(part: Piece) -> tuple[str, str]:
+    """sha256 of the pictures as batches of 20 windows (window, channel, time, row, column), and of the samples."""
+    digest, bgr = hashlib.sha256(), part.crops[..., ::-1]
+    for first in range(0, part.windows, 20):
+        windows = [bgr[v : v + 5] for v in range(first, min(part.windows, first + 20))]
+        digest.update(np.ascontiguousarray(np.stack(windows).transpose(0, 4, 1, 2, 3)).tobytes())
+    return digest.hexdigest(), hashlib.sha256(to_pcm16(part.audio).tobytes()).hexdigest()
+
+
+def seeded_network(path: Path) -> Path:
+    """A network of the published form with random weights, its distances of the size of real ones."""
+    net, generator = SyncNet(), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, torch.nn.Conv2d | torch.nn.Conv3d | torch.nn.Linear):
+                torch.nn.init.kaiming_normal_(module.weight, generator=generator)
+                torch.nn.init.zeros_(module.bias)
+        net.netfclip[-1].weight *= 1e-3
+        net.netfcaud[-1].weight *= 1e-3
+    torch.save(net.state_dict(), path)
+    return path
+
+
+# -- the comparison ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Gap:
+    """What was found for one recipe."""
+
+    clips: int = 0
+    tracks: int = 0
+    without: int = 0
+    """Clips in which both sides find nothing to score."""
+    same: int = 0
+    """Tracks whose pictures and sound are the same bits on both sides."""
+    c: float = 0.0
+    d: float = 0.0
+    offset: int = 0
+    amount: str = ""
+    """Where the sides do not find the same tracks."""
+
+    def add(self, clip: str, theirs: list[Track] | str, mine: list[Track] | str) -> None:
+        """One clip."""
+        self.clips += 1
+        none = [side if isinstance(side, str) else "" for side in (theirs, mine)]
+        if isinstance(theirs, str) or isinstance(mine, str) or not theirs:
+            if isinstance(mine, str) and (isinstance(theirs, str) or not theirs):
+                self.without += 1
+            else:
+                self.amount += f" {clip}: upstream {none[0] or 'scores'}, tkbench {none[1] or 'scores'}."
+            return
+        if len(theirs) != len(mine):
+            self.amount += f" {clip}: {len(theirs)} tracks, tkbench {len(mine)}."
+            return
+        for a, b in zip(theirs, mine, strict=True):
+            self.tracks += 1
+            self.same += (a.pictures, a.sound) == (b.pictures, b.sound)
+            self.c, self.d = max(self.c, abs(a.c - b.c)), max(self.d, abs(a.d - b.d))
+            self.offset = max(self.offset, abs(a.offset - b.offset))
+
+
+def table(found: dict[str, tuple[Gap, Gap]], rows: tuple[Upstream, ...] = ROWS) -> str:
+    """The table in Markdown."""
+    lines = [
+        "| recipe | upstream | PySceneDetect | clips (without a track on both sides) | tracks | input of the network "
+        "the same to the bit | largest gap: C, D, offset | encoder threads left to the machine: same input, C, D, "
+        "offset |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        if row.recipe not in found:
+            continue
+        one, free = found[row.recipe]
+        left = (
+            f"{free.same} of {free.tracks}; {free.c:.1e}, {free.d:.1e}, {free.offset}" if free.tracks else "-"
+        )
+        lines.append(
+            f"| `{row.recipe}` | {row.script} | {row.scenedetect} | {one.clips} ({one.without}) | {one.tracks} | "
+            f"{one.same} of {one.tracks}{';' + one.amount if one.amount else ''} | "
+            f"{one.c:.1e}, {one.d:.1e}, {one.offset} | {left} |"
+        )
+    return "\n".join(lines)
+
+
+def compare(args: argparse.Namespace) -> Iterator[tuple[str, Upstream, str, Any, Any, Any]]:
+    """(clip, row, sha256, upstream on one thread, upstream as it comes or None, ours) for every pair."""
+    judge = Judge(load_syncnet(args.network))
+    for clip in CLIPS:
+        file = args.clips / clip
+        coded = FileCodings(Released(file), lossy)
+        for row in ROWS:
+            if clip not in row.clips or (args.recipes and row.recipe not in args.recipes):
+                continue
+            theirs = upstream(args, row, clip, free=False)
+            mine = ours(judge, coded, row.recipe)
+            free = None
+            if clip in FREE and row.recipe in ("syncnet-real", "latentsync"):
+                free = upstream(args, row, clip, free=True)
+            print(f"{clip} {row.recipe}: upstream {brief(theirs)}; tkbench {brief(mine)}", file=sys.stderr)
+            yield clip, row, sha256_of(file), theirs, free, mine
+
+
+def brief(side: list[Track] | str) -> str:
+    """For the eye."""
+    if isinstance(side, str):
+        return side
+    return ", ".join(f"{t.c:.4f}/{t.d:.4f}/{t.offset:+d} {t.pictures[:6]}" for t in side) or "no track"
+
+
+def main() -> None:
+    """Compare, print, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("checkouts", "weights", "scenedetect", "clips"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("upstream-lse"), help="answers of upstream")
+    parser.add_argument("--recipes", type=lambda text: text.split(","), help="only these, with commas")
+    parser.add_argument("--golden", type=Path, help="a JSON file for upstream's answers")
+    parser.add_argument("--write", type=Path, help="a document with the marks of this table")
+    args = parser.parse_args()
+    for name in ("checkouts", "weights", "scenedetect", "clips", "work"):
+        setattr(args, name, getattr(args, name).absolute())
+    missing = [name for name in CLIPS if not (args.clips / name).is_file()]
+    missing += [
+        str(path)
+        for path in (args.weights / "sfd_face.pth", *(args.scenedetect / row.scenedetect for row in ROWS))
+        if not path.exists()
+    ]
+    if missing:
+        raise SystemExit(f"missing: {', '.join(missing)}; --help says what is needed")
+    args.work.mkdir(parents=True, exist_ok=True)
+    official = args.weights / "syncnet_v2.model"
+    args.network = official if official.is_file() else seeded_network(args.weights / "syncnet_seeded.model")
+    os.environ["TKBENCH_WEIGHTS"] = str(args.weights)
+    torch.set_num_threads(1)
+    found: dict[str, tuple[Gap, Gap]] = {}
+    golden: dict[str, Any] = {
+        "network": "official" if official.is_file() else "seeded",
+        "stack": media.stack() | {"torch": version("torch")},
+        "clips": {},
+    }
+    for clip, row, digest, theirs, free, mine in compare(args):
+        one, left = found.setdefault(row.recipe, (Gap(), Gap()))
+        one.add(clip, theirs, mine)
+        if free is not None:
+            left.add(clip, free, mine)
+        entry = golden["clips"].setdefault(clip, {"sha256": digest, "recipes": {}})
+        entry["recipes"][row.recipe] = theirs if isinstance(theirs, str) else [asdict(t) for t in theirs]
+    if args.golden:
+        args.golden.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
+    text = table(found)
+    if args.write:
+        rewrite(args.write, "upstream", text)
+    print(text)
+
+
+if __name__ == "__main__":
+    if shutil.which("bash") is None:
+        raise SystemExit("this script wraps ffmpeg with bash")
+    main()
