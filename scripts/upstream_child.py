@@ -1,16 +1,13 @@
-"""Run a published LSE script on one video file, on a processor: `upstream_lse.py` starts this for each clip.
+"""Run a published LSE script on one video file, on a processor: `upstream_lse.py` does so in a process of its own.
 
 The checkout's own code does the work. Changed from outside: CUDA calls go to the processor, weights come from the files
 given, `cv2.split` answers a list and `numpy.int` exists, as when these scripts were written, and what goes into the
-network is hashed. Prints one JSON object: the tracks of the clip, or the error.
+network is hashed.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import hashlib
-import io
 import json
 import os
 import runpy
@@ -18,6 +15,7 @@ import shutil
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,9 +23,31 @@ from typing import Any
 import cv2
 import numpy as np
 import python_speech_features
+import scipy.interpolate
+import scipy.io.wavfile
+import scipy.signal  # noqa: F401 (loaded once, before the process of a task is forked)
 import torch
 
 OPTIONS = SimpleNamespace(batch_size=20, vshift=15, reference="clip", tmp_dir="", data_dir="")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One script on one file."""
+
+    script: str
+    """One of SCRIPTS."""
+    video: Path
+    checkouts: Path
+    """Holds the folders syncnet_python, Wav2Lip, LatentSync and MoChaBench."""
+    weights: Path
+    """Holds sfd_face.pth and syncnet_v2.model."""
+    scenedetect: Path
+    """The folder of one release."""
+    tools: Path
+    """Holds the ffmpeg to use."""
+    place: Path
+    """An empty folder to work in; the answer goes to answer.json beside it."""
 
 
 class Ear:
@@ -92,8 +112,9 @@ def instance(weights: Path, ear: Ear) -> Any:
     return made
 
 
-def wav2lip_lrs(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+def wav2lip_lrs(args: Task) -> list[dict[str, Any]]:
     """calculate_scores_LRS.py on one file."""
+    place = args.place
     workshop(args.checkouts, args.weights, place)
     ear = Ear()
     judge = instance(args.weights, ear)
@@ -102,8 +123,9 @@ def wav2lip_lrs(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     return [ear.track(confidence, distance, offset)]
 
 
-def syncnet_real(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+def syncnet_real(args: Task) -> list[dict[str, Any]]:
     """run_pipeline.py and calculate_scores_real_videos.py on one file."""
+    place = args.place
     workshop(args.checkouts, args.weights, place)
     data = place / "data" / "work"
     sys.argv = [
@@ -126,8 +148,9 @@ def syncnet_real(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     return found
 
 
-def latentsync(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+def latentsync(args: Task) -> list[dict[str, Any]]:
     """eval/eval_sync_conf.py on one file, each track by itself."""
+    place = args.place
     shutil.copytree(args.checkouts / "LatentSync" / "eval", place / "eval", dirs_exist_ok=True)
     (place / "checkpoints/auxiliary").mkdir(parents=True)
     shutil.copy(args.weights / "sfd_face.pth", place / "checkpoints/auxiliary")
@@ -155,8 +178,9 @@ def latentsync(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     return found
 
 
-def mocha(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
+def mocha(args: Task) -> list[dict[str, Any]]:
     """SyncNetPipeline.inference on one file, whose own sound is its voice."""
+    place = args.place
     shutil.copytree(args.checkouts / "MoChaBench" / "eval-lipsync" / "script", place, dirs_exist_ok=True)
     os.chdir(place)
     sys.path.insert(0, str(place))
@@ -182,7 +206,7 @@ def mocha(args: argparse.Namespace, place: Path) -> list[dict[str, Any]]:
     return answers
 
 
-RUNS: dict[str, Callable[[argparse.Namespace, Path], list[dict[str, Any]]]] = {
+SCRIPTS: dict[str, Callable[[Task], list[dict[str, Any]]]] = {
     "wav2lip-lrs": wav2lip_lrs,
     "syncnet-real": syncnet_real,
     "latentsync": latentsync,
@@ -190,27 +214,18 @@ RUNS: dict[str, Callable[[argparse.Namespace, Path], list[dict[str, Any]]]] = {
 }
 
 
-def main() -> None:
-    """Run one recipe."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("recipe", choices=list(RUNS))
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--checkouts", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--place", type=Path, required=True, help="an empty folder to work in")
-    args = parser.parse_args()
+def run(task: Task) -> None:
+    """Run it, and write {"tracks": [...]} or {"error": "..."} to answer.json beside its place."""
+    os.environ["PATH"] = f"{task.tools}{os.pathsep}{os.environ['PATH']}"
+    sys.path.insert(0, str(task.scenedetect))
     on_processor()
+    torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    talk = io.StringIO()
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
     try:
-        with contextlib.redirect_stdout(talk):
-            answer: dict[str, Any] = {"tracks": RUNS[args.recipe](args, args.place)}
+        answer: dict[str, Any] = {"tracks": SCRIPTS[task.script](task)}
     except Exception as error:  # foreign code: whatever it raises is its answer
         answer = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(answer))
-
-
-if __name__ == "__main__":
-    main()
+    task.place.with_name("answer.json").write_text(json.dumps(answer), encoding="utf-8")

@@ -22,9 +22,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,7 +35,9 @@ from typing import Any
 
 import numpy as np
 import torch
+import upstream_child
 from between import rewrite
+from upstream_child import Task
 
 from tkbench import media
 from tkbench.media import lossy
@@ -50,19 +52,20 @@ from tkbench.types import Released
 
 CLIPS = (
     "LipNet__GRID_bbaf2n.mpg",
-    "syncnet_python__example.avi",
-    "face_recognition__short_hamilton_clip.mp4",
     "Talking-Face_PC-AVS__Input_00002.mp4",
-    "generated/MoChaBench__SadTalker_01.mp4",
     "Real3DPortrait__May_5s.mp4",
+    "face_recognition__short_hamilton_clip.mp4",
+    "generated/MoChaBench__aniportrait-square_01.mp4",
     "generated/MoChaBench__hallo3_04.mp4",
-    "video-retalking__face_4.mp4",
+    "generated/MoChaBench__MoCha_01.mp4",
     "Talking-Face_PC-AVS__Audio_Source_681100216.mp4",
-    "generated/2p_2clip_2talk__14_man_woman_deck.mp4",
+    "syncnet_python__example.avi",
+    "Syncnet_FCN__test_offset_5.avi",
 )
-FREE = CLIPS[:3]
+"""224x224 to 976x528; 24, 25, 29.97 and 30 fps; MPEG-1, MPEG-4 and H.264; pcm, mp2, mp3 and aac; one with cuts."""
+FREE = CLIPS[1:4]
 """Clips on which upstream also runs with as many encoder threads as it takes by itself."""
-SECOND = CLIPS[2:3]
+SECOND = CLIPS[3:4]
 """Clips with cuts, where the newer release of PySceneDetect can make a difference to syncnet_python."""
 
 
@@ -74,7 +77,7 @@ class Upstream:
     script: str
     """What runs, as the table names it."""
     child: str
-    """What `upstream_child.py` calls it."""
+    """One of `upstream_child.SCRIPTS`."""
     scenedetect: str
     clips: tuple[str, ...] = CLIPS
 
@@ -112,6 +115,9 @@ class Track:
 
 # -- upstream ------------------------------------------------------------------------------------------------
 
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["upstream_child"])
+
 ONE_THREAD = """#!/bin/bash
 # The option goes before the name of the output, which is last, or last but for -y.
 n=$#
@@ -126,25 +132,22 @@ def upstream(args: argparse.Namespace, row: Upstream, clip: str, *, free: bool) 
     kept = args.work / f"{row.recipe}.{Path(clip).stem}.{'free' if free else 'one'}.json"
     if not kept.is_file():
         with tempfile.TemporaryDirectory(prefix="upstream-") as folder:
-            place, tools = Path(folder) / "place", Path(folder) / "tools"
-            place.mkdir()
-            tools.mkdir()
+            place, tools, weights = (Path(folder) / name for name in ("place", "tools", "weights"))
+            for made in (place, tools, weights):
+                made.mkdir()
             (tools / "ffmpeg").write_text((AS_IT_COMES if free else ONE_THREAD) % ffmpeg_exe())
             (tools / "ffmpeg").chmod(0o755)
-            weights = Path(folder) / "weights"
-            weights.mkdir()
             (weights / "sfd_face.pth").symlink_to(args.weights / "sfd_face.pth")
             (weights / "syncnet_v2.model").symlink_to(args.network)
-            paths = [str(args.scenedetect / row.scenedetect), os.environ.get("PYTHONPATH", "")]
-            done = subprocess.run(
-                [sys.executable, str(Path(__file__).with_name("upstream_child.py")), row.child, str(args.clips / clip),
-                 "--checkouts", str(args.checkouts), "--weights", str(weights), "--place", str(place)],
-                env=os.environ | {"PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": os.pathsep.join(paths)},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                raise SystemExit(f"{row.recipe} on {clip}: the child failed: {done.stderr[-2000:]}")
-            kept.write_text(done.stdout.splitlines()[-1])
+            release = args.scenedetect / row.scenedetect
+            task = Task(row.child, args.clips / clip, args.checkouts, weights, release, tools, place)
+            process = PROCESSES.Process(target=upstream_child.run, args=(task,))
+            process.start()
+            process.join()
+            answer = Path(folder) / "answer.json"
+            if not answer.is_file():
+                raise SystemExit(f"{row.recipe} on {clip}: its process ended with code {process.exitcode}")
+            shutil.copy(answer, kept)
     answer = json.loads(kept.read_text())
     return answer["error"] if "error" in answer else [Track(**track) for track in answer["tracks"]]
 

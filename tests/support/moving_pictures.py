@@ -29,7 +29,7 @@ CASES = (
 
 
 def frames_of(width: int, height: int, frames: int, seed: int) -> UInt8:
-    """(frames, height, width, 3) RGB: shots of coarse noise, some of them so near each other that a rule may miss the cut."""
+    """(frames, height, width, 3) RGB: shots of coarse noise, some so near each other that a rule may miss the cut."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (6, -(-height // 8), -(-width // 8), 3))
     shots = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :height, :width]

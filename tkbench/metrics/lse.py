@@ -7,7 +7,7 @@ pools the curves of a clip into its three values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from tkbench.metrics.base import (
     BuildContext,
     ClipScores,
     FileMetric,
+    LossyCodecs,
     NetworkFile,
     Score,
     hashes,
@@ -29,7 +30,6 @@ from tkbench.metrics.base import (
 from tkbench.metrics.faults import audio_fault, video_fault
 from tkbench.metrics.lse_pieces import (
     WINDOW,
-    Codings,
     Piece,
     Unusable,
     canvas_codings,
@@ -154,23 +154,38 @@ class Lse(FileMetric):
         Unscored: shorter than the recipe can compare, no face, no track that is long and large enough, a
         missing network, no released file, anything that is not the sample's kind of picture or sound.
         """
-        fault = None if self.needs_file else self._fault(sample, video, audio)
+        if self.needs_file:
+            return self.score_file(released)
+        fault = self._fault(sample, video, audio)
         if fault is not None:
             return unscored(self.columns, *fault)
+        if self.recipe.cut == "real-track":
+            return self._scored(lambda judge: [real_piece(sample, video, audio, judge.spec)])
+        lossy = self._lossy()
+        return self._scored(
+            lambda judge: pieces(
+                self.recipe, judge.spec, canvas_codings(sample, video, audio, lossy), self.device
+            )
+        )
+
+    def score_file(self, released: Released) -> ClipScores:
+        """The same of a video file, for recipes that start there."""
+        lossy = self._lossy()
+        return self._scored(
+            lambda judge: pieces(self.recipe, judge.spec, file_codings(released, lossy), self.device)
+        )
+
+    def _scored(self, cut: Callable[[Judge], list[Piece]]) -> ClipScores:
         if self._judge.path is None:
             return unscored(self.columns, Reason.WEIGHTS_MISSING, self._judge.hint)
         judge = load_judge(self._judge.path, self.device, self.precision)
         try:
-            found = score_pieces(
-                judge, [self._pieces(judge, sample, video, audio, released)], self.recipe.ends
-            )[0]
+            found = score_pieces(judge, [cut(judge)], self.recipe.ends)[0]
         except (Unusable, BadMedia) as error:
             return unscored(self.columns, error.reason, error.detail)
         if not all(np.isfinite(track.curve).all() for track in found):
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
-        parts = [released.detail] if self.needs_file else []
-        parts += [str(track) for track in found] if self.recipe.cut == "tracks" else []
-        detail = "; ".join(filter(None, parts))
+        detail = "" if self.recipe.cut != "tracks" else "; ".join(str(track) for track in found)
         values = (Score(value, detail=detail) for value in pool(self.recipe, found))
         named = {column.name: value for column, value in zip(self.columns, values, strict=True)}
         # Stored by the lag of the video, as `Sync` does.
@@ -189,22 +204,12 @@ class Lse(FileMetric):
             return Reason.NOT_FINITE, "landmarks hold nan or inf"
         return None
 
-    def _pieces(
-        self, judge: Judge, sample: Sample, video: UInt8, audio: Float32, released: Released
-    ) -> list[Piece]:
-        if self.recipe.cut == "real-track":
-            return [real_piece(sample, video, audio, judge.spec)]
-        lossy = self.context.lossy
-        if lossy is None:
+    def _lossy(self) -> LossyCodecs:
+        if self.context.lossy is None:
             raise UsageError(
                 f"{self.recipe.name}: it codes the video first; build it with BuildContext(lossy=tkbench.media.lossy)"
             )
-        clip: Codings
-        if self.needs_file:
-            clip = file_codings(released, lossy)
-        else:
-            clip = canvas_codings(sample, video, audio, lossy)
-        return pieces(self.recipe, judge.spec, clip, self.device)
+        return self.context.lossy
 
 
 def _columns(
