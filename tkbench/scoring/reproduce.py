@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import math
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ from tkbench.metrics.lse import Lse
 from tkbench.registry import suggest
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import sha256_of
-from tkbench.types import Released, UInt8
+from tkbench.types import Float64, Released, UInt8
 
 State = Literal["reached", "missing", "differs"]
 MOCHA_CATEGORIES = (
@@ -308,24 +309,37 @@ def _spatial(network: object, a: UInt8, b: UInt8) -> float:
 
 
 def _fid_distance(files: PublicFiles) -> _Answer:
-    from pytorch_fid.fid_score import calculate_frechet_distance
-
     from tkbench.metrics.frechet import frechet, moments
 
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(64, 64))
     a, b = rng.normal(size=(500, 64)) @ mixing, 0.3 + rng.normal(size=(400, 64)) @ mixing.T
-    published = float(calculate_frechet_distance(*moments(a), *moments(b)))
+    published = _of_the_package(*moments(a), *moments(b))
     return _Answer(
         [Figure("distance", published, 1e-6 * published, frechet(*moments(a), *moments(b)))],
         "500 and 400 seeded features of 64 dimensions; published: what the package pytorch-fid answers",
     )
 
 
+def _of_the_package(mean_a: Float64, cov_a: Float64, mean_b: Float64, cov_b: Float64) -> float:
+    """The distance by the package pytorch-fid itself."""
+    from pytorch_fid.fid_score import calculate_frechet_distance
+
+    try:
+        with warnings.catch_warnings():
+            # It passes an argument to scipy.linalg.sqrtm that SciPy is retiring.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return float(calculate_frechet_distance(mean_a, cov_a, mean_b, cov_b))
+    except TypeError as error:
+        raise _Missing(
+            f"the package pytorch-fid does not run with this SciPy ({error}); use one below 1.18"
+        ) from error
+
+
 def _fid_network(files: PublicFiles) -> _Answer:
     import cv2
     import torch
-    from pytorch_fid.fid_score import calculate_activation_statistics, calculate_frechet_distance
+    from pytorch_fid.fid_score import calculate_activation_statistics
 
     from tkbench.metrics.fid import WEIGHT, features, load_inception
     from tkbench.metrics.frechet import frechet, moments
@@ -342,7 +356,7 @@ def _fid_network(files: PublicFiles) -> _Answer:
             stats.append(
                 calculate_activation_statistics(names, network, 8, 2048, torch.device(files.device), 0)
             )
-    published = float(calculate_frechet_distance(*stats[0], *stats[1]))
+    published = _of_the_package(*stats[0], *stats[1])
     ours = frechet(*moments(features(network, sets[0])), *moments(features(network, sets[1])))
     # Eight pictures have no full rank: both ways to the root round there (docs/metrics.md, "FID's distance").
     return _Answer(
