@@ -43,11 +43,13 @@ from tkbench import media
 from tkbench.media import lossy
 from tkbench.media.ffmpeg import ffmpeg_exe
 from tkbench.metrics.lse import score_pieces
-from tkbench.metrics.lse_pieces import FileCodings, Piece, Unusable, pieces
+from tkbench.metrics.lse_pieces import CanvasCodings, Codings, FileCodings, Piece, Unusable, pieces
 from tkbench.metrics.lse_recipes import RECIPES
 from tkbench.metrics.mfcc import to_pcm16
 from tkbench.metrics.syncnet import Judge, SyncNet, load_syncnet
+from tkbench.prep.run import prepare
 from tkbench.runtime.storage import sha256_of
+from tkbench.shards import open_shards
 from tkbench.types import Released
 
 CLIPS = (
@@ -157,7 +159,7 @@ def upstream(args: argparse.Namespace, row: Upstream, clip: str, *, free: bool) 
 # -- ours ----------------------------------------------------------------------------------------------------
 
 
-def ours(judge: Judge, clip: FileCodings, recipe: str) -> list[Track] | str:
+def ours(judge: Judge, clip: Codings, recipe: str) -> list[Track] | str:
     """The tracks of our recipe on the same file, or why there are none."""
     try:
         parts = pieces(RECIPES[recipe], judge.spec, clip, "cpu")
@@ -165,6 +167,20 @@ def ours(judge: Judge, clip: FileCodings, recipe: str) -> list[Track] | str:
         return error.detail
     scored = score_pieces(judge, [parts], RECIPES[recipe].ends)[0]
     return [Track(*track.values, *hashes(part)) for part, track in zip(parts, scored, strict=True)]
+
+
+def on_canvas(file: Path) -> CanvasCodings | None:
+    """The clip as preparation gives it: its canvas and voice; None where it is not one whole sample."""
+    with tempfile.TemporaryDirectory(prefix="upstream-") as folder:
+        root, out = Path(folder) / "videos", Path(folder) / "shards"
+        root.mkdir()
+        (root / f"clip{file.suffix}").symlink_to(file)
+        prepare(str(root), str(out), dataset="folder")
+        source = open_shards(out)
+        if source.keys() != ("clip",):
+            return None
+        sample = source.get("clip")
+    return CanvasCodings(sample, sample.video, sample.audio, lossy)
 
 
 def hashes(part: Piece) -> tuple[str, str]:
@@ -209,6 +225,14 @@ class Gap:
     amount: str = ""
     """Where the sides do not find the same tracks."""
 
+    def gaps(self) -> str:
+        """The largest."""
+        return f"{self.c:.1e}, {self.d:.1e}, {self.offset}" if self.tracks else "-"
+
+    def __str__(self) -> str:
+        missing = f";{self.amount}" if self.amount else ""
+        return f"{self.same} of {self.tracks}; {self.gaps()}{missing}" if self.clips else "-"
+
     def add(self, clip: str, theirs: list[Track] | str, mine: list[Track] | str) -> None:
         """One clip."""
         self.clips += 1
@@ -229,35 +253,44 @@ class Gap:
             self.offset = max(self.offset, abs(a.offset - b.offset))
 
 
-def table(found: dict[str, tuple[Gap, Gap]], rows: tuple[Upstream, ...] = ROWS) -> str:
+def table(found: dict[str, tuple[Gap, Gap, Gap]]) -> str:
     """The table in Markdown."""
     lines = [
-        "| recipe | upstream | PySceneDetect | clips (without a track on both sides) | tracks | input of the network "
-        "the same to the bit | largest gap: C, D, offset | encoder threads left to the machine: same input, C, D, "
-        "offset |",
+        "| recipe | upstream | PySceneDetect | clips (none scored on either side) | tracks with the same input | "
+        "largest gap of C, D, offset | encoder threads left to the machine | from the canvas |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        if row.recipe not in found:
-            continue
-        one, free = found[row.recipe]
-        left = (
-            f"{free.same} of {free.tracks}; {free.c:.1e}, {free.d:.1e}, {free.offset}" if free.tracks else "-"
-        )
-        lines.append(
-            f"| `{row.recipe}` | {row.script} | {row.scenedetect} | {one.clips} ({one.without}) | {one.tracks} | "
-            f"{one.same} of {one.tracks}{';' + one.amount if one.amount else ''} | "
-            f"{one.c:.1e}, {one.d:.1e}, {one.offset} | {left} |"
-        )
+    for row in ROWS:
+        if row.recipe in found:
+            one, free, canvas = found[row.recipe]
+            lines.append(
+                f"| `{row.recipe}` | {row.script} | {row.scenedetect} | {one.clips} ({one.without}) | "
+                f"{one.same} of {one.tracks}{one.amount and ';' + one.amount} | {one.gaps()} | {free} | {canvas} |"
+            )
     return "\n".join(lines)
 
 
-def compare(args: argparse.Namespace) -> Iterator[tuple[str, Upstream, str, Any, Any, Any]]:
-    """(clip, row, sha256, upstream on one thread, upstream as it comes or None, ours) for every pair."""
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What all sides say of one clip by one recipe: tracks, or why there are none."""
+
+    sha256: str
+    theirs: list[Track] | str
+    """Upstream, encoders on one thread."""
+    free: list[Track] | str | None
+    """Upstream as it comes; None where it was not run so."""
+    mine: list[Track] | str
+    canvas: list[Track] | str | None
+    """tkbench from the prepared canvas on."""
+
+
+def compare(args: argparse.Namespace) -> Iterator[tuple[str, Upstream, Answers]]:
+    """Every clip by every recipe."""
     judge = Judge(load_syncnet(args.network))
     for clip in CLIPS:
         file = args.clips / clip
         coded = FileCodings(Released(file), lossy)
+        canvas = on_canvas(file) if clip in FREE else None
         for row in ROWS:
             if clip not in row.clips or (args.recipes and row.recipe not in args.recipes):
                 continue
@@ -267,7 +300,11 @@ def compare(args: argparse.Namespace) -> Iterator[tuple[str, Upstream, str, Any,
             if clip in FREE and row.recipe in ("syncnet-real", "latentsync"):
                 free = upstream(args, row, clip, free=True)
             print(f"{clip} {row.recipe}: upstream {brief(theirs)}; tkbench {brief(mine)}", file=sys.stderr)
-            yield clip, row, sha256_of(file), theirs, free, mine
+            cut = None
+            if canvas is not None and f"{row.recipe}-canvas" in RECIPES:
+                cut = ours(judge, canvas, f"{row.recipe}-canvas")
+                print(f"{clip} {row.recipe}-canvas: {brief(cut)}", file=sys.stderr)
+            yield clip, row, Answers(sha256_of(file), theirs, free, mine, cut)
 
 
 def brief(side: list[Track] | str) -> str:
@@ -304,18 +341,21 @@ def main() -> None:
     args.network = official if official.is_file() else seeded_network(args.weights / "syncnet_seeded.model")
     os.environ["TKBENCH_WEIGHTS"] = str(args.weights)
     torch.set_num_threads(1)
-    found: dict[str, tuple[Gap, Gap]] = {}
+    found: dict[str, tuple[Gap, Gap, Gap]] = {}
     golden: dict[str, Any] = {
         "network": "official" if official.is_file() else "seeded",
         "stack": media.stack() | {"torch": version("torch")},
         "clips": {},
     }
-    for clip, row, digest, theirs, free, mine in compare(args):
-        one, left = found.setdefault(row.recipe, (Gap(), Gap()))
-        one.add(clip, theirs, mine)
-        if free is not None:
-            left.add(clip, free, mine)
-        entry = golden["clips"].setdefault(clip, {"sha256": digest, "recipes": {}})
+    for clip, row, answers in compare(args):
+        one, left, canvas = found.setdefault(row.recipe, (Gap(), Gap(), Gap()))
+        theirs = answers.theirs
+        one.add(clip, theirs, answers.mine)
+        if answers.free is not None:
+            left.add(clip, answers.free, answers.mine)
+        if answers.canvas is not None:
+            canvas.add(clip, theirs, answers.canvas)
+        entry = golden["clips"].setdefault(clip, {"sha256": answers.sha256, "recipes": {}})
         entry["recipes"][row.recipe] = theirs if isinstance(theirs, str) else [asdict(t) for t in theirs]
     if args.golden:
         args.golden.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")

@@ -13,6 +13,7 @@ import pytest
 from skimage import data
 
 from tkbench import media, shards
+from tkbench.errors import BadMedia
 from tkbench.media import lossy
 from tkbench.metrics.base import BuildContext
 from tkbench.metrics.lse import Lse
@@ -125,6 +126,8 @@ def test_a_generated_video_is_scored_as_it_came(videos: Path, plain: Path, tmp_p
     assert rows["value"]["ann"] == pytest.approx(truth(videos / "ann.mp4"), abs=1e-6)
     assert rows["reason"]["bob"] == "no-audio-stream"
     assert "bob.mp4 has no sound" in rows["detail"]["bob"]
+    with pytest.raises(BadMedia, match=r"bob\.mp4 has no sound"):
+        _ = lossy.first_generation_of(answers / "bob.mp4", "avi").sound
 
 
 def test_where_there_is_no_file_the_row_says_why(plain: Path, kept: Path, tmp_path: Path) -> None:

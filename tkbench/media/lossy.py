@@ -31,6 +31,7 @@ import numpy as np
 from tkbench.errors import BadInput, BadMedia, UsageError
 from tkbench.media.ffmpeg import FORMATS, run
 from tkbench.media.pictures import Folder, Pictures, decoded, split
+from tkbench.media.probe import open_container
 from tkbench.media.sound import to_int16
 from tkbench.types import FPS, SAMPLE_RATE, Float32, Reason, UInt8
 
@@ -42,8 +43,8 @@ SOUND_CODEC = {"avi": "copy", "mp4": "aac"}
 class Coded:
     """A video after the first encoding of a script, and what the script makes of it; on disk while this lives."""
 
-    def __init__(self, video: Path, folder: Folder) -> None:
-        self._video, self._folder = video, folder
+    def __init__(self, video: Path, folder: Folder, name: str) -> None:
+        self._video, self._folder, self._name = video, folder, name
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -53,7 +54,7 @@ class Coded:
     @cached_property
     def sound(self) -> Float32:
         """The sound of the encoded video: (S,) mono at 16 kHz."""
-        return _samples(_sound([*self._input(), *_WAV, "pipe:1"], self._video.name))
+        return _sound([*self._input(), *_WAV, "pipe:1"], self._video, self._name)
 
     def frames(self) -> Iterator[UInt8]:
         """The pictures of the encoded video itself, (H, W, 3) RGB, as OpenCV decodes them: what scenes are cut by."""
@@ -83,13 +84,13 @@ def jpegs_of(path: Path) -> Pictures:
 
 def sound_of(path: Path) -> Float32:
     """The sound of a video file as the scripts get it: (S,) float32 mono at 16 kHz, whole 16-bit steps."""
-    return _samples(_sound([*_file(path), "-async", "1", *_WAV, "pipe:1"], path.name))
+    return _sound([*_file(path), "-async", "1", *_WAV, "pipe:1"], path, path.name)
 
 
 def voice_of(path: Path) -> Float32:
     """The sound of a file brought to 16 kHz mono and no more, as MoChaBench reads its voice."""
     plain = ["-vn", "-ac", "1", "-ar", str(SAMPLE_RATE), "-c:a", "pcm_s16le", "-f", "s16le", "pipe:1"]
-    return _samples(_sound([*_file(path), *plain], path.name))
+    return _sound([*_file(path), *plain], path, path.name)
 
 
 def first_generation_of(path: Path, container: Container) -> Coded:
@@ -98,7 +99,7 @@ def first_generation_of(path: Path, container: Container) -> Coded:
     video = folder.path / f"video.{container}"
     encode = ["-qscale:v", "2", "-async", "1", "-r", str(FPS), "-threads", "1", f"file:{video}"]
     run([*_file(path), *encode], path.name)
-    return Coded(video, folder)
+    return Coded(video, folder, path.name)
 
 
 # -- from the canvas and the voice of a shard ----------------------------------------------------------------
@@ -135,7 +136,7 @@ def first_generation(frames: UInt8, audio: Float32, container: Container) -> Cod
     raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(FPS), "-i", "pipe:0"]
     encode = ["-qscale:v", "2", "-async", "1", "-r", str(FPS), "-pix_fmt", "yuv420p", f"file:{video}"]
     run([*raw, "-i", f"file:{sound}", "-threads", "1", *encode], video.name, stdin=frames)
-    return Coded(video, folder)
+    return Coded(video, folder, "the canvas")
 
 
 # -- the crops of a track ------------------------------------------------------------------------------------
@@ -188,14 +189,15 @@ def _pictures(source: list[str], quality: int | None, folder: Folder, name: str)
     return Pictures(file, folder)
 
 
-def _sound(arguments: list[str], name: str) -> bytes:
-    """Run ffmpeg for sound alone; BadMedia(NO_AUDIO) where the file has none."""
+def _sound(arguments: list[str], file: Path, name: str) -> Float32:
+    """The samples that ffmpeg reads from a file; BadMedia(NO_AUDIO) where it has no sound. name: what to call it."""
     try:
-        return run(arguments, name)
+        return _samples(run(arguments, name))
     except BadMedia as error:
-        # "Output file does not contain any stream", and what follows from it.
-        if "contain any stream" in error.detail or "matches no streams" in error.detail:
-            raise BadMedia(Reason.NO_AUDIO, f"{name} has no sound") from error
+        with open_container(file) as box:
+            silent = not box.streams.audio
+        if silent:
+            raise BadMedia(Reason.NO_AUDIO, f"{name} has no sound; put its voice into the file") from error
         raise
 
 
