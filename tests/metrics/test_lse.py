@@ -84,7 +84,7 @@ def test_jpegs_are_those_that_the_script_writes(clip_file: Path, tmp_path: Path)
     script = [media.ffmpeg_exe(), "-loglevel", "error", "-y", "-i", str(clip_file)]
     subprocess.run([*script, "-threads", "1", "-f", "image2", str(tmp_path / "%06d.jpg")], check=True)
     expected = np.stack([cv2.imread(str(path)) for path in sorted(tmp_path.glob("*.jpg"))])[..., ::-1]
-    np.testing.assert_array_equal(lossy.jpegs_of(clip_file).stack(), expected)
+    np.testing.assert_array_equal(np.stack(list(lossy.jpegs_of(clip_file))), expected)
     wav = tmp_path / "audio.wav"
     sound = ["-async", "1", "-ac", "1", "-vn", "-acodec", "pcm_s16le", "-ar", "16000", str(wav)]
     subprocess.run([*script, *sound], check=True)
@@ -301,7 +301,7 @@ def test_wav2lip_lrs_equals_the_published_script(clip_file: Path, gap: Gap) -> N
     import python_speech_features
 
     net = seeded(replace(SMALL, channels=3, unit=False, region=(0.0, 0.0, 1.0, 1.0)))
-    frames, audio = lossy.jpegs_of(clip_file).stack(), lossy.sound_of(clip_file)
+    frames, audio = np.stack(list(lossy.jpegs_of(clip_file))), lossy.sound_of(clip_file)
     small = np.stack([cv2.resize(np.ascontiguousarray(frame[..., ::-1]), (80, 80)) for frame in frames])
     n = min(len(frames), math.floor(len(audio) / 640)) - 5
     lips = published_lips(net, small[..., ::-1], 0, n)
