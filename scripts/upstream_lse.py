@@ -357,12 +357,14 @@ def main() -> None:
             canvas.add(clip, theirs, answers.canvas)
         entry = golden["clips"].setdefault(clip, {"sha256": answers.sha256, "recipes": {}})
         entry["recipes"][row.recipe] = theirs if isinstance(theirs, str) else [asdict(t) for t in theirs]
+        # After each answer: a run that is stopped has made a table of what it has seen.
+        (args.work / "table.md").write_text(table(found) + "\n", encoding="utf-8")
+        (args.work / "golden.json").write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
     if args.golden:
-        args.golden.write_text(json.dumps(golden, indent=1, sort_keys=True) + "\n")
-    text = table(found)
+        shutil.copy(args.work / "golden.json", args.golden)
     if args.write:
-        rewrite(args.write, "upstream", text)
-    print(text)
+        rewrite(args.write, "upstream", table(found))
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from test_perceptual import backbone, give, inception_state  # noqa: F401 (a fixture)
 
 from tkbench.errors import UnknownName
 from tkbench.metrics import frechet
+from tkbench.metrics.base import ClipScores, Score, unscored
+from tkbench.metrics.lse import Lse
 from tkbench.scoring import reproduce
 from tkbench.scoring.reproduce import CLAIMS, Figure, Line, PublicFiles, exit_code
+from tkbench.types import Reason, Released
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -106,6 +112,70 @@ def test_the_readmes_numbers_decide(
 def test_a_name_that_there_is_not_gets_a_suggestion() -> None:
     with pytest.raises(UnknownName, match="mocha-row"):
         reproduce.reproduce(PublicFiles(), ["mocha-rwo"])
+
+
+def test_lpips_line_is_the_packages_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeded weights and other pictures: every step but the published numbers, which it therefore misses."""
+    import cv2
+    import lpips
+
+    give(monkeypatch, tmp_path, "lpips-alex", backbone("alex"))
+    monkeypatch.setattr(reproduce, "_checked", lambda path, _: path)
+    pictures = {name: np.random.default_rng(n).integers(0, 256, (64, 64, 3), np.uint8)
+                for n, name in enumerate(reproduce.PICTURES)}  # fmt: skip
+    for name, picture in pictures.items():
+        cv2.imwrite(str(tmp_path / name), picture[..., ::-1])
+    (line,) = reproduce.reproduce(PublicFiles(lpips_images=tmp_path), ["lpips-example"])
+    assert line.state == "differs"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module = lpips.LPIPS(net="alex", spatial=True, pnet_rand=True, verbose=False).eval()
+    names = [name for name in module.net.state_dict()]
+    state = {name: backbone("alex")["features." + name.split(".", 1)[1]] for name in names}
+    module.net.load_state_dict(state)
+    ref, *others = (lpips.im2tensor(picture) for picture in pictures.values())
+    with torch.no_grad():
+        expected = [float(module(ref, other).mean()) for other in others]
+    assert [figure.found for figure in line.figures] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_fid_line_is_reached_with_any_network(
+    inception_state: dict[str, torch.Tensor],  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give(monkeypatch, tmp_path, "inception-fid", inception_state)
+    (line,) = reproduce.reproduce(PublicFiles(), ["fid-network"])
+    assert line.state == "reached", line
+    assert line.figures[0].published > 0
+
+
+def test_mochas_row_is_scored_by_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two clips against their own published numbers, each with the voice that lies beside it."""
+    root = mochabench(tmp_path, [("1p_emotion", 6.0, 8.0, True), ("1p_emotion", 0.0, 0.0, False)])
+    for folder, ending in (("mocha-generation", ".mp4"), ("benchmark/speeches", "_speech.wav")):
+        (root / folder / "1p_emotion").mkdir(parents=True)
+        for n in range(2):
+            (root / folder / "1p_emotion" / f"{n}{ending}").write_bytes(b"x")
+    asked: list[Released] = []
+
+    def score_file(metric: Lse, released: Released) -> ClipScores:
+        asked.append(released)
+        if len(asked) == 2:
+            return unscored(metric.columns, Reason.NO_FACE, "s3fd finds no face")
+        values = zip(metric.columns, (6.01, 8.02, 5.0), strict=True)
+        return ClipScores({column.name: Score(value) for column, value in values})
+
+    monkeypatch.setattr(Lse, "score_file", score_file)
+    for name in ("syncnet-v2", "s3fd-syncnet"):
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.setattr(reproduce.weights, "find", lambda name: tmp_path / name)
+    (line,) = reproduce.reproduce(PublicFiles(mochabench=root, limit=2), ["mocha-row"])
+    assert line.state == "reached"
+    assert [figure.found for figure in line.figures] == [1, 6.01, 8.02]
+    assert asked[1].video == root / "mocha-generation" / "1p_emotion" / "1.mp4"
+    assert asked[1].voice == root / "benchmark" / "speeches" / "1p_emotion" / "1_speech.wav"
 
 
 def test_exit_codes() -> None:
