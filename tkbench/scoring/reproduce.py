@@ -327,7 +327,7 @@ def _of_the_package(mean_a: Float64, cov_a: Float64, mean_b: Float64, cov_b: Flo
 
     try:
         with warnings.catch_warnings():
-            # It passes an argument to scipy.linalg.sqrtm that SciPy is retiring, and few samples make singular matrices.
+            # It passes sqrtm an argument that SciPy is retiring, and few samples make singular matrices.
             warnings.simplefilter("ignore")
             return float(calculate_frechet_distance(mean_a, cov_a, mean_b, cov_b))
     except TypeError as error:
