@@ -7,6 +7,7 @@
         K.flac                  its sound, 16 kHz mono, 640 samples per frame
         K.npz                   landmarks, boxes and scores of each frame, and the crop matrices of each crop recipe
         K.json                  everything else: text, words, where the canvas lies in the source, facts, fixes
+        K.source.mp4 (.mpg ...) the released file, where it was prepared with --keep-source and the clip is all of it
     stats.json, stats/      counts and times of the run that made it; not hashed, because times differ from run to run
 
 index.json is written last: a folder without it is unfinished. Plain `webdataset` and `tar` read the shards. This module
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 INDEX, MANIFEST, STATS = "index.json", "manifest.parquet", "stats.json"
+MEMBERS = ("mp4", "flac", "npz", "json")
+"""Members that each clip has."""
 KEY = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 """What a key may be: it names files, and never leads out of a folder."""
 _SHARD = re.compile(r"[A-Za-z0-9_-]+\.tar")
@@ -480,7 +483,8 @@ class Shards:
         return key in self._samples()
 
     def members(self, key: str, wanted: Sequence[str] | None = None) -> dict[str, bytes]:
-        """The raw members of a clip, {suffix: bytes}; `wanted` leaves out the others."""
+        """The raw members of a clip, {suffix: bytes}: those that each clip has, or those that are `wanted`."""
+        wanted = MEMBERS if wanted is None else wanted
         rows = self._samples()
         if key not in rows:
             raise UnknownName(f"{self.folder} has no clip {key!r}: {suggest(key, list(rows))}")
@@ -499,16 +503,16 @@ class Shards:
                         stem, _, suffix = info.name.partition(".")
                         if stem != key:
                             break
-                        if wanted is None or suffix in wanted:
+                        if suffix in wanted:
                             content = tar.extractfile(info)
                             found[suffix] = content.read() if content is not None else b""
-                        if wanted is not None and len(found) == len(wanted):
+                        if len(found) == len(wanted):
                             break
         except tarfile.TarError as error:
             raise BadShards(
                 f"{self.folder / row['shard']}: damaged at {key} ({error}); prepare again"
             ) from error
-        lacking = sorted(set(wanted or ("mp4", "flac", "npz", "json")) - set(found))
+        lacking = sorted(set(wanted) - set(found))
         if lacking:
             raise BadShards(
                 f"{self.folder / row['shard']}: {key} lacks its {', '.join(lacking)}; prepare again"

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Reason(str, Enum):
     WRONG_LENGTH = "wrong-length"
     WRONG_RANGE = "wrong-range"
     NOT_GENERATED = "not-generated"
+    NO_RELEASED_FILE = "no-released-file"
     TOO_FEW_CLIPS = "too-few-clips"
     NOT_FINITE = "not-finite"
     UNCLEAR = "unclear"
@@ -269,6 +271,19 @@ class Generated:
     detail: str = ""
     own_count: str = ""
     """How the file that it was read from counts its frames, where that differs: "94 frames at 30 fps are 78 at 25"."""
+    file: Path | None = None
+    """The video file that it was read from, as it came; None where the model made arrays."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Released:
+    """A video file as it was released, for metrics that start at the file as published scripts do."""
+
+    video: Path | None
+    """None where there is none; `detail` then says why."""
+    detail: str = ""
+    voice: Path | None = None
+    """A file with its voice alone, for the recipe that reads its voice from one; None: the sound of `video`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,9 @@ def bonferroni_for_holm(patch: Patch) -> None:
 
 
 def lag(request: pytest.FixtureRequest, patch: Patch, tmp_path: Path) -> None:
-    test_lse.test_every_recipe_finds_a_known_lag("wav2lip-lrs", request.getfixturevalue("small_judge"), patch)
+    test_lse.test_every_recipe_finds_a_known_lag(
+        "wav2lip-lrs-canvas", request.getfixturevalue("small_judge"), patch
+    )
 
 
 def sync_lag(request: pytest.FixtureRequest, patch: Patch, tmp_path: Path) -> None:

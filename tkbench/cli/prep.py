@@ -43,6 +43,7 @@ class How:
     backend: str
     video_track: int | None
     audio_track: int | None
+    keep_source: bool
 
 
 def _how(
@@ -98,8 +99,18 @@ def _how(
             show_default=False,
         ),
     ] = None,
+    keep_source: Annotated[
+        bool,
+        typer.Option(
+            "--keep-source",
+            help="Also keep each clip's own file in the shard: LSE recipes of other benches (`tkbench eval --lse`) "
+            "start there.",
+        ),
+    ] = False,
 ) -> How:
-    return How(workers, scheduler, shard_clips, retry_failed, dry_run, backend, video_track, audio_track)
+    return How(
+        workers, scheduler, shard_clips, retry_failed, dry_run, backend, video_track, audio_track, keep_source
+    )
 
 
 PARAMETERS = {"root", "out", "split", *inspect.signature(_how).parameters}
@@ -190,7 +201,12 @@ def _prepare(
 
     workers, rules = (
         count_workers(how.workers),
-        Settings(backend=how.backend, video_track=how.video_track, audio_track=how.audio_track),
+        Settings(
+            backend=how.backend,
+            video_track=how.video_track,
+            audio_track=how.audio_track,
+            keep_source=how.keep_source,
+        ),
     )
     run = Run(
         scheduler=how.scheduler,

@@ -38,9 +38,17 @@ def evaluate_command(
     lse: Annotated[
         str | None,
         typer.Option(
-            help="Also score these LSE recipes: all, or names with commas (wav2lip-lrs, syncnet-real, "
-            "latentsync, mocha; the last three need no detector weight where -mediapipe is added to the "
-            "name)."
+            help="Also score these LSE recipes: all, or names with commas (wav2lip-lrs, syncnet-real, latentsync, "
+            "mocha and others). They start at the released file; with -canvas added to the name at the prepared "
+            "canvas; with -canvas-mediapipe the last three need no detector weight."
+        ),
+    ] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the shards were prepared from: the files of the true videos, for --lse. Not needed where "
+            "they were prepared with --keep-source.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for result bundles and the report.")] = Path("runs"),
@@ -74,7 +82,7 @@ def evaluate_command(
 
     Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
 
-    LSE by every recipe of the field: `tkbench eval --data shards --model real --lse all`
+    LSE by every recipe of the field: `tkbench eval --data shards --model real --lse all --sources videos`
     """
     names = [part for item in model or [] for part in _expand(item)]
     if videos is not None:
@@ -100,6 +108,10 @@ def evaluate_command(
     source = open_shards(data_folder)
     rules = chosen(protocol, default_protocol(source.dataset))
     check_device(device)
+    if sources is not None and not sources.is_dir():
+        raise UsageError(
+            f"--sources {sources}: no such folder; give the --root that the shards were prepared from"
+        )
     called: dict[str, str] = {}
     for item in names:
         title = name or models.create(item).card.name
@@ -132,7 +144,7 @@ def evaluate_command(
                         workers=workforce,
                         split=split,
                         limit=limit,
-                        options=EvalOptions(name, place, device, progress),
+                        options=EvalOptions(name, place, device, progress, sources),
                     )
                 )
     _publish(bundles, leaderboards)

@@ -4,6 +4,7 @@ A metric turns a generated video into numbers, one per column:
 
     PerClipMetric   one value per clip, from pictures and voice
     FaceMetric      one value per clip, from the face that the tracker finds in the generated video
+    FileMetric      one value per clip, from the video file as it was released
     RegionMetric    one value per clip and region of the true face, from the pixels there (PSNR, SSIM)
     SetMetric       one value per set of clips, from a state that tasks share out and merge (FID)
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
@@ -30,7 +31,7 @@ from tkbench.metrics.faults import video_fault
 from tkbench.metrics.regions import REGIONS, boxes
 from tkbench.registry import suggest
 from tkbench.runtime.feature_cache import recall
-from tkbench.types import Bool, Column, Float32, Float64, Reason, Sample, UInt8
+from tkbench.types import Bool, Column, Float32, Float64, Reason, Released, Sample, UInt8
 
 State = TypeVar("State")
 """What a set metric keeps of the clips that it was given."""
@@ -86,17 +87,40 @@ def no_face_source() -> TrackedFace:
     raise TypeError("this metric needs the face in the generated video: pass score(..., face)")
 
 
+class CodedVideo(Protocol):
+    """A video after the first encoding of a script."""
+
+    @property
+    def pictures(self) -> Sequence[UInt8]:
+        """JPEGs of it, (H, W, 3) RGB each."""
+
+    @property
+    def sound(self) -> Float32:
+        """Its sound, (S,) mono at 16 kHz."""
+
+    def frames(self) -> Iterator[UInt8]:
+        """Its pictures as they are decoded, without JPEG."""
+
+
 class LossyCodecs(Protocol):
     """Encoders for LSE recipes that score a video only after lossy coding; `tkbench.media.lossy` has them.
 
-    Metrics run no encoder of their own.
+    Metrics run no encoder of their own, and open no video.
     """
 
     def jpegs(self, frames: UInt8) -> UInt8: ...
 
+    def jpegs_of(self, path: Path) -> Sequence[UInt8]: ...
+
+    def sound_of(self, path: Path) -> Float32: ...
+
+    def voice_of(self, path: Path) -> Float32: ...
+
     def first_generation(
         self, frames: UInt8, audio: Float32, container: Literal["avi", "mp4"]
-    ) -> tuple[UInt8, Float32]: ...
+    ) -> CodedVideo: ...
+
+    def first_generation_of(self, path: Path, container: Literal["avi", "mp4"]) -> CodedVideo: ...
 
     def second_generation(
         self, crops: UInt8, audio: Float32, container: Literal["avi", "mp4"]
@@ -144,7 +168,7 @@ def hashes(*files: NetworkFile) -> dict[str, str]:
 
 
 class Metric(ABC):
-    """A metric with its settings; derive from one of the four classes below."""
+    """A metric with its settings; derive from one of the classes below."""
 
     name: ClassVar[str]
     """As it is registered, and as protocols name it."""
@@ -182,6 +206,24 @@ class FaceMetric(PerClipMetric):
         self, sample: Sample, video: UInt8, audio: Float32, face: FaceSource = no_face_source
     ) -> ClipScores:
         """As `PerClipMetric.score`; `face` tracks `video` when it is called."""
+
+
+NOT_GIVEN = Released(None, "no file came with the pictures")
+
+
+class FileMetric(PerClipMetric):
+    """One value per clip and column, some of them from the video file as it was released."""
+
+    @property
+    def needs_file(self) -> bool:
+        """Whether it looks at the file at all; finding one costs time."""
+        return True
+
+    @abstractmethod
+    def score(
+        self, sample: Sample, video: UInt8, audio: Float32, released: Released = NOT_GIVEN
+    ) -> ClipScores:
+        """As `PerClipMetric.score`; `released` is the file that `video` came from, or says why there is none."""
 
 
 class RegionMetric(PerClipMetric):

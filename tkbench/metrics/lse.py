@@ -7,7 +7,7 @@ pools the curves of a clip into its three values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,18 +15,28 @@ import numpy as np
 
 from tkbench.errors import BadMedia, UnknownName, UsageError
 from tkbench.metrics.base import (
+    NOT_GIVEN,
     ON_CPU,
     BuildContext,
     ClipScores,
+    FileMetric,
+    LossyCodecs,
     NetworkFile,
-    PerClipMetric,
     Score,
     hashes,
     network_file,
     unscored,
 )
 from tkbench.metrics.faults import audio_fault, video_fault
-from tkbench.metrics.lse_pieces import WINDOW, Piece, Unusable, codings_of, pieces
+from tkbench.metrics.lse_pieces import (
+    WINDOW,
+    Piece,
+    Unusable,
+    canvas_codings,
+    file_codings,
+    pieces,
+    real_piece,
+)
 from tkbench.metrics.lse_recipes import RECIPES, LseRecipe
 from tkbench.metrics.mfcc import mfcc, to_pcm16
 from tkbench.metrics.sync import (
@@ -40,7 +50,7 @@ from tkbench.metrics.sync import (
     sync_curve,
 )
 from tkbench.registry import suggest
-from tkbench.types import Column, Float32, Float64, Reason, Sample, UInt8
+from tkbench.types import Column, Float32, Float64, Reason, Released, Sample, UInt8
 
 if TYPE_CHECKING:
     from tkbench.metrics.syncnet import Judge
@@ -48,6 +58,7 @@ if TYPE_CHECKING:
 LRS_FRAMES = WINDOW + 1
 """The published loop compares N - 5 windows of N frames, so it needs six."""
 Precision = Literal["exact", "bf16"]
+STARTS = {"file": "from the released file on", "canvas": "from the prepared canvas on"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +110,11 @@ def pool(recipe: LseRecipe, found: Sequence[TrackScore]) -> tuple[float, float, 
     return float(confidence.mean()), float(distance.mean()), mean if len(found) == 1 else float(int(mean))
 
 
-class Lse(PerClipMetric):
+class Lse(FileMetric):
     """LSE-C, LSE-D and AVOffset by a named recipe and one judge.
 
-    Every recipe but `tkbench-v1` codes the video first: it needs `BuildContext.lossy`.
+    Every recipe but `tkbench-v1` codes the video first: it needs `BuildContext.lossy`. Recipes that start at the
+    released file look at neither `video` nor `audio`.
     """
 
     name = "lse"
@@ -130,35 +142,47 @@ class Lse(PerClipMetric):
         self.weights = hashes(*files)
         self.columns = _columns(self.recipe, precision, files)
 
-    def score(self, sample: Sample, video: UInt8, audio: Float32) -> ClipScores:
+    @property
+    def needs_file(self) -> bool:
+        return self.recipe.source == "file"
+
+    def score(
+        self, sample: Sample, video: UInt8, audio: Float32, released: Released = NOT_GIVEN
+    ) -> ClipScores:
         """The three values; the row's detail lists the tracks; the curve is there where the clip has one track.
 
         Unscored: shorter than the recipe can compare, no face, no track that is long and large enough, a
-        missing network, anything that is not the sample's kind of picture or sound.
+        missing network, no released file, anything that is not the sample's kind of picture or sound.
         """
-        fault = video_fault(sample, video) or audio_fault(sample, audio)
+        if self.needs_file:
+            return self.score_file(released)
+        fault = self._fault(sample, video, audio)
         if fault is not None:
             return unscored(self.columns, *fault)
-        least = LRS_FRAMES if self.recipe.ends == "zeros" else MIN_FRAMES
-        if len(video) < least:
-            return unscored(
-                self.columns, Reason.TOO_SHORT, f"{len(video)} frames; at least {least} are needed"
+        if self.recipe.cut == "real-track":
+            return self._scored(lambda judge: [real_piece(sample, video, audio, judge.spec)])
+        lossy = self._lossy()
+        return self._scored(
+            lambda judge: pieces(
+                self.recipe, judge.spec, canvas_codings(sample, video, audio, lossy), self.device
             )
-        if self.recipe.cut != "whole" and not np.isfinite(sample.landmarks).all():
-            return unscored(self.columns, Reason.NOT_FINITE, "landmarks hold nan or inf")
+        )
+
+    def score_file(self, released: Released) -> ClipScores:
+        """The same of a video file, for recipes that start there."""
+        lossy = self._lossy()
+        return self._scored(
+            lambda judge: pieces(self.recipe, judge.spec, file_codings(released, lossy), self.device)
+        )
+
+    def _scored(self, cut: Callable[[Judge], list[Piece]]) -> ClipScores:
         if self._judge.path is None:
             return unscored(self.columns, Reason.WEIGHTS_MISSING, self._judge.hint)
-        lossy = self.context.lossy
-        if lossy is None:
-            raise UsageError(
-                f"{self.recipe.name}: it codes the video first; build it with BuildContext(lossy=tkbench.media.lossy)"
-            )
         judge = load_judge(self._judge.path, self.device, self.precision)
         try:
-            parts = pieces(self.recipe, judge.spec, codings_of(sample, video, audio, lossy), self.device)
+            found = score_pieces(judge, [cut(judge)], self.recipe.ends)[0]
         except (Unusable, BadMedia) as error:
             return unscored(self.columns, error.reason, error.detail)
-        found = score_pieces(judge, [parts], self.recipe.ends)[0]
         if not all(np.isfinite(track.curve).all() for track in found):
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf")
         detail = "" if self.recipe.cut != "tracks" else "; ".join(str(track) for track in found)
@@ -167,6 +191,25 @@ class Lse(PerClipMetric):
         # Stored by the lag of the video, as `Sync` does.
         curve = np.ascontiguousarray(found[0].curve[::-1]) if len(found) == 1 else None
         return ClipScores(named, curve)
+
+    def _fault(self, sample: Sample, video: UInt8, audio: Float32) -> tuple[Reason, str] | None:
+        """What is wrong with the arrays, for recipes that start at them."""
+        fault = video_fault(sample, video) or audio_fault(sample, audio)
+        if fault is not None:
+            return fault
+        least = LRS_FRAMES if self.recipe.ends == "zeros" else MIN_FRAMES
+        if len(video) < least:
+            return Reason.TOO_SHORT, f"{len(video)} frames; at least {least} are needed"
+        if self.recipe.cut != "whole" and not np.isfinite(sample.landmarks).all():
+            return Reason.NOT_FINITE, "landmarks hold nan or inf"
+        return None
+
+    def _lossy(self) -> LossyCodecs:
+        if self.context.lossy is None:
+            raise UsageError(
+                f"{self.recipe.name}: it codes the video first; build it with BuildContext(lossy=tkbench.media.lossy)"
+            )
+        return self.context.lossy
 
 
 def _columns(
@@ -180,5 +223,5 @@ def _columns(
         f"_{recipe.name.replace('-', '_')}{JUDGES[judge]}{short}",
         f" ({label})",
         signature=f"lse[{recipe.signature()},net:{networks},precision:{precision},shift:{MAX_SHIFT},mfcc:psf-0.6]",
-        variant=f"By the recipe {recipe.name}. {JUDGE_TEXTS[judge]}",
+        variant=f"By the recipe {recipe.name}, {STARTS[recipe.source]}. {JUDGE_TEXTS[judge]}",
     )

@@ -27,8 +27,6 @@ PAD = 110
 """Grey level outside the picture."""
 WINDOW = 13
 """Frames of the median filter over the boxes; it pads with zeros, as scipy.signal.medfilt does."""
-CUT = 30.0
-MIN_SCENE = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +40,6 @@ class BoxTrack:
     def end(self) -> int:
         """The frame after the last one."""
         return self.start + len(self.boxes)
-
-
-def scene_starts(frames: UInt8) -> list[int]:
-    """First frames of the scenes of (T, H, W, 3) RGB, 0 among them.
-
-    PySceneDetect's ContentDetector with its defaults (0.5.1): a cut is where hue, saturation and value change
-    by 30 on average, 15 frames or more after the last cut; large pictures are subsampled first.
-    """
-    step = next((n for width, n in _THINNING if frames.shape[2] >= width), 1)
-    starts, before = [0], None
-    last_cut: int | None = None
-    for t, frame in enumerate(frames):
-        now = cv2.cvtColor(np.ascontiguousarray(frame[::step, ::step]), cv2.COLOR_RGB2HSV)
-        if before is not None:
-            change = float(cv2.absdiff(now, before).mean(dtype=np.float64))
-            if change >= CUT and (last_cut is None or t - last_cut >= MIN_SCENE):
-                last_cut = t
-                starts.append(t)
-        before = now
-    return starts
-
-
-_THINNING = ((3200, 12), (2100, 8), (1700, 6), (1200, 5), (900, 4), (600, 3))
-"""(width of the picture, n): from this width on only every n-th pixel is used."""
 
 
 def overlap(a: Array, b: Array) -> float:
@@ -82,20 +56,21 @@ def overlap(a: Array, b: Array) -> float:
 
 
 def link(
-    detections: Sequence[Array], starts: Sequence[int], *, min_track: int, strict: bool = False
+    detections: Sequence[Array], scenes: Sequence[tuple[int, int]], *, min_track: int, strict: bool = False
 ) -> tuple[list[BoxTrack], list[int]]:
     """(tracks that count, lengths of those that do not) from (n, 4) boxes per frame.
 
-    `starts`: first frame of each scene. Gaps are filled by straight lines. The lengths are those of tracks
-    that were too short; a track whose face is too small is in neither list but counts with length 0.
+    `scenes`: [first, stop) of each, in which a track must lie. Gaps are filled by straight lines. The lengths are
+    those of tracks that were too short; a track whose face is too small is in neither list but counts with length 0.
     """
     tracks: list[BoxTrack] = []
     rejected: list[int] = []
-    for first, last in zip(starts, [*starts[1:], len(detections)], strict=True):
-        if last - first < min_track:
-            rejected.append(last - first)
+    for first, stop in scenes:
+        if stop - first < min_track:
+            rejected.append(stop - first)
             continue
-        faces = [[(t, np.asarray(box, np.float64)) for box in detections[t]] for t in range(first, last)]
+        frames = range(first, min(stop, len(detections)))
+        faces = [[(t, np.asarray(box, np.float64)) for box in detections[t]] for t in frames]
         while found := _follow(faces, strict):
             if len(found) <= min_track:
                 rejected.append(len(found))
@@ -140,13 +115,16 @@ def _median(values: Float64) -> Float64:
     return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, WINDOW), axis=1), np.float64)
 
 
-def crop_track(frames: UInt8, track: BoxTrack, *, size: int = 224, scale: float = 0.4) -> UInt8:
+def crop_track(
+    frames: Sequence[UInt8] | UInt8, track: BoxTrack, *, size: int = 224, scale: float = 0.4
+) -> UInt8:
     """The square crops of a track: (T, H, W, 3) -> (len(track.boxes), size, size, 3), bilinear as cv2.resize does."""
     if track.end > len(frames):
         raise BadInput(f"the track ends at frame {track.end} of {len(frames)}")
     out = np.empty((len(track.boxes), size, size, 3), np.uint8)
-    values = zip(frames[track.start : track.end], *smooth_boxes(track.boxes), out, strict=True)
-    for frame, half, x, y, place in values:
+    values = zip(range(track.start, track.end), *smooth_boxes(track.boxes), out, strict=True)
+    for t, half, x, y, place in values:
+        frame: UInt8 = frames[t]
         pad = int(half * (1 + 2 * scale))
         x, y = x + pad, y + pad
         rows = int(y - half), int(y + half * (1 + 2 * scale))

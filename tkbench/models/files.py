@@ -54,7 +54,7 @@ class Files:
         note = "; ".join([*notes, count] if count else notes)
         want = sample.video.shape[1:3]
         if video.shape[1:3] == want:
-            return Generated(sample.key, video, detail=note, own_count=count)
+            return Generated(sample.key, video, detail=note, own_count=count, file=path)
         cut = cut_canvas(video, sample)
         if cut is None:
             found = (
@@ -64,7 +64,7 @@ class Files:
             also = f" or the source's {source[0]}x{source[1]}" if all(source) else ""
             return Generated(sample.key, None, Reason.WRONG_SHAPE, found + also)
         detail = "; ".join(filter(None, (note, "canvas cut from the source size")))
-        return Generated(sample.key, cut, detail=detail, own_count=count)
+        return Generated(sample.key, cut, detail=detail, own_count=count, file=path)
 
     def _find(self, key: str) -> Path | None:
         for stem in dict.fromkeys((key, key.replace("/", "__"))):

@@ -72,7 +72,8 @@ def _pack_segment(job: Job, scene: Scene, tracked: Tracked, segment: Segment, sa
         silent = f"frames {start} to {stop - 1} are silent"
         job.outcome.rows.append(skipped(row, Reason.SILENT_AUDIO, silent))
         return
-    facts = _facts(job, scene, tracked, segment, notes)
+    source = _source_member(job, scene, whole=(start, stop) == (0, tracked.frames))
+    facts = _facts(job, scene, tracked, segment, notes, kept=next(iter(source), None))
     facts["length"] = _length(samples, start, stop)
     parts = {
         "flac": media.write_flac(voice),
@@ -86,7 +87,7 @@ def _pack_segment(job: Job, scene: Scene, tracked: Tracked, segment: Segment, sa
         rows=len(arrays["landmarks"]),
     )
     # By way of files: an hour of video has a hundred segments, and they wait for the shard together.
-    members = {"mp4": segment.canvas, **_to_files(job.scratch, segment.number, parts)}
+    members = {"mp4": segment.canvas, **_to_files(job.scratch, segment.number, parts), **source}
     job.outcome.samples.append((segment.key, members))
     job.outcome.rows.append(
         row
@@ -103,6 +104,14 @@ def _pack_segment(job: Job, scene: Scene, tracked: Tracked, segment: Segment, sa
             "fixes": "; ".join(notes),
         }
     )
+
+
+def _source_member(job: Job, scene: Scene, *, whole: bool) -> dict[str, bytes | Path]:
+    """The released file as a member of the sample, `source.SUFFIX`; none where the sample is a part of it."""
+    if not (job.settings.keep_source and whole and scene.interval is None):
+        return {}
+    suffix = Path(job.clip.path).suffix.lower().lstrip(".")
+    return {f"source.{suffix if suffix.isalnum() and suffix.isascii() else 'bin'}": Path(job.clip.path)}
 
 
 def _canvases(
@@ -257,8 +266,10 @@ def _of_the_reading(facts: MediaFacts, *, whole: bool) -> list[str]:
     return out
 
 
-def _facts(job: Job, scene: Scene, tracked: Tracked, segment: Segment, notes: list[str]) -> dict[str, object]:
-    """The JSON member of a sample."""
+def _facts(
+    job: Job, scene: Scene, tracked: Tracked, segment: Segment, notes: list[str], *, kept: str | None
+) -> dict[str, object]:
+    """The JSON member of a sample. kept: the member that is its source file."""
     clip, facts, row = job.clip, job.facts, job.row
     start, stop, encoding = segment.start, segment.stop, segment.encoding
     words = _words(clip, start, stop)
@@ -291,6 +302,7 @@ def _facts(job: Job, scene: Scene, tracked: Tracked, segment: Segment, notes: li
             "bytes": row["source_bytes"],
             "facts": facts.told(),
             **_source_part(scene.interval),
+            **({"kept": kept} if kept is not None else {}),
         },
         "track": {"backend": job.settings.backend, "points": backends.info(job.settings.backend).points},
         "n_faces": tracked.n_faces,

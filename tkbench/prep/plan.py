@@ -60,6 +60,8 @@ class Settings:
     video_track: int | None = None
     """Number of the video track to read, from 1 on; None: the one that a player plays."""
     audio_track: int | None = None
+    keep_source: bool = False
+    """Also keep the file of a clip that is all of it, byte for byte: published LSE scripts start there."""
 
     @property
     def tracks(self) -> Tracks:
@@ -92,6 +94,7 @@ class Settings:
         ]
         named = {"video-track": self.video_track, "audio-track": self.audio_track}
         parts += [f"{name}:{number}" for name, number in named.items() if number is not None]
+        parts += ["source:kept"] if self.keep_source else []
         return "|".join([PROTOCOL, *parts])
 
 

@@ -26,11 +26,13 @@ from tkbench import metrics, shards
 from tkbench.errors import TkbenchError, UnknownName, UsageError, WeightsMissing
 from tkbench.media import lossy
 from tkbench.metrics.base import (
+    NOT_GIVEN,
     AnySetMetric,
     BuildContext,
     ClipScores,
     FaceMetric,
     FaceSource,
+    FileMetric,
     PerClipMetric,
     Score,
     SetMetric,
@@ -51,6 +53,7 @@ from tkbench.types import (
     Float32,
     Generated,
     Reason,
+    Released,
     Row,
     Sample,
     UInt8,
@@ -67,6 +70,11 @@ class MetricSet(NamedTuple):
 
     per_clip: list[PerClipMetric]
     whole_set: list[AnySetMetric]
+
+    @property
+    def needs_file(self) -> bool:
+        """Whether a metric starts at the released file."""
+        return any(isinstance(metric, FileMetric) and metric.needs_file for metric in self.per_clip)
 
     @property
     def columns(self) -> list[Column]:
@@ -245,7 +253,7 @@ def match(sample: Sample, made: Generated, slack: int) -> tuple[Sample, Generate
         track_score=sample.track_score[:shared],
     )
     detail = "; ".join(filter(None, (made.detail, note)))
-    return cut, Generated(made.key, video[:shared], detail=detail)
+    return cut, Generated(made.key, video[:shared], detail=detail, file=made.file)
 
 
 def track_face(sample: Sample, video: UInt8) -> TrackedFace:
@@ -282,10 +290,12 @@ def score_clip(
     *,
     other_voice: bool = False,
     note: str = "",
+    released: Released = NOT_GIVEN,
 ) -> tuple[list[Row], list[Curve]]:
     """Score one video by every metric: rows and curves of single clips; `states` of the set metrics get its frames.
 
     other_voice: the video speaks with another clip's voice. note: stands in the detail of every row.
+    released: the file of the video, for metrics that start there (`scoring.released`).
     """
     face = cache(partial(track_face, sample, video))
     rows: list[Row] = []
@@ -294,7 +304,7 @@ def score_clip(
         if other_voice and metric.compares_with_true_video:
             scores = unscored(metric.columns, Reason.OTHER_VOICE, "the true video says something else")
         else:
-            scores = _scores(metric, sample, video, face)
+            scores = _scores(metric, sample, video, face, released)
         for column in metric.columns:
             score = scores.values[column.name]
             detail = "; ".join(filter(None, (score.detail, note)))
@@ -306,9 +316,13 @@ def score_clip(
     return rows, curves
 
 
-def _scores(metric: PerClipMetric, sample: Sample, video: UInt8, face: FaceSource) -> ClipScores:
+def _scores(
+    metric: PerClipMetric, sample: Sample, video: UInt8, face: FaceSource, released: Released
+) -> ClipScores:
     if isinstance(metric, FaceMetric):
         return metric.score(sample, video, sample.audio, face)
+    if isinstance(metric, FileMetric):
+        return metric.score(sample, video, sample.audio, released)
     return metric.score(sample, video, sample.audio)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from tkbench import media, models, shards
 from tkbench.errors import BadSample, UsageError
+from tkbench.metrics.base import NOT_GIVEN
 from tkbench.models.base import Model, ModelCard
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
@@ -42,7 +44,8 @@ from tkbench.scoring.clips import (
     tools_of,
     unscored_rows,
 )
-from tkbench.types import Column, Generated, Reason, Row, UInt8
+from tkbench.scoring.released import released_file
+from tkbench.types import Column, Generated, Reason, Released, Row, Sample, UInt8
 from tkbench.version import __version__
 
 PREVIEWS = 4
@@ -62,6 +65,8 @@ class EvalOptions:
     """Where networks run, those of metrics and of the reference models: "cpu", "cuda" or "cuda:1". Sums on a GPU differ
     from a processor's in their last digits; the bundle's `stack` names the device."""
     progress: Progress = silent
+    sources: Path | None = None
+    """The root of the preparation: where the files of the true videos are, for LSE recipes that start at the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,8 @@ class Chunk:
     """Clip -> the clip whose voice drives it; None where its own does."""
     cache: str | None = None
     """See `EvalOptions.cache`; None keeps what one clip needs twice, and no more."""
+    sources: str | None = None
+    """See `EvalOptions.sources`."""
 
 
 @dataclass(slots=True)
@@ -127,8 +134,9 @@ def evaluate(
     }
     run = Run.begin(data, split, rules, options.device)
     cache = str(options.cache.expanduser().absolute()) if options.cache is not None else None
+    sources = str(options.sources.expanduser().absolute()) if options.sources is not None else None
     chunks = [
-        Chunk(run, model, part, {key: partners[key] for key in part}, cache)
+        Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources)
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
     ]
     parts = _gather(chunks, workers, options.progress, card.name)
@@ -247,7 +255,7 @@ def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
             found.rows += unscored_rows(per_clip, made)
             found.without_video += 1
             continue
-        with feature_cache.using(store):
+        with feature_cache.using(store), _file(chunk, tools, model, sample, made) as released:
             rows, curves = score_clip(
                 tools.metrics,
                 found.states,
@@ -255,12 +263,25 @@ def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
                 made.video,
                 other_voice=is_crossed(model.card),
                 note=made.detail,
+                released=released,
             )
         found.rows += rows
         found.curves += curves
     store.next_clip()
     found.cache_counts = store.take_counts()
     return found
+
+
+def _file(
+    chunk: Chunk, tools: Tools, model: Model, sample: Sample, made: Generated
+) -> AbstractContextManager[Released]:
+    """The released file of a video, where a metric asks for one."""
+    if not tools.metrics.needs_file:
+        return nullcontext(NOT_GIVEN)
+    if model.card.drive == "other" and made.file is None:
+        return nullcontext(Released(None, "the voice is another clip's: there is no file with both"))
+    sources = None if chunk.sources is None else Path(chunk.sources)
+    return released_file(tools.source, chunk.run.token, made, sample, sources)
 
 
 def _gather(
