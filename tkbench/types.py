@@ -311,6 +311,8 @@ class Column:
     """What is measured and how to read it, for readers who meet it in a report."""
     variant: str = ""
     """What sets this column apart from others of its metric: its judge, its region, its landmarks."""
+    near_true: bool = False
+    """Whether it is read by its distance to the true video's own value; tables with `real` then show that distance."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.digits <= 12:

@@ -142,3 +142,18 @@ def test_other_names_are_of_one_metric() -> None:
     shared = {name for name, kinds in owners.items() if len(kinds) > 1}
     assert shared == {"LMD", "LVD", "landmark velocity difference", "Fréchet inception distance"}
     assert not set(owners) & {column.label for column in columns()}
+
+
+def test_names_of_papers_lead_to_metrics_that_have_them() -> None:
+    """What `tkbench ls` says that papers call a metric is what its columns say."""
+    for names, kinds in metrics.FIELD_NAMES.items():
+        for kind in kinds:
+            said = {
+                text
+                for spec, metric in built()
+                if spec.name == kind
+                for column in metric.columns
+                for text in (column.label, *column.also_called)
+            }
+            for name in names.replace(" = ", ", ").split(", "):
+                assert any(name in text for text in said), f"{kind} has no {name}"

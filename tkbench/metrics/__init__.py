@@ -34,6 +34,17 @@ registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
 registry.add("fvd", "tkbench.metrics.distribution:Fvd")
 
+FIELD_NAMES: dict[str, tuple[str, ...]] = {
+    "LSE-C = Sync-C": ("sync", "lse"),
+    "LSE-D = Sync-D": ("sync", "lse"),
+    "AV offset": ("sync", "lse"),
+    "LMD, LVD": ("lmd",),
+    "FID": ("fid", "distribution"),
+    "KID": ("distribution",),
+    "FVD": ("fvd",),
+}
+"""What papers print -> the metrics that give it: `tkbench ls` shows these beside the registered names."""
+
 
 def build(spec: MetricSpec, context: BuildContext) -> Metric:
     """The metric of a protocol's entry, with its settings.

@@ -19,6 +19,7 @@ import numpy as np
 from tkbench.errors import BadBundle, UnknownName, UsageError
 from tkbench.registry import suggest
 from tkbench.results.bundle import Bundle, Result, Summary, find
+from tkbench.results.delta import with_deltas
 from tkbench.results.paired import rank_intervals
 from tkbench.results.stats import mean_interval
 from tkbench.runtime.storage import write_file
@@ -51,12 +52,14 @@ class Entry:
 def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
     """Bundles of one table by their ranking metric; those that cannot be ranked come last, by name.
 
+    Where the true video is among them, columns of the distance to it are added (`tkbench.results.delta`).
     Models are ranked on the clips that every ranked model could be scored on, so that a model gains nothing by
     failing on hard clips. Equal means have equal ranks.
 
     Raises BadBundle where signatures differ, naming the first part that does, or a model comes twice.
     """
     check_comparable(bundles)
+    bundles = with_deltas(bundles)
     notes = {bundle.result.model: _unranked(bundle.result) for bundle in bundles}
     by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
     scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
@@ -218,6 +221,17 @@ def first_difference(a: str, b: str) -> tuple[str, str]:
     return next((x, y) for x, y in zip(left, right, strict=True) if x != y)
 
 
+def heading(column: Column) -> str:
+    """What tables print above a column: its label, and the other name that papers print as often.
+
+    >>> heading(Column("lse_c", "LSE-C (mocha)", "", "higher", 3, also_called=("Sync-C", "AVConf")))
+    'LSE-C / Sync-C (mocha)'
+    """
+    twin = next((name for name in column.also_called if name.startswith(("Sync-C", "Sync-D", "ΔSync-"))), "")
+    name, bracket, rest = column.label.partition(" (")
+    return f"{name} / {twin}{bracket}{rest}" if twin else column.label
+
+
 def status(summary: Summary) -> str:
     """What stands in a cell without a mean: "unscored: weights-missing"."""
     reasons = ", ".join(summary.reasons) or summary.note or "no clip"
@@ -357,7 +371,7 @@ def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
 
 def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A Markdown table; the signature makes it citable."""
-    head = ["", "Model", *(f"{column.label} {ARROWS[column.better]}" for column in columns)]
+    head = ["", "Model", *(f"{heading(column)} {ARROWS[column.better]}" for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
         # Model names may come from strangers' bundles: no cell borders, no tags.
@@ -370,7 +384,7 @@ def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-LATEX |= {"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
+LATEX |= {"Δ": r"$\Delta$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
 
 
 def tex(text: str) -> str:
@@ -386,7 +400,9 @@ def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A booktabs table; means with intervals in small type, who is not ranked and why beneath the rule."""
     width = 2 + len(columns)
     lines = [r"\begin{tabular}{ll" + "r" * len(columns) + "}", r"\toprule"]
-    lines.append(" & ".join(["", "Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in columns)]) + r" \\")
+    lines.append(
+        " & ".join(["", "Model", *(tex(f"{heading(c)} {ARROWS[c.better]}") for c in columns)]) + r" \\"
+    )
     lines.append(r"\midrule")
     for entry in entries:
         row = [tex(standing(entry)) or "--"]
