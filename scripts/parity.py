@@ -51,6 +51,9 @@ ROWS = (
            "metrics/test_image.py::test_uniform_ssim_equals_skimage_left_alone", "scikit-image"),
     Parity("MS-SSIM", "pytorch-msssim", "metrics/test_cpbd.py::test_ms_ssim_equals_pytorch_msssim",
            "pytorch-msssim"),
+    Parity("MS-SSIM at fewer scales", "pytorch-msssim",
+           "metrics/test_cpbd.py::test_fewer_scales_equal_pytorch_msssim_with_the_renormalised_weights",
+           "pytorch-msssim"),
     Parity("CPBD", "0x64746b/python-cpbd@09c99a4, answers kept in tests/metrics/golden",
            "metrics/test_cpbd.py::test_cpbd_equals_python_cpbd"),
     Parity("LPIPS", "lpips", "metrics/test_perceptual.py::test_lpips_equals_the_package", "lpips"),
@@ -67,6 +70,8 @@ ROWS = (
            "metrics/test_csim.py::test_embeddings_equal_the_forward_pass_by_hand"),
     Parity("LMD family", "the scripts' loops (ATVGnet, yuangan/evaluation_eat@0fd6e2e, ER-NeRF, ViCo)",
            "metrics/test_landmark.py::test_distance_equals_the_published_loops"),
+    Parity("motion (THEval's five)", "Newbyl/THEval@cfe23fe, answers kept in tests/metrics/golden",
+           "metrics/test_motion.py::test_motion_equals_theval"),
     Parity("voice", "canonical correlation by orthonormal bases (Bjorck and Golub 1973)",
            "metrics/test_voice.py::test_without_ridge_the_fit_is_canonical_correlation"),
 )  # fmt: skip

@@ -25,6 +25,11 @@ SPECS = [
         for name in ("psnr-wrapped-uint8", "ssim-uniform")
     ),
     *(MetricSpec(name="lpips", settings={"net": net}) for net in ("alex", "vgg", "squeeze")),
+    *(
+        MetricSpec(name=name, settings={"regions": REGIONS, "by": "scikit-image"})
+        for name in ("psnr", "ssim")
+    ),
+    *(MetricSpec(name="ms_ssim", settings={"regions": REGIONS, "scales": scales}) for scales in (4, 3)),
     MetricSpec(name="fid"),
     MetricSpec(name="voice"),
     *(
@@ -36,6 +41,8 @@ SPECS = [
     *(MetricSpec(name="csim", settings={"crop": crop}) for crop in ("whole", "aligned")),
     *(MetricSpec(name="distribution", settings={"region": region}) for region in REGIONS),
     MetricSpec(name="fvd"),
+    MetricSpec(name="motion"),
+    MetricSpec(name="motion", settings={"parts": ["silent_lip", "volume_fit"], "speech": "silero"}),
 ]
 MEASURES = {
     "lse_c": ("the median minus the minimum of the distance", "lips and voice"),
@@ -60,6 +67,8 @@ MEASURES = {
     "ssim": ("likeness of local structure to the true video",),
     "ssim_uniform": ("ssim", "uniform 7 × 7 window"),
     "ms_ssim": ("ssim at five scales",),
+    "ms_ssim4": ("ssim at four scales",),
+    "ms_ssim3": ("ssim at three scales",),
     "cpbd": ("how sharp", "share of edges"),
     "lpips": ("features of an image network",),
     "csim": ("likeness of the person", "face-recognition embeddings"),
@@ -67,11 +76,19 @@ MEASURES = {
     "fid_legacy": ("statistics of true and generated frames",),
     "fid_inf": ("infinitely many frames",),
     "kid": ("kernel distance between inception features",),
+    "lip_dynamics": ("shape of the lips changes",),
+    "brow_dynamics": ("how much the brows move",),
+    "head_dynamics": ("how much the head moves",),
+    "silent_lip": ("restless the lips are in pauses",),
+    "volume_fit": ("opening of the lips and the loudness",),
+    "head_jitter": ("how much the head trembles",),
+    "head_smooth": ("how smoothly the head moves",),
+    "head_beat": ("halts lie to the onsets of the voice",),
     "fvd": ("statistics of true and generated clips", "video network"),
 }
 """What a column's name starts with -> what its text must say, and the text of no other metric."""
-UNBOUNDED = ("kid", "fid_inf")
-"""An unbiased estimate and an extrapolation: both can fall below 0."""
+UNBOUNDED = ("kid", "fid_inf", "head_smooth")
+"""An unbiased estimate and an extrapolation, which can fall below 0, and a logarithm."""
 BUILT: list[tuple[MetricSpec, Metric]] = []
 
 

@@ -32,6 +32,7 @@ registry.add("ms_ssim", "tkbench.metrics.msssim:MsSsim")
 registry.add("cpbd", "tkbench.metrics.cpbd:Cpbd")
 registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
+registry.add("motion", "tkbench.metrics.motion:Motion")
 registry.add("fvd", "tkbench.metrics.distribution:Fvd")
 
 FIELD_NAMES: dict[str, tuple[str, ...]] = {
@@ -39,6 +40,7 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "LSE-D = Sync-D": ("sync", "lse"),
     "AV offset": ("sync", "lse"),
     "LMD, LVD": ("lmd",),
+    "Lip Dynamics, Eyebrow Dynamics, Head Motion Dynamics, Silent Lip Stability, BeatAlign": ("motion",),
     "FID": ("fid", "distribution"),
     "KID": ("distribution",),
     "FVD": ("fvd",),
