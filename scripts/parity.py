@@ -70,6 +70,8 @@ ROWS = (
            "metrics/test_csim.py::test_embeddings_equal_the_forward_pass_by_hand"),
     Parity("LMD family", "the scripts' loops (ATVGnet, yuangan/evaluation_eat@0fd6e2e, ER-NeRF, ViCo)",
            "metrics/test_landmark.py::test_distance_equals_the_published_loops"),
+    Parity("soft-DTW", "its definition, over all alignments (Cuturi and Blondel 2017)",
+           "metrics/test_aligned.py::test_soft_dtw_equals_the_sum_over_all_alignments"),
     Parity("motion (THEval's five)", "Newbyl/THEval@cfe23fe, answers kept in tests/metrics/golden",
            "metrics/test_motion.py::test_motion_equals_theval"),
     Parity("voice", "canonical correlation by orthonormal bases (Bjorck and Golub 1973)",

@@ -41,6 +41,7 @@ SPECS = [
     *(MetricSpec(name="csim", settings={"crop": crop}) for crop in ("whole", "aligned")),
     *(MetricSpec(name="distribution", settings={"region": region}) for region in REGIONS),
     MetricSpec(name="fvd"),
+    *(MetricSpec(name="aligned", settings={"points": points}) for points in ("mesh", "fan")),
     MetricSpec(name="motion"),
     MetricSpec(name="motion", settings={"parts": ["silent_lip", "volume_fit"], "speech": "silero"}),
 ]
@@ -76,6 +77,8 @@ MEASURES = {
     "fid_legacy": ("statistics of true and generated frames",),
     "fid_inf": ("infinitely many frames",),
     "kid": ("kernel distance between inception features",),
+    "lmd_mouth_dtw": ("landmark distance of the mouth after the best alignment",),
+    "lip_error_dtw": ("error of the lips' opening after the best alignment",),
     "lip_dynamics": ("shape of the lips changes",),
     "brow_dynamics": ("how much the brows move",),
     "head_dynamics": ("how much the head moves",),

@@ -32,6 +32,7 @@ registry.add("ms_ssim", "tkbench.metrics.msssim:MsSsim")
 registry.add("cpbd", "tkbench.metrics.cpbd:Cpbd")
 registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
+registry.add("aligned", "tkbench.metrics.aligned:Aligned")
 registry.add("motion", "tkbench.metrics.motion:Motion")
 registry.add("fvd", "tkbench.metrics.distribution:Fvd")
 
