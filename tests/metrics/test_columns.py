@@ -40,7 +40,8 @@ SPECS = [
     MetricSpec(name="lip", settings={"points": "fan"}),
     *(MetricSpec(name="csim", settings={"crop": crop}) for crop in ("whole", "aligned")),
     *(MetricSpec(name="distribution", settings={"region": region}) for region in REGIONS),
-    MetricSpec(name="fvd"),
+    *(MetricSpec(name="fvd", settings={"net": net}) for net in ("i3d-styleganv", "i3d-videogpt")),
+    MetricSpec(name="efid"),
     *(MetricSpec(name="aligned", settings={"points": points}) for points in ("mesh", "fan")),
     MetricSpec(name="motion"),
     MetricSpec(name="motion", settings={"parts": ["silent_lip", "volume_fit"], "speech": "silero"}),
@@ -88,6 +89,9 @@ MEASURES = {
     "head_smooth": ("how smoothly the head moves",),
     "head_beat": ("halts lie to the onsets of the voice",),
     "fvd": ("statistics of true and generated clips", "video network"),
+    "fvd_halves": ("what two sets of true clips score",),
+    "efid": ("statistics of true and generated expressions",),
+    "efid_halves": ("what two sets of true frames score",),
 }
 """What a column's name starts with -> what its text must say, and the text of no other metric."""
 UNBOUNDED = ("kid", "fid_inf", "head_smooth")

@@ -34,7 +34,8 @@ registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
 registry.add("aligned", "tkbench.metrics.aligned:Aligned")
 registry.add("motion", "tkbench.metrics.motion:Motion")
-registry.add("fvd", "tkbench.metrics.distribution:Fvd")
+registry.add("fvd", "tkbench.metrics.fvd:Fvd")
+registry.add("efid", "tkbench.metrics.fvd:Efid")
 
 FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "LSE-C = Sync-C": ("sync", "lse"),
@@ -45,6 +46,7 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "FID": ("fid", "distribution"),
     "KID": ("distribution",),
     "FVD": ("fvd",),
+    "E-FID": ("efid",),
 }
 """What papers print -> the metrics that give it: `tkbench ls` shows these beside the registered names."""
 

@@ -118,7 +118,8 @@ class Aligned(TrackPair):
                 signature=f"lip[{points},opening,against:real,{rule}]",
                 bounds=(0.0, math.inf),
                 text="Error of the lips' opening after the best alignment in time (soft-DTW, up to 0.2 s), in "
-                "hundredths of the distance between the outer corners of the eyes. Read it with a column that sees a lag.",
+                "hundredths of the distance between the outer corners of the eyes. Read it with a column that "
+                "sees a lag.",
                 variant=POINT_TEXTS[points],
             ),
         )
