@@ -42,6 +42,10 @@ SPECS = [
     *(MetricSpec(name="distribution", settings={"region": region}) for region in REGIONS),
     *(MetricSpec(name="fvd", settings={"net": net}) for net in ("i3d-styleganv", "i3d-videogpt")),
     MetricSpec(name="efid"),
+    *(
+        MetricSpec(name="iqa", settings={"model": model, "regions": REGIONS})
+        for model in ("niqe", "brisque", "piqe", "musiq")
+    ),
     *(MetricSpec(name="aligned", settings={"points": points}) for points in ("mesh", "fan")),
     MetricSpec(name="motion"),
     MetricSpec(name="motion", settings={"parts": ["silent_lip", "volume_fit"], "speech": "silero"}),
@@ -89,13 +93,17 @@ MEASURES = {
     "head_smooth": ("how smoothly the head moves",),
     "head_beat": ("halts lie to the onsets of the voice",),
     "fvd": ("statistics of true and generated clips", "video network"),
+    "iqa_niqe": ("from those of natural pictures",),
+    "iqa_brisque": ("regression of natural statistics",),
+    "iqa_piqe": ("share of the blocks",),
+    "iqa_musiq": ("by a transformer",),
     "fvd_halves": ("what two sets of true clips score",),
     "efid": ("statistics of true and generated expressions",),
     "efid_halves": ("what two sets of true frames score",),
 }
 """What a column's name starts with -> what its text must say, and the text of no other metric."""
-UNBOUNDED = ("kid", "fid_inf", "head_smooth")
-"""An unbiased estimate and an extrapolation, which can fall below 0, and a logarithm."""
+UNBOUNDED = ("kid", "fid_inf", "head_smooth", "iqa_brisque")
+"""An unbiased estimate and an extrapolation, which can fall below 0, a logarithm, and a regression."""
 BUILT: list[tuple[MetricSpec, Metric]] = []
 
 

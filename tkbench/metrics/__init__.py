@@ -34,6 +34,7 @@ registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
 registry.add("aligned", "tkbench.metrics.aligned:Aligned")
 registry.add("motion", "tkbench.metrics.motion:Motion")
+registry.add("iqa", "tkbench.metrics.iqa:Iqa")
 registry.add("fvd", "tkbench.metrics.fvd:Fvd")
 registry.add("efid", "tkbench.metrics.fvd:Efid")
 
@@ -45,6 +46,7 @@ FIELD_NAMES: dict[str, tuple[str, ...]] = {
     "Lip Dynamics, Eyebrow Dynamics, Head Motion Dynamics, Silent Lip Stability, BeatAlign": ("motion",),
     "FID": ("fid", "distribution"),
     "KID": ("distribution",),
+    "NIQE, BRISQUE, PIQE, MUSIQ": ("iqa",),
     "FVD": ("fvd",),
     "E-FID": ("efid",),
 }
