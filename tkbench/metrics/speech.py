@@ -106,9 +106,14 @@ def _version() -> str:
 
 @lru_cache(maxsize=1)
 def _network() -> Any:
+    import warnings
+
     from silero_vad import load_silero_vad
 
-    return load_silero_vad()
+    with warnings.catch_warnings():
+        # torch calls the format of the network's file old.
+        warnings.simplefilter("ignore")
+        return load_silero_vad()
 
 
 def _by_network(audio: Float32, frames: int) -> Bool:
