@@ -66,7 +66,9 @@ GROUPS = {
     "preparation": tuple(
         f"prep/{name}.py" for name in ("gates", "follow", "track", "official", "scene", "pipeline", "pack")
     ),
-    "results": tuple(f"results/{name}.py" for name in ("stats", "paired", "compare", "leaderboard")),
+    "results": tuple(
+        f"results/{name}.py" for name in ("stats", "halves", "paired", "standing", "compare", "leaderboard")
+    ),
     "scoring": ("scoring/*.py",),
     "crops": ("crops/*.py",),
     "sound": ("audio.py",),

@@ -69,7 +69,7 @@ def test_the_anchors_bracket_the_table(runs: Path) -> None:
 
 
 def test_landmarks_of_generated_videos_reach_their_metrics(shards: Path) -> None:
-    folder = evaluate(shards, "shift:2", protocol="lips-synth-v1", out=shards.parent / "lips", limit=2)
+    folder = evaluate(shards, "shift:2", protocol="lips-synth-v2", out=shards.parent / "lips", limit=2)
     found = bundle.read(folder)
     means = {name: summary.mean for name, summary in found.result.summary.items()}
     rows = pd.read_parquet(folder / "clips.parquet")
@@ -118,7 +118,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize(("protocol", "limit"), [("synth-v1", 5), ("lips-synth-v1", 1)])
+@pytest.mark.parametrize(("protocol", "limit"), [("synth-v1", 5), ("lips-synth-v2", 1)])
 def test_numbers_are_the_same_with_and_without_a_cache(
     shards: Path, tmp_path: Path, protocol: str, limit: int
 ) -> None:

@@ -13,9 +13,12 @@ from tkbench.errors import UnknownName, UsageError
 # A released protocol never changes: copy the file to a new version instead, and add its hash here.
 FROZEN: dict[str, str] = {
     "lips-synth-v1": "4b057c3e97b2f0fa7181c85053bad14d352e5afe4b064db0a1fdb7aa117dd035",
+    "lips-synth-v2": "bd46e2009f7fa7a841d044ee45ad05b2ae23488a70cfe7230b0edabf9cf01061",
     "lips-v1": "520d9c2bb9d4dfad622a6a366a37453a8c6907258634caffd204fb17063fc98a",
+    "lips-v2": "41e5684512dd0f29b479873f5166878c0ae4d78ab4719d8d90d8b7de1c193680",
     "synth-v1": "63861c89a0643bd6d0aa01494a68c5ff9640dec78ba14ef109b8cabc85861bf0",
     "tkbench-v1": "09840fa9fb3e1a9128a57e32c30add4998e66205e27dd6c8f2b2cb244f5653e3",
+    "tkbench-v2": "441e3441b7219928b003506aa4181f3763f365a37a63ccf52ef7edaec24c941d",
 }
 
 

@@ -26,7 +26,7 @@ from tkbench.registry import suggest
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Clip, Skipped
 
-PROTOCOL = "tkbench-v1"
+PROTOCOL = "tkbench-v2"
 """What scores are made by, unless a data set names another protocol."""
 FAKE_SUFFIX = "-fake"
 """Ends the name of a data set that was read from a tree of `tkbench data fake`."""
@@ -101,8 +101,8 @@ class DataSet:
     protocol: str = PROTOCOL
     """What its scores are made by where nobody says."""
     clustered_by: str = "speakers"
-    """What intervals are computed over: clips of one speaker (or source) resemble each other, so the bootstrap draws
-    all of them together."""
+    """What intervals are computed over: clips of one speaker (or source) resemble each other, so intervals and
+    tests take all of them together."""
     prep_command: Literal["own", "folder"] = "own"
     """"own": `tkbench prep NAME` prepares it. "folder": `tkbench prep folder` does, where `recognises` says that the
     folder is one."""

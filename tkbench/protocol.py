@@ -17,6 +17,9 @@ from tkbench.errors import UsageError
 from tkbench.registry import Registry, find_file
 from tkbench.runtime import toml
 
+INTERVAL = "halves-1"
+"""The rule that intervals are made by (`results.stats`): a change of any interval is a new version."""
+
 
 class _Strict(BaseModel):
     """A typo in a settings file is an error, never a silent default."""
@@ -37,7 +40,10 @@ class MetricSpec(_Strict):
 
 
 class StatsSpec(_Strict):
-    """How means become intervals: a bootstrap over speakers (or sources); see `stats`."""
+    """How means become intervals, from parts of the speakers (or sources); see `results.stats`.
+
+    n_boot: random halves of the speakers, where they are too many to take every part. Released protocols call it so.
+    """
 
     n_boot: int = Field(default=2000, ge=100)
     seed: int = 0
@@ -62,7 +68,7 @@ class Protocol(_Strict):
 
     def signature(self) -> str:
         """Every setting of the protocol in one line; equal lines mean comparable numbers."""
-        stats = f"boot={self.stats.n_boot},seed={self.stats.seed},level={self.stats.level}"
+        stats = f"halves={self.stats.n_boot},seed={self.stats.seed},level={self.stats.level}"
         parts = [
             self.name,
             "fps:25",
@@ -70,7 +76,7 @@ class Protocol(_Strict):
             *(metric.signature() for metric in self.metrics),
             f"slack:{self.length_slack}",
             f"seed:{self.seed}",
-            f"stats({stats},interval=stretched)",
+            f"stats({stats},interval={INTERVAL})",
             f"coverage:{self.coverage_min:g}",
             f"rank:{self.rank_by}",
         ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     UInt8 = npt.NDArray[np.uint8]
     Float32 = npt.NDArray[np.float32]
     Float64 = npt.NDArray[np.float64]
+    Complex128 = npt.NDArray[np.complex128]
     Bool = npt.NDArray[np.bool_]
 
 FPS = 25
@@ -326,7 +327,14 @@ class Column:
             )
 
 
-_ARRAYS = {"Array": "", "UInt8": "uint8", "Float32": "float32", "Float64": "float64", "Bool": "bool_"}
+_ARRAYS = {
+    "Array": "",
+    "UInt8": "uint8",
+    "Float32": "float32",
+    "Float64": "float64",
+    "Complex128": "complex128",
+    "Bool": "bool_",
+}
 
 if not TYPE_CHECKING:  # for a type checker every other name stays unknown
 

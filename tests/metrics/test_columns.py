@@ -32,6 +32,7 @@ SPECS = [
     *(MetricSpec(name="ms_ssim", settings={"regions": REGIONS, "scales": scales}) for scales in (4, 3)),
     MetricSpec(name="fid"),
     MetricSpec(name="voice"),
+    MetricSpec(name="voice_score"),
     *(
         MetricSpec(name="lmd", settings={"variants": list(VARIANTS), "points": points})
         for points in ("mesh", "fan")
@@ -56,6 +57,8 @@ MEASURES = {
     "av_offset": ("shift at which lips and voice fit best",),
     "voice_corr": ("correlation of mouth landmarks with the sound of the voice",),
     "voice_lag": ("lag at which mouth landmarks and the sound of the voice fit best",),
+    "voice_score": ("how well mouth landmarks say what the voice says",),
+    "voice_on_time": ("share of clips whose voice_lag lies within",),
     "voice_sure": ("confidence that mouth and voice belong together",),
     "lip_corr": ("how closely the opening of the lips follows the true one",),
     "lip_corr_truth": ("how closely the opening of the lips follows the exact one",),

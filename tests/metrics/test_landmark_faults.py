@@ -16,7 +16,7 @@ import test_landmark
 import test_voice
 from conftest import without_gap
 
-from tkbench.metrics import arcface, cpbd, csim, landmark, mouth, msssim, voice, voicefit
+from tkbench.metrics import arcface, cpbd, csim, landmark, mouth, msssim, voice, voicefeatures, voicefit
 
 Patch = pytest.MonkeyPatch
 
@@ -45,8 +45,8 @@ def lead_taken_away_twice(patch: Patch) -> None:
 
 
 def silence_by_a_fixed_level(patch: Patch) -> None:
-    whole = voicefit.log_mel
-    patch.setattr(voicefit, "log_mel", lambda audio: np.maximum(whole(audio), 0.0))
+    whole = voicefeatures.log_mel
+    patch.setattr(voicefeatures, "log_mel", lambda audio: np.maximum(whole(audio), 0.0))
 
 
 def pose_left_in(patch: Patch) -> None:

@@ -13,14 +13,16 @@ from support.talkers import late, seeing, talker
 
 from tkbench import metrics, weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
-from tkbench.metrics import voice, voicefit
+from tkbench.metrics import voice, voicefeatures, voicefit
 from tkbench.metrics.base import ClipScores, TrackedFace
 from tkbench.metrics.mouth import RIGID, aperture, lengths, points68, upright
-from tkbench.metrics.voice import SURE, Voice, confidence_of, correlation_curve, opinion
-from tkbench.train.voice import law_of_chance
+from tkbench.metrics.voice import SURE, Voice, VoiceScore, confidence_of, correlation_curve, opinion
+from tkbench.metrics.voicefeatures import SCORE, SYNC
+from tkbench.metrics.voicefit import LEVELS, Chance
+from tkbench.train.voice import Clip, law_of_chance
 from tkbench.types import Float32, Reason, Sample, UInt8
 
-COLUMNS = ("voice_corr", "voice_lag", "voice_sure")
+COLUMNS = ("voice_corr", "voice_lag", "voice_on_time", "voice_sure")
 
 
 def score(sample: Sample, landmarks: Float32 | None = None, audio: Float32 | None = None) -> ClipScores:
@@ -40,12 +42,12 @@ def test_log_mel_is_librosas() -> None:
     bank = librosa.filters.mel(
         sr=16_000, n_fft=512, n_mels=26, fmin=80, fmax=7600, htk=True, norm=None, dtype=np.float64
     )
-    np.testing.assert_allclose(voicefit._bank(), bank.T, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(voicefeatures._bank(), bank.T, rtol=0, atol=1e-12)
     window = np.hanning(400)
     padded = np.pad(audio.astype(np.float64), (120, 400))
     spectrum = np.abs(np.fft.rfft([padded[s : s + 400] * window for s in range(0, 1600, 160)], 512)) ** 2
     level = 10 * np.log10(spectrum @ bank.T + 1e-12)
-    mine = voicefit.log_mel(audio)
+    mine = voicefeatures.log_mel(audio)
     assert len(mine) == len(audio) // 160
     np.testing.assert_allclose(mine[:10], np.maximum(level, mine.min()), rtol=0, atol=1e-9)
 
@@ -54,7 +56,7 @@ def test_cosines_are_scipys_dct() -> None:
     from scipy.fft import dct
 
     rows = np.random.default_rng(0).normal(size=(5, 26))
-    np.testing.assert_allclose(rows @ voicefit._cosines(), dct(rows, norm="ortho")[:, :13], atol=1e-12)
+    np.testing.assert_allclose(rows @ voicefeatures._cosines(), dct(rows, norm="ortho")[:, :13], atol=1e-12)
 
 
 def test_without_ridge_the_fit_is_canonical_correlation(gap: Gap) -> None:
@@ -107,13 +109,13 @@ def test_aperture_follows_the_truth_of_the_corpus() -> None:
 def test_loudness_does_not_matter() -> None:
     audio = talker().audio
     np.testing.assert_allclose(
-        voicefit.voice_features(audio), voicefit.voice_features(audio * np.float32(0.25)), atol=0.02
+        voicefeatures.voice_features(audio), voicefeatures.voice_features(audio * np.float32(0.25)), atol=0.02
     )
 
 
 def test_silence_has_features_of_zero() -> None:
-    assert not voicefit.voice_features(np.zeros(60 * 640, np.float32)).any()
-    assert voicefit.speech_seconds(np.zeros(60 * 640, np.float32)) == 0
+    assert not voicefeatures.voice_features(np.zeros(60 * 640, np.float32)).any()
+    assert voicefeatures.speech_seconds(np.zeros(60 * 640, np.float32)) == 0
 
 
 @pytest.mark.parametrize("lag", [-15, -7, 0, 4, 15])
@@ -131,12 +133,12 @@ def test_a_variate_that_stands_still_counts_as_uncorrelated() -> None:
 
 
 def test_confidence_rises_with_peak_and_length() -> None:
-    null = (2.0, 0.3)
-    values = [confidence_of(peak, 100, null) for peak in (-1.0, 0.0, 0.2, 0.3, 1.0)]
+    chance = Chance(2.0, 0.3)
+    values = [confidence_of(peak, 100, chance) for peak in (-1.0, 0.0, 0.2, 0.3, 1.0)]
     assert values == sorted(values)
     assert 0.0 <= values[0] < 1e-9
     assert values[-1] > 0.999999
-    assert confidence_of(0.25, 400, null) > confidence_of(0.25, 100, null)
+    assert confidence_of(0.25, 400, chance) > confidence_of(0.25, 100, chance)
 
 
 # -- what it says of known mouths ----------------------------------------------------------------------------
@@ -147,6 +149,7 @@ def test_the_lag_is_that_of_the_video(lag: float) -> None:
     sample = talker()
     said = score(sample, late(sample.landmarks, lag)).values
     assert said["voice_lag"].value == pytest.approx(lag, abs=0.5)
+    assert said["voice_on_time"].value == (abs(said["voice_lag"].value) <= 2)
     assert said["voice_sure"].value > SURE
     assert said["voice_corr"].value > 0.3
 
@@ -305,6 +308,80 @@ def test_settings_that_do_not_exist_are_refused() -> None:
     assert metrics.registry.get("voice") is Voice
 
 
+# -- how well it says it ---------------------------------------------------------------------------------------
+
+
+def well(landmarks: Float32 | None = None, audio: Float32 | None = None, speaker: int = 0) -> float:
+    sample = talker(speaker)
+    points = sample.landmarks if landmarks is None else landmarks
+    voice = sample.audio if audio is None else audio
+    return VoiceScore().score(sample, sample.video, voice, seeing(points)).values["voice_score"].value
+
+
+def calmer(landmarks: Float32, share: float) -> Float32:
+    """The same face, its mouth moving `share` as far about the mean shape."""
+    mean = landmarks.mean(axis=0, keepdims=True)
+    return (mean + share * (landmarks - mean)).astype(np.float32)
+
+
+def test_power_lies_between_correlation_and_covariance() -> None:
+    rng = np.random.default_rng(8)
+    a, b, strength = rng.normal(size=(60, 1)) * 3, rng.normal(size=(60, 1)) * 0.2, np.ones(1)
+    one, half, none = (correlation_curve(a, b, strength, power=power)[15] for power in (1.0, 0.5, 0.0))
+    assert none == pytest.approx(np.cov(a[:, 0], b[:, 0], bias=True)[0, 1])
+    assert one == pytest.approx(np.corrcoef(a[:, 0], b[:, 0])[0, 1])
+    assert abs(half) == pytest.approx(math.sqrt(abs(one * none)))
+
+
+def test_the_score_knows_how_far_the_mouth_moves() -> None:
+    points = talker().landmarks
+    scores = [well(calmer(points, share)) for share in (1.0, 0.5, 0.25, 0.0)]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[1] < 0.8 * scores[0]
+    assert scores[-1] == pytest.approx(0.0, abs=1e-6)
+    # What it would not tell: the correlation of the same mouths.
+    calm = score(talker(), calmer(points, 0.25)).values["voice_corr"].value
+    assert calm > 0.9 * score(talker()).values["voice_corr"].value
+
+
+def test_a_wrong_voice_scores_low_and_a_lag_is_forgiven() -> None:
+    sample, other = talker(), talker(1)
+    audio = np.resize(other.audio, len(sample.audio)).astype(np.float32)
+    right = well()
+    assert well(audio=audio) < 0.5 * right
+    for lag in (-6, 5):
+        assert well(late(sample.landmarks, lag)) == pytest.approx(right, rel=0.15)
+
+
+def test_size_and_loudness_do_not_move_the_score() -> None:
+    sample = talker()
+    assert well(sample.landmarks / 2) == pytest.approx(well(), rel=1e-3)
+    assert well(audio=sample.audio * np.float32(0.25)) == pytest.approx(well(), rel=0.02)
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_what_has_no_score_says_why(case: str) -> None:
+    sample, video, audio, points, reason = faulty()[case]
+    said = VoiceScore().score(sample, video, audio, seeing(points)).values["voice_score"]
+    assert math.isnan(said.value)
+    assert said.reason is reason
+    assert said.detail
+
+
+def test_the_bundled_score_names_its_fit() -> None:
+    metric = VoiceScore()
+    assert metric.fit.whole is not None
+    assert metric.fit.points == "mesh"
+    assert metric.fit.whole.voice.shape == (SCORE.sizes[0], SCORE.pairs)
+    assert metric.fit.whole.mouth.shape == (SCORE.sizes[1], SCORE.pairs)
+    assert "voice-real@" in metric.columns[0].signature
+    with pytest.raises(WeightsRefused, match="a fit for the metric voice"):
+        VoiceScore(fit=str(weights.find("voice-synth")))
+    with pytest.raises(UsageError, match="train --model voice_score"):
+        VoiceScore(fit="nowhere.safetensors")
+    assert metrics.registry.get("voice_score") is VoiceScore
+
+
 # -- fits ----------------------------------------------------------------------------------------------------
 
 
@@ -320,20 +397,23 @@ def test_a_speaker_is_judged_without_its_own_clips() -> None:
     some, speaker = parts(0), "s007"
     place = voicefit.fold_of(speaker)
     other = tuple(part + part if k == place else part for k, part in enumerate(some))
-    a, b = (voicefit.Fit("mesh", (2.0, 0.3), {"speech": 0.0}, folds=f) for f in (some, other))
+    a, b = (voicefit.Fit(SYNC, "mesh", zero={"speech": 0.0}, folds=f) for f in (some, other))
     np.testing.assert_array_equal(a.map_for(speaker).voice, b.map_for(speaker).voice)
     stranger = next(f"t{n}" for n in range(100) if voicefit.fold_of(f"t{n}") != place)
     assert not np.array_equal(a.map_for(stranger).voice, b.map_for(stranger).voice)
 
 
 def test_a_fit_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    before = voicefit.Fit("mesh", (2.0, 0.3), {"speech": 0.0, "synth": 0.0}, folds=parts(1))
+    chance = Chance(2.0, 0.3, tuple(np.linspace(0.5, 2.9, len(LEVELS)).tolist()))
+    before = voicefit.Fit(SYNC, "mesh", chance, {"speech": 0.0, "synth": 0.0}, folds=parts(1))
     voicefit.save(before, tmp_path / "a.safetensors")
     voicefit.save(before, tmp_path / "b.safetensors")
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     after = voicefit.load(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(after.map_for("x").mouth, before.map_for("x").mouth)
-    assert (after.null, after.zero, after.points) == (before.null, before.zero, before.points)
+    assert (after.chance, after.zero, after.points) == (before.chance, before.zero, before.points)
+    with pytest.raises(WeightsRefused, match="a fit for the metric voice; voice_score needs one made by"):
+        voicefit.load(tmp_path / "a.safetensors", SCORE)
 
 
 def test_a_file_that_is_no_fit_is_refused(tmp_path: Path) -> None:
@@ -354,20 +434,33 @@ def test_wrong_pairs_give_the_law_of_chance() -> None:
     """Independent noise: about 5 and 1 in 100 lie above what the law says, by its making; checked on fresh pairs."""
     rng = np.random.default_rng(6)
     mapped = voicefit.Map(np.eye(91, 8), np.eye(40, 8), np.ones(8))
-    chance = voicefit.Fit("mesh", (0.0, 1.0), whole=mapped)
+    fit = voicefit.Fit(SYNC, "mesh", whole=mapped)
 
-    def some(n: int) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        return [(f"s{k}", rng.normal(size=(80, 91)), rng.normal(size=(80, 40))) for k in range(n)]
+    def some(n: int) -> list[Clip]:
+        return [Clip(f"s{k}", rng.normal(size=(80, 91)), rng.normal(size=(80, 40))) for k in range(n)]
 
-    chance.null = law_of_chance(chance, some(40), rng, pairs=500)
+    chance = law_of_chance(fit, some(40), rng, pairs=500)
     fresh = some(20)
     peaks = [
-        correlation_curve(a[1] @ mapped.voice, b[2] @ mapped.mouth, mapped.strength).max()
+        correlation_curve(a.voice @ mapped.voice, b.mouth @ mapped.mouth, mapped.strength).max()
         for a in fresh
         for b in fresh
     ]
-    share = np.mean([confidence_of(float(peak), 80, chance.null) > 0.95 for peak in peaks])
-    assert 0.02 < share < 0.1
+    sure = np.array([confidence_of(float(peak), 80, chance) for peak in peaks])
+    assert 0.02 < (sure > 0.95).mean() < 0.1
+    for level in (0.2, 0.5, 0.8):
+        assert (sure < level).mean() == pytest.approx(level, abs=0.1)
+
+
+def test_the_law_of_chance_has_no_step() -> None:
+    chance = voicefit.load(weights.find("voice-synth")).chance
+    assert len(chance.body) == len(LEVELS)
+    values = np.linspace(-1, 5, 4000)
+    found = np.array([chance.below(value) for value in values])
+    assert np.diff(found).min() >= 0
+    assert np.diff(found).max() < 0.01
+    assert found[0] == 0.0
+    assert found[-1] > 0.99
 
 
 def test_the_bundled_fit_has_seen_synthetic_faces_alone() -> None:
@@ -378,7 +471,7 @@ def test_the_bundled_fit_has_seen_synthetic_faces_alone() -> None:
     assert np.all(np.diff(bundled.whole.strength) <= 0)
     assert bundled.whole.strength[0] > 0.6
     sample = talker()
-    said = opinion(sample.landmarks, sample.audio, bundled.map_for("anybody"), bundled.null)
+    said = opinion(sample.landmarks, sample.audio, bundled.map_for("anybody"), bundled.chance)
     assert said.curve.shape == (31,)
     assert said.lag_in_range
 
@@ -418,6 +511,10 @@ def test_a_fit_from_data_is_in_folds_and_refuses_too_little(
     made = voicefit.load(out)
     assert made.whole is None
     assert sum(sums.frames for sums in made.folds) == sum(len(talker(n % 2)) for n in range(9))
+    scored = tmp_path / "score.safetensors"
+    assert "9 speakers" in maker.fit_voice_score(tmp_path, scored)
+    assert len(voicefit.load(scored, SCORE).folds) == voicefit.FOLDS
+    assert VoiceScore(fit=str(scored)).fit.map_for("s1").strength.shape == (SCORE.pairs,)
     own = Voice(fit=str(out))
     assert own.zero == 0.0
     assert "few@" in own.columns[0].signature
@@ -467,7 +564,7 @@ def test_real_clips(clips: Path, tmp_path: Path) -> None:
             if key[:20] == other[:20] or {key, other} == {EXAMPLE, DELAYED}:
                 continue  # one prompt by four models, or the same clip
             n = min(len(landmarks), len(audio) // 640, 150)
-            said_of = opinion(landmarks[:n], audio[: n * 640], metric.fit.map_for(key), metric.fit.null)
+            said_of = opinion(landmarks[:n], audio[: n * 640], metric.fit.map_for(key), metric.fit.chance)
             tried += 1
             wrong += said_of.confidence >= SURE
     assert wrong <= 0.05 * tried

@@ -12,13 +12,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from support.bundles import MANY, make
 from support.report_runs import ANCHORS, KINDS, NASTY, make_run
 
 from tkbench import report
 from tkbench.errors import BadBundle
 from tkbench.report import board, figures, finding, glossary, page
 from tkbench.results import bundle, leaderboard
+from tkbench.results.compare import compare
 from tkbench.types import Column
 
 VOID = {"meta", "link", "br", "wbr", "input", "img"}
@@ -172,8 +175,11 @@ def test_ranks_stand_with_their_intervals(runs: dict[str, Path], html: str, pars
         span = spans.get(row.split()[0])
         assert (f"[{span[0]}–{span[1]}]" in row) if span else ("–]" not in row)
     (term,) = [text for attrs, text in parsed.all("div") if attrs.get("id") == "term-rank"]
-    assert "95% interval" in term
-    assert "200 drawings" in term
+    assert "clearly better" in term
+    assert "Holm's correction" in term
+    captions = [text for attrs, text in parsed.all("p") if attrs.get("class") == "caption"]
+    assert any("Holm's correction for all 15 pairs, p at most 0.05" in text for text in captions)
+    assert any("A kind of speaker rarer than 25% may be missing" in text for text in captions)
     assert html.count('href="#term-rank"') == 1
 
 
@@ -348,9 +354,66 @@ def test_close_models_are_not_told_apart(tmp_path: Path) -> None:
     assert "not clearly ahead of" in found.lead
 
 
+def test_headline_bold_ranks_and_compare_say_one_thing(tmp_path: Path) -> None:
+    """A model that leaves out its hardest clips has the highest mean, and the other one leads everywhere."""
+    keys = sorted(MANY)
+    hard = keys[:3]
+    even = {key: 1.0 if key in hard else 5.0 + 0.01 * i for i, key in enumerate(keys)}
+    short = {key: value - 0.1 for key, value in even.items()}
+    folders = [
+        make(tmp_path, "whole", 0.0, scores=even, speakers=MANY),
+        make(tmp_path, "picky", 0.0, scores=short, missing=hard, speakers=MANY),
+    ]
+    rows = [bundle.read(folder) for folder in folders]
+    cells = [row.result.summary["lse_c_synth"] for row in rows]
+    assert cells[1].mean > cells[0].mean
+    entries = leaderboard.ranked(rows)
+    assert [entry.result.model for entry in entries] == ["whole", "picky"]
+    found = finding.find(entries, entries[0].result.columns[0])
+    assert found.lead.startswith("whole leads on LSE-C with")
+    assert "clearly ahead of picky" in found.lead
+    assert "on the 33 clips that every ranked model has a score for" in found.lead
+    parsed = Page(page.render(rows))
+    bold = [text for _, text in parsed.all("strong")]
+    assert finding.number(cells[0].mean, entries[0].result.columns[0]) in bold
+    assert finding.number(cells[1].mean, entries[0].result.columns[0]) not in bold
+    (pair,) = compare(rows, metrics=["lse_c_synth"])
+    assert (pair.verdict, pair.difference.n, pair.difference.n_unpaired) == ("whole", 33, 3)
+    assert pair.holm == entries[0].standing.holm["picky", "whole"]
+
+
+def test_where_nobody_is_clearly_better_all_of_them_are_bold(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    base = {key: float(rng.normal(5, 1)) for key in sorted(MANY)}
+    for name, shift in (("one", 0.0), ("two", 0.0), ("far", -3.0)):
+        scores = {key: value + shift + float(rng.normal(0, 0.5)) for key, value in base.items()}
+        folder = make(tmp_path, name, 0.0, scores=scores, speakers=MANY)
+    rows = bundle.find(folder.parent)
+    column = rows[0].result.columns[0]
+    bold = [text for _, text in Page(page.render(rows)).all("strong")]
+    shown = {row.result.model: finding.number(row.result.summary[column.name].mean, column) for row in rows}
+    assert [shown[name] in bold for name in ("one", "two", "far")] == [True, True, False]
+    (entry, *_) = leaderboard.ranked(rows)
+    lead = finding.find(leaderboard.ranked(rows), column).lead
+    other = "two" if entry.result.model == "one" else "one"
+    assert f"not clearly ahead of {other};" in lead or lead.endswith(f"not clearly ahead of {other}.")
+
+
+def test_few_speakers_have_a_reach_and_no_order(tmp_path: Path) -> None:
+    """Three speakers: the level stands in the brackets, and no word calls a model clearly better."""
+    rows = [bundle.read(make(tmp_path, name, level)) for name, level in (("good", 3.0), ("poor", 1.0))]
+    text = page.render(rows)
+    assert "; 75 %]" in text
+    assert "Fewer than 6 speakers have no 95 % interval" in text
+    assert "3 speakers can show no order of 2 models: that takes 6" in text
+    assert "clearly ahead" not in text
+
+
 def test_better_than_reality_and_no_better_than_noise_are_said(tmp_path: Path) -> None:
     found = read(tmp_path, real=0, shuffled_audio=0, my_model=3, older_model=-2.9)
     assert "so the judge rates it above the true video" in found.lead
+    near = read(tmp_path / "near", real=0, shuffled_audio=0, my_model=1.15)
+    assert "which is not clearly worse, so the lead does not prove better lips" in near.lead
     assert "No better than shuffled-audio" in found.anchors
     assert "older-model" in found.anchors
 

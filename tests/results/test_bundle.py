@@ -137,10 +137,11 @@ def test_a_list_of_rows_that_shrank_is_refused() -> None:
 
 def test_no_interval_leaves_the_bounds_of_its_column() -> None:
     share = Column("sure", "Sure", "share", "higher", 2, signature="s", bounds=(0.0, 1.0))
-    rows = [Row("m", key, "sure", value) for key, value in zip("abcd", (1.0, 1.0, 1.0, 0.7), strict=True)]
+    values = (0.0, 0.0, 0.0, 0.0, 0.1, 0.9)
+    rows = [Row("m", key, "sure", value) for key, value in zip("abcdef", values, strict=True)]
     (cell,) = bundle.summarise(rows, {}, (share,), n_boot=200, seed=0, level=0.95).values()
     assert cell.high == 1
-    assert cell.low < cell.mean == pytest.approx(0.925)
+    assert cell.low < cell.mean == pytest.approx(1 / 6)
     free = replace(share, bounds=(-math.inf, math.inf))
     (wider,) = bundle.summarise(rows, {}, (free,), n_boot=200, seed=0, level=0.95).values()
     assert wider.high > 1
@@ -170,11 +171,30 @@ def test_a_column_comes_back_with_every_fact() -> None:
 
 
 def test_a_bundle_of_the_format_before_is_read_ranked_and_verified(tmp_path: Path) -> None:
-    """Format 3 kept no bounds, names and texts with its columns; its intervals went by the unit."""
+    """Format 3 kept no bounds, names and texts with its columns; its intervals went by the unit.
+
+    The intervals of formats 3 and 4 are stretched percentiles: an old bundle is verified by the rule that made it.
+    """
     folder = make(tmp_path, "old", 5.0)
     path = folder / "result.json"
     record = json.loads(path.read_text())
-    assert record["format_version"] == 4
+    assert record["format_version"] == 5
+    rows = bundle._rows(bundle.read(folder).clips())
+    before = bundle.summarise(rows, SPEAKERS, COLUMNS, n_boot=200, seed=0, level=0.95, rule="stretched")
+    record["format_version"] = 4
+    for name, cell in before.items():
+        record["summary"][name] = {
+            fact: value
+            for fact, value in cell.model_dump(mode="json").items()
+            if fact not in ("reach", "cluster_mean", "largest_share")
+        }
+    path.write_text(json.dumps(record))
+    assert bundle.verify(folder).result.summary["lse_c_synth"].low == before["lse_c_synth"].low
+    record["summary"]["lse_c_synth"]["low"] -= 0.1
+    path.write_text(json.dumps(record))
+    with pytest.raises(BadBundle, match=r"lse_c_synth\.low"):
+        bundle.verify(folder)
+    record["summary"]["lse_c_synth"]["low"] += 0.1
     record["format_version"] = 3
     for column in record["columns"]:
         for fact in ("bounds", "also_called", "text", "variant"):
@@ -250,3 +270,14 @@ def test_nan_tokens_and_columns_without_a_summary_are_refused(tmp_path: Path) ->
         bundle.read(edited(folder, lambda record: record["summary"].pop("psnr")))
     with pytest.raises(BadBundle, match="NaN is not a JSON value"):
         bundle.read(edited(folder, lambda record: record.update(coverage_min=math.nan)))
+
+
+def test_curves_without_numbers_are_said_in_one_line(tmp_path: Path) -> None:
+    folder = make(tmp_path, "m", 5.0)
+    table = pd.read_parquet(folder / "curves.parquet")
+    for wrong in (table.assign(distance="far"), table.drop(columns="distance")):
+        wrong.to_parquet(folder / "curves.parquet", index=False)
+        digest = hashlib.sha256((folder / "curves.parquet").read_bytes()).hexdigest()
+        edited(folder, lambda record, digest=digest: record["files"].update({"curves.parquet": digest}))
+        with pytest.raises(BadBundle, match="no numbers as distance"):
+            bundle.verify(folder)

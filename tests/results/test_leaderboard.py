@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.bundles import SPEAKERS, make
+from support.bundles import MANY, SPEAKERS, make
 
 from tkbench.errors import BadBundle, UnknownName, UsageError
 from tkbench.results import bundle, leaderboard
@@ -51,17 +51,57 @@ def test_nobody_gains_by_failing_on_hard_clips(tmp_path: Path) -> None:
         leaderboard.ranked([bundle.read(nothing), bundle.read(picky)])
 
 
+def test_a_model_that_leaves_out_its_hardest_clips_does_not_lead(tmp_path: Path) -> None:
+    """Its mean is the highest, and on the clips that both have the other is clearly better: ranks say so."""
+    keys = sorted(MANY)
+    hard = keys[:3]
+    even = {key: 1.0 if key in hard else 5.0 for key in keys}
+    make(tmp_path, "whole", 0.0, scores=even, speakers=MANY)
+    picky = make(
+        tmp_path, "picky", 0.0, scores={k: v - 0.1 for k, v in even.items()}, missing=hard, speakers=MANY
+    )
+    rows = bundle.find(picky.parent)
+    assert rows[0].result.summary["lse_c_synth"].mean > rows[1].result.summary["lse_c_synth"].mean
+    entries = leaderboard.ranked(rows)
+    assert [(e.rank, e.ranks, e.result.model) for e in entries] == [
+        (1, (1, 1), "whole"),
+        (2, (2, 2), "picky"),
+    ]
+    said = leaderboard.export(picky.parent, "markdown")
+    assert "compared on the 33 of 36 clips that each has a score for" in said
+
+
+def test_speakers_that_count_alike_and_one_that_brings_most_are_remarked_on(tmp_path: Path) -> None:
+    speakers = {f"a/{i:02d}": "a" for i in range(20)} | {f"s{i}/0": f"s{i}" for i in range(10)}
+    scores = {
+        key: 1.0 if speaker == "a" else 3.0 + int(speaker[1:]) / 10 for key, speaker in speakers.items()
+    }
+    folder = make(tmp_path, "m", 0.0, scores=scores, speakers=speakers)
+    cell = bundle.read(folder).result.summary["lse_c_synth"]
+    assert cell.mean == pytest.approx((20 + 34.5) / 30)
+    assert cell.cluster_mean == pytest.approx((1 + 34.5) / 11)
+    assert cell.largest_share == pytest.approx(2 / 3)
+    said = leaderboard.export(folder.parent, "markdown")
+    assert "One speaker brings 66 % of the clips" in said
+    assert "m LSE-C 3.227 (of clips 1.817)" in said
+    even = leaderboard.export(make(tmp_path / "even", "m", 1.0, speakers=MANY).parent, "markdown")
+    assert "brings" not in even
+    assert "counted once" not in even
+
+
 def test_where_zero_is_best_sizes_count(tmp_path: Path) -> None:
     """+5 and -5 are worse than a steady 1, though their mean is nearer to 0."""
-    wild = scores_of(tmp_path, "wild", [5.0, -5.0, 5.0, -5.0, 5.0, -5.0, 5.0, -5.0, 0.0], better="zero")
-    steady = scores_of(tmp_path, "steady", 9 * [1.0], better="zero")
+    keys = sorted(MANY)
+    swing = dict(zip(keys, 9 * [5.0, -5.0, 4.0, -4.0], strict=True))
+    wild = make(tmp_path, "wild", 0.0, scores=swing, better="zero", speakers=MANY)
+    steady = make(tmp_path, "steady", 0.0, scores=dict.fromkeys(keys, 1.0), better="zero", speakers=MANY)
     entries = leaderboard.ranked([bundle.read(wild), bundle.read(steady)])
     assert [(e.rank, e.ranks, e.result.model) for e in entries] == [
         (1, (1, 1), "steady"),
         (2, (2, 2), "wild"),
     ]
     table = pd.read_csv(io.StringIO(leaderboard.to_csv(entries)))
-    assert table["lse_c_synth_size"].tolist() == pytest.approx([1, 40 / 9], abs=1e-5)
+    assert table["lse_c_synth_size"].tolist() == pytest.approx([1, 4.5], abs=1e-5)
     column = entries[0].result.columns[0]
     cells = [entry.result.summary[column.name] for entry in entries]
     assert leaderboard.goodness(cells[0], column) > leaderboard.goodness(cells[1], column)
@@ -102,6 +142,8 @@ def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
     assert (table["fid_status"] == "unscored: weights-missing").all()
     assert table["lse_c_synth_status"].iloc[-1] == "2 unscored: 2 not-generated"
     assert (table["lse_c_synth_low"] < table["lse_c_synth"]).all()
+    assert (table["lse_c_synth_level"] == 0.75).all()
+    assert table["lse_c_synth_speakers"][:4].tolist() == pytest.approx(table["lse_c_synth"][:4].tolist())
     assert table["coverage"].iloc[-1] == pytest.approx(7 / 9, abs=1e-5)
     assert table["signature"].nunique() == 1
     assert list(path.parent.iterdir()) == [path]
@@ -140,14 +182,20 @@ def test_a_model_comes_once(runs: Path) -> None:
 
 def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> None:
     markdown = leaderboard.export(runs, "markdown")
-    assert "| 1 | real (anchor) |" in markdown
+    assert "| 1 [1-4] | real (anchor) |" in markdown
     assert "∞" in markdown
     assert "unscored: weights-missing" in markdown
     assert "(n=7/9)" in markdown
     latex = leaderboard.export(runs, "latex")
     assert r"$\infty$" in latex
-    assert latex.count(r"\\") == 7
+    assert latex.count(r"\\") == 6 + 4
+    assert r"\footnotesize 3 speakers can show no order of 4 models" in latex.split(r"\bottomrule")[0]
     assert r"gaps is not ranked: coverage 78\% is below 90\%." in latex.split(r"\bottomrule")[0]
+    for text in (markdown, latex):
+        # Three speakers: no interval of 95 %, and no order of four models.
+        assert "3 speakers can show no order of 4 models: that takes 8." in text
+    assert "; 75 %]" in markdown
+    assert "Fewer than 6 speakers have no 95 % interval" in markdown
     for text in (markdown, latex, leaderboard.export(runs, "csv")):
         assert "test-v1|n:9" in text
     with pytest.raises(UsageError, match="markdown"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import astuple, replace
 
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tkbench.errors import BadInput
-from tkbench.results.stats import mean_interval, stretch
+from tkbench.results import halves
+from tkbench.results.stats import ends_of_mean, mean_interval
 
 scores = st.lists(
     st.tuples(st.floats(-100, 100) | st.just(math.nan), st.sampled_from("abcde")), min_size=1, max_size=30
@@ -32,32 +34,83 @@ def test_order_does_not_matter_and_nan_is_counted(pairs: list[tuple[float, str]]
     if kept:
         assert first.mean == pytest.approx(np.mean(kept), abs=1e-9)
     if first.n_clusters >= 2:
-        assert first.low <= first.high
-        # A stretched percentile never leaves the data by more than the stretch.
-        room = stretch(first.n_clusters, 0.95) - 1
-        assert min(kept) - room * (first.mean - min(kept)) - 1e-9 <= first.low
-        assert first.high <= max(kept) + room * (max(kept) - first.mean) + 1e-9
+        # Five speakers at most: the bounds are means of speakers.
+        assert min(kept) - 1e-9 <= first.low <= first.mean <= first.high <= max(kept) + 1e-9
+        assert first.reach == 1 - 2 / 2**first.n_clusters
 
 
-@pytest.mark.parametrize("speakers", [3, 5, 12, 25])
-def test_the_interval_covers_the_true_mean_as_often_as_it_says(speakers: int) -> None:
-    """400 draws of speakers with 4 clips each; what a plain percentile covers is shown to be too little for few."""
+@pytest.mark.parametrize("speakers", [2, 3, 4, 5])
+def test_fewer_than_six_speakers_have_their_reach_and_its_level(speakers: int) -> None:
+    """K means cut the line into 2^K pieces by their subsets; all but the two outer ones lie between the extremes."""
+    values = [float(i * i) for i in range(speakers)]
+    found = mean_interval(values, [str(i) for i in range(speakers)])
+    assert (found.low, found.high) == (0.0, (speakers - 1.0) ** 2)
+    assert found.reach == {2: 0.5, 3: 0.75, 4: 0.875, 5: 0.9375}[speakers]
+    assert math.isnan(mean_interval(range(6), list("abcdef")).reach)
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(1, 4)), min_size=6, max_size=8), st.randoms())
+def test_the_middle_of_all_subset_means_by_hand(speakers: list[tuple[int, int]], random) -> None:
+    """Every part of the speakers is taken, as its definition says, and the end of the longer tail moves out."""
+    values = [float(v + j * j) for v, n in speakers for j in range(n)]
+    names = [str(i) for i, (_, n) in enumerate(speakers) for _ in range(n)]
+    parts = [
+        [v for v, name in zip(values, names, strict=True) if name in chosen]
+        for size in range(1, len(speakers) + 1)
+        for chosen in itertools.combinations(map(str, range(len(speakers))), size)
+    ]
+    means = sorted(sum(part) / len(part) for part in parts)
+    place = math.floor(0.025 * 2 ** len(speakers))
+    found = mean_interval(values, names)
+    low, high, k = means[place - 1], means[-place], len(speakers)
+    sums = [sum(v for v, name in zip(values, names, strict=True) if name == str(i)) for i in range(k)]
+    rests = [(x - n * found.mean) / len(values) for x, (_, n) in zip(sums, speakers, strict=True)]
+    v = sum(r * r for r in rests) * k / (k - 1)
+    k3 = sum(r**3 for r in rests) * k * k / ((k - 1) * (k - 2))
+    if v > 1e-12:
+        for end, side in ((low, -1), (high, 1)):
+            d = abs(end - found.mean)
+            out = max(0.0, side * k3) * (1 / (6 * v) + d * d / (3 * v * v))
+            expected = end + side * min(out, d)
+            got = found.low if side < 0 else found.high
+            assert got == pytest.approx(expected, abs=1e-7)
+
+
+def test_random_halves_come_close_to_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    clusters = [str(i // 4) for i in range(4 * speakers)]
-    covered = plain = 0
-    for trial in range(400):
-        values = np.repeat(rng.normal(5, 1, speakers), 4) + rng.normal(0, 0.5, 4 * speakers)
-        interval = mean_interval(values, clusters, n_boot=400, seed=trial)
-        covered += interval.low <= 5 <= interval.high
-        low, high = (
-            interval.mean + (end - interval.mean) / stretch(speakers, 0.95)
-            for end in (interval.low, interval.high)
-        )
-        plain += low <= 5 <= high
-    assert 0.925 <= covered / 400 <= 0.985
-    assert plain < covered
-    if speakers <= 5:
-        assert plain / 400 < 0.88
+    values, names = rng.exponential(size=48), [str(i % 12) for i in range(48)]
+    every = mean_interval(values, names)
+    monkeypatch.setattr(halves, "EXACT", 5)
+    halves._packed.cache_clear()
+    drawn = mean_interval(values, names, n_boot=40_000)
+    halves._packed.cache_clear()
+    width = every.high - every.low
+    assert drawn != every
+    assert drawn.low == pytest.approx(every.low, abs=0.05 * width)
+    assert drawn.high == pytest.approx(every.high, abs=0.05 * width)
+
+
+def test_the_longer_tail_gets_the_farther_end() -> None:
+    values = np.random.default_rng(5).lognormal(size=60)
+    names = [str(i) for i in range(60)]
+    right, left = mean_interval(values, names), mean_interval(-values, names)
+    assert right.high - right.mean > 1.15 * (right.mean - right.low)
+    assert left.low == pytest.approx(-right.high)
+    assert left.high == pytest.approx(-right.low)
+
+
+def test_an_end_moves_out_by_its_own_distance_at_most() -> None:
+    """One of six speakers far outside: its mean is the end, and as far again is the most that is added."""
+    sums = np.array([[0.0, 0.0, 0.0, 0.0, 0.0, 6.0]])
+    low, high = ends_of_mean(sums, np.ones((1, 6)), 1, draws=1000, seed=0)
+    assert (low[0], high[0]) == (0.0, 1 + 2 * (6 - 1))
+    same = mean_interval([0.1] * 8, list("abcdefgh"))
+    assert (same.low, same.high) == (pytest.approx(0.1), pytest.approx(0.1))
+
+
+def test_the_mean_of_speakers_and_the_largest_share_stand_beside_the_mean_of_clips() -> None:
+    found = mean_interval([1.0, 1.0, 1.0, 5.0], list("aaab"))
+    assert (found.mean, found.cluster_mean, found.largest_share) == (2.0, 3.0, 0.75)
 
 
 def test_clustering_widens_the_interval_of_clips_that_resemble_each_other() -> None:
@@ -107,7 +160,9 @@ def test_a_narrower_level_lies_inside_a_wider_one_and_a_seed_decides() -> None:
     wide, narrow = (mean_interval(values, clusters, level=level) for level in (0.95, 0.5))
     assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
     assert mean_interval(values, clusters) == wide
-    assert mean_interval(values, clusters, seed=1).low != wide.low
+    many = [str(i % 30) for i in range(60)]
+    assert mean_interval(values, many, seed=1).low != mean_interval(values, many).low
+    assert mean_interval(values, many) == mean_interval(values, many)
 
 
 def test_slices_of_draws_hold_the_memory_and_give_what_one_slice_gives(
@@ -115,5 +170,5 @@ def test_slices_of_draws_hold_the_memory_and_give_what_one_slice_gives(
 ) -> None:
     values, clusters = list(np.random.default_rng(3).normal(size=50)), [str(i) for i in range(50)]
     whole = mean_interval(values, clusters, n_boot=300)
-    monkeypatch.setattr("tkbench.results.stats.DRAWS_AT_ONCE", 1000)
+    monkeypatch.setattr(halves, "AT_ONCE", 1000)
     assert mean_interval(values, clusters, n_boot=300) == whole

@@ -95,7 +95,9 @@ def test_faults_move_pictures_their_way(result: Result) -> None:
     assert trend(result.series("jpeg", "ssim")) == "falls"
     last = result.series("jpeg", "ssim")[-1]
     assert last.change < 0
-    assert last.change_low <= last.change <= last.change_high
+    # Three speakers have no 95 % interval.
+    assert math.isnan(last.low)
+    assert math.isnan(last.change_low)
     assert last.change == pytest.approx(last.mean - 1.0)
 
 

@@ -70,8 +70,8 @@ def make_run(
     columns = (*FIELD, *COLUMNS) if field else COLUMNS
     depth, place, floor, psnr, ssim = KINDS[model]
     rng = np.random.default_rng([seed, *model.encode()])
-    keys = list(keys) if keys is not None else [f"s{i % 6:02d}/clip-{i:03d}" for i in range(24)]
-    speakers = {key: f"s{i % 6:02d}" for i, key in enumerate(keys)}
+    keys = list(keys) if keys is not None else [f"s{i % 12:02d}/clip-{i:03d}" for i in range(24)]
+    speakers = {key: f"s{i % 12:02d}" for i, key in enumerate(keys)}
     lift = {speaker: rng.normal(0, 0.3) for speaker in sorted(set(speakers.values()))}
     rows, curves = [], []
     for i, key in enumerate(keys):

@@ -57,3 +57,37 @@ def memory_command(
     files = memory_page.write(found, out)
     say(found.sentence())
     say(f"page: {files[-1]}; table: {files[0]}")
+
+
+@study.command("metrics")
+def metrics_command(
+    data_folder: Shards,
+    out: Annotated[Path, typer.Option(help="Folder for results, table, figure and page.")] = Path("study"),
+    split: Annotated[
+        str | None, typer.Option(help="Only the clips of one split.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first clips.", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes.")] = 1,
+) -> None:
+    """Which metric could a model please without better lips? Scores videos that were made to please, and honest ones.
+
+    Run it again to go on: what is scored already is kept in OUT.
+
+    Example: `tkbench study metrics --data demo/shards --out demo/study`
+    """
+    from tkbench.shards import open_shards
+
+    open_shards(data_folder)
+    writable(out, "--out", folder=True)
+    from tkbench.runtime.progress import bar
+    from tkbench.study import metrics, metrics_page
+
+    with bar("study metrics") as progress:
+        found = metrics.study_metrics(
+            data_folder, out / "runs", split=split, limit=limit, workers=workers, progress=progress
+        )
+    files = metrics_page.write(found, out)
+    say(found.sentence())
+    say(f"page: {files[-1]}; table: {files[0]}")

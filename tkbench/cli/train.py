@@ -15,8 +15,8 @@ from tkbench.models import kinds
 if TYPE_CHECKING:
     from tkbench.train.job import TrainingJob
 
-OTHERS = ("syncnet", "voice")
-"""What is trained by a loop of its own: the bundled judge, and the map behind the metric `voice`."""
+OTHERS = ("syncnet", "voice", "voice_score")
+"""What is trained by a loop of its own: the bundled judge, and the maps behind the metrics of these names."""
 
 
 def trainable() -> tuple[str, ...]:
@@ -99,7 +99,8 @@ def train_command(
 
     Before a long run: the same with `--dry-run`. Another setting of a configuration: `--set optim.lr=5e-4`.
 
-    syncnet is the bundled judge. voice is no network but the map from mouth to voice behind the metric of that name:
+    syncnet is the bundled judge. voice and voice_score are no networks but the maps from mouth to voice behind the
+    metrics of these names:
 
     Example: `tkbench train --model voice --data shards --out voice.safetensors`
     """
@@ -110,12 +111,12 @@ def train_command(
     writable(out, "--out")
     if cache is not None:
         writable(cache, "--cache", folder=True)
-    if model == "voice":
+    if model in ("voice", "voice_score"):
         if any((expert, start, devices > 1, config, steps, changes, dry)):
             raise UsageError(
-                "--model voice: a fit has no --expert, --from, --config, --steps, --set or --dry-run, and one device"
+                f"--model {model}: a fit has no --expert, --from, --config, --steps, --set or --dry-run, and one device"
             )
-        _fit_voice(data_folder, out, seed or 0)
+        _fit_voice(model, data_folder, out, seed or 0)
     elif model == "syncnet":
         if any((expert, start, devices > 1, changes, dry)):
             raise UsageError(
@@ -148,12 +149,15 @@ def train_command(
             _train_network(job)
 
 
-def _fit_voice(data_folder: Path, out: Path, seed: int) -> None:
+def _fit_voice(model: str, data_folder: Path, out: Path, seed: int) -> None:
     from tkbench.runtime.progress import bar
-    from tkbench.train.voice import fit_voice
+    from tkbench.train.voice import fit_voice, fit_voice_score
 
-    with bar("fit voice") as progress:
-        fitted = fit_voice(data_folder, out, seed=seed, progress=progress)
+    with bar(f"fit {model}") as progress:
+        if model == "voice":
+            fitted = fit_voice(data_folder, out, seed=seed, progress=progress)
+        else:
+            fitted = fit_voice_score(data_folder, out, progress=progress)
     say(fitted)
 
 

@@ -7,11 +7,13 @@ points; those of Face Mesh are converted to them first (`tkbench.crops.recipes.I
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tkbench.crops.recipes import ibug68
 from tkbench.errors import BadInput
-from tkbench.types import Array, Float64, UInt8
+from tkbench.types import Array, Complex128, Float64, UInt8
 
 RIGID = (36, 39, 42, 45, 27, 28, 29, 30)
 """Outer and inner corners of the eyes, bridge of the nose."""
@@ -38,9 +40,26 @@ def upright(points: Float64) -> Float64:
     """(T, 68, 2) pixels -> the same points seen from a head that neither turns in the picture nor changes in size.
 
     The unit is the distance between the outer corners of the eyes, the origin the tip of the nose's bridge.
-    Yaw and pitch foreshorten; they stay, and slow ones go with `voice.without_drift`.
+    Yaw and pitch foreshorten; they stay, and slow ones go with `voicefeatures.without_drift`.
     """
     z = points[..., 0] + 1j * points[..., 1]
+    laid = (z - z[:, [27]]) * _onto(z)[:, None]
+    return np.stack([laid.real, laid.imag], axis=-1)
+
+
+def mesh_points(landmarks: Array, which: Sequence[int]) -> Float64:
+    """Points of Face Mesh as `upright` has them: (T, 478, 2) pixels -> (T, len(which), 2) eye distances.
+
+    The origin is the middle of the nose's bridge: the mean of four points trembles half as much as one.
+    """
+    z = np.asarray(points68(landmarks) @ (1, 1j), np.complex128)
+    points = np.asarray(landmarks, np.float64)[:, list(which)] @ (1, 1j)
+    laid = (points - z[:, 27:31].mean(axis=1, keepdims=True)) * _onto(z)[:, None]
+    return np.stack([laid.real, laid.imag], axis=-1)
+
+
+def _onto(z: Complex128) -> Complex128:
+    """The number that, multiplied, turns and scales each frame's points onto the mean face: (T, 68) -> (T,)."""
     rigid = z[:, RIGID]
     mean = rigid.mean(axis=0)
     span = mean[3] - mean[0]
@@ -48,13 +67,11 @@ def upright(points: Float64) -> Float64:
         raise BadInput("the corners of the eyes fall together; these landmarks are no face")
     rigid = rigid - rigid.mean(axis=1, keepdims=True)
     target = (mean - mean.mean()) / span
-    # The complex number that, multiplied, turns and scales each frame's points onto the target (least squares).
+    # Least squares.
     size = (np.abs(rigid) ** 2).sum(axis=1)
     if (size < 1e-12).any():
         raise BadInput("the eyes and the nose fall on one point; these landmarks are no face")
-    onto = (np.conj(rigid) * target).sum(axis=1) / size
-    laid = (z - z[:, [27]]) * onto[:, None]
-    return np.stack([laid.real, laid.imag], axis=-1)
+    return np.asarray((np.conj(rigid) * target).sum(axis=1) / size)
 
 
 def lengths(landmarks: Array) -> Float64:

@@ -59,8 +59,8 @@ JUDGES = {"syncnet-v2": "", "syncnet-synth": "_synth"}
 """Weight name -> what its columns' names end in. Scores of different judges have different scales."""
 JUDGE_TEXTS = {
     "syncnet-v2": "Judge: syncnet-v2, the field's network. Its numbers never compare with those of syncnet-synth.",
-    "syncnet-synth": "Judge: syncnet-synth, trained on synthetic faces alone. Its numbers never compare with those of "
-    "syncnet-v2.",
+    "syncnet-synth": "Judge: syncnet-synth, trained on synthetic faces alone. On real faces it is a weak judge, "
+    "which can prefer a blurred mouth to a sharp one. Its numbers never compare with those of syncnet-v2.",
 }
 
 

@@ -15,7 +15,7 @@ from tkbench.models.base import ModelCard
 from tkbench.types import FPS, Array, Batch, Generated, Sample, UInt8
 
 
-def _number(model: str, text: str, low: float, high: float, unit: str, example: str) -> float:
+def number(model: str, text: str, low: float, high: float, unit: str, example: str) -> float:
     """The setting of a model as a number in [low, high]; UsageError otherwise."""
     try:
         value = float(text)
@@ -30,7 +30,7 @@ class Jpeg:
     """Every frame through one JPEG generation (OpenCV, 4:2:0)."""
 
     def __init__(self, quality: str) -> None:
-        self.quality = int(_number("jpeg", quality, 1, 100, "quality of libjpeg", "jpeg:50"))
+        self.quality = int(number("jpeg", quality, 1, 100, "quality of libjpeg", "jpeg:50"))
         self.card = ModelCard(
             name=f"jpeg:{self.quality}",
             summary=f"The true video, each frame through JPEG of quality {self.quality}.",
@@ -53,7 +53,7 @@ class Noise:
     """Gaussian noise on every value, drawn anew for each frame."""
 
     def __init__(self, sigma: str) -> None:
-        self.sigma = _number("noise", sigma, 0, 255, "standard deviation in grey levels", "noise:10")
+        self.sigma = number("noise", sigma, 0, 255, "standard deviation in grey levels", "noise:10")
         self.card = ModelCard(
             name=f"noise:{self.sigma:g}",
             summary=f"The true video with Gaussian noise of {self.sigma:g} grey levels.",
@@ -78,7 +78,7 @@ class Resize:
     """Scaled down to a side in pixels and back up (area, then cubic), like the output of a generator of that size."""
 
     def __init__(self, side: str) -> None:
-        self.side = int(_number("resize", side, 8, 4096, "longest side in pixels", "resize:96"))
+        self.side = int(number("resize", side, 8, 4096, "longest side in pixels", "resize:96"))
         self.card = ModelCard(
             name=f"resize:{self.side}",
             summary=f"The true video, brought down to {self.side} pixels and back up.",
@@ -102,7 +102,7 @@ class Fps:
     """Resampled to another frame rate and back to 25 by the nearest frame: lips stay in sync, but stutter."""
 
     def __init__(self, rate: str) -> None:
-        self.rate = _number("fps", rate, 1, 120, "frames per second", "fps:15")
+        self.rate = number("fps", rate, 1, 120, "frames per second", "fps:15")
         self.card = ModelCard(
             name=f"fps:{self.rate:g}",
             summary=f"The true video, brought to {self.rate:g} frames/s and back by the nearest frame.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -13,6 +13,7 @@ from tkbench.report.finding import interval, number, sentence
 from tkbench.results import leaderboard
 from tkbench.results.bundle import Result, Summary
 from tkbench.results.leaderboard import Entry, goodness
+from tkbench.results.standing import Standing
 from tkbench.types import Column
 
 HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
@@ -77,9 +78,10 @@ def line(
     entries: Sequence[Entry],
     columns: Sequence[Column],
     rank: Column,
+    standings: Mapping[str, Standing],
     notes: Footnotes,
 ) -> Line:
-    """A model's line; explanations are added to `notes`."""
+    """A model's line; explanations are added to `notes`. standings: the models compared, by column."""
     result = entry.result
     main = _base(result, rank)
     # Where the ranking metric has no score at all, its cell says why nothing is ranked.
@@ -97,7 +99,12 @@ def line(
         clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
         gap=gap,
         notes=unranked,
-        cells=tuple(_cell(entry, entries, column, main, notes) for column in columns),
+        cells=tuple(
+            _cell(
+                entry, column, main, notes, best=_is_best(entry, entries, column, standings.get(column.name))
+            )
+            for column in columns
+        ),
     )
 
 
@@ -117,7 +124,7 @@ def _percent(share: float) -> str:
     return "99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
-def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary, notes: Footnotes) -> Cell:
+def _cell(entry: Entry, column: Column, main: Summary, notes: Footnotes, *, best: bool) -> Cell:
     summary = entry.result.summary[column.name]
     # Clips that are missing in most columns are named once, in the column of the number of clips.
     own_gap = bool(summary.n and summary.n_unscored) and summary.reasons != main.reasons
@@ -134,12 +141,20 @@ def _cell(entry: Entry, entries: Sequence[Entry], column: Column, main: Summary,
         marks.append(notes.add(_gap_note(entry, summary, column)))
     if summary.n and summary.note:
         marks.append(notes.add(sentence(summary.note)))
+    if summary.n and summary.lopsided:
+        marks.append(
+            notes.add(
+                f"the mean of speakers, each counted once, is {number(summary.cluster_mean, column)}; the mean of "
+                "clips, which stands here, differs from it by over a quarter of the interval.",
+                about=f"{result_name(entry)}, {column.label}",
+            )
+        )
     return Cell(
         text="" if reasons else number(summary.mean, column),
         interval=interval(summary, column),
         n=f"n = {summary.n:,}" if own_gap else "",
         reason=reasons,
-        best=_is_best(entry, entries, column),
+        best=best,
         notes=tuple(marks),
     )
 
@@ -155,16 +170,33 @@ def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> s
     return f"{who}: {clips} have no score and are not in the mean ({counts}).{what}"
 
 
-def _is_best(entry: Entry, entries: Sequence[Entry], column: Column) -> bool:
-    """Whether no other model with enough scored clips is better in this column; anchors do not count."""
+def _is_best(entry: Entry, entries: Sequence[Entry], column: Column, standing: Standing | None) -> bool:
+    """Whether a model with enough scored clips has the best value of its column, or none is clearly better.
+
+    Anchors do not count. Models are compared on the clips that all of them have a score for; a number of the whole set
+    cannot be tested, so only the best one counts.
+    """
+    models = [one for one in entries if not one.anchor]
+    if entry.anchor:
+        return False
+    if column.per_clip:
+        if standing is None or result_name(entry) not in standing.names:
+            return False
+        others = [result_name(one) for one in models if result_name(one) in standing.names]
+        if not standing.holm or standing.too_few:
+            return not any(standing.better(other, result_name(entry)) > 0 for other in others)
+        return not any(standing.clearly(other, result_name(entry)) for other in others)
 
     def value(one: Entry) -> float:
-        summary = one.result.summary[column.name]
-        enough = not one.anchor and summary.coverage >= one.result.coverage_min
-        return goodness(summary, column) if enough else math.nan
+        return goodness(one.result.summary[column.name], column)
 
     own = value(entry)
-    return not math.isnan(own) and not any(value(other) > own for other in entries)
+    return not math.isnan(own) and not any(value(other) > own for other in models)
+
+
+def result_name(entry: Entry) -> str:
+    """The model of a line."""
+    return entry.result.model
 
 
 class Head(TypedDict):

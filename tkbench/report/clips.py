@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypedDict
 from tkbench.errors import BadBundle
 from tkbench.report import board
 from tkbench.report.finding import number
-from tkbench.results.bundle import Bundle, Preview
+from tkbench.results.bundle import Bundle, Preview, column_of
 from tkbench.results.leaderboard import Entry, worth
 from tkbench.types import Better, Column
 
@@ -145,8 +145,12 @@ def clip_data(
         details = {column.name: [0] * len(keys) for column in shown}
         digits = {column.name: column.digits + 2 for column in shown}
         table = tables[entry.result.model]
-        rows = zip(*(table[name] for name in ("key", "metric", "value", "reason", "detail")), strict=True)
-        for key, metric, value, reason, detail in rows:
+        rows = zip(
+            *(column_of(table, name) for name in ("key", "metric", "reason", "detail")),
+            table["value"].tolist(),
+            strict=True,
+        )
+        for key, metric, reason, detail, value in rows:
             if metric not in values or key == "*":
                 continue
             i = place[key]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tkbench.results.bundle import Summary
-from tkbench.results.leaderboard import Entry, goodness
+from tkbench.results.leaderboard import Entry, goodness, percent
 from tkbench.types import Column
 
 CEILING, FLOOR = "real", "shuffled-audio"
@@ -52,10 +52,11 @@ def number(value: float, column: Column) -> str:
 
 
 def interval(summary: Summary, column: Column) -> str:
-    """The bounds in brackets, or "" where there are none."""
+    """The bounds in brackets, with their level where it is not the table's, or "" where there are none."""
     if math.isnan(summary.low) or math.isnan(summary.high):
         return ""
-    return f"[{number(summary.low, column)}, {number(summary.high, column)}]"
+    level = "" if math.isnan(summary.reach) else f"; {percent(summary.reach)}"
+    return f"[{number(summary.low, column)}, {number(summary.high, column)}{level}]"
 
 
 def cell(entry: Entry, column: Column) -> Summary:
@@ -72,34 +73,50 @@ def _nothing(entry: Entry, column: Column) -> str:
 
 def _lead(entries: Sequence[Entry], column: Column) -> str:
     scored = [entry for entry in entries if not math.isnan(cell(entry, column).mean)]
+    # Entries come by rank, which is that of the means on the clips that all ranked models have.
     models = [entry for entry in scored if not entry.anchor and entry.rank is not None]
     if not models:
-        best = _best(scored, column)
+        best = max(scored, key=lambda entry: goodness(cell(entry, column), column))
         words = f"No model is ranked yet: among the reference points, {_name(best)} leads on {column.label}"
         return f"{words} with {_value(best, column)}."
-    best = _best(models, column)
-    rest = [entry for entry in models if entry is not best]
+    best, rest = models[0], models[1:]
+    level = [_name(entry) for entry in rest if entry.rank == best.rank]
     words = f"{_name(best)} leads on {column.label} with {_value(best, column)}"
     if not rest:
         words = f"{_name(best)} reaches {_value(best, column)} on {column.label}"
+    elif level:
+        words = (
+            f"{' and '.join([_name(best), *level])} are level on {column.label} with {_value(best, column)}"
+        )
     if rest:
-        second = _best(rest, column)
-        if math.isnan(cell(best, column).low) or math.isnan(cell(second, column).low):
-            words += (
-                f", {_name(second)} has {number(cell(second, column).mean, column)}; without intervals nothing tells "
-                f"whether that is a difference"
-            )
-        elif _overlap(best, second, column):
-            words += f", but is not clearly ahead of {_name(second)}: their intervals overlap"
-        else:
-            words += f", ahead of {_name(second)} ({number(cell(second, column).mean, column)})"
+        words += _ahead(best, rest, column)
     real = _named(scored, CEILING)
     if real is not None:
-        ratio = _compare(best, real, column)
         words += f"; the true video has {number(cell(real, column).mean, column)}"
-        if ratio > 0:
+        if _compare(best, real, column) > 0 and _unclear(best, real):
+            words += ", which is not clearly worse, so the lead does not prove better lips"
+        elif _compare(best, real, column) > 0:
             words += ", so the judge rates it above the true video, and its lead does not prove better lips"
     return words + "."
+
+
+def _ahead(best: Entry, rest: Sequence[Entry], column: Column) -> str:
+    """Of which models the first one is clearly ahead; in words that follow its name and value."""
+    second = number(cell(rest[0], column).mean, column)
+    standing = best.standing
+    if standing is None or not standing.holm:
+        return (
+            f", {_name(rest[0])} has {second}; without intervals nothing tells whether that is a difference"
+        )
+    where = ""
+    if standing.n < standing.n_clips:
+        where = f" on the {standing.n} clips that every ranked model has a score for"
+    unclear = [_name(entry) for entry in rest if not standing.clearly(_name(best), _name(entry))]
+    if not unclear:
+        return f", clearly ahead of {_name(rest[0])} ({second}){where}"
+    if standing.too_few:
+        return f", ahead of {_name(rest[0])} ({second}){where}, but {standing.too_few}"
+    return f"{where}, but is not clearly ahead of {', '.join(unclear)}"
 
 
 def _anchors(entries: Sequence[Entry], column: Column) -> tuple[str, bool]:
@@ -143,22 +160,27 @@ def _gap(entry: Entry, side: str, other: Entry, column: Column) -> str:
     values = [number(cell(e, column).mean, column) for e in (entry, other)]
     better = "better" if side == "above" else "worse"
     text = f"{_name(entry)} ({values[0]}) is {better} than {_name(other)} ({values[1]})"
-    return text + (", though their intervals overlap" if _overlap(entry, other, column) else "")
-
-
-def _best(entries: Sequence[Entry], column: Column) -> Entry:
-    return max(entries, key=lambda entry: goodness(cell(entry, column), column))
+    return text + (", though not clearly" if _unclear(entry, other) else "")
 
 
 def _compare(a: Entry, b: Entry, column: Column) -> float:
-    """Above 0 where a is better; nan, which is neither, where one has no score."""
+    """Above 0 where a is better, on shared clips where both are ranked; nan where one has no score."""
+    standing = a.standing
+    if standing is not None and b.standing is standing:
+        return standing.better(_name(a), _name(b))
     left, right = (goodness(cell(entry, column), column) for entry in (a, b))
     return 0.0 if left == right else left - right
 
 
-def _overlap(a: Entry, b: Entry, column: Column) -> bool:
-    one, two = cell(a, column), cell(b, column)
-    return one.low <= two.high and two.low <= one.high
+def _unclear(a: Entry, b: Entry) -> bool:
+    """Whether two ranked models cannot be told apart."""
+    standing = a.standing
+    return (
+        standing is not None
+        and b.standing is standing
+        and bool(standing.holm)
+        and not (standing.clearly(_name(a), _name(b)) or standing.clearly(_name(b), _name(a)))
+    )
 
 
 def _named(entries: Sequence[Entry], name: str) -> Entry | None:

@@ -16,10 +16,10 @@ DIRECTIONS: dict[Better, str] = {
     "zero": "Closer to 0 is better.",
 }
 RANK = (
-    "The place by the ranking metric, 1 is best; anchors take places, too. In brackets is its {level} "
-    "interval: the models are ranked anew in each of {draws} drawings of the same speakers with "
-    "replacement, and that share of the ranks lies in it. Where intervals overlap, this data may not tell "
-    "the models apart; `tkbench compare` tests a pair."
+    "The place by the ranking metric on the clips that every ranked model has a score for, 1 is best; anchors take "
+    "places, too. In brackets is its interval: from 1 + the models that are clearly better, to the number of ranked "
+    "models less those that are clearly worse. Clearly: a sign-flip test of the differences, clustered by speaker, "
+    "that holds after Holm's correction for all pairs of the table. `tkbench compare` prints the pairs."
 )
 
 

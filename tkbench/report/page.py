@@ -18,7 +18,7 @@ from markupsafe import Markup
 from tkbench.report import board, clips, figures, finding, glossary
 from tkbench.report.finding import interval, number
 from tkbench.results import bundle, leaderboard
-from tkbench.results.bundle import Bundle
+from tkbench.results.bundle import Bundle, Result
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
 from tkbench.types import Column, UInt8
@@ -40,19 +40,23 @@ def write(bundles: Sequence[Path], out: Path) -> Path:
 
 def render(bundles: Sequence[Bundle]) -> str:
     """The page as text."""
-    entries = leaderboard.ranked(bundles)
+    tables = {one.result.model: one.clips() for one in bundles}
+    entries = leaderboard.ranked(bundles, tables)
     result = entries[0].result
     # Bundles of an older format do not explain their columns.
     columns = list(max(entries, key=lambda entry: entry.result.format_version).result.columns)
     rank = next((column for column in columns if column.name == result.rank_by), columns[0])
-    tables = {entry.result.model: entry.bundle.clips() for entry in entries}
     speakers: dict[str, str] = {}
     for table in tables.values():
         rows = table[table["key"] != "*"]
-        speakers.update(zip(rows["key"], rows["speaker"], strict=True))
+        speakers.update(zip(bundle.column_of(rows, "key"), bundle.column_of(rows, "speaker"), strict=True))
     scored = any(entry.result.summary[rank.name].n for entry in entries)
     notes = board.Footnotes()
-    lines = [board.line(entry, place, entries, columns, rank, notes) for place, entry in enumerate(entries)]
+    standings = leaderboard.by_column(entries, tables)
+    lines = [
+        board.line(entry, place, entries, columns, rank, standings, notes)
+        for place, entry in enumerate(entries)
+    ]
     groups = [
         (line, clips.players(entry.bundle, place, columns, rank, speakers))
         for place, (line, entry) in enumerate(zip(lines, entries, strict=True))
@@ -64,7 +68,7 @@ def render(bundles: Sequence[Bundle]) -> str:
         .get_template("report.html.j2")
         .render(
             result=result,
-            level=f"{result.stats.get('level', math.nan):.0%}",
+            intervals=leaderboard.intervals_are(result),
             rank=rank,
             # Where speakers are unknown each clip is a cluster of its own: that is no number of speakers.
             n_speakers=len(set(speakers.values()) - {""}) if clusters == "speakers" else 0,
@@ -78,10 +82,9 @@ def render(bundles: Sequence[Bundle]) -> str:
             judges=_judges(entries, columns),
             groups=groups,
             spans=any(line.span for line in lines),
-            ranking=glossary.RANK.format(
-                level=f"{result.stats.get('level', math.nan):.0%}",
-                draws=f"{result.stats.get('n_boot', 0):,.0f}",
-            ),
+            ranking=glossary.RANK,
+            remarks=leaderboard.remarks(entries, columns),
+            rarest=_rarest(result, rank),
             terms=glossary.terms(columns),
             clips=_json(clips.clip_data(entries, tables, columns, rank, speakers, [g for _, g in groups])),
             signature=result.signature.split("|"),
@@ -93,6 +96,12 @@ def render(bundles: Sequence[Bundle]) -> str:
             script_hash=_csp_hash(script),
         )
     )
+
+
+def _rarest(result: Result, rank: Column) -> str:
+    """How rare a kind of speaker can be and be missing from the data, by the rule of three; "" without a number."""
+    clusters = result.summary[rank.name].n_clusters
+    return f"{min(1.0, 3 / clusters):.0%}" if clusters > 1 else ""
 
 
 def templates() -> jinja2.Environment:
@@ -182,7 +191,7 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[JudgeCu
     for place, entry in enumerate(entries):
         table = entry.bundle.curves()
         means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
-        for judge in sorted(set(table["metric"])):
+        for judge in table["metric"].drop_duplicates().sort_values().tolist():
             points = tuple(
                 (int(s), float(value)) for s, value in means[judge].items() if math.isfinite(value)
             )

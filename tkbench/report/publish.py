@@ -41,16 +41,18 @@ def rich_table(folder: Path) -> Table:
 
     entries = leaderboard.ranked(bundle.find(folder))
     result = entries[0].result
-    level = f"{result.stats['level']:.0%} intervals over speakers"
+    level = leaderboard.intervals_are(result)
+    columns = [column for column in result.columns if not _has_table_of_its_own(column)]
     table = Table(
-        title=f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}, {level}",
-        caption="\n".join(_notes(entries)) or None,
+        title=escape(
+            f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}; {level}"
+        ),
+        caption=escape("\n".join([*leaderboard.remarks(entries, columns), *_notes(entries)])) or None,
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("", justify="right")
     table.add_column("model", no_wrap=True)
-    columns = [column for column in result.columns if not _has_table_of_its_own(column)]
     for column in columns:
         heading = f"{leaderboard.heading(column)} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
         table.add_column(heading, justify="right", overflow="fold")

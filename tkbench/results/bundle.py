@@ -9,7 +9,8 @@ result.json is strict JSON: nan is null, infinity the string "inf". It holds no 
 bytes. A bundle is written beside its place and renamed: it is there as a whole or not at all.
 
 Format 4 stores with each column its bounds, its other names and its text, so that a report can explain the column of a
-plug-in that is not installed. Bundles of format 3 can still be read.
+plug-in that is not installed. Format 5 has the intervals of `stats`, and says where so few speakers have none; those of
+formats 3 and 4 are made by `stretched`, and verified by it. Bundles of formats 3 and 4 can still be read.
 """
 
 from __future__ import annotations
@@ -39,15 +40,17 @@ from pydantic import (
 )
 
 from tkbench.errors import BadBundle, BadInput, UsageError
-from tkbench.results.stats import Interval, mean_interval
+from tkbench.results.stats import Interval, Rule, mean_interval
 from tkbench.runtime import storage
 from tkbench.types import Array, Column, Reason, Row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 4
-READABLE = (3, FORMAT)
+FORMAT = 5
+READABLE = (3, 4, FORMAT)
+ALONE = "clip "
+"""Begins the cluster of a clip whose speaker nobody knows."""
 UNIT_BOUNDS = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
 """Format 3: the bounds of a column, by its unit; other units had none."""
 
@@ -124,6 +127,19 @@ class Summary(_Model):
     """What to do, or what was found, for the most frequent reason."""
     note: str = ""
     """Why there is no interval, where there is none; and how infinite scores count."""
+    reach: Number = math.nan
+    """Where so few speakers have no interval of the table's level: the level that low and high have at most. They are
+    then the lowest and the highest mean of a speaker."""
+    cluster_mean: Number = math.nan
+    """The mean of the speakers' means; nan in bundles of format 4 and before, as is the next."""
+    largest_share: Number = math.nan
+    """The share of the scored clips that the speaker with most of them brings."""
+
+    @property
+    def lopsided(self) -> bool:
+        """Whether the mean of clips and that of speakers differ by over a quarter of the interval."""
+        gap = abs(self.cluster_mean - self.mean)
+        return math.isfinite(gap) and gap > 0.25 * (self.high - self.low) and gap > 1e-9 * abs(self.mean)
 
 
 class Preview(_Model):
@@ -247,8 +263,9 @@ def summarise(
     n_boot: int,
     seed: int,
     level: float,
+    rule: Rule = "halves",
 ) -> dict[str, Summary]:
-    """One Summary per column. A clip without a speaker is a cluster of its own.
+    """One Summary per column. A clip without a speaker is a cluster of its own. `rule` is for old bundles.
 
     Raises BadInput for a row of no column, a clip that comes twice, nan without a reason, and a clip that has a row of
     one column and none of another: a mean over a list that shrank would be a mean over the easy clips.
@@ -274,9 +291,9 @@ def summarise(
     for column in columns:
         ordered = sorted(found[column.name].values(), key=lambda row: row.key)
         if column.per_clip:
-            clusters = [speakers.get(row.key) or f"clip {row.key}" for row in ordered]
+            clusters = [speakers.get(row.key) or f"{ALONE}{row.key}" for row in ordered]
             values = [row.value for row in ordered]
-            interval = mean_interval(values, clusters, n_boot=n_boot, seed=seed, level=level)
+            interval = mean_interval(values, clusters, n_boot=n_boot, seed=seed, level=level, rule=rule)
             interval = within(interval, column.bounds)
         else:
             interval = _of_whole_set(ordered[0])
@@ -325,6 +342,9 @@ def _summary(ordered: Sequence[Row], interval: Interval) -> Summary:
         reasons=dict(sorted(reasons.items())),
         detail=detail,
         note=interval.note if not reasons or interval.n else "",
+        reach=interval.reach,
+        cluster_mean=interval.cluster_mean,
+        largest_share=interval.largest_share,
     )
 
 
@@ -497,7 +517,7 @@ def verify(folder: Path) -> Bundle:
             raise BadBundle(f"{path}: sha256 {digest[:12]}, expected {expected[:12]}; the file was changed")
     table = bundle.clips()
     try:
-        speakers = dict(zip(table["key"], table["speaker"], strict=True))
+        speakers = dict(zip(column_of(table, "key"), column_of(table, "speaker"), strict=True))
         rows = _rows(table)
         again = summarise(
             rows,
@@ -506,6 +526,7 @@ def verify(folder: Path) -> Bundle:
             n_boot=int(result.stats["n_boot"]),
             seed=int(result.stats["seed"]),
             level=result.stats["level"],
+            rule="halves" if result.format_version >= 5 else "stretched",
         )
     except (KeyError, ValueError) as error:
         raise BadBundle(f"{folder}: clips.parquet and result.json do not fit together ({error})") from error
@@ -528,7 +549,12 @@ def verify(folder: Path) -> Bundle:
 def _check_curves(bundle: Bundle, rows: Sequence[Row]) -> None:
     """BadBundle where a judge's curve has its minimum elsewhere than at the LSE-D of that clip."""
     values = {(row.key, row.metric): row.value for row in rows}
-    deepest_of = bundle.curves().groupby(["metric", "key"], sort=False)["distance"].min()
+    curves = bundle.curves()
+    if not {"metric", "key", "distance"} <= set(curves.columns) or curves["distance"].dtype.kind not in "fiu":
+        raise BadBundle(
+            f"{bundle.folder}: curves.parquet has no numbers as distance; expected key, metric, shift, distance"
+        )
+    deepest_of = curves.groupby(["metric", "key"], sort=False)["distance"].min()
     for (metric, key), deepest in cast("dict[tuple[str, str], float]", deepest_of.to_dict()).items():
         if not metric.startswith("lse_c"):
             continue  # another metric's own curve
@@ -539,9 +565,16 @@ def _check_curves(bundle: Bundle, rows: Sequence[Row]) -> None:
             )
 
 
+def column_of(table: pd.DataFrame, name: str) -> list[str]:
+    """A column of texts as a list: pandas hands texts out of Arrow one by one, at ten times the cost."""
+    return cast("list[str]", table[name].to_numpy(dtype=object).tolist())
+
+
 def _rows(table: pd.DataFrame) -> list[Row]:
     """The rows of clips.parquet; raises KeyError or ValueError for a table that does not hold them."""
-    texts = zip(*(table[name] for name in ("model", "key", "metric", "reason", "detail")), strict=True)
+    texts = zip(
+        *(column_of(table, name) for name in ("model", "key", "metric", "reason", "detail")), strict=True
+    )
     return [
         Row(model, key, metric, float(value), Reason(reason) if reason else None, detail)
         for (model, key, metric, reason, detail), value in zip(texts, table["value"], strict=True)
@@ -550,7 +583,7 @@ def _rows(table: pd.DataFrame) -> list[Row]:
 
 def _same(a: object, b: object) -> bool:
     if isinstance(a, float) and isinstance(b, (int, float)):
-        # The bootstrap's sums run through BLAS, whose last bits differ between machines.
+        # The last bits of sums differ between machines.
         return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
     return a == b
 

@@ -1,19 +1,29 @@
-"""Pairs of models of one table, compared clip by clip on every metric that has a value per clip; see `paired`."""
+"""Pairs of models of one table, compared clip by clip on every metric that has a value per clip.
+
+What is said here is what ranks, bold figures and the headline of the same models say (see `standing`): models are
+compared on the clips that all of them have a score for, by one sign-flip test, corrected for all pairs. A model with
+scores for too few clips, which tables do not rank, is compared on the clips that a pair shares; such pairs are
+corrected among themselves.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tkbench.errors import UnknownName, UsageError
 from tkbench.registry import suggest
+from tkbench.results import halves
 from tkbench.results.bundle import Bundle
-from tkbench.results.leaderboard import check_comparable, scores_of
-from tkbench.results.paired import Difference, holm, paired_difference
-from tkbench.types import Column
+from tkbench.results.leaderboard import check_comparable, percent
+from tkbench.results.paired import Difference, Split, differences, draws_for, holm
+from tkbench.results.standing import qualifies, scores_of, shared_sums, too_few
+from tkbench.types import Column, Float64
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -31,17 +41,29 @@ class Comparison:
     holm: float
     """p corrected for all pairs of models on this metric."""
     level: float
-    """Of the interval; a corrected p below 1 - level is a difference."""
+    """Of the interval; a corrected p of at most 1 - level is a clear difference."""
+    too_few: str = ""
+    """Why so few speakers can show no order of these models, or ""."""
+    aside: str = ""
+    """Why tables do not compare the two, or ""."""
+    infinite: int = 0
+    """Scores that count as the best finite one of any model."""
+    pairs: int = 1
+    """How many pairs p is corrected for."""
 
     @property
     def verdict(self) -> str:
-        """Which model is better, or that nothing is shown."""
+        """Which model is clearly better, or why none is."""
         gap = self.difference
         if gap.note:
             return gap.note
-        if math.isnan(self.holm) or self.holm >= 1 - self.level:
-            return "no difference shown"
-        return self.first if (gap.mean > 0) == (self.column.better == "higher") else self.second
+        alpha = round(1 - self.level, halves.DIGITS)
+        if self.holm <= alpha:
+            better = self.first if (gap.mean > 0) == (self.column.better == "higher") else self.second
+            return f"{better} ({self.aside})" if self.aside else better
+        if self.too_few:
+            return self.too_few
+        return "not after Holm's correction" if gap.p <= alpha else "no difference shown"
 
 
 def compare(bundles: Sequence[Bundle], *, metrics: Sequence[str] = ()) -> list[Comparison]:
@@ -55,30 +77,89 @@ def compare(bundles: Sequence[Bundle], *, metrics: Sequence[str] = ()) -> list[C
     check_comparable(bundles)
     result = bundles[0].result
     columns = _columns(result.columns, metrics)
-    tables = {bundle.result.model: bundle.clips() for bundle in bundles}
+    tables = [bundle.clips() for bundle in bundles]
     found: list[Comparison] = []
     for column in columns:
-        values, clusters = scores_of(list(tables.values()), column)
-        scores = dict(zip(tables, values, strict=True))
-        pairs = list(combinations(scores, 2))
-        differences = [
-            paired_difference(
-                scores[first],
-                scores[second],
-                clusters,
-                n_boot=int(result.stats["n_boot"]),
-                seed=int(result.stats["seed"]),
-                level=result.stats["level"],
-                pairs=len(pairs),
-            )
-            for first, second in pairs
-        ]
-        corrected = holm([difference.p for difference in differences])
-        found += [
-            Comparison(column, *pair, difference, p, result.stats["level"])
-            for pair, difference, p in zip(pairs, differences, corrected, strict=True)
-        ]
+        values, clusters = scores_of(tables, column)
+        inside = [i for i, bundle in enumerate(bundles) if qualifies(bundle.result, column)]
+        groups = [inside] if len(inside) > 1 else []
+        done = _tested(bundles, column, values, clusters, groups)
+        groups = [[a, b] for a, b in combinations(range(len(bundles)), 2) if not {a, b} <= set(inside)]
+        done |= _tested(bundles, column, values, clusters, groups)
+        found += [done[pair] for pair in sorted(done)]
     return found
+
+
+def _tested(
+    bundles: Sequence[Bundle],
+    column: Column,
+    values: Float64,
+    clusters: Sequence[str],
+    groups: Sequence[Sequence[int]],
+) -> dict[tuple[int, int], Comparison]:
+    """The pairs of each group of models, on the clips that the group shares; all of them corrected together."""
+    result = bundles[0].result
+    level = result.stats["level"]
+    pairs = [pair for group in groups for pair in combinations(group, 2)]
+    split = Split(draws_for(len(pairs)), int(result.stats["seed"]))
+    gaps: list[Difference] = []
+    few: list[str] = []
+    infinite: list[int] = []
+    for group in groups:
+        sums, counts, shared, beyond = shared_sums(values[list(group)], clusters)
+        inner = list(combinations(range(len(group)), 2))
+        gaps += _gaps(sums, counts, inner, split, (level, len(pairs)), values.shape[1] - shared.shape[1])
+        few += [too_few(len(counts), len(group), level, len(pairs))] * len(inner)
+        infinite += [beyond] * len(inner)
+    corrected = holm([gap.p for gap in gaps])
+    return {
+        pair: Comparison(
+            column,
+            bundles[pair[0]].result.model,
+            bundles[pair[1]].result.model,
+            gap,
+            p,
+            level,
+            why,
+            _aside([bundles[i] for i in pair], column),
+            beyond,
+            len(pairs),
+        )
+        for pair, gap, p, why, beyond in zip(pairs, gaps, corrected, few, infinite, strict=True)
+    }
+
+
+def _gaps(
+    sums: Float64,
+    counts: Float64,
+    pairs: Sequence[tuple[int, int]],
+    split: Split,
+    asked: tuple[float, int],
+    unpaired: int,
+) -> list[Difference]:
+    """The differences of models with these sums per speaker; asked: the level, and how many pairs are corrected."""
+    rows = np.stack([sums[a] - sums[b] for a, b in pairs])
+    n = int(counts.sum())
+    if len(counts) < 2:
+        nothing = math.nan
+        note = "no clip has a score of both" if not n else "one speaker gives no test"
+        means = [float(row.sum()) / n if n else nothing for row in rows]
+        return [
+            Difference(mean, nothing, nothing, nothing, False, nothing, n, len(counts), unpaired, note)
+            for mean in means
+        ]
+    found = differences(rows, counts, split=split, level=asked[0], pairs=asked[1])
+    return [replace(gap, n_unpaired=unpaired) for gap in found]
+
+
+def _aside(pair: Sequence[Bundle], column: Column) -> str:
+    """Why a table does not compare two models on a metric, or ""."""
+    low = [
+        f"{bundle.result.model} has {percent(bundle.result.summary[column.name].coverage)} of the clips"
+        for bundle in pair
+        if not qualifies(bundle.result, column)
+    ]
+    return " and ".join(low)
 
 
 def _columns(columns: Sequence[Column], wanted: Sequence[str]) -> list[Column]:
@@ -96,13 +177,13 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    pairs = len({(item.first, item.second) for item in comparisons})
-    title = (
-        f"Paired by clip, clustered by speaker; {level:.0%} intervals; p corrected by Holm over {pairs} pair"
-    )
+    # Those that tables do not compare are corrected among themselves; the caption says so.
+    pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
+    title = f"Paired by clip, clustered by speaker; {percent(level)} intervals; p corrected by Holm over {pairs} pair"
     table = Table(title=title + ("s" if pairs > 1 else ""), title_justify="left")
-    for name in ("metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "better"):
-        left = name in ("metric", "a", "b", "better")
+    heads = ("metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better")
+    for name in heads:
+        left = name in ("metric", "a", "b", "clearly better")
         table.add_column(name, justify="left" if left else "right", no_wrap=name in ("p", "Holm p"))
     for item in comparisons:
         gap, digits = item.difference, item.column.digits
@@ -125,13 +206,39 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
             clips,
             escape(item.verdict),
         )
-    table.caption = (
-        "detectable: the smallest true difference that these speakers show with a power of 80 % after "
-        "Holm's correction; none: too few speakers to show any; *: from random permutations, otherwise "
-        "every permutation was tried"
-    )
+    table.caption = escape("\n".join(_caption(comparisons, level)))
     table.caption_justify = "left"
     return table
+
+
+def _caption(comparisons: Sequence[Comparison], level: float) -> list[str]:
+    """How to read the table."""
+    alpha = round(1 - level, halves.DIGITS)
+    lines = [
+        f"interval: the pair's own, not corrected; it leaves out 0 exactly where p is at most {alpha:g}",
+        f"clearly better: Holm p at most {alpha:g}, as in tables of the same models",
+        "p: sign-flip test over speakers; exact where models are exchangeable, too small where differences are very "
+        f"skewed (up to {LIBERAL} false alarms in 100 instead of 5); *: from {draws_for(1):,} or more random splits of "
+        "the speakers, otherwise every split was tried",
+        "detectable: the true difference that so many speakers show with a power of 80 % or more after Holm's "
+        "correction; none: too few speakers to show any",
+    ]
+    if any(item.difference.n_unpaired for item in comparisons):
+        lines.append(
+            "(-n): clips left out because a model has no score; pairs of one table are compared on the same clips"
+        )
+    if any(item.aside for item in comparisons):
+        lines.append(
+            "models that tables do not compare, having scores for too few clips, are tested on the clips that a pair "
+            "shares; p is corrected among these pairs"
+        )
+    if any(item.infinite for item in comparisons):
+        lines.append("infinite scores count as the best finite one of any model")
+    return lines
+
+
+LIBERAL = "10 to 15"
+"""False alarms at 5 %, where differences follow a shifted lognormal or exponential law: docs/statistics.md."""
 
 
 def probability(p: float) -> str:

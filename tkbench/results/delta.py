@@ -111,4 +111,7 @@ def delta_summary(
         mean_size=float(kept.mean()) if len(kept) else math.nan,
         reasons=dict(sorted(reasons.items())),
         note=found.note if found.n == 0 or math.isnan(found.low) else "",
+        reach=found.reach,
+        cluster_mean=found.cluster_mean,
+        largest_share=found.largest_share,
     )

@@ -9,27 +9,28 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tkbench.errors import BadBundle, UnknownName, UsageError
 from tkbench.registry import suggest
+from tkbench.results import halves
+from tkbench.results import standing as standings
 from tkbench.results.bundle import Bundle, Result, Summary, find
 from tkbench.results.delta import with_deltas
-from tkbench.results.paired import rank_intervals
-from tkbench.results.stats import mean_interval
+from tkbench.results.standing import Standing
 from tkbench.runtime.storage import write_file
-from tkbench.types import Column, Float64
+from tkbench.types import Column
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 FORMATS = ("csv", "markdown", "latex")
+CELL = ("", "_low", "_high", "_level", "_speakers", "_n", "_status")
+"""What a CSV has of each metric: `_level` is that of the interval, `_speakers` the mean of the speakers' means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +43,23 @@ class Entry:
     anchor: bool
     note: str = ""
     ranks: tuple[int, int] | None = None
-    """The interval of the rank, from resampled speakers; None for one row, and where it is not ranked."""
+    """The interval of the rank: see `standing`. None for one row, one speaker, and where it is not ranked."""
+    standing: Standing | None = None
+    """The ranked models of the table, compared; None where the ranking metric is one number for the whole set."""
 
     @property
     def result(self) -> Result:
         return self.bundle.result
 
 
-def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
+def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None = None) -> list[Entry]:
     """Bundles of one table by their ranking metric; those that cannot be ranked come last, by name.
 
     Where the true video is among them, columns of the distance to it are added (`tkbench.results.delta`).
     Models are ranked on the clips that every ranked model could be scored on, so that a model gains nothing by
     failing on hard clips. Equal means have equal ranks.
+
+    tables: `Bundle.clips()` by model, where they are at hand.
 
     Raises BadBundle where signatures differ, naming the first part that does, or a model comes twice.
     """
@@ -63,80 +68,62 @@ def ranked(bundles: Sequence[Bundle]) -> list[Entry]:
     notes = {bundle.result.model: _unranked(bundle.result) for bundle in bundles}
     by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
     scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
-    found = _standings(scored) if scored else []
-    order = sorted(range(len(scored)), key=lambda place: found[place][0])
-    entries = [
-        Entry(
-            1 + sum(cost < found[place][0] for cost, _ in found),
-            scored[place],
-            bool(scored[place].result.model_card.get("anchor")),
-            ranks=found[place][1],
-        )
-        for place in order
-    ]
-    entries += [
-        Entry(None, bundle, bool(bundle.result.model_card.get("anchor")), notes[bundle.result.model])
+    placed = sorted(_placed(scored, tables), key=lambda entry: entry.rank or 0) if scored else []
+    return placed + [
+        Entry(None, bundle, _is_anchor(bundle), notes[bundle.result.model])
         for bundle in by_name
         if notes[bundle.result.model]
     ]
-    return entries
 
 
-def _standings(bundles: Sequence[Bundle]) -> list[tuple[float, tuple[int, int] | None]]:
-    """For each bundle: a number that is smaller the better it is, and its rank interval where there is one."""
-    result = bundles[0].result
-    column = next(column for column in result.columns if column.name == result.rank_by)
+def _is_anchor(bundle: Bundle) -> bool:
+    return bool(bundle.result.model_card.get("anchor"))
+
+
+def _placed(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None) -> list[Entry]:
+    """Entries with ranks, for bundles that can be ranked."""
+    results = [bundle.result for bundle in bundles]
+    column = next(column for column in results[0].columns if column.name == results[0].rank_by)
     if not column.per_clip:
-        return [(-goodness(bundle.result.summary[column.name], column), None) for bundle in bundles]
-    values, clusters = _shared(bundles, column)
-    # Beside finite scores an infinite one counts as in the means (`stats`).
-    means = [mean_interval(row, clusters, n_boot=1).mean for row in values]
-    costs = [-mean if column.better == "higher" else mean for mean in means]
-    if len(bundles) < 2 or len(set(clusters)) < 2:
-        return [(cost, None) for cost in costs]
-    spans = rank_intervals(
-        list(values),
-        clusters,
-        higher_is_better=column.better == "higher",
-        n_boot=int(result.stats["n_boot"]),
-        seed=int(result.stats["seed"]),
-        level=result.stats["level"],
-    )
-    return list(zip(costs, spans, strict=True))
-
-
-def _shared(bundles: Sequence[Bundle], column: Column) -> tuple[Float64, list[str]]:
-    """(models, clips) scores of the clips that every model has one for, and the clusters of these clips.
-
-    Where 0 is best, scores are taken without their signs. Raises BadBundle where no clip is left: then nothing tells
-    which model is better.
-    """
-    values, clusters = scores_of([bundle.clips() for bundle in bundles], column)
-    shared = ~np.isnan(values).any(axis=0)
-    if not shared.any():
-        names = ", ".join(bundle.result.model for bundle in bundles)
+        worths = [goodness(result.summary[column.name], column) for result in results]
+        ranks = [1 + sum(other > worth for other in worths) for worth in worths]
+        return [Entry(rank, row, _is_anchor(row)) for rank, row in zip(ranks, bundles, strict=True)]
+    found = standings.standing(results, _clips_of(bundles, tables), column)
+    if not found.n:
+        names = ", ".join(found.names)
         raise BadBundle(
             f"{column.name}: no clip has a score for each of {names}; make a table of fewer models"
         )
-    return values[:, shared], [clusters[place] for place in np.flatnonzero(shared)]
-
-
-def scores_of(tables: Sequence[pd.DataFrame], column: Column) -> tuple[Float64, list[str]]:
-    """(models, clips) scores in the order of the keys, nan for none, and the clusters of the clips.
-
-    Where 0 is best, scores are taken without their signs. tables: `Bundle.clips()` of each model.
-    """
-    scores: list[dict[str, float]] = []
-    speakers: dict[str, str] = {}
-    for table in tables:
-        part = table[table["metric"] == column.name]
-        scores.append(dict(zip(part["key"], part["value"].astype(float), strict=True)))
-        speakers |= dict(zip(part["key"], part["speaker"], strict=True))
-    keys = sorted(speakers)
-    values = np.array([[row.get(key, math.nan) for key in keys] for row in scores], np.float64)
-    return np.abs(values) if column.better == "zero" else values, [
-        speakers[key] or f"clip {key}" for key in keys
+    return [
+        Entry(
+            found.rank(row.result.model),
+            row,
+            _is_anchor(row),
+            ranks=found.ranks(row.result.model),
+            standing=found,
+        )
+        for row in bundles
     ]
+
+
+def _clips_of(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None) -> list[pd.DataFrame]:
+    return [tables[row.result.model] if tables is not None else row.clips() for row in bundles]
+
+
+def by_column(entries: Sequence[Entry], tables: Mapping[str, pd.DataFrame]) -> dict[str, Standing]:
+    """The models of a table compared on each metric that has a value per clip and that some clip has of all."""
+    results = [entry.result for entry in entries]
+    ranking = {entry.result.rank_by: entry.standing for entry in entries if entry.standing is not None}
+    found: dict[str, Standing] = {}
+    for column in results[0].columns:
+        if not column.per_clip:
+            continue
+        one = ranking.get(column.name) or standings.standing(
+            results, [tables[result.model] for result in results], column
+        )
+        if one.n:
+            found[column.name] = one
+    return found
 
 
 def goodness(cell: Summary, column: Column) -> float:
@@ -267,7 +254,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
     columns = entries[0].result.columns
     head = ["rank", "rank_low", "rank_high", "model", "anchor", "n_clips", "coverage"]
     for column in columns:
-        head += [f"{column.name}{end}" for end in ("", "_low", "_high", "_n", "_status")]
+        head += [f"{column.name}{end}" for end in CELL]
         head += [f"{column.name}_size"] if column.better == "zero" else []
     head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
     text = io.StringIO()
@@ -287,7 +274,9 @@ def to_csv(entries: Sequence[Entry]) -> str:
         row.append(_plain(ranking.coverage if ranking else math.nan))
         for column in columns:
             cell = result.summary[column.name]
-            row += [*(_plain(x) for x in (cell.mean, cell.low, cell.high)), cell.n]
+            level = math.nan if math.isnan(cell.low) else level_of(cell, result)
+            row += [_plain(x) for x in (cell.mean, cell.low, cell.high, level, cell.cluster_mean)]
+            row.append(cell.n)
             row.append("ok" if not cell.n_unscored else status(cell) if not cell.n else partly(cell))
             row += [_plain(cell.mean_size)] if column.better == "zero" else []
         row += [
@@ -352,6 +341,37 @@ def standing(entry: Entry) -> str:
     return f"{entry.rank}" if low == high == entry.rank else f"{entry.rank} [{low}-{high}]"
 
 
+def level_of(cell: Summary, result: Result) -> float:
+    """The level of a cell's interval: the table's, or what so few speakers have."""
+    return result.stats.get("level", math.nan) if math.isnan(cell.reach) else cell.reach
+
+
+def bracket(cell: Summary, digits: int) -> str:
+    """An interval as printed tables have it, "" for none; with its level where that is not the table's.
+
+    >>> bracket(
+    ...     Summary(
+    ...         mean=2, low=1, high=3, n=9, n_unscored=0, n_clusters=4, coverage=1, mean_size=2, reach=0.875
+    ...     ),
+    ...     1,
+    ... )
+    '[1.0, 3.0; 87 %]'
+    """
+    if math.isnan(cell.low):
+        return ""
+    level = "" if math.isnan(cell.reach) else f"; {percent(cell.reach)}"
+    return f"[{number(cell.low, digits)}, {number(cell.high, digits)}{level}]"
+
+
+def percent(share: float) -> str:
+    """A level in whole percent, rounded down: 93.75 % are no 94.
+
+    >>> percent(0.9375), percent(0.95)
+    ('93 %', '95 %')
+    """
+    return "-" if math.isnan(share) else f"{math.floor(round(share * 100, 6))} %"
+
+
 def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
     """What a printed table shows per metric: "mean [low, high]" and who lacks a score, or why all do."""
     shown = []
@@ -360,9 +380,7 @@ def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
         if cell.n == 0:
             shown.append(status(cell))
             continue
-        text = number(cell.mean, column.digits)
-        if not math.isnan(cell.low):
-            text += f" [{number(cell.low, column.digits)}, {number(cell.high, column.digits)}]"
+        text = " ".join(filter(None, (number(cell.mean, column.digits), bracket(cell, column.digits))))
         if cell.n_unscored:
             text += f" (n={cell.n}/{cell.n + cell.n_unscored})"
         shown.append(text)
@@ -378,7 +396,7 @@ def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
         name = entry.result.model.replace("|", "\\|").replace("<", "&lt;")
         name += " (anchor)" if entry.anchor else ""
         lines.append("| " + " | ".join([standing(entry), name, *cells(entry, columns)]) + " |")
-    return "\n".join([*lines, "", _caption(entries), ""])
+    return "\n".join([*lines, "", _caption(entries, columns), ""])
 
 
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
@@ -411,14 +429,19 @@ def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
             mean, bracket, rest = text.partition(" [")
             row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
         lines.append(" & ".join(row) + r" \\")
-    if any(entry.note for entry in entries):
+    # What a reader must know stands in the table; what ranks and brackets are is for its caption.
+    notes = [*_warnings(entries, columns), *(_not_ranked(entry) for entry in entries if entry.note)]
+    if notes:
         lines.append(r"\midrule")
         lines += [
-            rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {tex(_not_ranked(entry))}}} \\"
-            for entry in entries
-            if entry.note
+            rf"\multicolumn{{{width}}}{{p{{0.9\linewidth}}}}{{\footnotesize {tex(note)}}} \\"
+            for note in notes
         ]
-    lines += [r"\bottomrule", r"\end{tabular}", *(f"% {line}" for line in _caption(entries).splitlines())]
+    lines += [
+        r"\bottomrule",
+        r"\end{tabular}",
+        *(f"% {line}" for line in _caption(entries, columns).splitlines()),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -433,15 +456,102 @@ def _not_ranked(entry: Entry) -> str:
     return f"{entry.result.model} is not ranked: {entry.note}."
 
 
-def _caption(entries: Sequence[Entry]) -> str:
+def _caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     result = entries[0].result
     notes = [_not_ranked(entry) for entry in entries if entry.note]
-    level = result.stats.get("level", math.nan)
     return "\n".join(
         [
             f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
-            f"brackets: {level:.0%} intervals over {clusters_of(result)}.",
+            f"{intervals_are(result)}.",
+            *remarks(entries, columns),
             *notes,
             f"Signature: {result.signature}",
         ]
     )
+
+
+def intervals_are(result: Result) -> str:
+    """What the numbers of a table are, in one clause."""
+    level = percent(result.stats.get("level", math.nan))
+    old = "" if result.format_version >= 5 else ", made by an older version"
+    return f"means of clips; brackets: {level} intervals over {clusters_of(result)}{old}"
+
+
+def remarks(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+    """What has to be known to read the intervals and ranks of a table, a sentence each; every format prints these."""
+    return [*_ranks_are(entries), *_warnings(entries, columns)]
+
+
+def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
+    found = next((entry.standing for entry in entries if entry.standing is not None), None)
+    return found if found is not None and len(found.names) > 1 else None
+
+
+def _ranks_are(entries: Sequence[Entry]) -> list[str]:
+    found = _ranked_together(entries)
+    if found is None:
+        return []
+    alpha = 1 - found.level
+    return [
+        f"Rank [a-b]: from 1 + the models that are clearly better to {len(found.names)} - those clearly worse; "
+        f"clearly: paired sign-flip test over {found.unit}s, Holm's correction for {_all_pairs(len(found.p))}, "
+        f"p at most {alpha:.2g}."
+    ]
+
+
+def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+    found, texts = _ranked_together(entries), []
+    if found is not None and found.too_few:
+        texts.append(f"{found.too_few}.")
+    if found is not None and found.n < found.n_clips:
+        texts.append(
+            f"Ranked models are compared on the {found.n} of {found.n_clips} clips that each has a score for."
+        )
+    return [*texts, *_of_means(entries, columns)]
+
+
+def _all_pairs(count: int) -> str:
+    return "the one pair" if count == 1 else f"all {count} pairs"
+
+
+MOST_OF_ONE = 0.2
+"""Share of the clips above which a speaker is remarked on."""
+MOST_NAMED = 6
+"""Cells that a remark lists; a CSV has them all."""
+
+
+def _of_means(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+    result = entries[0].result
+    filled = [
+        (entry, column, cell)
+        for entry in entries
+        for column in columns
+        if column.per_clip and (cell := entry.result.summary[column.name]).n
+    ]
+    texts = []
+    if any(not math.isnan(cell.reach) for _, _, cell in filled):
+        level = result.stats.get("level", math.nan)
+        texts.append(
+            f"Fewer than {halves.speakers_needed(1, level)} {clusters_of(result)} have no {percent(level)} interval: "
+            "brackets with a level are their lowest and highest mean, and hold the true mean at most that often."
+        )
+    share = max(
+        (cell.largest_share for _, _, cell in filled if cell.largest_share > MOST_OF_ONE), default=0.0
+    )
+    if share:
+        texts.append(
+            f"One speaker brings {percent(share)} of the clips, and counts for as much of the mean of clips."
+        )
+    uneven = [
+        f"{entry.result.model} {column.label} {number(cell.cluster_mean, column.digits)} "
+        f"(of clips {number(cell.mean, column.digits)})"
+        for entry, column, cell in filled
+        if cell.lopsided
+    ]
+    if uneven:
+        more = f" and {len(uneven) - MOST_NAMED} more" if len(uneven) > MOST_NAMED else ""
+        texts.append(
+            "The mean of speakers, each counted once, differs by over a quarter of the interval: "
+            f"{', '.join(uneven[:MOST_NAMED])}{more}."
+        )
+    return texts

@@ -1,29 +1,38 @@
 """Is one model better than another? Differences by clip, clustered by speaker, corrected for the number of tests.
 
 Two models are scored on the same clips, so their difference on each clip is what counts: the spread between clips,
-which is most of a mean's uncertainty, cancels. Clips of one speaker resemble each other, so whole speakers are
-resampled (for the interval) and whole speakers change sign (in the permutation test). The same seed gives the same
-results.
+which is most of a mean's uncertainty, cancels. Clips of one speaker resemble each other, so whole speakers change sign.
+The interval is that same test turned round: it holds every difference that the test does not reject, so 0 lies outside
+of it exactly where p is at most 0.05 (see `halves`). It is the pair's own; `holm` corrects p for the number of pairs,
+and a model is called clearly better by the corrected p alone.
+
+The test is exact where the two models are exchangeable. Where differences are very skewed it is liberal:
+docs/statistics.md says by how much. The same seed gives the same results.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tkbench.errors import BadInput
-from tkbench.results.stats import mean_interval
+from tkbench.results import halves
+from tkbench.results.stats import cluster_sums
 from tkbench.types import Array, Float64
 
-EXACT = 16
-"""Up to so many speakers every one of the 2^n changes of sign is tried."""
 DRAWS = 20_000
+"""Splits that are drawn for the pairs of a table, where there are too many speakers to make all."""
+DRAWS_PER_PAIR = 40
+"""At least so many: Holm's first step asks for a p of 0.05 / pairs, which 20 per pair could just show."""
 POWER = 0.8
+BOUND, BOUND_OF_EXTREMES = 0.8, 0.9
+"""How sure the bound of the error is that a detectable difference rests on; and where a test rejects only if all
+speakers agree, which heavy tails make rarer: 0.8 then has a power of 0.74 in the worst cell of docs/statistics.md."""
 TIE = 1e-9
-"""Relative tolerance below which a permuted difference counts as equal to the observed one."""
+"""Relative tolerance below which a difference with turned signs counts as equal to the observed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +41,15 @@ class Difference:
 
     mean: float
     low: float
+    """Of the pair's own interval; nan where so few speakers have none of its level."""
     high: float
     p: float
     """Two-sided, that the two are exchangeable."""
     exact: bool
-    """True where every permutation was tried."""
+    """True where every split of the speakers was tried."""
     detectable: float
-    """The smallest true difference that these speakers show with a power of about 80 %, at Holm's level for the first
-    of `pairs`; inf where there are too few speakers to show any."""
+    """The true difference that so many speakers show with a power of 0.8 or more, at Holm's level for the first of
+    `pairs`; inf where there are too few speakers, or draws, to show any."""
     n: int
     n_clusters: int
     n_unpaired: int
@@ -47,12 +57,20 @@ class Difference:
     note: str = ""
 
 
+def draws_for(pairs: int) -> int:
+    """How many splits are drawn for the pairs of a table, which share them.
+
+    >>> draws_for(1), draws_for(1000)
+    (20000, 40000)
+    """
+    return max(DRAWS, DRAWS_PER_PAIR * pairs)
+
+
 def paired_difference(
     a: Array | Sequence[float],
     b: Array | Sequence[float],
     clusters: Sequence[str],
     *,
-    n_boot: int = 2000,
     n_draws: int = DRAWS,
     seed: int = 0,
     level: float = 0.95,
@@ -76,71 +94,90 @@ def paired_difference(
     with np.errstate(invalid="ignore"):
         gaps = np.where(left == right, 0.0, left - right)
     kept = np.isfinite(gaps)
-    interval = mean_interval(np.where(kept, gaps, np.nan), clusters, n_boot=n_boot, seed=seed, level=level)
     unpaired = int((~kept).sum())
-    nothing = math.nan
-    if interval.n_clusters < 2:
-        note = "no clip has a score of both" if not interval.n else "one speaker gives no test"
-        return Difference(
-            interval.mean,
-            nothing,
-            nothing,
-            nothing,
-            False,
-            nothing,
-            interval.n,
-            interval.n_clusters,
-            unpaired,
-            note,
-        )
     sums, counts = cluster_sums(gaps[kept], np.asarray(clusters, dtype=str)[kept])
-    p, exact = sign_test(sums, n_draws=n_draws, seed=seed)
-    return Difference(
-        interval.mean,
-        interval.low,
-        interval.high,
-        p,
-        exact,
-        detectable(sums, counts, level=level, pairs=pairs, n_draws=n_draws),
-        interval.n,
-        interval.n_clusters,
-        unpaired,
-    )
+    if len(sums) < 2:
+        note = "no clip has a score of both" if not len(sums) else "one speaker gives no test"
+        mean = float(sums[0] / counts[0]) if len(sums) else math.nan
+        nothing = math.nan
+        found = (mean, nothing, nothing, nothing, False, nothing)
+        return Difference(*found, int(kept.sum()), len(sums), unpaired, note)
+    (tested,) = differences(sums[None], counts, split=Split(n_draws, seed), level=level, pairs=pairs)
+    return replace(tested, n_unpaired=unpaired)
 
 
-def cluster_sums(values: Float64, clusters: Array) -> tuple[Float64, Float64]:
-    """(sum, number) of values per cluster, in the clusters' sorted order."""
-    names, inverse = np.unique(clusters, return_inverse=True)
-    # Sorted before summing: the same clips in another order must give the same last digit.
-    order = np.lexsort((values, inverse))
-    sums = np.bincount(inverse[order], weights=values[order], minlength=len(names)).astype(np.float64)
-    return sums, np.bincount(inverse, minlength=len(names)).astype(np.float64)
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How speakers are split: `n_draws` times at random where they are many, from that seed; see `halves`."""
+
+    n_draws: int = DRAWS
+    seed: int = 0
+
+
+def p_values(models: Float64, pairs: Sequence[tuple[int, int]], split: Split) -> list[float]:
+    """The two-sided p of each pair of models, by their summed scores per speaker (models, clusters)."""
+    parts = halves.split_sums(models, draws=split.n_draws, seed=split.seed, fast=True)
+    return [_p(row := models[a] - models[b], _sides(row, parts[a] - parts[b])) for a, b in pairs]
+
+
+def differences(
+    sums: Float64, counts: Float64, *, split: Split, level: float = 0.95, pairs: int = 1
+) -> list[Difference]:
+    """Each row of summed differences (rows, clusters) tested and turned into an interval; counts: (clusters,) clips.
+
+    All rows share the splits of their speakers. For two clusters or more.
+    """
+    clusters, n = sums.shape[1], int(counts.sum())
+    parts = halves.split_sums(sums, draws=split.n_draws, seed=split.seed, fast=True)
+    (sizes,) = halves.split_sums(counts[None], draws=split.n_draws, seed=split.seed, fast=True)
+    place = halves.places(clusters, split.n_draws, level)
+    exact = clusters <= halves.EXACT
+    found = []
+    for row, part in zip(sums, parts, strict=True):
+        sides = _sides(row, part)
+        low, high = _ends(sides, sizes, n, place) if place else (math.nan, math.nan)
+        least = detectable(row, counts, level=level, pairs=pairs, n_draws=split.n_draws)
+        found.append(
+            Difference(float(row.sum()) / n, low, high, _p(row, sides), exact, least, n, clusters, 0)
+        )
+    return found
+
+
+def _sides(row: Float64, part: Float64) -> Float64:
+    """(2, splits): the sums of both sides of each split, those that are 0 up to rounding set to 0."""
+    sides = np.stack([part, row.sum() - part])
+    sides[np.abs(sides) <= TIE * np.abs(row).sum()] = 0.0
+    return sides
+
+
+def _p(row: Float64, sides: Float64) -> float:
+    """The share of splits, the observed one among them, whose turned signs give as large a total as was observed.
+
+    Turning the signs of one side gives the total less twice that side. Its size is no smaller than that of the total
+    where a side's sum is 0 or has the other sign (Phipson & Smyth 2010: so p is never 0).
+    """
+    total = float(row.sum())
+    if abs(total) <= TIE * float(np.abs(row).sum()):
+        return 1.0
+    beyond = sides <= 0 if total > 0 else sides >= 0
+    return (1 + int(beyond.sum())) / (1 + sides.shape[1])
+
+
+def _ends(sides: Float64, sizes: Float64, n: int, place: int) -> tuple[float, float]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = np.concatenate([sides[0] / sizes, sides[1] / (n - sizes)])
+    low, high = halves.middle(means[None], place)
+    return float(low[0]), float(high[0])
 
 
 def sign_test(sums: Float64, *, n_draws: int = DRAWS, seed: int = 0) -> tuple[float, bool]:
     """(two-sided p, whether it is exact) of a total of cluster sums under random signs.
 
-    Up to 16 clusters all signs are tried. Beyond, `n_draws` random ones are, and the observed one counts as one of them
-    (Phipson & Smyth 2010), so p is never 0.
-
     >>> sign_test(np.array([1.0, 1.0, 1.0]))
     (0.25, True)
     """
-    found = abs(float(sums.sum()))
-    edge = found - TIE * float(np.abs(sums).sum())
-    n = len(sums)
-    if n <= EXACT:
-        # The first cluster keeps its sign: the other half has the same totals with the sign changed.
-        signs = 1 - 2 * ((np.arange(2 ** (n - 1))[:, None] >> np.arange(n - 1)) & 1)
-        totals = np.abs(sums[0] + signs @ sums[1:])
-        return float(np.mean(totals >= edge)), True
-    rng = np.random.Generator(np.random.PCG64(seed))
-    count = 0
-    step = max(1, (1 << 22) // n)
-    for start in range(0, n_draws, step):
-        signs = rng.integers(0, 2, size=(min(step, n_draws - start), n), dtype=np.int8) * 2 - 1
-        count += int((np.abs((signs * sums).sum(axis=1)) >= edge).sum())
-    return (1 + count) / (1 + n_draws), False
+    (part,) = halves.split_sums(sums[None], draws=n_draws, seed=seed, fast=True)
+    return _p(sums, _sides(sums, part)), len(sums) <= halves.EXACT
 
 
 def detectable(
@@ -152,21 +189,45 @@ def detectable(
     pairs: int = 1,
     n_draws: int = DRAWS,
 ) -> float:
-    """The minimum detectable effect: (t of the level + t of the power) times the clustered standard error.
+    """The true difference that a study of these speakers shows with that power or more: (t of the test's level + t of
+    the power) times an upper bound of the standard error.
 
-    The level is shared among `pairs` (Holm's first step). inf where the smallest p that so many clusters can have is
-    above it: with 5 speakers that is 2 / 2^5, above 0.05.
+    The error is that of Bell & McCaffrey (Survey Methodology 2002): residuals of speakers grow by 1 / sqrt(1 - share of
+    the clips) (CR2), and the degrees of freedom are those of their sum of squares for independent clips. The bound is
+    what the true error lies below in 80 % of studies; without it, half of them would promise too much. The level is
+    shared among `pairs` (Holm's first step), and is the one that the test attains. inf where it attains none: the
+    smallest p of 5 speakers is 2 / 2^5, above 0.05.
     """
-    from scipy.stats import t
+    from scipy.stats import chi2, t
 
-    n, clusters = float(counts.sum()), len(sums)
-    alpha = (1 - level) / pairs
-    smallest = 2.0 / 2**clusters if clusters <= EXACT else 1 / (1 + n_draws)
-    if smallest > alpha:
+    wanted = 1 - round(1 - level, halves.DIGITS) / pairs
+    place = halves.places(len(sums), n_draws, wanted)
+    if not place:
         return math.inf
-    rest = sums - counts * (sums.sum() / n)
-    error = math.sqrt(float((rest**2).sum()) * clusters / (clusters - 1)) / n
-    return float(t.ppf(1 - alpha / 2, clusters - 1) + t.ppf(power, clusters - 1)) * error
+    alpha = halves.attained(len(sums), n_draws, wanted)
+    error, freedom = cr2(sums, counts)
+    bound = BOUND_OF_EXTREMES if place == 1 and len(sums) <= halves.EXACT else BOUND
+    error *= math.sqrt(freedom / chi2.ppf(1 - bound, freedom))
+    return float(t.ppf(1 - alpha / 2, freedom) + t.ppf(power, freedom)) * error
+
+
+def cr2(sums: Float64, counts: Float64) -> tuple[float, float]:
+    """(standard error, degrees of freedom) of the mean of clips, after Bell & McCaffrey.
+
+    For a mean, the (K, K) matrix whose squares the degrees of freedom need has closed sums: with shares h = counts / n
+    and a = 1 / (1 - h), its diagonal is h, and its other entries are -sqrt(a a') h h'.
+
+    >>> error, freedom = cr2(np.array([1.0, 2.0, 3.0, 6.0]), np.ones(4))
+    >>> round(error, 4), round(freedom, 9)  # equal speakers: s / sqrt(4), and 3
+    (1.0801, 3.0)
+    """
+    n = float(counts.sum())
+    share = counts / n
+    grown = 1 / (1 - share)
+    error = math.sqrt(float((grown * (sums - counts * (sums.sum() / n)) ** 2).sum())) / n
+    cross = grown * share**2
+    squares = float((share**2).sum() + cross.sum() ** 2 - (cross**2).sum())
+    return error, 1 / squares
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -182,40 +243,3 @@ def holm(ps: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p))
         corrected[place] = largest
     return corrected
-
-
-def rank_intervals(
-    values: Sequence[Array],
-    clusters: Sequence[str],
-    *,
-    higher_is_better: bool,
-    n_boot: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> list[tuple[int, int]]:
-    """The interval of each model's rank over resampled speakers: 1 is best, ties share the better rank.
-
-    values: one (n,) array per model over the same clips, nan = unscored; a model without any score comes last.
-    """
-    names, inverse = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-    table = np.stack([np.asarray(row, np.float64) for row in values])
-    if table.shape[1] != len(inverse):
-        raise BadInput(f"values {table.shape} and {len(inverse)} clusters; expected one cluster per clip")
-    scored = ~np.isnan(table)
-    sums = np.zeros((len(table), len(names)))
-    counts = np.zeros_like(sums)
-    for row, (line, kept) in enumerate(zip(table, scored, strict=True)):
-        sums[row] = np.bincount(inverse[kept], weights=line[kept], minlength=len(names))
-        counts[row] = np.bincount(inverse[kept], minlength=len(names))
-    rng = np.random.Generator(np.random.PCG64(seed))
-    drawn = rng.integers(0, len(names), size=(n_boot, len(names)))
-    ranks = np.empty((n_boot, len(table)))
-    for place, row in enumerate(drawn):
-        with np.errstate(invalid="ignore"):
-            means = sums[:, row].sum(axis=1) / counts[:, row].sum(axis=1)
-        worth = np.where(np.isnan(means), -np.inf, means if higher_is_better else -means)
-        ranks[place] = 1 + (worth[None, :] > worth[:, None]).sum(axis=1)
-    tail = (1 - level) / 2
-    low = np.quantile(ranks, tail, axis=0, method="lower").astype(int)
-    high = np.quantile(ranks, 1 - tail, axis=0, method="higher").astype(int)
-    return list(zip(low.tolist(), high.tolist(), strict=True))

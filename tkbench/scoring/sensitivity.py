@@ -344,9 +344,13 @@ def _clip_point(measured: _Measured, knob: Knob, value: float, column: str) -> P
             moved = np.array(scores) - np.array([unchanged[key].value for key in keys])
         paired = mean_interval(moved, clusters, **settings)
         change, low, high = paired.mean, paired.low, paired.high
+        if not math.isnan(paired.reach):
+            low = high = math.nan
+    # So few speakers have no interval of that level, and a Point has no place for another.
+    bounds = (whole.low, whole.high) if math.isnan(whole.reach) else (math.nan, math.nan)
     reasons = sorted({row.reason.value for key in keys if (row := rows[key]).reason is not None})
     return Point(
-        knob.name, value, column, whole.mean, whole.low, whole.high, change, low, high, whole.n, whole.n_unscored,
+        knob.name, value, column, whole.mean, *bounds, change, low, high, whole.n, whole.n_unscored,
         ", ".join(reasons),
     )  # fmt: skip
 

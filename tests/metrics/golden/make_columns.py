@@ -23,8 +23,8 @@ FACTS = ("name", "better", "digits", "per_clip", "signature")
 BOTH = ["full", "mouth"]
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in ("sync", "lse", "psnr", "ssim", "psnr-wrapped-uint8", "ssim-uniform", "lpips", "fid",
-                              "voice", "lmd", "lip", "ms_ssim", "cpbd", "csim", "distribution", "fvd", "efid",
-                              "aligned", "motion")),
+                              "voice", "voice_score", "lmd", "lip", "ms_ssim", "cpbd", "csim", "distribution", "fvd",
+                              "efid", "aligned", "motion")),
     ("sync", {"judge": "syncnet-synth"}),
     ("sync", {"judge": "syncnet-synth", "ends": "zeros"}),
     *(("lse", {"recipe": name, "judge": judge}) for name in RECIPES for judge in ("syncnet-v2", "syncnet-synth")),

@@ -1,0 +1,214 @@
+"""Which metric could a model please without better lips?
+
+Every metric scores videos whose worth is known. Some have the true lips in a poor picture; they are honest. Others are
+made to please (`tkbench.models.gamed`): a still face that flaps with the loudness, openings twice as high, the mouth of
+another moment in an otherwise true video. A metric of lips should put every honest video above every made one.
+
+For each metric and video the table has the mean, and the way from `still` to `real` that the video comes: 100 % is as
+good as the true video, 0 % as bad as a face that does not move. `real` and `shuffled-audio` are the controls: a metric
+of sync that puts the true video under a wrong voice beside the true one is no metric of sync.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tkbench.models import create
+from tkbench.prep.datasets import default_protocol
+from tkbench.protocol import Protocol
+from tkbench.results import bundle
+from tkbench.runtime.parallel import Pool
+from tkbench.runtime.progress import Progress, silent
+from tkbench.scoring.clips import MetricSet, build_metrics, clip_keys, is_crossed, open_split
+from tkbench.scoring.evaluate import EvalOptions, evaluate, signature
+from tkbench.types import Column
+
+CEILING, FLOOR = "real", "still"
+WRONG_VOICE = "shuffled-audio"
+HONEST = ("jpeg:30", "resize:128")
+"""The true lips in a poor picture."""
+MADE = ("flap", "gape:2", "wrong-mouth", "held-mouth")
+"""Other lips in a picture that pleases."""
+VIDEOS = (CEILING, *HONEST, *MADE, WRONG_VOICE, FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One metric's view of every video."""
+
+    column: Column
+    means: dict[str, float]
+    """Video -> mean over the clips; nan where it has no score."""
+    why: str = ""
+    """Why the metric has no scores."""
+
+    def way(self, video: str) -> float:
+        """How far a video comes from `still` (0) to `real` (1); nan where these two have the same score, or one has
+        none or an infinite one.
+        """
+        top, low = self._size(CEILING), self._size(FLOOR)
+        if not (math.isfinite(top) and math.isfinite(low)) or top == low:
+            return math.nan
+        return (self._size(video) - low) / (top - low)
+
+    def pleased(self) -> list[str]:
+        """The made videos that are at least as good as an honest one."""
+        worst = min((self._worth(v) for v in HONEST), default=math.nan)
+        return [v for v in MADE if self._worth(v) >= worst]
+
+    def _size(self, video: str) -> float:
+        value = self.means[video]
+        return abs(value) if self.column.better == "zero" else value
+
+    def _worth(self, video: str) -> float:
+        """Higher is better."""
+        return self._size(video) if self.column.better == "higher" else -self._size(video)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricStudy:
+    """What the page shows."""
+
+    judged: tuple[Judged, ...]
+    data: str
+    data_hash: str
+    clips: int
+    speakers: int
+    signature: str
+
+    def scored(self) -> list[Judged]:
+        """The metrics that have scores here."""
+        return [one for one in self.judged if not one.why]
+
+    def fooled(self) -> list[Judged]:
+        """Those that a made video pleases."""
+        return [one for one in self.scored() if one.pleased()]
+
+    def table(self) -> pd.DataFrame:
+        """One line per metric and video: metric, video, mean, way, pleased."""
+        lines = [
+            (one.column.name, video, one.means[video], one.way(video), video in one.pleased())
+            for one in self.scored()
+            for video in VIDEOS
+        ]
+        return pd.DataFrame(lines, columns=["metric", "video", "mean", "way", "pleased"])
+
+    def sentence(self) -> str:
+        """What was found."""
+        scored, fooled = self.scored(), self.fooled()
+        worst = {v: [one.column.label for one in fooled if v in one.pleased()] for v in MADE}
+        parts = [
+            f"{len(fooled)} of {len(scored)} metrics put other lips in a good picture at or above the true lips in a "
+            "poor one."
+        ]
+        parts += [f"{video} pleases {', '.join(names)}." for video, names in worst.items() if names]
+        sure = [one.column.label for one in scored if not one.pleased()]
+        if sure:
+            parts.append(f"None of the videos pleases {', '.join(sure)}.")
+        return " ".join(parts)
+
+
+def rules(dataset: str) -> Protocol:
+    """Every metric that compares lips, voices or pictures clip by clip, by the data set's zero of speech."""
+    synthetic = default_protocol(dataset) == "synth-v1"
+    listed: list[dict[str, object]] = [
+        {"name": "sync", "settings": {"judge": "syncnet-v2"}},
+        {"name": "sync", "settings": {"judge": "syncnet-synth"}},
+        {"name": "voice_score"},
+        {"name": "voice", "settings": {"zero": "synth" if synthetic else "speech"}},
+        {"name": "lip"},
+        {"name": "lmd", "settings": {"variants": ["lmd_mouth", "lmd_face", "lvd_mouth"]}},
+        {"name": "psnr"},
+        {"name": "ssim"},
+        {"name": "ms_ssim", "settings": {"stride": 5}},
+        {"name": "cpbd"},
+        {"name": "lpips"},
+        {"name": "csim", "settings": {"crop": "aligned", "stride": 5}},
+    ]
+    return Protocol.model_validate(
+        {
+            "name": "study-metrics",
+            "summary": "Every metric, on videos whose worth is known.",
+            "rank_by": "voice_score",
+            "metrics": listed,
+        }
+    )
+
+
+def study_metrics(
+    data: Path,
+    runs: Path,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    workers: int | Pool = 1,
+    progress: Progress = silent,
+) -> MetricStudy:
+    """Score every video of `VIDEOS` and compare; results are kept in `runs`, so the same call again goes on there."""
+    source = open_split(data, split)
+    protocol = rules(source.dataset)
+    metrics = build_metrics(protocol, "cpu")
+    keys = clip_keys(source, data, limit)
+    found: dict[str, bundle.Result] = {}
+    total = len(VIDEOS) * len(keys)
+    for number, video in enumerate(VIDEOS):
+        before = number * len(keys)
+        progress(before, total, video)
+
+        def scored(done: int, _: int, label: str, before: int = before) -> None:
+            progress(before + done, total, label)
+
+        wanted = signature(
+            protocol, source, metrics.columns, len(keys), limit, other_voice=is_crossed(create(video).card)
+        )
+        kept = _kept(runs, wanted, video, source.dataset, source.data_hash)
+        if kept is None:
+            folder = evaluate(
+                data,
+                video,
+                protocol=protocol,
+                out=runs,
+                workers=workers,
+                split=split,
+                limit=limit,
+                options=EvalOptions(progress=scored),
+            )
+            kept = bundle.read(folder)
+        found[video] = kept.result
+    progress(total, total, "")
+    return MetricStudy(
+        tuple(judge(found, metrics)),
+        source.dataset,
+        source.data_hash,
+        len(keys),
+        len({source.speakers[key] or key for key in keys}),
+        found[CEILING].signature,
+    )
+
+
+def _kept(runs: Path, wanted: str, video: str, dataset: str, data_hash: str) -> bundle.Bundle | None:
+    """The finished bundle of a video by the same rules on the same data, or None."""
+    folder = runs / bundle.table_name(dataset, "study-metrics", wanted) / bundle.slug(video)
+    if not (folder / "result.json").is_file():
+        return None
+    kept = bundle.read(folder)
+    same = kept.result.signature == wanted and kept.result.data_hash == data_hash
+    return kept if same else None
+
+
+def judge(found: dict[str, bundle.Result], metrics: MetricSet) -> list[Judged]:
+    """One record per column, in the protocol's order."""
+    judged = []
+    for column in metrics.columns:
+        means, why = {}, ""
+        for video in VIDEOS:
+            cell = found[video].summary.get(column.name)
+            means[video] = cell.mean if cell is not None else math.nan
+            if video == CEILING and cell is not None and cell.n == 0:
+                why = cell.detail or ", ".join(cell.reasons)
+        judged.append(Judged(column, means, why))
+    return judged

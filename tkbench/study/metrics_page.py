@@ -1,0 +1,128 @@
+"""The page, figure and table of `tkbench study metrics`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from markupsafe import Markup, escape
+
+from tkbench.models import create
+from tkbench.report.page import asset, templates
+from tkbench.runtime.storage import write_file
+from tkbench.study.metrics import HONEST, MADE, VIDEOS, Judged, MetricStudy
+from tkbench.types import Column
+
+ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
+ROW, CELL, LABEL, HEAD = 22, 82, 190, 40
+BLUE, RED = "#2a78d6", "#d1495b"
+
+
+def write(study: MetricStudy, out: Path) -> list[Path]:
+    """Write table (CSV, Markdown), figure (SVG) and page into a folder: the files, the page last."""
+    out.mkdir(parents=True, exist_ok=True)
+    figure = drawing(study)
+    page = templates().get_template("study_metrics.html.j2")
+    files = {
+        "metrics.csv": study.table().to_csv(index=False, lineterminator="\n"),
+        "metrics.svg": figure,
+        "metrics.md": markdown(study),
+        "metrics.html": page.render(
+            study=study,
+            sentence=study.sentence(),
+            videos=[(video, create(video).card.summary) for video in VIDEOS],
+            figure=Markup(figure),
+            rows=[[label(one.column), *(cell(one, video) for video in VIDEOS)] for one in study.scored()],
+            pleased=[[video in one.pleased() for video in VIDEOS] for one in study.scored()],
+            left_out=left_out(study),
+            facts=facts(study),
+            style=Markup(asset("report.css")),
+        ),
+    }
+    for name, text in files.items():
+        write_file(out / name, text.encode())
+    return [out / name for name in files]
+
+
+def label(column: Column) -> str:
+    """A metric with its direction.
+
+    >>> label(Column("x", "LSE-C", "", "higher", 3))
+    'LSE-C ↑'
+    """
+    return f"{column.label} {ARROWS[column.better]}"
+
+
+def number(value: float, column: Column) -> str:
+    """As reports print it."""
+    if math.isnan(value):
+        return "–"
+    return "∞" if math.isinf(value) else f"{value:.{column.digits}f}"
+
+
+def cell(one: Judged, video: str) -> str:
+    """The mean, and the way from `still` to `real` in percent."""
+    way = one.way(video)
+    share = "" if math.isnan(way) else f" ({way:.0%})"
+    return number(one.means[video], one.column) + share
+
+
+def markdown(study: MetricStudy) -> str:
+    """The table in Markdown; a made video that is at or above an honest one is bold."""
+    head = ["metric", *VIDEOS]
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * len(VIDEOS)]
+    for one in study.scored():
+        cells = [
+            f"**{cell(one, video)}**" if video in one.pleased() else cell(one, video) for video in VIDEOS
+        ]
+        lines.append("| " + " | ".join([label(one.column), *cells]) + " |")
+    rest = left_out(study)
+    return "\n\n".join([study.sentence(), "\n".join(lines), *([rest] if rest else []), facts(study)]) + "\n"
+
+
+def left_out(study: MetricStudy) -> str:
+    """The metrics that could not be scored."""
+    names = [one.column.label for one in study.judged if one.why]
+    return f"Not scored, for want of their networks: {', '.join(names)}." if names else ""
+
+
+def facts(study: MetricStudy) -> str:
+    """What the numbers were measured on."""
+    return (
+        f"Means over {study.clips} clips of {study.speakers} people (data {study.data}@{study.data_hash[:12]}). In "
+        f"brackets the way from `still` to `real`. Marked: at least as good as {' or '.join(HONEST)}, whose lips are "
+        "the true ones."
+    )
+
+
+def drawing(study: MetricStudy) -> str:
+    """Rows are metrics, columns videos: blue is the way to the true video, red a made video that pleases."""
+    rows = study.scored()
+    width, height = LABEL + CELL * len(VIDEOS) + 4, HEAD + ROW * len(rows) + 4
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="11" fill="currentColor" role="img" '
+        'aria-label="How far each video comes from still to real, by metric">'
+    ]
+    for x, video in enumerate(VIDEOS):
+        weight = ' font-weight="700"' if video in MADE else ""
+        parts.append(
+            f'<text x="{LABEL + CELL * (x + 0.5):g}" y="{HEAD - 10}" text-anchor="middle"{weight}>{escape(video)}'
+            "</text>"
+        )
+    for y, one in enumerate(rows):
+        top = HEAD + ROW * y
+        parts.append(
+            f'<text x="{LABEL - 8}" y="{top + 15}" text-anchor="end">{escape(label(one.column))}</text>'
+        )
+        for x, video in enumerate(VIDEOS):
+            way, fooled = one.way(video), video in one.pleased()
+            depth = 0.06 + 0.7 * min(1.0, max(0.0, 0.0 if math.isnan(way) else way))
+            left, middle = LABEL + CELL * x, LABEL + CELL * (x + 0.5)
+            parts.append(
+                f'<rect x="{left}" y="{top}" width="{CELL - 2}" height="{ROW - 2}" rx="2" '
+                f'fill="{RED if fooled else BLUE}" fill-opacity="{depth:.2f}"/>'
+                f'<text x="{middle:g}" y="{top + 14}" text-anchor="middle">'
+                f"{escape(number(one.means[video], one.column))}</text>"
+            )
+    return "".join([*parts, "</svg>"])
