@@ -251,3 +251,15 @@ def test_what_was_made_of_a_file_is_made_again_of_another(tmp_path: Path) -> Non
     assert calls == ["one", "one!", "other"]
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "none")
+
+
+def test_what_is_fetched_without_a_published_hash_is_pinned(
+    folder: Path, server: type[Files], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = dict(weights.known())
+    table["open"] = Weight("open", "open.bin", "MIT", "tests", "here", url=table["whole"].url)
+    monkeypatch.setattr(weights, "known", lambda: table)
+    path = weights.fetch("open")
+    path.write_bytes(b"another file")
+    with pytest.raises(WeightsRefused, match="first file that was added"):
+        weights.find("open")

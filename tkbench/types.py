@@ -62,9 +62,11 @@ class Reason(str, Enum):
     NO_FACE = "no-face"
     FACE_LOST = "face-lost"
     FACE_TOO_SMALL = "face-too-small"
+    PICTURE_TOO_SMALL = "picture-too-small"
     TOO_SHORT = "too-short"
     UNREADABLE = "unreadable"
     WEIGHTS_MISSING = "weights-missing"
+    EXTRA_MISSING = "extra-missing"
     WRONG_SHAPE = "wrong-shape"
     WRONG_LENGTH = "wrong-length"
     WRONG_RANGE = "wrong-range"
@@ -327,6 +329,8 @@ class Column:
     """What is measured and how to read it, for readers who meet it in a report."""
     variant: str = ""
     """What sets this column apart from others of its metric: its judge, its region, its landmarks."""
+    near_true: bool = False
+    """Whether it is read by its distance to the true video's own value; tables with `real` then show that distance."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.digits <= 12:

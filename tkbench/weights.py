@@ -261,6 +261,8 @@ def fetch(name: str, *, progress: Progress = silent) -> Path:
         part.unlink()
         raise
     part.replace(path)
+    if not weight.pin:
+        _pin_here(weight, sha256(path))
     return path
 
 

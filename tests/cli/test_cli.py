@@ -98,3 +98,5 @@ def test_ls_names_what_there_is(run_cli: Callable[..., tuple[int, str, str]]) ->
     assert code == 0
     for name in ("shuffled-audio", "psnr", "synth-v1"):
         assert name in out
+    assert "LSE-C = Sync-C: sync, lse" in out
+    assert "LSE-D = Sync-D: sync, lse" in out

@@ -25,6 +25,11 @@ SPECS = [
         for name in ("psnr-wrapped-uint8", "ssim-uniform")
     ),
     *(MetricSpec(name="lpips", settings={"net": net}) for net in ("alex", "vgg", "squeeze")),
+    *(
+        MetricSpec(name=name, settings={"regions": REGIONS, "by": "scikit-image"})
+        for name in ("psnr", "ssim")
+    ),
+    *(MetricSpec(name="ms_ssim", settings={"regions": REGIONS, "scales": scales}) for scales in (4, 3)),
     MetricSpec(name="fid"),
     MetricSpec(name="voice"),
     MetricSpec(name="voice_score"),
@@ -36,7 +41,15 @@ SPECS = [
     MetricSpec(name="lip", settings={"points": "fan"}),
     *(MetricSpec(name="csim", settings={"crop": crop}) for crop in ("whole", "aligned")),
     *(MetricSpec(name="distribution", settings={"region": region}) for region in REGIONS),
-    MetricSpec(name="fvd"),
+    *(MetricSpec(name="fvd", settings={"net": net}) for net in ("i3d-styleganv", "i3d-videogpt")),
+    MetricSpec(name="efid"),
+    *(
+        MetricSpec(name="iqa", settings={"model": model, "regions": REGIONS})
+        for model in ("niqe", "brisque", "piqe", "musiq")
+    ),
+    *(MetricSpec(name="aligned", settings={"points": points}) for points in ("mesh", "fan")),
+    MetricSpec(name="motion"),
+    MetricSpec(name="motion", settings={"parts": ["silent_lip", "volume_fit"], "speech": "silero"}),
 ]
 MEASURES = {
     "lse_c": ("the median minus the minimum of the distance", "lips and voice"),
@@ -63,6 +76,8 @@ MEASURES = {
     "ssim": ("likeness of local structure to the true video",),
     "ssim_uniform": ("ssim", "uniform 7 × 7 window"),
     "ms_ssim": ("ssim at five scales",),
+    "ms_ssim4": ("ssim at four scales",),
+    "ms_ssim3": ("ssim at three scales",),
     "cpbd": ("how sharp", "share of edges"),
     "lpips": ("features of an image network",),
     "csim": ("likeness of the person", "face-recognition embeddings"),
@@ -70,11 +85,28 @@ MEASURES = {
     "fid_legacy": ("statistics of true and generated frames",),
     "fid_inf": ("infinitely many frames",),
     "kid": ("kernel distance between inception features",),
+    "lmd_mouth_dtw": ("landmark distance of the mouth after the best alignment",),
+    "lip_error_dtw": ("error of the lips' opening after the best alignment",),
+    "lip_dynamics": ("shape of the lips changes",),
+    "brow_dynamics": ("how much the brows move",),
+    "head_dynamics": ("how much the head moves",),
+    "silent_lip": ("restless the lips are in pauses",),
+    "volume_fit": ("opening of the lips and the loudness",),
+    "head_jitter": ("how much the head trembles",),
+    "head_smooth": ("how smoothly the head moves",),
+    "head_beat": ("halts lie to the onsets of the voice",),
     "fvd": ("statistics of true and generated clips", "video network"),
+    "iqa_niqe": ("from those of natural pictures",),
+    "iqa_brisque": ("regression of natural statistics",),
+    "iqa_piqe": ("share of the blocks",),
+    "iqa_musiq": ("by a transformer",),
+    "fvd_halves": ("what two sets of true clips score",),
+    "efid": ("statistics of true and generated expressions",),
+    "efid_halves": ("what two sets of true frames score",),
 }
 """What a column's name starts with -> what its text must say, and the text of no other metric."""
-UNBOUNDED = ("kid", "fid_inf")
-"""An unbiased estimate and an extrapolation: both can fall below 0."""
+UNBOUNDED = ("kid", "fid_inf", "head_smooth", "iqa_brisque")
+"""An unbiased estimate and an extrapolation, which can fall below 0, a logarithm, and a regression."""
 BUILT: list[tuple[MetricSpec, Metric]] = []
 
 
@@ -145,3 +177,18 @@ def test_other_names_are_of_one_metric() -> None:
     shared = {name for name, kinds in owners.items() if len(kinds) > 1}
     assert shared == {"LMD", "LVD", "landmark velocity difference", "Fréchet inception distance"}
     assert not set(owners) & {column.label for column in columns()}
+
+
+def test_names_of_papers_lead_to_metrics_that_have_them() -> None:
+    """What `tkbench ls` says that papers call a metric is what its columns say."""
+    for names, kinds in metrics.FIELD_NAMES.items():
+        for kind in kinds:
+            said = {
+                text
+                for spec, metric in built()
+                if spec.name == kind
+                for column in metric.columns
+                for text in (column.label, *column.also_called)
+            }
+            for name in names.replace(" = ", ", ").split(", "):
+                assert any(name in text for text in said), f"{kind} has no {name}"

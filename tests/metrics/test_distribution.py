@@ -15,7 +15,7 @@ from test_perceptual import give
 from tkbench import metrics
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics import distribution, fid, frechet
-from tkbench.metrics.distribution import Distribution, Fvd
+from tkbench.metrics.distribution import Distribution
 from tkbench.types import Reason, Sample
 
 
@@ -174,7 +174,11 @@ def test_missing_weights_and_networks_are_reasons_with_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TKBENCH_WEIGHTS", str(tmp_path))
-    for name, what in (("distribution", "weights fetch inception-fid"), ("fvd", "tkbench.video_features")):
+    for name, what in (
+        ("distribution", "weights fetch inception-fid"),
+        ("fvd", "weights fetch i3d-styleganv"),
+        ("efid", "tkbench.video_features"),
+    ):
         metric = metrics.registry.get(name)()
         state = metric.start()
         sample = clip("a", 0)
@@ -182,32 +186,6 @@ def test_missing_weights_and_networks_are_reasons_with_a_command(
         for value in metric.compute(state).values():
             assert value.reason is Reason.WEIGHTS_MISSING
             assert what in value.detail
-
-
-def light(video: np.ndarray) -> np.ndarray:
-    """A video network for tests: brightness of each run of 8 frames."""
-    runs = len(video) // 8
-    return video[: runs * 8].reshape(runs, -1, 3).mean(axis=1)
-
-
-light.sha256 = "f" * 64  # type: ignore[attr-defined]
-light.frames = 8  # type: ignore[attr-defined]
-
-
-def test_fvd_takes_a_network_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distribution, "video_features", metrics.Registry("video network"))
-    distribution.video_features.add("light", "test_distribution:light")
-    metric = Fvd(net="light", n=6)
-    assert metric.columns[0].name == "fvd_light_n6"
-    assert "frames:8" in metric.columns[0].signature
-    state = metric.start()
-    for key in "ab":
-        sample = clip(key, ord(key))
-        metric.update(state, sample, sample.video)
-    assert metric.compute(state)["fvd_light_n6"].value == pytest.approx(0, abs=1e-8)
-    assert Fvd(net="light", n=7).compute(state)["fvd_light_n7"].reason is Reason.TOO_FEW_CLIPS
-    with pytest.raises(UnknownName, match="light"):
-        Fvd(net="ligth")
 
 
 @pytest.mark.slow

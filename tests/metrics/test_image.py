@@ -172,7 +172,7 @@ def test_every_metric_answers_the_same_questions(name: str) -> None:
     assert ask(real[:0], sample_of(real[:0])).reason is Reason.TOO_SHORT
     assert ask(real[:1], sample_of(real[:1])).reason is None
     tiny = real[:, :8, :8]
-    assert ask(tiny, sample_of(tiny)).reason is Reason.FACE_TOO_SMALL
+    assert ask(tiny, sample_of(tiny)).reason is Reason.PICTURE_TOO_SMALL
     for value in metric.score(sample, real[:2], sample.audio).values.values():
         assert math.isnan(value.value)
 
@@ -214,6 +214,40 @@ def test_uniform_ssim_equals_skimage_left_alone(sigma: float, height: int, width
     ]
     gap("SSIM uniform", ssim_uniform(real, made), expected)
     np.testing.assert_allclose(ssim_uniform(real, made), expected, rtol=0, atol=1e-10)
+
+
+def test_uniform_ssim_by_its_definition() -> None:
+    """Loops over windows: means, sample variances and the sample covariance of 49 pixels, channel by channel."""
+    real = pictures(1, 12, 11)
+    made = noisy(real, 20)
+    found = []
+    for c in range(3):
+        a, b = (p[0, ..., c].astype(np.float64) for p in (real, made))
+        for y in range(12 - 6):
+            for x in range(11 - 6):
+                u, v = a[y : y + 7, x : x + 7].ravel(), b[y : y + 7, x : x + 7].ravel()
+                cov = np.cov(u, v)
+                top = (2 * u.mean() * v.mean() + 6.5025) * (2 * cov[0, 1] + 58.5225)
+                low = (u.mean() ** 2 + v.mean() ** 2 + 6.5025) * (cov[0, 0] + cov[1, 1] + 58.5225)
+                found.append(top / low)
+    assert ssim_uniform(real, made)[0] == pytest.approx(np.mean(found), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["psnr", "ssim"])
+def test_scikit_image_computes_where_it_is_asked_to(name: str) -> None:
+    """The library as an oracle in an evaluation: its own column, and the number of ours to single precision."""
+    real = pictures(3, 64, 64)
+    made = noisy(real, 15)
+    sample = sample_of(real)
+    ours = metrics.registry.get(name)()
+    theirs = metrics.registry.get(name)(by="scikit-image")
+    assert [c.name for c in theirs.columns] == [f"{name}_skimage", f"{name}_skimage_mouth"]
+    assert all("by:scikit-image-" in c.signature for c in theirs.columns)
+    a, b = ours.score(sample, made, sample.audio).values, theirs.score(sample, made, sample.audio).values
+    for place, column in zip((name, f"{name}_mouth"), theirs.columns, strict=True):
+        assert b[column.name].value == pytest.approx(a[place].value, abs=1e-6)
+    with pytest.raises(UnknownName, match="scikit-image"):
+        metrics.registry.get(name)(by="skimage")
 
 
 def test_wrapped_psnr_has_the_published_values_and_its_own_floor() -> None:

@@ -325,6 +325,9 @@ def list_names() -> None:
     table = Table(show_header=False)
     table.add_row("models", ", ".join(models.registry))
     table.add_row("metrics", ", ".join(metrics.registry))
+    table.add_row(
+        "names in papers", "\n".join(f"{k}: {', '.join(v)}" for k, v in metrics.FIELD_NAMES.items())
+    )
     table.add_row("protocols", ", ".join(protocol.names()))
     table.add_row("LSE recipes", ", ".join(RECIPES))
     table.add_row("data sets", ", ".join(datasets.registry))

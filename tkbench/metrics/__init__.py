@@ -33,7 +33,25 @@ registry.add("ms_ssim", "tkbench.metrics.msssim:MsSsim")
 registry.add("cpbd", "tkbench.metrics.cpbd:Cpbd")
 registry.add("csim", "tkbench.metrics.csim:Csim")
 registry.add("distribution", "tkbench.metrics.distribution:Distribution")
-registry.add("fvd", "tkbench.metrics.distribution:Fvd")
+registry.add("aligned", "tkbench.metrics.aligned:Aligned")
+registry.add("motion", "tkbench.metrics.motion:Motion")
+registry.add("iqa", "tkbench.metrics.iqa:Iqa")
+registry.add("fvd", "tkbench.metrics.fvd:Fvd")
+registry.add("efid", "tkbench.metrics.fvd:Efid")
+
+FIELD_NAMES: dict[str, tuple[str, ...]] = {
+    "LSE-C = Sync-C": ("sync", "lse"),
+    "LSE-D = Sync-D": ("sync", "lse"),
+    "AV offset": ("sync", "lse"),
+    "LMD, LVD": ("lmd",),
+    "Lip Dynamics, Eyebrow Dynamics, Head Motion Dynamics, Silent Lip Stability, BeatAlign": ("motion",),
+    "FID": ("fid", "distribution"),
+    "KID": ("distribution",),
+    "NIQE, BRISQUE, PIQE, MUSIQ": ("iqa",),
+    "FVD": ("fvd",),
+    "E-FID": ("efid",),
+}
+"""What papers print -> the metrics that give it: `tkbench ls` shows these beside the registered names."""
 
 
 def build(spec: MetricSpec, context: BuildContext) -> Metric:

@@ -234,8 +234,10 @@ class RegionMetric(PerClipMetric):
     """
 
     whole: Column
-    smallest: ClassVar[int] = 1
+    smallest: int = 1
     """Pixels a side; a region that is smaller in any frame is unscored."""
+    instead: str = ""
+    """What can be scored where a region is smaller."""
     cached: ClassVar[bool] = False
     """Whether reading a value back (`tkbench.runtime.feature_cache`) is cheaper than computing it."""
 
@@ -270,8 +272,10 @@ class RegionMetric(PerClipMetric):
             where = boxes(sample.landmarks, region, *video.shape[1:3])
         smallest = min(min(x1 - x0, y1 - y0) for x0, y0, x1, y1 in where)
         if smallest < self.smallest:
-            detail = f"{region} is {smallest} pixels at its smallest; at least {self.smallest} are needed"
-            return Score(math.nan, Reason.FACE_TOO_SMALL, detail)
+            reason = Reason.PICTURE_TOO_SMALL if region == "full" else Reason.FACE_TOO_SMALL
+            what = "the canvas" if region == "full" else f"the {region}"
+            detail = f"{what} is {smallest} pixels at its smallest; at least {self.smallest} are needed"
+            return Score(math.nan, reason, f"{detail}{self.instead and f': {self.instead}'}")
 
         def compute() -> tuple[Float64]:
             real, made = (

@@ -1,4 +1,4 @@
-"""FID, FID-infinity, KID and FVD, with all that moves them in the column's name.
+"""FID, FID-infinity and KID, with all that moves them in the column's name.
 
     fid_legacy_full_s5_n2048      mode, region, frame stride, number of frames
 
@@ -6,16 +6,13 @@ The only mode is "legacy": pytorch-fid's network and its own bilinear resizing w
 frames of each side are compared, taken evenly from the strided frames of all clips in key order; a set with fewer is
 unscored. So numbers for different numbers of frames never share a column. FID: Heusel et al., NeurIPS 2017.
 FID-infinity: Chong and Forsyth, CVPR 2020. KID: Binkowski et al., ICLR 2018.
-
-FVD (Unterthiner et al., 2018) compares clips instead of frames, by any network that is registered under
-`tkbench.video_features`. None that is free to share comes with tkbench; without one the column says what to do.
 """
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
@@ -26,7 +23,7 @@ from tkbench.metrics.base import ON_CPU, BuildContext, Score, SetMetric, hashes,
 from tkbench.metrics.faults import video_fault
 from tkbench.metrics.frechet import KID_SIZE, KID_SUBSETS, frechet, frechet_infinity, kid, moments
 from tkbench.metrics.regions import REGIONS, boxes
-from tkbench.registry import Registry, suggest
+from tkbench.registry import suggest
 from tkbench.runtime.devices import device_facts
 from tkbench.runtime.feature_cache import recall
 from tkbench.types import Array, Column, Float32, Reason, Sample, UInt8
@@ -34,22 +31,6 @@ from tkbench.types import Array, Column, Float32, Reason, Sample, UInt8
 MIN_FID = fid.FEATURES
 """Frames below which a covariance of 2048 features cannot have full rank."""
 MIN_KID = 100
-
-
-class VideoNetwork(Protocol):
-    """What a video network for FVD is: a function with two facts beside it."""
-
-    sha256: str
-    """Of its weights; it is part of the signature."""
-    frames: int
-    """Frames of a clip that it sees."""
-
-    def __call__(self, video: UInt8, /) -> Array:
-        """(T, H, W, 3) uint8 RGB -> (clips, D): one row for each clip that it cuts out of the video."""
-        ...
-
-
-video_features: Registry[VideoNetwork] = Registry("video network", "tkbench.video_features")
 
 
 class Distribution(SetMetric[fid.FidState]):
@@ -203,75 +184,3 @@ def evenly(total: int, n: int) -> Array:
     [0, 2, 5, 7]
     """
     return np.arange(n) * total // n
-
-
-class Fvd(SetMetric[fid.FidState]):
-    """Frechet distance of clip features, by a network that you bring.
-
-    `net`: a name in the entry-point group `tkbench.video_features`. `n`: clips of each side, exactly.
-    """
-
-    name = "fvd"
-
-    def __init__(self, *, net: str = "", n: int = 1000, context: BuildContext = ON_CPU) -> None:
-        if n < 2:
-            raise UsageError(f"n {n}: expected 2 clips or more")
-        super().__init__(context=context)
-        self.net, self.n = net, n
-        self._network = video_features.get(net) if net else None
-        sha, frames = "none", "?"
-        if self._network is not None:
-            sha, frames = self._network.sha256, str(self._network.frames)
-            self.weights = {net: sha}
-        column = Column(
-            "_".join(filter(None, ("fvd", net.replace("-", "_"), f"n{n}"))),
-            f"FVD ({net or 'no network'}, {n} clips)",
-            "distance",
-            "lower",
-            1,
-            per_clip=False,
-            signature=f"fvd[net:{net or 'none'}@{sha[:12]},frames:{frames},n:{n}]",
-            bounds=(0.0, math.inf),
-            also_called=("Fréchet video distance",),
-            text="Distance between the statistics of true and generated clips in the features of a video network: one "
-            "number for the whole set. Numbers of different networks never compare.",
-            variant=f"By the network {net or 'that you name'}, on {n} clips of each side.",
-        )
-        self.columns = (column,)
-
-    def start(self) -> fid.FidState:
-        return fid.FidState()
-
-    def update(self, state: fid.FidState, sample: Sample, video: UInt8) -> None:
-        """Add the clips that the network cuts out of one video; too short a video has none."""
-        if self._network is None or video_fault(sample, video) is not None:
-            return
-        for source, side in ((sample.video, state.real), (video, state.made)):
-            rows = np.asarray(self._network(source), np.float32)
-            if rows.ndim != 2:
-                raise BadInput(f"video network {self.net!r} answered {rows.shape}; expected (clips, D)")
-            side[sample.key] = rows
-
-    def merge(self, a: fid.FidState, b: fid.FidState) -> fid.FidState:
-        return fid.FidState(a.real | b.real, a.made | b.made)
-
-    def compute(self, state: fid.FidState) -> dict[str, Score]:
-        return {self.columns[0].name: self._value(state)}
-
-    def _value(self, state: fid.FidState) -> Score:
-        if self._network is None:
-            hint = (
-                "no video network comes with tkbench; register a function (T, H, W, 3) uint8 -> (clips, D) as an "
-                "entry point of the group tkbench.video_features and name it in the protocol: fvd, net = NAME"
-            )
-            return Score(math.nan, Reason.WEIGHTS_MISSING, hint)
-        order = sorted(state.real)
-        total = sum(len(state.real[key]) for key in order)
-        if total < self.n:
-            detail = f"{total} clips; this column compares exactly {self.n}"
-            return Score(math.nan, Reason.TOO_FEW_CLIPS, detail)
-        rows = evenly(total, self.n)
-        real, made = (np.concatenate([side[key] for key in order])[rows] for side in (state.real, state.made))
-        if not (np.isfinite(real).all() and np.isfinite(made).all()):
-            return Score(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
-        return Score(max(0.0, frechet(*moments(real), *moments(made))), detail=f"{self.n} of {total} clips")

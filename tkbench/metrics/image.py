@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -25,6 +27,8 @@ RADIUS = 5
 SMALLEST = 2 * RADIUS + 1
 """Pixels a side below which no whole window is left."""
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+By = Literal["tkbench", "scikit-image"]
+"""Who computes a metric: the functions of this module, or the library that they are held against."""
 
 
 def mse(real: UInt8, made: UInt8) -> Float64:
@@ -134,11 +138,12 @@ class Psnr(RegionMetric):
         *,
         regions: Sequence[str] = ("full", "mouth"),
         pool: Literal["clip", "frame"] = "clip",
+        by: By = "tkbench",
         context: BuildContext = ON_CPU,
     ) -> None:
         if pool not in ("clip", "frame"):
             raise UnknownName(f"no pooling is called {pool!r}: {suggest(pool, ['clip', 'frame'])}")
-        self.pool = pool
+        self.pool, self.by = pool, check_by(by)
         self.whole = Column(
             "psnr",
             "PSNR",
@@ -152,15 +157,21 @@ class Psnr(RegionMetric):
             "rewards a still picture in the right place, and is nearly blind to whether the mouth says the "
             "right thing.",
         )
+        self.whole = by_column(self.whole, by)
         super().__init__(regions=regions, context=context)
 
     def of_clip(self, real: Sequence[UInt8], made: Sequence[UInt8]) -> float:
         pairs = list(zip(real, made, strict=True))
-        errors = np.concatenate([mse(a[None], b[None]) for a, b in pairs])
+        if self.by == "scikit-image":
+            from skimage.metrics import mean_squared_error
+
+            errors: Float64 = np.array([mean_squared_error(a, b) for a, b in pairs], np.float64)
+        else:
+            errors = np.concatenate([mse(a[None], b[None]) for a, b in pairs])
         if self.pool == "frame":
             return float(psnr(errors).mean())
         sizes = np.array([a.size for a in real], dtype=np.float64)
-        return float(psnr(np.average(errors, weights=sizes)))
+        return float(psnr(np.asarray(np.average(errors, weights=sizes), np.float64)))
 
 
 class Ssim(RegionMetric):
@@ -183,6 +194,59 @@ class Ssim(RegionMetric):
         "pictures frame by frame, and it hardly sees timing.",
     )
 
+    def __init__(
+        self,
+        *,
+        regions: Sequence[str] = ("full", "mouth"),
+        by: By = "tkbench",
+        context: BuildContext = ON_CPU,
+    ) -> None:
+        self.by = check_by(by)
+        self.whole = by_column(Ssim.whole, by)
+        super().__init__(regions=regions, context=context)
+
     def of_clip(self, real: Sequence[UInt8], made: Sequence[UInt8]) -> float:
         pairs = zip(real, made, strict=True)
+        if self.by == "scikit-image":
+            return float(np.mean([ssim_of_skimage(a, b) for a, b in pairs]))
         return float(np.mean(np.concatenate([ssim(a[None], b[None]) for a, b in pairs])))
+
+
+def ssim_of_skimage(real: UInt8, made: UInt8) -> float:
+    """SSIM of one frame (H, W, 3) by scikit-image, with the settings of the published definition."""
+    from skimage.metrics import structural_similarity
+
+    return float(
+        structural_similarity(
+            real,
+            made,
+            channel_axis=2,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=SIGMA,
+            use_sample_covariance=False,
+        )
+    )
+
+
+def check_by(by: str) -> By:
+    """Who computes a metric; UnknownName for another."""
+    known: tuple[By, ...] = get_args(By)
+    for name in known:
+        if name == by:
+            return name
+    raise UnknownName(f"nothing called {by!r} computes this metric: {suggest(by, list(known))}")
+
+
+def by_column(column: Column, by: By) -> Column:
+    """The column of a metric that scikit-image computes itself: a name of its own, its release in the signature."""
+    if by == "tkbench":
+        return column
+    release = version("scikit-image")
+    return replace(
+        column,
+        name=f"{column.name}_skimage",
+        label=f"{column.label}, scikit-image",
+        signature=column.signature.replace(",region:full", f",by:scikit-image-{release},region:full"),
+        variant=f"Computed by scikit-image {release} itself.",
+    )

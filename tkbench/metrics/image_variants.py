@@ -1,9 +1,9 @@
 """PSNR and SSIM as some published tables have them, under names of their own; no bundled protocol has them.
 
 `ssim-uniform` is scikit-image's default (7x7 mean filter, sample covariance), which ATVGnet reports, and all who took
-over its evaluation_matrix.py. `psnr-wrapped-uint8` is a fault of that script and of TalkLip's visual_quality.py:
-differences and squares of uint8 wrap modulo 256, so noise of any strength scores 27.9 dB or more. It is here to
-compare with tables that are known to have it, never to rank by.
+over its evaluation_matrix.py; scikit-image itself computes it. `psnr-wrapped-uint8` is a fault of that script and of
+TalkLip's visual_quality.py: differences and squares of uint8 wrap modulo 256, so noise of any strength scores 27.9 dB
+or more. It is here to compare with tables that are known to have it, never to rank by.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from tkbench.errors import BadInput
 from tkbench.metrics.base import RegionMetric
-from tkbench.metrics.image import C1, C2, SMALLEST, check_pictures, psnr
+from tkbench.metrics.image import SMALLEST, check_pictures, psnr
 from tkbench.types import Column, Float64, UInt8
 
 SIDE = 7
@@ -37,33 +36,20 @@ def mse_wrapped(real: UInt8, made: UInt8) -> Float64:
 def ssim_uniform(real: UInt8, made: UInt8) -> Float64:
     """SSIM per frame, (T,) float64, with a 7x7 mean window: mean over channels and all whole windows.
 
-    real, made: (T, H, W, 3) uint8, at least 7 pixels a side. Equal to skimage.metrics.structural_similarity with
-    channel_axis=2 and data_range=255, its other settings left alone; the largest gap seen is 1e-14.
+    real, made: (T, H, W, 3) uint8, at least 7 pixels a side. scikit-image computes it, with its own defaults.
     """
+    from skimage.metrics import structural_similarity
+
     check_pictures(real, made)
     if min(real.shape[1:3]) < SIDE:
         raise BadInput(
             f"pictures are {real.shape[2]}x{real.shape[1]}; this SSIM needs at least {SIDE} pixels a side"
         )
-    return np.array([_ssim_frame(a, b) for a, b in zip(real, made, strict=True)])
-
-
-def _ssim_frame(real: UInt8, made: UInt8) -> float:
-    edge = SIDE // 2
-    inside = (slice(edge, real.shape[0] - edge), slice(edge, real.shape[1] - edge))
-
-    def mean(picture: Float64) -> Float64:
-        return np.asarray(cv2.boxFilter(picture, cv2.CV_64F, (SIDE, SIDE))[inside], np.float64)
-
-    a, b = real.astype(np.float64), made.astype(np.float64)
-    mean_a, mean_b = mean(a), mean(b)
-    sample = SIDE * SIDE / (SIDE * SIDE - 1)
-    var_a = sample * (mean(a * a) - mean_a * mean_a)
-    var_b = sample * (mean(b * b) - mean_b * mean_b)
-    both = sample * (mean(a * b) - mean_a * mean_b)
-    above = (2 * mean_a * mean_b + C1) * (2 * both + C2)
-    below = (mean_a**2 + mean_b**2 + C1) * (var_a + var_b + C2)
-    return float(np.mean(above / below))
+    pairs = zip(real, made, strict=True)
+    return np.array(
+        [structural_similarity(a, b, win_size=SIDE, channel_axis=2, data_range=255) for a, b in pairs],
+        np.float64,
+    )
 
 
 class PsnrWrapped(RegionMetric):

@@ -171,7 +171,7 @@ def in_crop(landmarks: Array, recipe: str | None) -> Float64:
     return np.einsum("tij,tnj->tni", matrices[:, :, :2], points) + matrices[:, None, :, 2]
 
 
-class _TrackPair(FaceMetric):
+class TrackPair(FaceMetric):
     """What metrics on two tracks share: checks, and the frames in which both videos show the face."""
 
     def __init__(self, points: Points, context: BuildContext) -> None:
@@ -205,7 +205,7 @@ class _TrackPair(FaceMetric):
         """By column; `both`: (T,) the frames to compare, at least one."""
 
 
-class Lmd(_TrackPair):
+class Lmd(TrackPair):
     """Landmark distances by name, 0 for identical videos; the columns are called VARIANT_POINTS."""
 
     name = "lmd"
@@ -258,7 +258,7 @@ class Lmd(_TrackPair):
         return out
 
 
-class Lip(_TrackPair):
+class Lip(TrackPair):
     """How the opening of the lips follows the true one: correlation, and mean error in hundredths of the eye distance.
 
     Lips that stand still (`STILL`) follow nothing: they score 0, not the correlation of the tracker's noise.

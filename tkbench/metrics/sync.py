@@ -219,6 +219,7 @@ def lse_columns(suffix: str, label: str, *, signature: str, variant: str) -> tup
             signature=signature,
             bounds=(0.0, math.inf),
             also_called=("Sync-C", "Sync_conf", "SyncNet confidence", "AVConf"),
+            near_true=True,
             text="How much better lips and voice fit at their best shift than at a typical one: the median minus the "
             "minimum of the distance over shifts of −15 to 15 frames. It is taken at the best shift, so a constant lag "
             "barely lowers it: read it with AVOffset. Near 0, no shift fits better than another.",
@@ -233,6 +234,7 @@ def lse_columns(suffix: str, label: str, *, signature: str, variant: str) -> tup
             signature=signature,
             bounds=(0.0, math.inf),
             also_called=("Sync-D", "SyncNet minimum distance"),
+            near_true=True,
             text="The mean distance between lips and voice at their best shift. Like LSE-C it forgives a constant lag: "
             "read it with AVOffset.",
             variant=variant,

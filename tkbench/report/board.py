@@ -214,7 +214,7 @@ class Head(TypedDict):
 
 def head(column: Column, rank: Column) -> Head:
     """The heading of a column."""
-    name, rest = split_label(column.label)
+    name, rest = split_label(leaderboard.heading(column))
     return Head(
         name=name,
         rest=rest,

@@ -54,7 +54,7 @@ def rich_table(folder: Path) -> Table:
     table.add_column("", justify="right")
     table.add_column("model", no_wrap=True)
     for column in columns:
-        heading = f"{column.label} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
+        heading = f"{leaderboard.heading(column)} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
         table.add_column(heading, justify="right", overflow="fold")
     for entry in entries:
         # Reasons stand beneath the table, each once for all columns that share it.
@@ -101,7 +101,7 @@ def lse_table(folders: Sequence[Path]) -> Table:
     from rich.table import Table
 
     table = Table(title="LSE by recipe; numbers of different rows are not comparable", title_justify="left")
-    for name in ("model", "recipe", "LSE-C ↑", "LSE-D ↓", "AVOffset →0", "clips", ""):
+    for name in ("model", "recipe", "LSE-C / Sync-C ↑", "LSE-D / Sync-D ↓", "AVOffset →0", "clips", ""):
         table.add_column(name, justify="left" if name in ("model", "recipe", "") else "right")
     for folder in folders:
         result = bundle.read(folder).result

@@ -85,6 +85,8 @@ def column_to_json(column: Column) -> dict[str, JsonValue]:
     if column.also_called:
         record["also_called"] = list(column.also_called)
     record |= {name: text for name in ("text", "variant") if (text := getattr(column, name))}
+    if column.near_true:
+        record["near_true"] = True
     return record
 
 

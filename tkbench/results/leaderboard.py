@@ -19,6 +19,7 @@ from tkbench.registry import suggest
 from tkbench.results import halves
 from tkbench.results import standing as standings
 from tkbench.results.bundle import Bundle, Result, Summary, find
+from tkbench.results.delta import with_deltas
 from tkbench.results.standing import Standing
 from tkbench.runtime.storage import write_file
 from tkbench.types import Column
@@ -54,6 +55,7 @@ class Entry:
 def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None = None) -> list[Entry]:
     """Bundles of one table by their ranking metric; those that cannot be ranked come last, by name.
 
+    Where the true video is among them, columns of the distance to it are added (`tkbench.results.delta`).
     Models are ranked on the clips that every ranked model could be scored on, so that a model gains nothing by
     failing on hard clips. Equal means have equal ranks.
 
@@ -62,6 +64,7 @@ def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None 
     Raises BadBundle where signatures differ, naming the first part that does, or a model comes twice.
     """
     check_comparable(bundles)
+    bundles = with_deltas(bundles)
     notes = {bundle.result.model: _unranked(bundle.result) for bundle in bundles}
     by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
     scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
@@ -203,6 +206,17 @@ def first_difference(a: str, b: str) -> tuple[str, str]:
     left += [""] * (width - len(left))
     right += [""] * (width - len(right))
     return next((x, y) for x, y in zip(left, right, strict=True) if x != y)
+
+
+def heading(column: Column) -> str:
+    """What tables print above a column: its label, and the other name that papers print as often.
+
+    >>> heading(Column("lse_c", "LSE-C (mocha)", "", "higher", 3, also_called=("Sync-C", "AVConf")))
+    'LSE-C / Sync-C (mocha)'
+    """
+    twin = next((name for name in column.also_called if name.startswith(("Sync-C", "Sync-D", "ΔSync-"))), "")
+    name, bracket, rest = column.label.partition(" (")
+    return f"{name} / {twin}{bracket}{rest}" if twin else column.label
 
 
 def status(summary: Summary) -> str:
@@ -375,7 +389,7 @@ def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
 
 def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A Markdown table; the signature makes it citable."""
-    head = ["", "Model", *(f"{column.label} {ARROWS[column.better]}" for column in columns)]
+    head = ["", "Model", *(f"{heading(column)} {ARROWS[column.better]}" for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
         # Model names may come from strangers' bundles: no cell borders, no tags.
@@ -388,7 +402,7 @@ def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
 LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-LATEX |= {"∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
+LATEX |= {"Δ": r"$\Delta$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
 
 
 def tex(text: str) -> str:
@@ -404,7 +418,9 @@ def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A booktabs table; means with intervals in small type, who is not ranked and why beneath the rule."""
     width = 2 + len(columns)
     lines = [r"\begin{tabular}{ll" + "r" * len(columns) + "}", r"\toprule"]
-    lines.append(" & ".join(["", "Model", *(tex(f"{c.label} {ARROWS[c.better]}") for c in columns)]) + r" \\")
+    lines.append(
+        " & ".join(["", "Model", *(tex(f"{heading(c)} {ARROWS[c.better]}") for c in columns)]) + r" \\"
+    )
     lines.append(r"\midrule")
     for entry in entries:
         row = [tex(standing(entry)) or "--"]

@@ -314,8 +314,8 @@ def _gather(
 
 
 def _is_clips_fault(row: Row) -> bool:
-    """Whether a score failed: not one whose network is missing, nor one that the metric rightly finds unclear."""
-    return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.UNCLEAR)
+    """Whether a score failed: not one whose network or package is missing, nor one that is rightly unclear."""
+    return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.EXTRA_MISSING, Reason.UNCLEAR)
 
 
 def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) -> list[str]:

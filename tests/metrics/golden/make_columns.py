@@ -23,7 +23,8 @@ FACTS = ("name", "better", "digits", "per_clip", "signature")
 BOTH = ["full", "mouth"]
 CASES: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in ("sync", "lse", "psnr", "ssim", "psnr-wrapped-uint8", "ssim-uniform", "lpips", "fid",
-                              "voice", "voice_score", "lmd", "lip", "ms_ssim", "cpbd", "csim", "distribution", "fvd")),
+                              "voice", "voice_score", "lmd", "lip", "ms_ssim", "cpbd", "csim", "distribution", "fvd",
+                              "efid", "aligned", "motion")),
     ("sync", {"judge": "syncnet-synth"}),
     ("sync", {"judge": "syncnet-synth", "ends": "zeros"}),
     *(("lse", {"recipe": name, "judge": judge}) for name in RECIPES for judge in ("syncnet-v2", "syncnet-synth")),
@@ -40,7 +41,11 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("cpbd", {"regions": BOTH, "stride": 1}),
     ("csim", {"crop": "aligned", "stride": 5}),
     ("distribution", {"region": "mouth", "stride": 2, "n": 4000, "seed": 1}),
-    ("fvd", {"n": 100}),
+    ("fvd", {"n": 100, "frames": 32, "stride": 2, "sampling": "all"}),
+    ("fvd", {"net": "i3d-videogpt"}),
+    ("ms_ssim", {"regions": BOTH, "scales": 4}),
+    ("motion", {"parts": ["lip_dynamics", "head_beat"]}),
+    ("aligned", {"points": "fan"}),
 ]  # fmt: skip
 
 
