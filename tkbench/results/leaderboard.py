@@ -321,11 +321,12 @@ def export(runs: Path, form: str, columns: Sequence[str] = ()) -> str:
                 "--columns is for tables that people read (markdown, latex); a CSV is always whole"
             )
         return to_csv(entries)
-    chosen = _chosen(entries[0].result.columns, columns)
-    return to_markdown(entries, chosen) if form == "markdown" else to_latex(entries, chosen)
+    picked = chosen(entries[0].result.columns, columns)
+    return to_markdown(entries, picked) if form == "markdown" else to_latex(entries, picked)
 
 
-def _chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
+def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
+    """The columns of these names, all of them for none; raises UnknownName with the nearest ones."""
     known = {column.name: column for column in columns}
     for name in names:
         if name not in known:
