@@ -3,7 +3,7 @@
     tkbench prep synth --out corpus --clips 24 --speakers 12 --seed 0 --split test
     tkbench prep folder --root corpus --out shards
     python scripts/monotone.py --data shards --write docs/metrics.md
-    python scripts/monotone.py --data shards --part newer --write docs/metrics.md
+    python scripts/monotone.py --data shards --part newer --limit 4 --write docs/metrics.md
 
 It exits with 1 where a metric that can be scored here does not follow one of its claims.
 """
