@@ -11,7 +11,7 @@ import pytest
 
 from tkbench import media, models
 from tkbench.errors import UnknownName, UsageError
-from tkbench.models.files import cut_canvas
+from tkbench.models.files import Files, cut_canvas
 from tkbench.types import Batch, Generated, Reason, Sample
 
 
@@ -100,6 +100,23 @@ def test_files_joins_by_key(tmp_path: Path) -> None:
     missing = one(f"files:{tmp_path}", make_sample("s1/c2"))
     assert missing.reason is Reason.NOT_GENERATED
     assert "s1/c2.mp4" in missing.detail
+
+
+def test_files_that_match_no_clip_are_refused_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    model = models.create(f"files:{folder}")
+    assert isinstance(model, Files)
+    with pytest.raises(UsageError, match=r"holds no video; expected one per clip, such as a1\.mp4"):
+        model.check_keys(["a1", "b/2"])
+    (folder / "made_2_x.mp4").write_bytes(b"")
+    (folder / "notes.txt").write_bytes(b"")
+    with pytest.raises(
+        UsageError, match=r"holds 1 videos \(the first is made_2_x\.mp4\).*like made_\{key\}_x\.mp4"
+    ):
+        model.check_keys(["a1", "b/2"])
+    (folder / "b__2.mp4").write_bytes(b"")
+    model.check_keys(["a1", "b/2"])
 
 
 def test_files_of_another_size_are_refused_and_source_size_is_cut(tmp_path: Path) -> None:

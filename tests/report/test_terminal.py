@@ -56,8 +56,8 @@ def test_the_ranking_column_comes_first_and_the_rest_is_named(folder: Path) -> N
     result = bundle.find(folder)[0].result
     rank = next(c for c in result.columns if c.name == result.rank_by)
     assert leaderboard.heading(rank).split(" ")[0] in text.split("model")[0] + text.split("model")[1][:80]
-    assert "more columns with scores: --all shows them" in text
-    assert "more columns" not in shown(folder, 60, whole=True)
+    assert "More columns with scores: " in text
+    assert "More columns" not in shown(folder, 60, whole=True)
 
 
 def test_columns_are_those_that_were_asked_for(folder: Path) -> None:

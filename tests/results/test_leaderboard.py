@@ -188,7 +188,7 @@ def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> No
     assert "(n=7/9)" in markdown
     latex = leaderboard.export(runs, "latex")
     assert r"$\infty$" in latex
-    assert latex.count(r"\\") == 6 + 4
+    assert latex.count(r"\\") == 6 + 3
     assert r"\footnotesize 3 speakers can show no order of 4 models" in latex.split(r"\bottomrule")[0]
     assert r"gaps is not ranked: coverage 78\% is below 90\%." in latex.split(r"\bottomrule")[0]
     for text in (markdown, latex):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,20 @@ class Files:
             name=f"files:{name}",
             summary=f"Videos made elsewhere, from a folder called {name}.",
             licence="unknown",
+        )
+
+    def check_keys(self, keys: Sequence[str]) -> None:
+        """UsageError where the folder has a video of none of these clips; it says what is there."""
+        if not keys or any(self._find(key) for key in keys):
+            return
+        there = sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        if not there:
+            raise UsageError(f"{self.folder}: holds no video; expected one per clip, such as {keys[0]}.mp4")
+        pattern = _pattern(there, keys)
+        advice = f"they look like {pattern}: rename them" if pattern else "name each by its clip"
+        raise UsageError(
+            f"{self.folder}: holds {len(there)} videos (the first is {there[0]}), none for the {len(keys)} clips; "
+            f"expected {keys[0]}.mp4 and so on; {advice}"
         )
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
@@ -73,6 +88,20 @@ class Files:
                 if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
                     return path
         return None
+
+
+def _pattern(names: Sequence[str], keys: Sequence[str]) -> str:
+    """How names are made from keys, as in out_{key}.mp4; "" where none holds a key.
+
+    >>> _pattern(["out_a1.mp4", "out_a2.mp4"], ["a1", "a2"]), _pattern(["1.mp4"], ["a1"])
+    ('out_{key}.mp4', '')
+    """
+    for key in keys:
+        for stem in dict.fromkeys((key, key.replace("/", "__"), key.rpartition("/")[2])):
+            held = next((name for name in names if stem in name), None)
+            if held is not None:
+                return held.replace(stem, "{key}", 1)
+    return ""
 
 
 def own_count(video: UInt8, facts: MediaFacts, wanted: int) -> str:

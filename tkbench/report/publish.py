@@ -62,7 +62,7 @@ def rich_tables(
     below = [*leaderboard.remarks(entries, shown), *_notes(entries)]
     if more := len([column for column in scored if column not in shown]):
         below.append(
-            f"{more} more columns with scores: --all shows them, --columns some of them; all are in CSV and report."
+            f"More columns with scores: {more}. --all shows them, --columns some of them; all are in CSV and report."
         )
     return [
         Text(title, style="italic"),

@@ -533,7 +533,7 @@ def _all_pairs(count: int) -> str:
 
 
 MOST_OF_ONE = 0.2
-"""Share of the clips above which a speaker is remarked on."""
+"""Share of the clips above which a speaker is remarked on, where an equal share is not nearly as large."""
 MOST_NAMED = 6
 """Cells that a remark lists; a CSV has them all."""
 
@@ -553,12 +553,16 @@ def _of_means(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
             f"Fewer than {halves.speakers_needed(1, level)} {clusters_of(result)} have no {percent(level)} interval: "
             "brackets with a level are their lowest and highest mean, and hold the true mean at most that often."
         )
-    share = max(
-        (cell.largest_share for _, _, cell in filled if cell.largest_share > MOST_OF_ONE), default=0.0
-    )
-    if share:
+    loud = [
+        (cell.largest_share, entry.result.model, column.label)
+        for entry, column, cell in filled
+        if cell.largest_share > max(MOST_OF_ONE, 1.5 / cell.n_clusters)
+    ]
+    if loud:
+        share, model, label = max(loud)
         texts.append(
-            f"One speaker brings {percent(share)} of the clips, and counts for as much of the mean of clips."
+            f"One speaker brings {percent(share)} of the clips that {label} of {model} is the mean of, and counts for "
+            "as much of it."
         )
     uneven = [
         f"{entry.result.model} {column.label} {number(cell.cluster_mean, column.digits)} "

@@ -19,6 +19,7 @@ from tkbench import media, models, shards
 from tkbench.errors import BadSample, UsageError
 from tkbench.metrics.base import NOT_GIVEN
 from tkbench.models.base import Model, ModelCard
+from tkbench.models.files import Files
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
@@ -121,12 +122,15 @@ def evaluate(
     check_device(options.device)
     source = open_split(data, split)
     rules = chosen_protocol(protocol, default_protocol(source.dataset))
-    card = models.create(model).card  # a wrong name fails here, not in a worker
+    created = models.create(model)  # a wrong name fails here, not in a worker
+    card = created.card
     refuse_training_clips(card, source)
     metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
     if options.name is not None:
         card = card.model_copy(update={"name": check_name(options.name)})
     keys = clip_keys(source, data, limit)
+    if isinstance(created, Files):
+        created.check_keys(keys)
     speakers = source.speakers
     partners = {
         key: choose_partner(key, keys, speakers, rules.seed) if card.drive == "other" else None
