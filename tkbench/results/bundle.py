@@ -376,10 +376,7 @@ def write(
         # mkdtemp makes the folder private; a bundle is there to be read by others.
         work.chmod(0o755)
         if place.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
-            place.rename(old / "bundle")
-            work.rename(place)
-            shutil.rmtree(old)
+            storage.swap(work, place)  # `work` is the old one now, and is removed below
         else:
             work.rename(place)
     finally:
