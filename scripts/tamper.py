@@ -25,6 +25,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def run(arguments: Sequence[str]) -> tuple[int, str, float, int]:
                 main()
                 code = 0
             except SystemExit as stop:
-                code = stop.code if isinstance(stop.code, int) else 1
+                code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             except BaseException:
                 import traceback
 
@@ -165,8 +166,8 @@ def edit(name: str, value: object) -> Forgery:
 
 
 def _lse_d_with_curves(f: Forger) -> None:
-    f.change("lse_d_synth", -1)
-    f.curves["distance"] -= 1
+    f.change("lse_d_synth", -0.2)
+    f.curves["distance"] -= 0.2
 
 
 def _drop_clip(f: Forger) -> None:
@@ -280,7 +281,7 @@ def _unfit(change: Forgery) -> Forgery:
 FORGERIES: dict[str, Forgery] = {
     "LSE-C + 1": lambda f: f.change("lse_c_synth", 1),
     "LSE-D - 1": lambda f: f.change("lse_d_synth", -1),
-    "LSE-D - 1 with its curves": _lse_d_with_curves,
+    "LSE-D - 0.2 with its curves": _lse_d_with_curves,
     "AVOffset + 3": lambda f: f.change("av_offset_synth", 3),
     "PSNR + 10": lambda f: f.change("psnr", 10),
     "PSNR of one clip + 10": lambda f: f.change("psnr", 10, sorted(set(f.clips["key"]) - {"*"})[1]),
@@ -411,7 +412,7 @@ def _flip(place: float) -> Damage:
     """One byte of the shard, its size and hash in the index as they were."""
 
     def damage(folder: Path) -> None:
-        path = next(folder.glob("*.tar"))
+        path = sorted(folder.glob("*.tar"))[0]
         data = bytearray(path.read_bytes())
         data[int(place * (len(data) - 1))] ^= 255
         path.write_bytes(data)
@@ -423,7 +424,7 @@ def _tar(change: Callable[[bytes], bytes]) -> Damage:
     """The bytes of the shard, which the forger hashed again."""
 
     def damage(folder: Path) -> None:
-        path = next(folder.glob("*.tar"))
+        path = sorted(folder.glob("*.tar"))[0]
         data = change(path.read_bytes())
         path.write_bytes(data)
         _shard(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())(folder)
@@ -440,13 +441,15 @@ def _member(suffix: str, change: Callable[[bytes], bytes]) -> Damage:
         first = next(iter(clips))
         clips[first][suffix] = change(clips[first][suffix])
         table = pd.read_parquet(folder / "manifest.parquet")
-        name = next(folder.glob("*.tar")).name
+        name = sorted(folder.glob("*.tar"))[0].name
+        for path in folder.glob("*.tar"):
+            path.unlink()
         with shards.ShardWriter(folder / name) as writer:
             for key, members in clips.items():
                 table.loc[table["key"] == key, "offset"] = writer.add(key, members)
-            record = writer.commit("test")
-        _shard(bytes=record.bytes, sha256=record.sha256)(folder)
-        _manifest(lambda _: table)(folder)
+            record = writer.commit(opened.split)
+        _index(shards=[asdict(record)])(folder)
+        _manifest(lambda _: table.assign(shard=name))(folder)
 
     return damage
 
@@ -590,7 +593,7 @@ DAMAGES: dict[str, Damage] = {
     "shard: hash of another": _shard(sha256="1" * 64),
     "shard: hash no hash": _shard(sha256="x"),
     "shard: split unknown": _shard(split="other"),
-    "shard: gone": lambda folder: next(folder.glob("*.tar")).unlink(),
+    "shard: gone": lambda folder: sorted(folder.glob("*.tar"))[0].unlink(),
     "manifest: empty": _raw_manifest(b""),
     "manifest: text": _raw_manifest(b"key,status\n"),
     "manifest: PAR1 alone": _raw_manifest(b"PAR1" + bytes(100) + b"PAR1"),
@@ -717,7 +720,11 @@ def prepared(work: Path) -> tuple[Path, Path, Path]:
         subprocess.run([sys.executable, "-m", "tkbench", *arguments], check=True, stdout=subprocess.DEVNULL)
 
     if not (data / "index.json").is_file():
-        tkbench("prep", "synth", "--clips", "4", "--speakers", "2", "--out", str(data), "--workers", "1")
+        if not (work / "corpus" / "corpus.json").is_file():
+            tkbench(
+                "prep", "synth", "--clips", "4", "--speakers", "2", "--out", str(work / "corpus"), "-w", "1"
+            )
+        tkbench("prep", "folder", "--root", str(work / "corpus"), "--out", str(data), "--workers", "1")
     if not out.is_dir():
         import cv2
 
@@ -750,7 +757,7 @@ def main() -> int:
 
     import tkbench.cli
     import tkbench.results.proof
-    import tkbench.scoring.rescore
+    import tkbench.scoring.rescore  # noqa: F401
 
     torch.set_num_threads(1)
     answer = run(["verify", str(made), "--data", str(data), "--videos", str(videos), "-w", "1"])

@@ -519,7 +519,7 @@ class Shards:
                     raise BadShards(f"{path}: lacks the column {lacking[0]}; prepare again")
                 wanted = None if columns is None else [name for name in columns if name in kinds]
                 # The table's own notes for pandas are not needed, and could be anything.
-                return file.read(columns=wanted).to_pandas(ignore_metadata=True)
+                return file.read(columns=wanted).replace_schema_metadata(None).to_pandas()
         except (BadShards, StorageError):
             raise
         except (

@@ -28,7 +28,7 @@ from tkbench.results import bundle as bundles
 from tkbench.results import leaderboard, tables
 from tkbench.results.bundle import Bundle, Result, Summary, column_of
 from tkbench.runtime import storage
-from tkbench.types import Column, Row
+from tkbench.types import Array, Column, Row
 
 LARGEST_FILE = 256 << 20
 """Bytes of a file in a bundle that is hashed."""
@@ -223,9 +223,9 @@ def _check_facts(bundle: Bundle) -> None:
         if strict and f"|{column.signature}|" not in line:
             raise BadBundle(f"{folder}: {column.name}: {column.signature!r:.80} is not in the signature")
         _check_weights(bundle, column)
-    name = result.model_card.get("name")
-    if name is not None and name != result.model:
-        raise BadBundle(f"{folder}: the model is {result.model!r:.80}, its card is that of {name!r:.80}")
+    card = result.model_card.get("name")
+    if card is not None and card != result.model:
+        raise BadBundle(f"{folder}: the model is {result.model!r:.80}, its card is that of {card!r:.80}")
 
 
 def _check_weights(bundle: Bundle, column: Column) -> None:
@@ -399,7 +399,7 @@ def _check_curve(
     where: str,
     metric: str,
     key: str,
-    curve: tuple[np.ndarray, np.ndarray],
+    curve: tuple[Array, Array],
     values: Mapping[tuple[str, str], Row],
 ) -> None:
     """The three values of one clip against its curve."""
@@ -423,7 +423,7 @@ def _check_curve(
         raise BadBundle(f"{where}: its minimum is at {found:+d} frames, its AVOffset is {row.value:g}")
 
 
-def _curves(bundle: Bundle) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+def _curves(bundle: Bundle) -> Iterator[tuple[str, str, Array, Array]]:
     """(metric, key, shifts, distances) of each curve, in the order of the file; few rows in memory at a time."""
     folder, result = bundle.folder, bundle.result
     most = tables.LONGEST_CURVE * result.n_clips * len(result.columns)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tkbench.errors import BadBundle
+from tkbench.types import Array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,15 +91,15 @@ def read(path: Path) -> pd.DataFrame:
         for name, kinds in COLUMNS[path.name].items():
             if kinds is TEXT and table.column(name).null_count:
                 raise BadBundle(f"{path}: {name} is empty in some rows; run `tkbench eval` again")
-        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas()
         return frame
 
 
-def curves(path: Path) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+def curves(path: Path) -> Iterator[tuple[str, str, Array, Array]]:
     """(metric, key, shifts, distances) of each run of rows of one metric and key, in the order of the file."""
     import pyarrow.compute as pc
 
-    rest: tuple[list[str], list[str], np.ndarray, np.ndarray] | None = None
+    rest: tuple[list[str], list[str], Array, Array] | None = None
     with _opened(path) as file:
         for batch in file.iter_batches(batch_size=_AT_ONCE):
             metrics = batch.column("metric").to_pylist()
