@@ -1,4 +1,4 @@
-"""Tamper with a result bundle in 40 ways and damage shards in 100, and see that each is named in one line.
+"""Tamper with a result bundle in 47 ways and damage shards in over 100, and see that each is named in one line.
 
 The forger of a bundle makes every hash, mean and interval again that a stranger could. What only the videos can show is
 looked for with `--videos`. Each case runs `tkbench` in a process of its own, whose time and peak memory are measured.

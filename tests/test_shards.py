@@ -233,5 +233,5 @@ def test_landmarks_that_cannot_be_are_damage(tmp_path: Path, change: Callable[..
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, bytes(500)])
 def test_a_damaged_member_is_one_clips_fault(tmp_path: Path, suffix: str, content: bytes) -> None:
     members = shards.open_shards(build(tmp_path / "s")).members("a")
-    with pytest.raises(BadSample, match="^a: "):
+    with pytest.raises(BadSample, match=r"^a: "):
         shards.unpack("a", members | {suffix: content})
