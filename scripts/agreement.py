@@ -33,11 +33,13 @@ def ranks(values: np.ndarray) -> np.ndarray:
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation.
+    """Spearman's rank correlation; nan where one side is constant.
 
     >>> spearman(np.array([1.0, 2, 3]), np.array([2.0, 5, 9]))
     1.0
     """
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
     return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
@@ -45,7 +47,7 @@ def interval(a: np.ndarray, b: np.ndarray, *, seed: int = 0) -> tuple[float, flo
     """The middle 95 % of the correlation over resampled clips."""
     rng = np.random.default_rng(seed)
     drawn = (rng.integers(0, len(a), len(a)) for _ in range(DRAWS))
-    low, high = np.quantile([spearman(a[i], b[i]) for i in drawn], [0.025, 0.975])
+    low, high = np.nanquantile([spearman(a[i], b[i]) for i in drawn], [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -85,6 +87,9 @@ def main() -> None:
     parser.add_argument("--key", required=True, help="its column with the videos' names")
     parser.add_argument(
         "--value", required=True, help="its column with the published score, better when higher"
+    )
+    parser.add_argument(
+        "--write", type=Path, help="a document with the marks of this table; else it is printed"
     )
     given = parser.parse_args()
     table = agreement(bundle.read(given.run), published(given.published, given.key, given.value))

@@ -26,6 +26,7 @@ def run(
     speakers: int,
     seed: int,
     workers: int,
+    width: int,
     show: Callable[[RenderableType], None],
     say: Callable[[str], None],
 ) -> Path:
@@ -66,7 +67,8 @@ def run(
         progress(0, 1, "leaderboard and page")
         made = publish.publish(bundles, out / "leaderboards")
         progress(1, 1, "done")
-    show(publish.rich_table(made.folder))
+    for part in publish.rich_tables(made.folder, width):
+        show(part)
     say(
         f"{clips} clips, {len(scored)} models, {time.perf_counter() - begin:.0f} s.\n"
         f"leaderboard: {made.csv}\n"

@@ -193,7 +193,9 @@ def test_the_best_value_of_a_model_is_bold_and_anchors_never_are(runs: dict[str,
     result = next(entry.result for entry in entries if entry.result.model == "my-model")
     bold = [text for _, text in parsed.all("strong")]
     shown = [
-        finding.number(result.summary[c.name].mean, c) for c in result.columns if result.summary[c.name].n
+        finding.number(result.summary[c.name].mean, c) + leaderboard.size(result.summary[c.name], c)
+        for c in result.columns
+        if result.summary[c.name].n
     ]
     assert bold[: len(shown)] == shown
 

@@ -86,14 +86,34 @@ def say(text: str) -> None:
     talk().print(text, markup=False, soft_wrap=True)
 
 
-def show(table: RenderableType) -> None:
-    """A table on stdout; wide enough for its columns where stdout is not a terminal."""
+WIDE = 200
+"""Characters of a line where stdout is no terminal and COLUMNS does not say otherwise."""
+
+
+def stdout_width() -> int:
+    """Characters that a line on stdout can hold: those of the terminal, or COLUMNS, or `WIDE`."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    console.print(table)
+    console = Console()
+    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
+        return console.width
+    return WIDE
+
+
+def show(table: RenderableType) -> None:
+    """A table on stdout, as wide as `stdout_width` says."""
+    from rich.console import Console
+
+    Console(highlight=False, width=stdout_width()).print(table)
+
+
+def names_of(text: str | None) -> list[str]:
+    """The names in an option that lists them with commas.
+
+    >>> names_of("psnr, ssim,"), names_of(None)
+    (['psnr', 'ssim'], [])
+    """
+    return [name for part in (text or "").split(",") if (name := part.strip())]
 
 
 def count_workers(workers: int | None) -> int:

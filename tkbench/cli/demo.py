@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import Workers, app, count_workers, say, show
+from tkbench.cli.common import Workers, app, count_workers, say, show, stdout_width
 
 
 @app.command("demo")
@@ -24,4 +24,13 @@ def demo_command(
     """
     from tkbench.demo import run
 
-    run(out, clips=clips, speakers=speakers, seed=seed, workers=count_workers(workers), show=show, say=say)
+    run(
+        out,
+        clips=clips,
+        speakers=speakers,
+        seed=seed,
+        workers=count_workers(workers),
+        width=stdout_width(),
+        show=show,
+        say=say,
+    )

@@ -8,8 +8,32 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import Shards, Split, Workers, app, board, count_workers, say, show, writable
+from tkbench.cli.common import (
+    Shards,
+    Split,
+    Workers,
+    app,
+    board,
+    count_workers,
+    names_of,
+    say,
+    show,
+    stdout_width,
+    writable,
+)
 from tkbench.errors import BadBundle, TkbenchError, UsageError
+
+Shown = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        help="Show these columns, by their names in the CSV, with commas.",
+        show_default="those that fit the terminal",
+    ),
+]
+Whole = Annotated[
+    bool, typer.Option("--all", help="Show all columns, in several tables where they do not fit.")
+]
 
 
 @app.command("eval")
@@ -72,6 +96,8 @@ def evaluate_command(
     device: Annotated[
         str, typer.Option(help="Where networks run: cpu, cuda or cuda:1. Scores differ in their last digits.")
     ] = "cpu",
+    columns: Shown = None,
+    whole: Whole = False,
     workers: Workers = None,
 ) -> None:
     """Score models: LSE-C, LSE-D (also called Sync-C, Sync-D), AVOffset, PSNR, SSIM, LPIPS, FID and others.
@@ -126,6 +152,12 @@ def evaluate_command(
 
     if lse is not None:
         rules = extend(rules, lse)
+    wanted = names_of(columns)
+    if wanted:
+        from tkbench.results.leaderboard import chosen as columns_called
+        from tkbench.scoring.clips import build_metrics
+
+        columns_called(build_metrics(rules, device).columns, wanted)
     place = None if no_cache else cache or feature_cache.folder()
     writable(out, "--out", folder=True)
     writable(leaderboards, "--leaderboards", folder=True)
@@ -147,7 +179,7 @@ def evaluate_command(
                         options=EvalOptions(name, place, device, progress, sources),
                     )
                 )
-    _publish(bundles, leaderboards)
+    _publish(bundles, leaderboards, wanted, whole=whole)
     if lse is not None:
         from tkbench.report.publish import lse_table
 
@@ -160,12 +192,13 @@ def _expand(item: str) -> tuple[str, ...]:
     return ANCHORS if item == "anchors" else (item,)
 
 
-def _publish(bundles: list[Path], leaderboards: Path) -> None:
+def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, whole: bool) -> None:
     """Bring the table and the report up to date with new bundles, and show the table."""
     from tkbench.report import publish
 
     made = publish.publish(bundles, leaderboards)
-    show(publish.rich_table(made.folder))
+    for part in publish.rich_tables(made.folder, stdout_width(), names=columns, whole=whole):
+        show(part)
     say(f"leaderboard: {made.csv}\nreport:      {made.report}")
 
 
@@ -184,8 +217,23 @@ def board_export(
     """
     from tkbench.results.leaderboard import export
 
-    names = [name.strip() for name in columns.split(",")] if columns else []
-    sys.stdout.write(export(runs, format, names))
+    sys.stdout.write(export(runs, format, names_of(columns)))
+
+
+@board.command("show")
+def board_show(
+    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
+    columns: Shown = None,
+    whole: Whole = False,
+) -> None:
+    """Show the ranked table of a folder of bundles, fitted to the terminal.
+
+    Example: `tkbench leaderboard show runs/synth-v1-1a2b3c4d --columns lse_c_synth,psnr`
+    """
+    from tkbench.report.publish import rich_tables
+
+    for part in rich_tables(runs, stdout_width(), names=names_of(columns), whole=whole):
+        show(part)
 
 
 @app.command("report")

@@ -150,7 +150,7 @@ def _cell(entry: Entry, column: Column, main: Summary, notes: Footnotes, *, best
             )
         )
     return Cell(
-        text="" if reasons else number(summary.mean, column),
+        text="" if reasons else number(summary.mean, column) + leaderboard.size(summary, column),
         interval=interval(summary, column),
         n=f"n = {summary.n:,}" if own_gap else "",
         reason=reasons,

@@ -12,6 +12,7 @@ from tkbench.results import bundle, leaderboard
 from tkbench.types import Column
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 
@@ -34,35 +35,96 @@ def publish(bundles: Sequence[Path], leaderboards: Path) -> Published:
     return Published(csv, page, folder)
 
 
-def rich_table(folder: Path) -> Table:
-    """The ranked table for a terminal."""
-    from rich.markup import escape
-    from rich.table import Table
+def rich_tables(
+    folder: Path, width: int, *, names: Sequence[str] = (), whole: bool = False
+) -> list[RenderableType]:
+    """The ranked table for a terminal of `width` characters: title, table, and what must be known to read it.
+
+    Shown are the ranking column and as many others as fit, in the protocol's order. `names`: these columns instead.
+    `whole`: all of them. More than fit stand in further tables below each other. Raises UnknownName for a column that
+    the table does not have.
+    """
+    from rich.text import Text
 
     entries = leaderboard.ranked(bundle.find(folder))
     result = entries[0].result
-    level = leaderboard.intervals_are(result)
-    columns = [column for column in result.columns if not _has_table_of_its_own(column)]
-    table = Table(
-        title=escape(
-            f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}; {level}"
-        ),
-        caption=escape("\n".join([*leaderboard.remarks(entries, columns), *_notes(entries)])) or None,
-        title_justify="left",
-        caption_justify="left",
+    mine = [column for column in result.columns if not _has_table_of_its_own(column)]
+    scored = _in_order_of_use(entries, mine)
+    chosen = leaderboard.chosen(result.columns, names) if names else mine if whole else scored
+    blocks = _blocks(entries, chosen, width)
+    if not names and not whole:
+        blocks = blocks[:1]
+    shown = [column for block in blocks for column in block]
+    title = (
+        f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}; "
+        f"{leaderboard.intervals_are(result)}"
     )
-    table.add_column("", justify="right")
+    below = [*leaderboard.remarks(entries, shown), *_notes(entries)]
+    if more := len([column for column in scored if column not in shown]):
+        below.append(
+            f"{more} more columns with scores: --all shows them, --columns some of them; all are in CSV and report."
+        )
+    return [
+        Text(title, style="italic"),
+        *(_table(entries, block) for block in blocks),
+        Text("\n".join(below), style="dim"),
+    ]
+
+
+def _in_order_of_use(entries: Sequence[leaderboard.Entry], columns: Sequence[Column]) -> list[Column]:
+    """The ranking column, then the others that have a score."""
+    rank_by = entries[0].result.rank_by
+    scored = [c for c in columns if any(entry.result.summary[c.name].n for entry in entries)]
+    return sorted(scored, key=lambda column: column.name != rank_by)
+
+
+def _blocks(
+    entries: Sequence[leaderboard.Entry], columns: Sequence[Column], width: int
+) -> list[list[Column]]:
+    """Columns in groups that fit beside rank and model, at least one in each."""
+    fixed = sum(
+        3 + max(map(len, texts))
+        for texts in (
+            ["", *(leaderboard.standing(entry) for entry in entries)],
+            ["model", *(entry.result.model for entry in entries)],
+        )
+    )
+    blocks: list[list[Column]] = [[]]
+    left = width - fixed
+    for column in columns:
+        lines = [_heading(column), *(_short(leaderboard.cells(entry, [column])[0]) for entry in entries)]
+        need = 3 + max(len(line) for text in lines for line in text.splitlines())
+        if blocks[-1] and need > left:
+            blocks.append([])
+            left = width - fixed
+        blocks[-1].append(column)
+        left -= need
+    return blocks
+
+
+def _table(entries: Sequence[leaderboard.Entry], columns: Sequence[Column]) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("", justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
     for column in columns:
-        heading = f"{leaderboard.heading(column)} {leaderboard.ARROWS[column.better]}".replace(" (", "\n(")
-        table.add_column(heading, justify="right", overflow="fold")
+        table.add_column(escape(_heading(column)), justify="right", no_wrap=True)
     for entry in entries:
         # Reasons stand beneath the table, each once for all columns that share it.
         shown = [_short(cell) for cell in leaderboard.cells(entry, columns)]
-        table.add_row(
-            escape(leaderboard.standing(entry) or "-"), escape(entry.result.model), *map(escape, shown)
-        )
+        rank = leaderboard.standing(entry) or "-"
+        style = "dim" if entry.anchor else None
+        table.add_row(escape(rank), escape(entry.result.model), *map(escape, shown), style=style)
     return table
+
+
+def _heading(column: Column) -> str:
+    """A column's heading in short lines."""
+    text = f"{leaderboard.heading(column)} {leaderboard.ARROWS[column.better]}"
+    return text.replace(" (", "\n(").replace(" / ", "\n")
 
 
 def _has_table_of_its_own(column: Column) -> bool:

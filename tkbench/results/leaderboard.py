@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tkbench.errors import BadBundle, UnknownName, UsageError, printable
 from tkbench.registry import suggest
-from tkbench.results import halves
+from tkbench.results import halves, pleased
 from tkbench.results import standing as standings
 from tkbench.results.bundle import Bundle, Result, Summary, find
 from tkbench.results.delta import with_deltas
@@ -332,11 +332,12 @@ def export(runs: Path, form: str, columns: Sequence[str] = ()) -> str:
                 "--columns is for tables that people read (markdown, latex); a CSV is always whole"
             )
         return to_csv(entries)
-    chosen = _chosen(entries[0].result.columns, columns)
-    return to_markdown(entries, chosen) if form == "markdown" else to_latex(entries, chosen)
+    picked = chosen(entries[0].result.columns, columns)
+    return to_markdown(entries, picked) if form == "markdown" else to_latex(entries, picked)
 
 
-def _chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
+def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
+    """The columns of these names, all of them for none; raises UnknownName with the nearest ones."""
     known = {column.name: column for column in columns}
     for name in names:
         if name not in known:
@@ -383,6 +384,16 @@ def percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{math.floor(round(share * 100, 6))} %"
 
 
+def size(cell: Summary, column: Column) -> str:
+    """Where 0 is best, the mean without signs, as printed tables have it: early and late clips cancel in a mean.
+
+    >>> lag = Column("x", "X", "frames", "zero", 1)
+    >>> size(Summary(mean=0, low=-1, high=1, n=9, n_unscored=0, n_clusters=9, coverage=1, mean_size=4), lag)
+    ' (|4.0|)'
+    """
+    return f" (|{number(cell.mean_size, column.digits)}|)" if column.better == "zero" and cell.n > 1 else ""
+
+
 def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
     """What a printed table shows per metric: "mean [low, high]" and who lacks a score, or why all do."""
     shown = []
@@ -391,7 +402,8 @@ def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
         if cell.n == 0:
             shown.append(status(cell))
             continue
-        text = " ".join(filter(None, (number(cell.mean, column.digits), bracket(cell, column.digits))))
+        mean = f"{number(cell.mean, column.digits)}{size(cell, column)}"
+        text = " ".join(filter(None, (mean, bracket(cell, column.digits))))
         if cell.n_unscored:
             text += f" (n={cell.n}/{cell.n + cell.n_unscored})"
         shown.append(text)
@@ -530,6 +542,10 @@ def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
         texts.append(
             f"Ranked models are compared on the {found.n} of {found.n_clips} clips that each has a score for."
         )
+    if found is not None:
+        result = entries[0].result
+        ranking = next(column for column in result.columns if column.name == result.rank_by)
+        texts += filter(None, [pleased.warning(ranking.name, ranking.label)])
     return [*texts, *_of_means(entries, columns)]
 
 

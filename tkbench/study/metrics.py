@@ -33,6 +33,8 @@ HONEST = ("jpeg:30", "resize:128")
 """The true lips in a poor picture."""
 MADE = ("flap", "gape:2", "wrong-mouth", "held-mouth")
 """Other lips in a picture that pleases."""
+LAGS = ("voice_on_time",)
+"""Columns that tell of a lag, beside those where 0 is best."""
 VIDEOS = (CEILING, *HONEST, *MADE, WRONG_VOICE, FLOOR)
 
 
@@ -50,23 +52,19 @@ class Judged:
         """How far a video comes from `still` (0) to `real` (1); nan where these two have the same score, or one has
         none or an infinite one.
         """
-        top, low = self._size(CEILING), self._size(FLOOR)
+        top, low = self.means[CEILING], self.means[FLOOR]
         if not (math.isfinite(top) and math.isfinite(low)) or top == low:
             return math.nan
-        return (self._size(video) - low) / (top - low)
+        return (self.means[video] - low) / (top - low)
 
     def pleased(self) -> list[str]:
         """The made videos that are at least as good as an honest one."""
         worst = min((self._worth(v) for v in HONEST), default=math.nan)
         return [v for v in MADE if self._worth(v) >= worst]
 
-    def _size(self, video: str) -> float:
-        value = self.means[video]
-        return abs(value) if self.column.better == "zero" else value
-
     def _worth(self, video: str) -> float:
         """Higher is better."""
-        return self._size(video) if self.column.better == "higher" else -self._size(video)
+        return self.means[video] if self.column.better == "higher" else -self.means[video]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +199,11 @@ def _kept(runs: Path, wanted: str, video: str, dataset: str, data_hash: str) -> 
 
 
 def judge(found: dict[str, bundle.Result], metrics: MetricSet) -> list[Judged]:
-    """One record per column, in the protocol's order."""
+    """One record per column that can tell of lips, in the protocol's order."""
     judged = []
     for column in metrics.columns:
+        if column.better == "zero" or column.name in LAGS:
+            continue  # a lag is no measure of lips
         means, why = {}, ""
         for video in VIDEOS:
             cell = found[video].summary.get(column.name)

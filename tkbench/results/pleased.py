@@ -1,0 +1,33 @@
+"""Metrics that a model could please without better lips, as `tkbench study metrics` found on real faces.
+
+docs/studies.md has the values. A table that ranks by one of them says so. A metric that is not here was pleased by none
+of the videos that were made to please, or was not measured for want of its network.
+"""
+
+from __future__ import annotations
+
+_WHOLE = "the mouth of another moment in an otherwise true picture"
+PLEASED: dict[str, str] = {
+    "voice_score": "openings twice as high",
+    "voice_corr": "a mouth that flaps with the loudness",
+    "voice_sure": "a mouth that flaps with the loudness",
+    "psnr": _WHOLE,
+    "ssim": _WHOLE,
+    "ms_ssim": _WHOLE,
+    "cpbd": "any sharp picture",
+}
+"""A column's name -> what scores as well there as the true lips in a poor picture."""
+
+
+def warning(column: str, label: str) -> str:
+    """The sentence for a table that ranks by `column`, or "".
+
+    >>> warning("cpbd", "CPBD")
+    'Ranked by CPBD, which any sharp picture can please without better lips (docs/studies.md).'
+    >>> warning("lse_c", "LSE-C")
+    ''
+    """
+    what = PLEASED.get(column)
+    return (
+        f"Ranked by {label}, which {what} can please without better lips (docs/studies.md)." if what else ""
+    )
