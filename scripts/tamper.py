@@ -760,10 +760,10 @@ def main() -> int:
     import tkbench.scoring.rescore  # noqa: F401
 
     torch.set_num_threads(1)
-    answer = run(["verify", str(made), "--data", str(data), "--videos", str(videos), "-w", "1"])
-    good = [judge("untouched", answer, answer[0] == 0)]
+    good = []
     if options.part != "shards":
-        good += forge(made, data, videos, options.only)
+        answer = run(["verify", str(made), "--data", str(data), "--videos", str(videos), "-w", "1"])
+        good = [judge("untouched", answer, answer[0] == 0), *forge(made, data, videos, options.only)]
     if options.part != "bundles":
         good += damage_shards(data, options.work, options.only)
     print(f"{sum(good)} of {len(good)} as they should be")

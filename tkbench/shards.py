@@ -549,7 +549,7 @@ class Shards:
         if self._places is None:
             table = self._read_manifest(["key", "status", "split", "speaker", "shard", "offset"])
             rows = table[(table["status"] == "ok") & table["split"].isin(self.splits)]
-            known = {shard["name"] for shard in self.index["shards"]}
+            known = {shard["name"]: shard["bytes"] for shard in self.index["shards"]}
             places: dict[str, _Place] = {}
             for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
                 key, shard, offset = row["key"], row["shard"], row["offset"]
@@ -564,7 +564,7 @@ class Shards:
                     raise BadShards(
                         f"{self.folder}: {key} is said to be in {shard!r}, which the index does not list"
                     )
-                if offset is None or offset < 0 or offset % tarfile.BLOCKSIZE:
+                if offset is None or not 0 <= offset < max(known[shard], 1) or offset % tarfile.BLOCKSIZE:
                     raise BadShards(f"{self.folder}: {key} is said to start at byte {offset}; prepare again")
                 places[key] = cast(_Place, row)
             self._places = places
@@ -594,6 +594,7 @@ class Shards:
         row = rows[key]
         found: dict[str, bytes] = {}
         self._check_content(row["shard"])
+        size = next(shard["bytes"] for shard in self.index["shards"] if shard["name"] == row["shard"])
         try:
             with (self.folder / row["shard"]).open("rb") as stream:
                 stream.seek(int(row["offset"]))
@@ -606,6 +607,8 @@ class Shards:
                             # Nothing but plain files: a link leads elsewhere, a sparse file is as large as it says.
                             if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.issparse():
                                 raise tarfile.ReadError(f"{info.name:.80} is no plain file")
+                            if info.size > size:
+                                raise tarfile.ReadError(f"{info.name:.80} is larger than the shard")
                             content = tar.extractfile(info)
                             found[suffix] = content.read() if content is not None else b""
                         if len(found) == len(wanted):
