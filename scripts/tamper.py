@@ -3,7 +3,7 @@
 The forger of a bundle makes every hash, mean and interval again that a stranger could. What only the videos can show is
 looked for with `--videos`. Each case runs `tkbench` in a process of its own, whose time and peak memory are measured.
 
-    python scripts/tamper.py --work /tmp/tamper            both, about ten minutes
+    python scripts/tamper.py --work /tmp/tamper            both, a quarter of an hour
     python scripts/tamper.py --work /tmp/tamper --only curves
 
 It prints a table, and ends with exit code 1 where a case was not named, had a traceback, or took over 60 s or 2 GB.
@@ -485,7 +485,7 @@ def _set(place: tuple[int, ...], value: float) -> Callable[[np.ndarray], np.ndar
 
 
 def _bomb(_: bytes) -> bytes:
-    """An .npz of 4 GB of zeros in 4 MB."""
+    """An .npz of 256 MB of zeros in 300 kB, whose header promises 4 GB."""
     out = io.BytesIO()
     with (
         zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive,

@@ -263,11 +263,13 @@ def test_calls_in_python_blocks_fit_their_signatures(path: Path) -> None:
 
 def test_every_group_of_entry_points_is_explained() -> None:
     from tkbench import metrics, models, protocol
+    from tkbench.metrics import fvd, headpose
     from tkbench.models import kinds
     from tkbench.prep import datasets
 
     registries = (models.registry, metrics.registry, datasets.registry, protocol.installed, kinds.registry)
-    groups = {str(registry.group) for registry in registries}
+    networks = (fvd.video_features, headpose.pose_networks)
+    groups = {str(registry.group) for registry in (*registries, *networks)}
     table = text_of(ROOT / "docs" / "plug-ins.md").split("| group |")[1]
     assert set(re.findall(r"^\| `(tkbench\.\w+)` \|", table, re.M)) == groups
 

@@ -67,6 +67,7 @@ class Reason(str, Enum):
     UNREADABLE = "unreadable"
     WEIGHTS_MISSING = "weights-missing"
     EXTRA_MISSING = "extra-missing"
+    ENCODER_MISSING = "encoder-missing"
     WRONG_SHAPE = "wrong-shape"
     WRONG_LENGTH = "wrong-length"
     WRONG_RANGE = "wrong-range"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 
 from tkbench import shards
 from tkbench.errors import UsageError
+from tkbench.media import codecs
 from tkbench.report import sensitivity as page
 from tkbench.scoring import sensitivity
 from tkbench.scoring.sensitivity import KNOBS, Point, Result, Step, apply, measure, scaled, trend
-from tkbench.types import Sample
+from tkbench.types import Reason, Sample
 
 PROTOCOL = """
 name = "pictures"
@@ -136,6 +138,81 @@ def test_the_page_names_every_knob_and_what_is_missing(result: Result, tmp_path:
     assert len(page.rich_tables(result)) == len(result.knobs)
 
 
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Both knobs of codecs, with an ffmpeg that lacks one of the encoders."""
+    rules = tmp_path_factory.mktemp("rules") / "coded.toml"
+    rules.write_text(PROTOCOL)
+    poor = codecs.encoders(codecs.ffmpeg_exe()) - {"libsvtav1"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "open_shards", lambda path, split=None: Folder())
+        patch.setattr(codecs, "encoders", lambda exe: poor)
+        return measure(Path("memory"), knobs=["video-codec", "audio-codec"], protocol=rules, limit=1)
+
+
+def test_a_codec_of_sound_moves_no_picture_and_a_codec_of_pictures_does(coded: Result) -> None:
+    assert set(means(coded, "audio-codec", "ssim")) == {1.0}
+    assert set(means(coded, "audio-codec", "psnr")) == {math.inf}
+    by_name = points_of(coded, "psnr")
+    ladder = [by_name[name] for name in ("as it is", "h264-crf18", "h264-crf23", "h264-crf28", "h264-crf35")]
+    assert ladder == sorted(ladder, reverse=True)
+    assert len(set(ladder)) == len(ladder)
+
+
+def test_a_codec_changes_one_side_of_the_sample() -> None:
+    sample = make_sample("a1")
+    voice = np.random.default_rng(0).normal(0, 0.1, len(sample.audio)).astype(np.float32)
+    sample = replace(sample, audio=voice)
+    same, video = apply(sample, Step("video-codec", 1))
+    assert same is sample
+    assert video.shape == sample.video.shape
+    assert not np.array_equal(video, sample.video)
+    other, video = apply(sample, Step("audio-codec", 1))
+    assert video is sample.video
+    assert other.video is sample.video
+    assert other.audio.shape == voice.shape
+    assert not np.array_equal(other.audio, voice)
+    assert apply(sample, Step("audio-codec", 0))[0] is sample
+
+
+def test_a_missing_encoder_is_an_unscored_point(coded: Result) -> None:
+    for metric in ("psnr", "ssim", "fid"):
+        found = coded.series("video-codec", metric)
+        points = {KNOBS["video-codec"].label(point.value): point for point in found}
+        assert math.isnan(points["av1-crf35"].mean)
+        assert points["av1-crf35"].why.startswith("encoder-missing")
+    assert not math.isnan(points_of(coded, "ssim")["h265-crf28"])
+
+
+def points_of(result: Result, metric: str) -> dict[str, float]:
+    return {KNOBS["video-codec"].label(p.value): p.mean for p in result.series("video-codec", metric)}
+
+
+def test_codecs_stand_by_name_in_table_and_page(coded: Result, tmp_path: Path) -> None:
+    lines = list(csv.DictReader(coded.to_csv().splitlines()))
+    assert {line["value"] for line in lines if line["knob"] == "audio-codec"} == {"as it is", *codecs.AUDIO}
+    text = page.write(coded, tmp_path / "c.html").read_text()
+    assert "opus-24k" in text
+    assert "encoder-missing" in text
+
+
+def test_what_papers_report_is_a_number_or_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "open_shards", lambda path, split=None: Folder())
+    found = measure(Path("memory"), knobs=["still"], protocol="papers-v1", limit=1)
+    names = [column.name for column in found.columns]
+    starts = (
+        "lse_c", "lse_d", "voice_score", "voice_corr", "fid", "fvd", "efid", "lpips", "psnr", "ssim", "lmd_mouth",
+        "lmd_face", "csim_aligned", "lip_dynamics", "head_dynamics", "iqa_niqe", "iqa_musiq",
+    )  # fmt: skip
+    for start in starts:
+        assert any(name.startswith(start) for name in names), f"{start} is not a column of papers-v1"
+    known = {reason.value for reason in Reason}
+    for point in found.points:
+        if math.isnan(point.mean):
+            assert point.why.partition(":")[0].split(", ")[0] in known, point
+    assert {"psnr", "ssim"} <= {point.metric for point in found.points if not math.isnan(point.mean)}
+
+
 def test_unknown_knobs_are_refused() -> None:
     with pytest.raises(UsageError, match="did you mean jpeg"):
         measure(Path("nowhere"), knobs=["jpg"])
@@ -156,10 +233,13 @@ FAULTS = [knob for knob in KNOBS.values() if knob.kind != "subset"]
 @pytest.mark.parametrize("knob", FAULTS, ids=lambda knob: knob.name)
 def test_every_value_of_every_knob_can_be_applied(knob: sensitivity.Knob) -> None:
     sample = make_sample("a")
+    sound = np.random.default_rng(0).normal(0, 0.1, len(sample.audio)).astype(np.float32)
+    sample = replace(sample, audio=sound)
     for value in knob.values:
         changed, video = apply(sample, Step(knob.name, value))
         assert video.shape == sample.video.shape
         same = np.array_equal(video, sample.video) and np.array_equal(changed.landmarks, sample.landmarks)
+        same = same and np.array_equal(changed.audio, sample.audio)
         # 64 pixels and more are all that this picture has.
         assert same == (value == knob.values[0] or (knob.name == "resize" and value >= 64))
 

@@ -261,7 +261,8 @@ def sensitivity_command(
         typer.Option(
             "--knob",
             "-k",
-            help="shift, blur, jpeg, noise, resize, fps, still, crop-scale, min-frames or n; default: all. Repeatable.",
+            help="shift, blur, jpeg, noise, resize, fps, still, video-codec, audio-codec, crop-scale, min-frames or n; "
+            "default: all. Repeatable.",
         ),
     ] = None,
     protocol: Annotated[
@@ -277,8 +278,8 @@ def sensitivity_command(
 ) -> None:
     """Change one thing at a time, and show how far each score of the true video moves.
 
-    Faults of the video show what a metric measures. Crop scale, shortest clip and number of clips show how far a number
-    moves when nothing about the model changes.
+    Faults of the video show what a metric measures. Codecs show what the released file does to a score. Crop scale,
+    shortest clip and number of clips show how far a number moves when nothing about the model changes.
 
     Example: `tkbench sensitivity --data shards --knob jpeg --knob shift`
     """

@@ -72,10 +72,10 @@ def rich_tables(
 
 
 def _in_order_of_use(entries: Sequence[leaderboard.Entry], columns: Sequence[Column]) -> list[Column]:
-    """The ranking column, then the others that have a score."""
+    """The ranking column, then the others that have a score, distances to the true video last."""
     rank_by = entries[0].result.rank_by
     scored = [c for c in columns if any(entry.result.summary[c.name].n for entry in entries)]
-    return sorted(scored, key=lambda column: column.name != rank_by)
+    return sorted(scored, key=lambda c: (c.name != rank_by, c.name.startswith("delta_")))
 
 
 def _blocks(

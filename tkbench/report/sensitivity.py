@@ -98,6 +98,11 @@ def cell(point: Point | None, column: Column, *, first: bool) -> tuple[str, str]
     return number(point.mean, column), sign + number(point.change, column)
 
 
+def mark(points: Sequence[Point], knob: Knob) -> str:
+    """The arrow of a curve; codecs have no order, so they have none."""
+    return "" if knob.kind == "codec" else MARKS[trend(points)]
+
+
 def drawing(points: Sequence[Point], knob: Knob, column: Column) -> Drawing:
     """The curve of one column along one knob, from the unchanged video on; scales of the crop in order of their
     value.
@@ -109,7 +114,7 @@ def drawing(points: Sequence[Point], knob: Knob, column: Column) -> Drawing:
     first, last = number(points[0].mean, column), number(points[-1].mean, column)
     label = column.label
     if len(seen) < 2:
-        return Drawing(label, "", "", (), first, last, MARKS[trend(points)], why)
+        return Drawing(label, "", "", (), first, last, mark(points, knob), why)
     lows = [p.low if math.isfinite(p.low) else p.mean for _, p in seen]
     highs = [p.high if math.isfinite(p.high) else p.mean for _, p in seen]
     low, high = min(lows), max(highs)
@@ -130,7 +135,7 @@ def drawing(points: Sequence[Point], knob: Knob, column: Column) -> Drawing:
         (x, y(p.mean), f"{knob.label(p.value)}: {number(p.mean, column)}")
         for x, (_, p) in zip(xs, seen, strict=True)
     )
-    return Drawing(label, path, band, dots, first, last, MARKS[trend(points)], why)
+    return Drawing(label, path, band, dots, first, last, mark(points, knob), why)
 
 
 def rich_tables(result: Result) -> list[Table]:
@@ -145,7 +150,7 @@ def rich_tables(result: Result) -> list[Table]:
             made.add_column(column.label, justify="right")
         for value, cells in table(result, knob):
             made.add_row(value, *(f"{mean}\n[dim]{change or ' '}[/dim]" for mean, change in cells))
-        marks = [MARKS[trend(result.series(knob.name, column.name))] for column in result.columns]
+        marks = [mark(result.series(knob.name, column.name), knob) for column in result.columns]
         made.add_row("way", *marks)
         out.append(made)
     return out

@@ -389,9 +389,11 @@ def size(cell: Summary, column: Column) -> str:
 
     >>> lag = Column("x", "X", "frames", "zero", 1)
     >>> size(Summary(mean=0, low=-1, high=1, n=9, n_unscored=0, n_clusters=9, coverage=1, mean_size=4), lag)
-    ' (|4.0|)'
+    ' (size 4.0)'
     """
-    return f" (|{number(cell.mean_size, column.digits)}|)" if column.better == "zero" and cell.n > 1 else ""
+    return (
+        f" (size {number(cell.mean_size, column.digits)})" if column.better == "zero" and cell.n > 1 else ""
+    )
 
 
 def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:

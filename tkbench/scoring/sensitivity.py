@@ -1,9 +1,9 @@
 """How far one change at a time moves each score: `tkbench sensitivity`.
 
-What is changed is called a knob, and there are two kinds. Faults of the video (late, blurred, compressed, noisy,
+What is changed is called a knob, and there are three kinds. Faults of the video (late, blurred, compressed, noisy,
 small, another frame rate, still) show what a metric measures, and whether its value gets worse as the fault grows.
-Settings that papers leave unsaid (scale of the crop, shortest clip, number of clips) show how far a number moves when
-nothing about the model changes.
+Codecs of pictures and of sound show what the released file alone does to a score. Settings that papers leave unsaid
+(scale of the crop, shortest clip, number of clips) show how far a number moves when nothing about the model changes.
 
 Every score is of the true video against itself, so the first value of a knob is the unchanged video. Differences are
 paired over clips, and their intervals are those of `tkbench.results.stats`.
@@ -23,7 +23,8 @@ from typing import Literal
 import numpy as np
 
 from tkbench import models
-from tkbench.errors import UsageError
+from tkbench.errors import BadMedia, UsageError
+from tkbench.media import codecs
 from tkbench.metrics.base import Score
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
@@ -58,16 +59,26 @@ class Knob:
     name: str
     what: str
     values: tuple[float, ...]
-    kind: Literal["model", "crop", "subset"]
+    kind: Literal["model", "codec", "crop", "subset"]
     unit: str = ""
+    names: tuple[str, ...] = ()
+    """Of the values of a knob without a number: value n is name n."""
 
     def label(self, value: float) -> str:
         """As tables print it.
 
         >>> KNOBS["shift"].label(5)
         '5 frames'
+        >>> KNOBS["audio-codec"].label(2)
+        'aac-64k'
         """
+        if self.names:
+            return self.names[int(value)]
         return f"{value:g} {self.unit}".rstrip()
+
+
+def _codings(name: str, what: str, names: Sequence[str]) -> Knob:
+    return Knob(name, what, tuple(range(len(names) + 1)), "codec", names=("as it is", *names))
 
 
 KNOBS: dict[str, Knob] = {
@@ -80,6 +91,8 @@ KNOBS: dict[str, Knob] = {
         Knob("resize", "down to this side and back up", (0, 256, 128, 96, 64), "model", "px"),
         Knob("fps", "shown at another frame rate", (25, 20, 15, 12.5, 10), "model", "frames/s"),
         Knob("still", "the first frame held", (0, 1), "model"),
+        _codings("video-codec", "the pictures through a codec", list(codecs.VIDEO)),
+        _codings("audio-codec", "the sound through a codec", list(codecs.AUDIO)),
         Knob("crop-scale", "scale of the face crop", (1, 0.9, 0.95, 1.05, 1.1), "crop"),
         Knob("min-frames", "clips shorter than this are left out", (0, 50, 75, 100), "subset", "frames"),
         Knob("n", "share of the clips", (1, 0.5, 0.25), "subset"),
@@ -144,7 +157,9 @@ class Result:
         names = [name for name in Point.__slots__]
         writer.writerow(names)
         for point in self.points:
-            writer.writerow([_text(getattr(point, name)) for name in names])
+            knob = KNOBS[point.knob]
+            line = {name: _text(getattr(point, name)) for name in names}
+            writer.writerow((line | ({"value": knob.label(point.value)} if knob.names else {})).values())
         return out.getvalue()
 
 
@@ -168,6 +183,8 @@ class _TaskScores:
     """(clip, its number of frames)."""
     states: dict[Step, list[object]]
     """One state per set metric."""
+    failed: dict[Step, Score]
+    """Steps whose video could not be made of every clip, with the first reason."""
 
 
 def measure(
@@ -229,6 +246,7 @@ def score_task(task: _Task) -> _TaskScores:
     rows: list[tuple[Step, Row]] = []
     frames: list[tuple[str, int]] = []
     states = {step: start_states(tools.metrics) for step in task.steps}
+    failed: dict[Step, Score] = {}
     store = feature_cache.Store()
     with one_thread(), feature_cache.using(store):
         for key in task.keys:
@@ -236,14 +254,31 @@ def score_task(task: _Task) -> _TaskScores:
             sample = tools.source.get(key)
             frames.append((key, len(sample)))
             for step in task.steps:
-                found, _ = score_clip(tools.metrics, states[step], *apply(sample, step))
+                try:
+                    changed, video = apply(sample, step)
+                except BadMedia as error:  # this ffmpeg lacks an encoder, or the encoder fails
+                    missing = Score(math.nan, error.reason, error.detail)
+                    failed.setdefault(step, missing)
+                    found = [_missing_row(key, column, missing) for column in tools.metrics.columns]
+                else:
+                    found, _ = score_clip(tools.metrics, states[step], changed, video)
                 rows += [(step, row) for row in found]
-    return _TaskScores(tuple(rows), tuple(frames), states)
+    return _TaskScores(tuple(rows), tuple(frames), states, failed)
+
+
+def _missing_row(key: str, column: Column, score: Score) -> Row:
+    return Row("", key, column.name, score.value, score.reason, score.detail)
 
 
 def apply(sample: Sample, step: Step) -> tuple[Sample, UInt8]:
     """The sample and the video that is scored against it at this step."""
-    if KNOBS[step.knob].kind == "crop":
+    knob = KNOBS[step.knob]
+    if knob.kind == "codec" and step.value != knob.values[0]:
+        name = knob.label(step.value)
+        if step.knob == "video-codec":
+            return sample, codecs.coded_pictures(sample.video, codecs.VIDEO[name])
+        return replace(sample, audio=codecs.coded_sound(sample.audio, codecs.AUDIO[name])), sample.video
+    if knob.kind == "crop":
         return replace(sample, landmarks=scaled(sample.landmarks, step.value)), sample.video
     (made,) = models.create(step.model).generate(Batch((sample,)), seed=0)
     assert made.video is not None
@@ -291,6 +326,9 @@ def _points(
         }
         for step in answers[0].states
     }
+    for answer in answers:
+        for step, missing in answer.failed.items():
+            sets[step] = dict.fromkeys(sets[step], missing)
     frames = {key: count for answer in answers for key, count in answer.frames}
     measured = _Measured(rows, sets, frames, speakers, rules)
     for knob in knobs:
