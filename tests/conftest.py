@@ -39,6 +39,7 @@ def no_features_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     """What tests see of clips is kept in a folder of this run, never in the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TKBENCH_CACHE", str(tmp_path_factory.mktemp("features")))
+        patch.setenv("TKBENCH_HASHES", str(tmp_path_factory.mktemp("hashes")))
         yield
 
 

@@ -17,7 +17,7 @@ from tkbench.models import ANCHORS, references
 from tkbench.models.talker import FINE, Talker
 from tkbench.prep.run import prepare
 from tkbench.report import publish
-from tkbench.results import bundle
+from tkbench.results import bundle, proof
 from tkbench.scoring.evaluate import EvalOptions, evaluate
 from tkbench.shards import open_shards
 from tkbench.types import Array, Batch, Float64, UInt8
@@ -86,7 +86,7 @@ def test_landmarks_of_generated_videos_reach_their_metrics(shards: Path) -> None
 
 def test_every_bundle_verifies_and_the_page_holds_every_model(runs: Path, tmp_path: Path) -> None:
     for found in bundle.find(runs):
-        bundle.verify(found.folder)
+        proof.verify(found.folder)
         assert len(found.result.previews) == 4
     made = publish.publish([found.folder for found in bundle.find(runs)], tmp_path)
     table = pd.read_csv(made.csv)
@@ -153,7 +153,7 @@ def test_videos_from_elsewhere_join_by_key_and_gaps_are_reported(shards: Path, t
     keys = sorted(open_shards(shards).keys())
     (clips / f"{keys[0]}.mp4").unlink()
     folder = evaluate(shards, f"files:{clips}", out=tmp_path / "runs", options=EvalOptions(name="copied"))
-    result = bundle.verify(folder).result
+    result = proof.verify(folder).result
     assert result.model == "copied"
     cell = result.summary["lse_c_synth"]
     assert (cell.n, cell.n_unscored) == (5, 1)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 
 from tkbench import media, shards
 from tkbench.crops import align
-from tkbench.errors import BadInput, BadShards, UnknownName
+from tkbench.errors import BadInput, BadSample, BadShards, UnknownName
+from tkbench.runtime import storage
+from tkbench.types import Array
 
 T = 5
 
@@ -184,3 +187,51 @@ def test_arrays_pack_to_the_same_bytes_on_every_python() -> None:
     with np.load(io.BytesIO(data)) as read:
         np.testing.assert_array_equal(read["a"], [[0, 1, 2], [3, 4, 5]])
         assert read["b"].dtype == np.float64
+
+
+def test_altered_content_is_refused_when_it_is_read(tmp_path: Path) -> None:
+    folder = build(tmp_path / "s")
+    path = folder / "test-000000.tar"
+    data = bytearray(path.read_bytes())
+    data[2000] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(BadShards, match="not what the index says"):
+        shards.open_shards(folder).get("a")
+
+
+def test_a_shard_is_hashed_once_for_as_long_as_it_stays_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = build(tmp_path / "s")
+    shards.open_shards(folder).get_audio("a")
+    monkeypatch.setattr(storage, "sha256_of", None)
+    shards.open_shards(folder).get_audio("a")
+    (folder / "test-000000.tar").touch()
+    with pytest.raises(TypeError):
+        shards.open_shards(folder).get_audio("a")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda a: np.full_like(a, np.nan), "nan, inf or no numbers"),
+        (lambda a: a.astype("U8"), "no numbers"),
+        (lambda a: a[:, 1:], r"expected \(frames, points, 2\)"),
+        (lambda a: a + 1000, "outside of the 32x32 canvas"),
+        (lambda a: a[1:], "do not fit"),
+    ],
+)
+def test_landmarks_that_cannot_be_are_damage(tmp_path: Path, change: Callable[..., Array], said: str) -> None:
+    members = shards.open_shards(build(tmp_path / "s")).members("a")
+    arrays = shards.unpack_arrays("a", members["npz"])
+    arrays["landmarks"] = change(arrays["landmarks"])
+    with pytest.raises(BadSample, match=said):
+        shards.unpack("a", members | {"npz": shards.pack_arrays(arrays)})
+
+
+@pytest.mark.parametrize("suffix", ["json", "npz", "flac", "mp4"])
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, bytes(500)])
+def test_a_damaged_member_is_one_clips_fault(tmp_path: Path, suffix: str, content: bytes) -> None:
+    members = shards.open_shards(build(tmp_path / "s")).members("a")
+    with pytest.raises(BadSample, match=r"^a: "):
+        shards.unpack("a", members | {suffix: content})

@@ -30,7 +30,18 @@ class TkbenchError(Exception):
 
     def __str__(self) -> str:
         # KeyError would print the repr of its message: quotes and escapes that no reader wants.
-        return str(self.args[0]) if self.args else self.__class__.__name__
+        return printable(str(self.args[0])) if self.args else self.__class__.__name__
+
+
+def printable(text: str) -> str:
+    r"""A text in which nothing steers a terminal: names come from strangers' files.
+
+    Line ends and tabs stay; control characters, marks of the writing direction and lone surrogates are written out.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 class UsageError(TkbenchError, ValueError):

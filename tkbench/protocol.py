@@ -45,8 +45,8 @@ class StatsSpec(_Strict):
     n_boot: random halves of the speakers, where they are too many to take every part. Released protocols call it so.
     """
 
-    n_boot: int = Field(default=2000, ge=100)
-    seed: int = 0
+    n_boot: int = Field(default=2000, ge=100, le=20_000)
+    seed: int = Field(default=0, ge=0, lt=2**53)
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
 
 

@@ -19,33 +19,49 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import tarfile
 import tempfile
+import tokenize
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, TypedDict, cast
+from types import NoneType, TracebackType
+from typing import IO, TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
 from tkbench import media
-from tkbench.errors import BadInput, BadSample, BadShards, UnknownName
+from tkbench.errors import BadInput, BadMedia, BadSample, BadShards, StorageError, UnknownName
 from tkbench.registry import suggest
 from tkbench.runtime import storage
+from tkbench.runtime.hashes import sha256_once
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import sha256_of, write_file
-from tkbench.types import SAMPLES_PER_FRAME, Array, Float32, Sample, Word
+from tkbench.types import POINT_SETS, SAMPLES_PER_FRAME, Array, Float32, Sample, Word
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT_VERSION = 1
+LARGEST_INDEX = 64 << 20
+"""Bytes of an index.json that is read: 300,000 shards."""
+LARGEST_MANIFEST = 1 << 30
+"""Bytes of a manifest that is read, as a file and as columns: half a million clips take a fifth of it."""
+LARGEST_RECORD = 16 << 20
+"""Bytes of a clip's JSON."""
+LARGEST_ARRAYS = 1 << 29
+"""Bytes of all arrays of a clip: 30 minutes of landmarks take a third of it."""
+LONGEST_KEY = 250
+FAR_OUTSIDE = 2.0
+"""How far landmarks may lie beyond the picture, in its sides."""
 INDEX, MANIFEST, STATS = "index.json", "manifest.parquet", "stats.json"
 MEMBERS = ("mp4", "flac", "npz", "json")
 """Members that each clip has."""
@@ -286,6 +302,13 @@ by how many samples the decoded sound was longer than 640 per frame (negative: s
 padded."""
 
 
+_ARROW = {
+    "string": ("string", "large_string", "null"),
+    "int64": ("int64", "null"),
+    "float64": ("double", "null"),
+    "bool": ("bool", "null"),
+}
+"""Kind of column -> how Arrow names it; a column without any value may be of none."""
 ROWS_AT_ONCE = 50_000
 """Rows of the manifest that are in memory at a time: one row group."""
 
@@ -343,7 +366,7 @@ def open_shards(path: str | Path, *, split: str | None = None) -> Shards:
     """The shards in a folder, or below a URL (`s3://bucket/shards`): all of them or those of one split.
 
     Raises BadShards with one line where the folder is unfinished, damaged or of another version. File sizes
-    are checked here, contents by `Shards.verify`.
+    are checked here, contents when a shard is first read (`runtime.hashes`).
     """
     folder = storage.place(path) if storage.is_remote(path) else Path(path)
     return Shards(folder, _read_index(folder), split)
@@ -364,19 +387,24 @@ def _read_index(folder: Path) -> Index:
             f"{folder}: no {INDEX}, so it is no folder of shards, or preparation did not finish; give the --out of "
             f"`tkbench prep`, or run that again to resume"
         )
+    if (size := file.stat().st_size) > LARGEST_INDEX:
+        raise BadShards(f"{file}: {size} bytes, at most {LARGEST_INDEX} are read; prepare again")
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
         version = index["format_version"]
-        names = [shard["name"] for shard in index["shards"]]
-        sizes = [int(shard["bytes"]) for shard in index["shards"]]
-        _ = index["dataset"], index["signature"], index["splits"], index["manifest_sha256"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadShards(f"{file}: not an index ({type(error).__name__}: {error}); prepare again") from error
-    if version != FORMAT_VERSION:
-        raise BadShards(f"{file}: format {version}, this tkbench reads {FORMAT_VERSION}; prepare again")
-    for name, size in zip(names, sizes, strict=True):
-        if not _SHARD.fullmatch(name):
-            raise BadShards(f"{file}: shard name {name!r} is not a plain file name")
+        if version != FORMAT_VERSION:
+            raise BadShards(
+                f"{file}: format {version!r:.40}, this tkbench reads {FORMAT_VERSION}; prepare again"
+            )
+        if fault := _index_fault(index):
+            raise BadShards(f"{file}: not an index ({fault}); prepare again")
+    except BadShards:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise BadShards(f"{file}: not an index ({found:.200}); prepare again") from error
+    for shard in index["shards"]:
+        name, size = shard["name"], shard["bytes"]
         if not (folder / name).is_file():
             raise BadShards(f"{folder}: {name} is missing; run the same `tkbench prep` again to remake it")
         found = (folder / name).stat().st_size
@@ -385,6 +413,37 @@ def _read_index(folder: Path) -> Index:
                 f"{folder / name}: {found} bytes, the index says {size}; remove it and prepare again"
             )
     return cast(Index, index)
+
+
+def _index_fault(index: Mapping[str, object]) -> str:
+    """What an index of this version lacks or has of another kind, or ""."""
+    for name in ("dataset", "signature", "manifest_sha256"):
+        if not isinstance(index[name], str):
+            return f"{name} is a {type(index[name]).__name__}, expected a text"
+    splits, shards = index["splits"], index["shards"]
+    if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
+        return "splits are no list of names"
+    if not isinstance(shards, list):
+        return f"shards are a {type(shards).__name__}, expected a list"
+    seen: set[str] = set()
+    for entry in shards:
+        if not isinstance(entry, dict):
+            return f"a shard is a {type(entry).__name__}, expected a table"
+        name = entry["name"]
+        if not isinstance(name, str) or not isinstance(entry["split"], str):
+            return "a shard without a name or split"
+        if not _SHARD.fullmatch(name):
+            return f"shard name {name!r:.80} is not a plain file name"
+        if type(entry["bytes"]) is not int or type(entry["count"]) is not int:
+            return f"{name:.80}: bytes and count are no whole numbers"
+        if not isinstance(entry["sha256"], str) or not re.fullmatch("[0-9a-f]{64}", entry["sha256"]):
+            return f"{name:.80}: sha256 is no hash"
+        if entry["split"] not in splits:
+            return f"{name:.80}: its split {entry['split']!r:.40} is not among the splits"
+        if name in seen:
+            return f"{name:.80} is listed twice"
+        seen.add(name)
+    return ""
 
 
 class Shards:
@@ -398,6 +457,7 @@ class Shards:
         self.splits: tuple[str, ...] = (split,) if split is not None else tuple(index["splits"])
         self._frame: pd.DataFrame | None = None
         self._places: dict[str, _Place] | None = None
+        self._believed: set[str] = set()
 
     @property
     def dataset(self) -> str:
@@ -421,19 +481,12 @@ class Shards:
 
     def manifest(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per clip of the open splits, ok or skipped; the columns are `COLUMNS`, or those asked for."""
-        import pandas as pd
-
         if columns is not None and self._frame is None:
             # Of half a million clips, all columns are half a gigabyte. A column that came later is empty.
-            import pyarrow.parquet as pq
-
-            data = self._manifest_file()
-            there = set(pq.read_schema(io.BytesIO(data)).names)
-            names = [name for name in dict.fromkeys([*columns, "split"]) if name in there]
-            table = pd.read_parquet(io.BytesIO(data), columns=names)
+            table = self._read_manifest(dict.fromkeys([*columns, "split"]))
             return table[self._open(table)].reindex(columns=list(columns))
         if self._frame is None:
-            table = pd.read_parquet(io.BytesIO(self._manifest_file()))
+            table = self._read_manifest(None)
             self._frame = table[self._open(table)]
         return self._frame.copy() if columns is None else self._frame.reindex(columns=list(columns))
 
@@ -441,10 +494,51 @@ class Shards:
         """Which rows belong to the open splits; rows without a split do if all splits are open."""
         return table["split"].isin(self.splits) | (len(self.splits) == len(self.index["splits"]))
 
+    def _read_manifest(self, columns: Iterable[str] | None) -> pd.DataFrame:
+        """The manifest's rows of all splits; BadShards for a file that is none, or would not fit into memory."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / MANIFEST
+        data = self._manifest_file()
+        try:
+            with pq.ParquetFile(io.BytesIO(data)) as file:
+                facts, there = file.metadata, file.schema_arrow
+                size = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
+                if size > LARGEST_MANIFEST:
+                    raise BadShards(
+                        f"{path}: {size / 1e9:.1f} GB of columns, at most {LARGEST_MANIFEST / 1e9:.1f} GB"
+                    )
+                if facts.num_rows != self.index.get("n_clips", facts.num_rows):
+                    raise BadShards(f"{path}: {facts.num_rows} rows, the index says {self.index['n_clips']}")
+                kinds = {name: str(there.field(name).type) for name in there.names}
+                for name, kind in kinds.items():
+                    if name in COLUMNS and kind not in _ARROW[COLUMNS[name]]:
+                        raise BadShards(f"{path}: column {name} holds {kind}, expected {COLUMNS[name]}")
+                if lacking := sorted({"key", "status", "split", "shard", "offset"} - set(kinds)):
+                    raise BadShards(f"{path}: lacks the column {lacking[0]}; prepare again")
+                wanted = None if columns is None else [name for name in columns if name in kinds]
+                # The table's own notes for pandas are not needed, and could be anything.
+                return file.read(columns=wanted).replace_schema_metadata(None).to_pandas()
+        except (BadShards, StorageError):
+            raise
+        except (
+            pa.ArrowException,
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            MemoryError,
+            OverflowError,
+        ) as error:
+            raise BadShards(f"{path}: cannot be read ({type(error).__name__}); prepare again") from error
+
     def _manifest_file(self) -> bytes:
         path = self.folder / MANIFEST
         if not path.is_file():
             raise BadShards(f"{self.folder}: {MANIFEST} is missing; prepare again")
+        if (size := path.stat().st_size) > LARGEST_MANIFEST:
+            raise BadShards(f"{path}: {size / 1e9:.1f} GB, at most {LARGEST_MANIFEST / 1e9:.1f} GB are read")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != self.index["manifest_sha256"]:
             raise BadShards(f"{path}: not the file that the index was written for; prepare again")
@@ -453,18 +547,27 @@ class Shards:
     def _samples(self) -> dict[str, _Place]:
         """Where the prepared clips are, by key."""
         if self._places is None:
-            import pyarrow.parquet as pq
-
-            wanted = ["key", "status", "split", "speaker", "shard", "offset"]
-            table = pq.read_table(io.BytesIO(self._manifest_file()), columns=wanted).to_pylist()
-            self._places = {
-                row["key"]: row for row in table if row["status"] == "ok" and row["split"] in self.splits
-            }
-            bad = [key for key in self._places if not KEY.fullmatch(key)]
-            if bad:
-                raise BadShards(
-                    f"{self.folder}: key {bad[0]!r} is not allowed; these shards are not from tkbench"
-                )
+            table = self._read_manifest(["key", "status", "split", "speaker", "shard", "offset"])
+            rows = table[(table["status"] == "ok") & table["split"].isin(self.splits)]
+            known = {shard["name"]: shard["bytes"] for shard in self.index["shards"]}
+            places: dict[str, _Place] = {}
+            for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+                key, shard, offset = row["key"], row["shard"], row["offset"]
+                if not isinstance(key, str) or not KEY.fullmatch(key) or len(key) > LONGEST_KEY:
+                    found = f"{key!r:.80}"
+                    raise BadShards(
+                        f"{self.folder}: key {found} is not allowed; these shards are not from tkbench"
+                    )
+                if key in places:
+                    raise BadShards(f"{self.folder}: {key} comes twice in {MANIFEST}; prepare again")
+                if shard not in known:
+                    raise BadShards(
+                        f"{self.folder}: {key} is said to be in {shard!r}, which the index does not list"
+                    )
+                if offset is None or not 0 <= offset < max(known[shard], 1) or offset % tarfile.BLOCKSIZE:
+                    raise BadShards(f"{self.folder}: {key} is said to start at byte {offset}; prepare again")
+                places[key] = cast(_Place, row)
+            self._places = places
         return self._places
 
     def keys(self) -> tuple[str, ...]:
@@ -490,11 +593,8 @@ class Shards:
             raise UnknownName(f"{self.folder} has no clip {key!r}: {suggest(key, list(rows))}")
         row = rows[key]
         found: dict[str, bytes] = {}
-        names = {shard["name"] for shard in self.index["shards"]}
-        if row["shard"] not in names:
-            raise BadShards(
-                f"{self.folder}: {key} is said to be in {row['shard']!r}, which the index does not list"
-            )
+        self._check_content(row["shard"])
+        size = next(shard["bytes"] for shard in self.index["shards"] if shard["name"] == row["shard"])
         try:
             with (self.folder / row["shard"]).open("rb") as stream:
                 stream.seek(int(row["offset"]))
@@ -504,17 +604,22 @@ class Shards:
                         if stem != key:
                             break
                         if suffix in wanted:
+                            # Nothing but plain files: a link leads elsewhere, a sparse file is as large as it says.
+                            if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.issparse():
+                                raise tarfile.ReadError(f"{info.name:.80} is no plain file")
+                            if info.size > size:
+                                raise tarfile.ReadError(f"{info.name:.80} is larger than the shard")
                             content = tar.extractfile(info)
                             found[suffix] = content.read() if content is not None else b""
                         if len(found) == len(wanted):
                             break
-        except tarfile.TarError as error:
-            raise BadShards(
+        except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, IndexError) as error:
+            raise BadSample(
                 f"{self.folder / row['shard']}: damaged at {key} ({error}); prepare again"
             ) from error
         lacking = sorted(set(wanted) - set(found))
         if lacking:
-            raise BadShards(
+            raise BadSample(
                 f"{self.folder / row['shard']}: {key} lacks its {', '.join(lacking)}; prepare again"
             )
         return found
@@ -525,19 +630,35 @@ class Shards:
 
     def get_audio(self, key: str) -> Float32:
         """The sound of one clip alone: (T * 640,) float32."""
-        return media.read_flac(self.members(key, ("flac",))["flac"])
+        return unpack_sound(key, self.members(key, ("flac",))["flac"])
 
     def get_arrays(self, key: str) -> dict[str, Array]:
         """Track and receipts alone: landmarks, boxes, score and one matrix stack per crop recipe."""
-        return _unpack_arrays(self.members(key, ("npz",))["npz"])
+        return unpack_arrays(key, self.members(key, ("npz",))["npz"])
 
     def iter(self, keys: Sequence[str] | None = None) -> Iterator[Sample]:
         """Samples in the order of `keys`, by default sorted; one in memory at a time."""
         for key in self.keys() if keys is None else keys:
             yield self.get(key)
 
+    def _check_content(self, name: str) -> None:
+        """Compare a shard with its hash when it is first read; BadShards where its content is another."""
+        if name in self._believed:
+            return
+        expected = next(shard["sha256"] for shard in self.index["shards"] if shard["name"] == name)
+        if (found := sha256_once(self.folder / name)) != expected:
+            raise BadShards(
+                f"{self.folder / name}: its content is not what the index says (sha256 {found[:12]}, expected "
+                f"{expected[:12]}); remove it and prepare again"
+            )
+        self._believed.add(name)
+
     def verify(self, progress: Progress = silent) -> None:
-        """Read every shard and compare it with its hash; BadShards names the first that differs."""
+        """Read every shard again, whatever is kept of it, and compare it with its hash and count of clips.
+
+        BadShards names the first that differs.
+        """
+        counts = Counter(place["shard"] for place in self._samples().values())
         shards = [shard for shard in self.index["shards"] if shard["split"] in self.splits]
         for done, shard in enumerate(shards):
             progress(done, len(shards), shard["name"])
@@ -545,38 +666,150 @@ class Shards:
                 raise BadShards(
                     f"{self.folder / shard['name']}: its content is not what the index says; prepare again"
                 )
-        self._manifest_file()
+            if (count := counts[shard["name"]]) != shard["count"]:
+                raise BadShards(
+                    f"{self.folder / shard['name']}: the index counts {shard['count']} clips, {MANIFEST} has {count}"
+                )
         progress(len(shards), len(shards), "verified")
 
 
 def unpack(key: str, members: Mapping[str, bytes]) -> Sample:
     """A Sample from the raw members of one clip (as `webdataset` gives them, too).
 
-    Raises BadSample where the lengths of picture, sound and track do not fit each other.
+    Raises BadSample where a part is damaged, or the lengths of picture, sound and track do not fit each other.
     """
-    meta = json.loads(members["json"])
-    arrays = _unpack_arrays(members["npz"])
-    video, audio = media.read_video(members["mp4"]), media.read_flac(members["flac"])
+    meta, words = _unpack_record(key, members["json"])
+    arrays = unpack_arrays(key, members["npz"])
+    landmarks, score = arrays["landmarks"], arrays["score"]
+    audio = unpack_sound(key, members["flac"])
+    rows = len(landmarks)
+    try:
+        video = media.read_video(members["mp4"], expected=rows)
+    except BadMedia as error:
+        raise BadSample(f"{key}: its picture cannot be read ({error.detail}); prepare again") from error
     n = len(video)
-    if len(audio) != n * SAMPLES_PER_FRAME or len(arrays["landmarks"]) != n or len(arrays["score"]) != n:
-        found = f"{n} frames, {len(audio)} samples, {len(arrays['landmarks'])} landmark rows"
+    if not n or len(audio) != n * SAMPLES_PER_FRAME or rows != n or len(score) != n:
+        more = "more than " if n > rows else ""
+        found = (
+            f"{more}{min(n, rows)} frames, {len(audio)} samples, {rows} landmark rows, {len(score)} scores"
+        )
         raise BadSample(f"{key}: {found} do not fit each other; prepare again")
+    _check_landmarks(key, landmarks, *video.shape[1:3])
     return Sample(
         key=key,
         video=video,
         audio=audio,
-        landmarks=arrays["landmarks"],
-        track_score=arrays["score"],
+        landmarks=landmarks,
+        track_score=score,
         dataset=meta["dataset"],
         split=meta["split"],
         speaker=meta["speaker"],
         text=meta["text"],
-        words=tuple(Word(**word) for word in meta["words"]),
+        words=words,
         canvas=meta["canvas"],
         meta=meta,
     )
 
 
-def _unpack_arrays(data: bytes) -> dict[str, Array]:
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+def _check_landmarks(key: str, landmarks: Float32, height: int, width: int) -> None:
+    """BadSample for landmarks that lie far outside of the picture: what is cut out there would be its border."""
+    sides = np.array([width, height], np.float64)
+    beyond = np.maximum(-landmarks, landmarks - sides).max(initial=0.0, axis=(0, 1)) / sides
+    if beyond.max() > FAR_OUTSIDE:
+        raise BadSample(
+            f"{key}: landmarks lie up to {beyond.max():.3g} pictures outside of the {width}x{height} canvas; "
+            "prepare again"
+        )
+
+
+def _unpack_record(key: str, data: bytes) -> tuple[dict[str, Any], tuple[Word, ...]]:
+    """A clip's JSON and its words; BadSample where a part is missing or of another kind."""
+    try:
+        if len(data) > LARGEST_RECORD:
+            raise ValueError(f"{len(data)} bytes, at most {LARGEST_RECORD} are read")
+        meta = json.loads(data)
+        for name, kinds in _RECORD.items():
+            if not isinstance(meta[name], kinds):
+                raise TypeError(f"{name} is a {type(meta[name]).__name__}")
+        for name, kinds in {"track": dict, "n_faces": int}.items():
+            if name in meta and not isinstance(meta[name], kinds):
+                raise TypeError(f"{name} is a {type(meta[name]).__name__}")
+        words = tuple(Word(str(w["text"]), float(w["start"]), float(w["end"])) for w in meta["words"])
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        found = f"{type(error).__name__}: {error}"
+        raise BadSample(f"{key}: its JSON is not that of a clip ({found:.120}); prepare again") from error
+    return meta, words
+
+
+_RECORD: dict[str, type | tuple[type, ...]] = {
+    "dataset": str,
+    "split": str,
+    "speaker": (str, NoneType),
+    "text": (str, NoneType),
+    "words": list,
+    "canvas": dict,
+}
+
+
+def unpack_sound(key: str, data: bytes) -> Float32:
+    """BadSample for what is no sound at 16 kHz on one channel."""
+    try:
+        return media.read_flac(data)
+    except (RuntimeError, ValueError, TypeError, OSError) as error:
+        raise BadSample(f"{key}: its sound cannot be read ({error}); prepare again") from error
+
+
+def unpack_arrays(key: str, data: bytes) -> dict[str, Array]:
+    """The arrays of a clip; BadSample for what is none, holds no numbers, or would be larger than `LARGEST_ARRAYS`."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            entries = archive.infolist()
+            if (size := sum(entry.file_size for entry in entries)) > LARGEST_ARRAYS:
+                raise ValueError(f"{size} bytes of arrays, at most {LARGEST_ARRAYS}")
+            arrays = {entry.filename.removesuffix(".npy"): _array(archive.read(entry)) for entry in entries}
+        if fault := _arrays_fault(arrays):
+            raise ValueError(fault)
+    except _DAMAGE as error:
+        found = f"{type(error).__name__}: {error}"
+        raise BadSample(f"{key}: its arrays are damaged ({found:.160}); prepare again") from error
+    arrays["landmarks"] = np.asarray(arrays["landmarks"], np.float32)
+    arrays["score"] = np.asarray(arrays["score"], np.float32)
+    return arrays
+
+
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError, NotImplementedError,
+    RuntimeError, SyntaxError, MemoryError, OverflowError, tokenize.TokenError,
+)  # fmt: skip
+"""What zipfile and numpy raise for damaged bytes."""
+
+
+def _array(data: bytes) -> Array:
+    """The array in the bytes of an .npy file, whose header may not promise more than the bytes hold."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"npy format {version}")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or dtype.kind not in "fiub" or min(shape, default=0) < 0:
+        raise ValueError(f"{dtype} {shape} are no numbers")
+    if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
+        raise ValueError(f"{dtype} {shape} in {len(data) - stream.tell()} bytes")
+    stream.seek(0)
+    return cast(Array, np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _arrays_fault(arrays: Mapping[str, Array]) -> str:
+    """What is wrong with the landmarks or scores of a clip, or ""."""
+    for name in ("landmarks", "score"):
+        if name not in arrays:
+            return f"no {name}"
+        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
+            return f"{name} hold nan, inf or no numbers"
+    landmarks, score = arrays["landmarks"], arrays["score"]
+    if landmarks.ndim != 3 or landmarks.shape[2] != 2 or landmarks.shape[1] not in POINT_SETS.values():
+        counts = ", ".join(map(str, POINT_SETS.values()))
+        return f"landmarks are {landmarks.shape}, expected (frames, points, 2) of {counts} points"
+    if score.ndim != 1 or score.min(initial=0) < 0 or score.max(initial=0) > 1:
+        return f"score is {score.shape} in [{score.min(initial=0):.3g}, {score.max(initial=0):.3g}], expected 0 to 1"
+    return ""

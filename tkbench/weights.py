@@ -7,7 +7,9 @@ copied in or kept after a download if its sha256 is the pinned one.
 
 from __future__ import annotations
 
+import http.client
 import json
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -176,7 +178,7 @@ def _local_pins() -> dict[str, str]:
     try:
         pins = json.loads(path.read_text(encoding="utf-8"))
         return {str(name): str(value) for name, value in pins.items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise WeightsRefused(
             f"{path}: not a table of pins ({error}); remove it and add the weights again"
         ) from error
@@ -216,8 +218,6 @@ def read_torch(path: Path, what: str, advice: str = "") -> object:
 
     Pickled objects of any other kind could run code, and are refused.
     """
-    import pickle
-
     import torch
 
     try:
@@ -227,7 +227,8 @@ def read_torch(path: Path, what: str, advice: str = "") -> object:
             held: object = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+    # A damaged pickle fails in any part of the reader: IndexError, RecursionError, MemoryError and more.
+    except Exception as error:
         raise WeightsRefused(f"{path}: {what} ({type(error).__name__}){advice}") from error
     return held
 
@@ -276,8 +277,9 @@ def _download(weight: Weight, part: Path, progress: Progress) -> None:
         with urllib.request.urlopen(request, timeout=60) as answer:
             if answer.status != 206:
                 have = 0  # the server sends the whole file again
-            length = answer.headers.get("Content-Length")
-            total = have + int(length) if length else weight.bytes or 0
+            length = answer.headers.get("Content-Length") or ""
+            # A length that is no number says nothing: the hash decides.
+            total = have + int(length) if re.fullmatch("[0-9]{1,15}", length) else weight.bytes or 0
             with part.open("ab" if have else "wb") as stream:
                 while block := answer.read(CHUNK):
                     stream.write(block)
@@ -287,8 +289,8 @@ def _download(weight: Weight, part: Path, progress: Progress) -> None:
         if error.code == 416:
             return  # nothing is left to send; the hash decides whether what is here is right
         raise WeightsMissing(f"{weight.url}: the server answered {error.code}; {_by_hand(weight)}") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        why = getattr(error, "reason", error)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
+        why = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
         raise WeightsMissing(
             f"{weight.url}: cannot be reached ({why}); what was downloaded is kept. {_by_hand(weight)}"
         ) from error
@@ -370,7 +372,7 @@ def read_about(path: Path) -> dict[str, object]:
     try:
         with safe_open(str(path), "np") as file:
             about = json.loads((file.metadata() or {})["tkbench"])
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     if not isinstance(about, dict):
         raise ValueError(f"its header holds a {type(about).__name__}, expected a table")
@@ -382,12 +384,14 @@ def load_state(path: Path) -> dict[str, torch.Tensor]:
     import torch
 
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
             return dict(load_file(str(path)))
-        except SafetensorError as error:
+        except FileNotFoundError:
+            raise
+        # Beside its own error it raises those of what its header makes of the tensors: KeyError, ValueError, OSError.
+        except Exception as error:
             raise WeightsRefused(
                 f"{path}: not a safetensors file ({error}); fetch or add it again"
             ) from error

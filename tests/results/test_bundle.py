@@ -14,14 +14,14 @@ from pydantic import TypeAdapter, ValidationError
 from support.bundles import COLUMNS, SPEAKERS, make
 
 from tkbench.errors import BadBundle, BadInput, UsageError
-from tkbench.results import bundle, leaderboard
+from tkbench.results import bundle, leaderboard, proof
 from tkbench.types import Column, Reason, Row
 
 
 def test_a_bundle_reads_back_and_verifies(tmp_path: Path) -> None:
     folder = make(tmp_path, "shift:5", 3.0, missing=["s0/c0"])
-    assert folder.relative_to(tmp_path).as_posix() == "test-v1-84093459/shift-5"
-    result = bundle.verify(folder).result
+    assert folder.relative_to(tmp_path).as_posix() == "test-v1-27c4ef7f/shift-5"
+    result = proof.verify(folder).result
     cell = result.summary["lse_c_synth"]
     assert (cell.n, cell.n_unscored, cell.n_clusters) == (8, 1, 3)
     assert cell.coverage == pytest.approx(8 / 9)
@@ -44,7 +44,7 @@ def test_result_json_is_strict_json(tmp_path: Path) -> None:
     record = json.loads((folder / "result.json").read_text(), parse_constant=refuse)
     assert record["summary"]["psnr"]["mean"] == "inf"
     assert record["summary"]["psnr"]["low"] is None
-    assert bundle.verify(folder).result.summary["psnr"].mean == math.inf
+    assert proof.verify(folder).result.summary["psnr"].mean == math.inf
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_an_edited_number_is_found(tmp_path: Path) -> None:
     record["summary"]["lse_c_synth"]["mean"] += 1
     path.write_text(json.dumps(record))
     with pytest.raises(BadBundle, match=r"lse_c_synth\.mean"):
-        bundle.verify(folder)
+        proof.verify(folder)
 
 
 def test_an_edited_clip_is_found(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_edited_clip_is_found(tmp_path: Path) -> None:
     table.loc[0, "value"] = 99.0
     table.to_parquet(folder / "clips.parquet", index=False)
     with pytest.raises(BadBundle, match=r"clips\.parquet.*changed"):
-        bundle.verify(folder)
+        proof.verify(folder)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_listed_file_outside_the_bundle_is_refused(tmp_path: Path) -> None:
     record["files"]["../secret"] = "0" * 64
     path.write_text(json.dumps(record))
     with pytest.raises(BadBundle, match="outside"):
-        bundle.verify(folder)
+        proof.verify(folder)
 
 
 def summarise(rows: list[Row]) -> dict[str, bundle.Summary]:
@@ -179,9 +179,10 @@ def test_a_bundle_of_the_format_before_is_read_ranked_and_verified(tmp_path: Pat
     path = folder / "result.json"
     record = json.loads(path.read_text())
     assert record["format_version"] == 5
-    rows = bundle._rows(bundle.read(folder).clips())
+    rows = bundle.rows_of(bundle.read(folder).clips())
     before = bundle.summarise(rows, SPEAKERS, COLUMNS, n_boot=200, seed=0, level=0.95, rule="stretched")
     record["format_version"] = 4
+    record["signature"] = record["signature"].replace("interval=halves-1", "interval=stretched")
     for name, cell in before.items():
         record["summary"][name] = {
             fact: value
@@ -189,11 +190,11 @@ def test_a_bundle_of_the_format_before_is_read_ranked_and_verified(tmp_path: Pat
             if fact not in ("reach", "cluster_mean", "largest_share")
         }
     path.write_text(json.dumps(record))
-    assert bundle.verify(folder).result.summary["lse_c_synth"].low == before["lse_c_synth"].low
+    assert proof.verify(folder).result.summary["lse_c_synth"].low == before["lse_c_synth"].low
     record["summary"]["lse_c_synth"]["low"] -= 0.1
     path.write_text(json.dumps(record))
     with pytest.raises(BadBundle, match=r"lse_c_synth\.low"):
-        bundle.verify(folder)
+        proof.verify(folder)
     record["summary"]["lse_c_synth"]["low"] += 0.1
     record["format_version"] = 3
     for column in record["columns"]:
@@ -207,7 +208,9 @@ def test_a_bundle_of_the_format_before_is_read_ranked_and_verified(tmp_path: Pat
     record["columns"][1]["unit"] = "dB"
     path.write_text(json.dumps(record))
     new = make(tmp_path, "new", 6.0)
-    rows = [bundle.verify(folder), bundle.verify(new)]
+    signature = record["signature"]
+    edited(new, lambda record: record.update(signature=signature))
+    rows = [proof.verify(folder).bundle, bundle.read(new)]
     assert [entry.result.model for entry in leaderboard.ranked(rows)] == ["new", "old"]
 
 
@@ -239,7 +242,7 @@ def test_a_player_that_links_out_of_the_bundle_is_refused(tmp_path: Path) -> Non
 def test_a_table_without_a_hash_proves_nothing(tmp_path: Path) -> None:
     folder = make(tmp_path, "m", 5.0)
     with pytest.raises(BadBundle, match=r"clips\.parquet has no hash"):
-        bundle.verify(edited(folder, lambda record: record["files"].pop("clips.parquet")))
+        proof.verify(edited(folder, lambda record: record["files"].pop("clips.parquet")))
 
 
 @pytest.mark.parametrize(
@@ -261,7 +264,7 @@ def test_clips_that_do_not_fit_are_found_behind_a_fresh_hash(
     digest = hashlib.sha256((folder / "clips.parquet").read_bytes()).hexdigest()
     edited(folder, lambda record: record["files"].update({"clips.parquet": digest}))
     with pytest.raises(BadBundle, match=said):
-        bundle.verify(folder)
+        proof.verify(folder)
 
 
 def test_nan_tokens_and_columns_without_a_summary_are_refused(tmp_path: Path) -> None:
@@ -279,5 +282,5 @@ def test_curves_without_numbers_are_said_in_one_line(tmp_path: Path) -> None:
         wrong.to_parquet(folder / "curves.parquet", index=False)
         digest = hashlib.sha256((folder / "curves.parquet").read_bytes()).hexdigest()
         edited(folder, lambda record, digest=digest: record["files"].update({"curves.parquet": digest}))
-        with pytest.raises(BadBundle, match="no numbers as distance"):
-            bundle.verify(folder)
+        with pytest.raises(BadBundle, match=r"distance holds|its columns are"):
+            proof.verify(folder)

@@ -16,7 +16,7 @@ from tkbench.metrics.base import Score, SetMetric
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 from tkbench.protocol import MetricSpec, Protocol
-from tkbench.results import bundle
+from tkbench.results import bundle, proof
 from tkbench.scoring.clips import set_rows
 from tkbench.scoring.evaluate import evaluate
 from tkbench.types import Column, Reason, Sample, UInt8
@@ -129,16 +129,16 @@ def test_a_bundle_whose_rules_or_curves_were_changed_does_not_verify(folder: Pat
         metrics=(MetricSpec(name="sync", settings={"judge": "syncnet-synth"}),),
     )  # fmt: skip
     made = evaluate(folder, "real", protocol=rules, out=tmp_path, split="val")
-    bundle.verify(made)
+    proof.verify(made)
     path = made / "result.json"
     record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"coverage_min": 0.0}))
-    with pytest.raises(BadBundle, match="coverage:0 is not in the signature"):
-        bundle.verify(made)
+    with pytest.raises(BadBundle, match="coverage_min is 0, its signature says"):
+        proof.verify(made)
     curves = pd.read_parquet(made / "curves.parquet")
     curves["distance"] += 0.1
     curves.to_parquet(made / "curves.parquet", index=False, compression="zstd")
     record["files"]["curves.parquet"] = hashlib.sha256((made / "curves.parquet").read_bytes()).hexdigest()
     path.write_text(json.dumps(record))
-    with pytest.raises(BadBundle, match="curve has its minimum at"):
-        bundle.verify(made)
+    with pytest.raises(BadBundle, match="curve: its minimum is"):
+        proof.verify(made)

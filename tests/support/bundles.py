@@ -29,7 +29,7 @@ def make(
     level: float,
     *,
     missing: Sequence[str] = (),
-    signature: str = "test-v1|n:9",
+    signature: str = "",
     card: Mapping[str, Any] | None = None,
     psnr: float = 30.0,
     scores: Mapping[str, float] | None = None,
@@ -37,10 +37,18 @@ def make(
     coverage_min: float = 0.9,
     speakers: Mapping[str, str] = SPEAKERS,
 ) -> Path:
-    """Write the bundle of a model whose LSE-C scatters around `level` or is that of `scores`; `missing` have none."""
+    """`signature` begins with the protocol's name and the number of clips, "test-v1|n:9", unless it is given.
+
+    Write the bundle of a model whose LSE-C scatters around `level` or is that of `scores`; `missing` have none."""
     rng = np.random.default_rng(len(model))
     columns = (replace(COLUMNS[0], better=better), *COLUMNS[1:])
-    signature += f"|coverage:{coverage_min:g}|rank:lse_c_synth"
+    signature = signature or f"test-v1|n:{len(speakers)}"
+    signature += (
+        f"|stats(halves=200,seed=0,level=0.95,interval=halves-1)|coverage:{coverage_min:g}|rank:lse_c_synth"
+    )
+    signature += (
+        "".join(f"|{column.signature}" for column in columns) + f"|seed:0|data:test@{'0' * 12}|ffmpeg:n"
+    )
     rows = []
     for key in sorted(speakers):
         if key in missing:
@@ -71,5 +79,16 @@ def make(
         stack={"ffmpeg": "n"},
         seed=0,
     )
-    curves = [(key, "lse_c_synth", np.linspace(1, 2, 31)) for key in speakers]
+    curves = [
+        (row.key, "lse_c_synth", curve_of(row.value))
+        for row in rows
+        if row.metric == "lse_c_synth" and row.value >= 0
+    ]
     return bundle.write(out, evaluation, bundle.ClipRows(rows, speakers, curves))
+
+
+def curve_of(confidence: float) -> np.ndarray:
+    """(31,) distances whose median is 9 and lies `confidence` above the minimum, which is at no lag."""
+    curve = np.full(31, 9.0)
+    curve[15] -= confidence
+    return curve

@@ -51,6 +51,26 @@ def data_export(
     say(f"{count} clips: {out}")
 
 
+@data.command("verify")
+def data_verify(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
+) -> None:
+    """Read every shard again and compare it with the hash and the count of clips in index.json.
+
+    `tkbench eval` and `train` do so when they first read a shard, and keep its hash; here it is read in any case.
+
+    Example: `tkbench data verify shards`
+    """
+    from tkbench.runtime.progress import bar
+    from tkbench.shards import open_shards
+
+    opened = open_shards(shards, split=split)
+    with bar("verify") as progress:
+        opened.verify(progress)
+    say(f"{shards}: {len(opened)} clips, every shard is the one in its index (data {opened.data_hash[:12]})")
+
+
 @data.command("show")
 def data_show(
     shards: Annotated[Path, typer.Argument(help="Folder of shards.")],

@@ -333,28 +333,101 @@ def compare_command(
 
 @app.command("verify")
 def verify_command(
-    bundles: Annotated[list[Path], typer.Argument(help="Folders of result bundles.")],
+    rows: Annotated[
+        list[Path], typer.Argument(help="Folders of result bundles, or CSV files of leaderboards.")
+    ],
+    data_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", "-d", help="The shards that were scored, to score them again.", show_default=False
+        ),
+    ] = None,
+    videos: Annotated[
+        Path | None, typer.Option(help="The videos that were scored, one per clip.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="In the place of --videos: the model, as in --model real.",
+            show_default=False,
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score only so many clips again, drawn by --seed.", show_default="all"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other clips.")] = 0,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the shards were prepared from, as `tkbench eval` takes it.", show_default=False
+        ),
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of bundles that a CSV's cells are held against.")] = Path(
+        "runs"
+    ),
+    workers: Workers = None,
 ) -> None:
-    """Recompute a bundle's row from its per-clip numbers, compare its LSE with its curves, and check its hashes.
+    """Recompute a bundle's row from its per-clip numbers and curves, hold its facts against its signature, and check
+    its hashes.
 
-    Numbers of a whole set (FID, KID) are not computed again: that takes the videos.
+    With `--data` and `--videos` the videos are scored again, and each clip that differs is named.
 
     Example: `tkbench verify runs/synth-v1-1a2b3c4d/real`
-    """
-    from tkbench.results import bundle
 
-    wrong = []
-    for folder in bundles:
+    With the videos: `tkbench verify runs/synth-v1-1a2b3c4d/my-model --data shards --videos out --sample 20`
+
+    A table: `tkbench verify leaderboards/synth-v1-1a2b3c4d.csv --runs runs`
+    """
+    from tkbench.results import proof
+
+    if videos is not None and model is not None:
+        raise UsageError("--videos and --model exclude each other: give one of them")
+    again = f"files:{videos}" if videos is not None else model
+    if (data_folder is None) != (again is None):
+        raise UsageError("to score again, give --data SHARDS and either --videos DIR or --model NAME")
+    wrong: list[str] = []
+    for place in rows:
         try:
-            bundle.verify(folder)
+            if place.suffix.lower() == ".csv":
+                say(f"{place}: {proof.verify_table(place, runs)} cells are those of its bundles")
+                continue
+            say(str(proof.verify(place)))
+            if data_folder is not None and again is not None:
+                wrong += _scored_again(place, data_folder, again, (sample, seed, sources, workers))
         except TkbenchError as error:
             wrong.append(str(error))
-        else:
-            say(f"{folder}: the clips give this row, and every file has its hash")
     for line in wrong[:-1]:
         say(f"tkbench: {line}")
     if wrong:
         raise BadBundle(wrong[-1])
+
+
+def _scored_again(
+    folder: Path, shards: Path, model: str, how: tuple[int | None, int, Path | None, int | None]
+) -> list[str]:
+    """Score a bundle's videos again and say what was compared; a line per clip that differs."""
+    from tkbench.runtime.progress import bar
+    from tkbench.scoring.rescore import rescore
+
+    sample, seed, sources, workers = how
+    with bar("verify") as progress:
+        found = rescore(
+            folder,
+            shards,
+            model,
+            sample=sample,
+            seed=seed,
+            sources=sources,
+            workers=count_workers(workers),
+            progress=progress,
+        )
+    left = f"; not scored here: {', '.join(found.left_out)}" if found.left_out else ""
+    same = found.clips - len(found.differences)
+    say(f"{folder}: {found.clips} clips scored again in {found.columns} columns, {same} agree{left}")
+    return list(found.differences)
 
 
 @app.command("ls")

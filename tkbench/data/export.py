@@ -18,7 +18,7 @@ from tkbench.errors import UsageError
 from tkbench.runtime import storage
 from tkbench.runtime.parallel import one_thread, pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.shards import Shards, open_shards
+from tkbench.shards import Shards, open_shards, unpack_sound
 
 MARK = "export.json"
 """Says which shards a folder was exported from."""
@@ -101,7 +101,7 @@ def _write(task: _Task) -> int:
         for key in task.keys:
             members = shards.members(key, ("mp4", "flac"))
             video, sound = _files(folder, key)
-            voice = media.read_flac(members["flac"])
+            voice = unpack_sound(key, members["flac"])
             # The video last: where it is, the other one is, too.
             beside = sound.with_name(f".{sound.name}.partial.wav")
             media.write_wav(beside, voice)

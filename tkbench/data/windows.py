@@ -12,7 +12,6 @@ and no window is in two batches.
 
 from __future__ import annotations
 
-import io
 import sys
 import time
 from collections import defaultdict
@@ -363,27 +362,27 @@ class Windows:
         """One part of a clip, from the members of its shard."""
         if kind == "mel":
             clock = time.perf_counter()
-            voice = media.read_flac(members["flac"])
+            voice = shards.unpack_sound(key, members["flac"])
             audio.check_length(self.lengths[key], len(voice), key)
             spectrum = audio.mel(voice)
             self.seconds["mel"] += time.perf_counter() - clock
             return spectrum
         if kind == "mouth":
-            with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
-                shape = lengths(arrays["landmarks"])
+            shape = lengths(shards.unpack_arrays(key, members["npz"])["landmarks"])
             return np.asarray(shape - np.median(shape, axis=0), np.float32)
         if kind == "rim":
-            with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
-                rim = rims(arrays["landmarks"])
-            return np.asarray(align.apply(self._receipts(members["npz"]), rim), np.float32)
+            rim = rims(shards.unpack_arrays(key, members["npz"])["landmarks"])
+            return np.asarray(align.apply(self._receipts(key, members["npz"]), rim), np.float32)
         rule = CropRule(self.size, self._rule.border, self._canvas[key])
-        return cut(members["mp4"], self._receipts(members["npz"]), rule, seconds=self.seconds, wanted=wanted)
+        return cut(
+            members["mp4"], self._receipts(key, members["npz"]), rule, seconds=self.seconds, wanted=wanted
+        )
 
-    def _receipts(self, packed: bytes) -> Float64:
-        with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-            if self._stored and self.window.recipe in arrays.files:
-                return np.asarray(arrays[self.window.recipe], np.float64)
-            return align.matrices(arrays["landmarks"], self.window.recipe, size=self.size)
+    def _receipts(self, key: str, packed: bytes) -> Float64:
+        arrays = shards.unpack_arrays(key, packed)
+        if self._stored and self.window.recipe in arrays:
+            return np.asarray(arrays[self.window.recipe], np.float64)
+        return align.matrices(arrays["landmarks"], self.window.recipe, size=self.size)
 
     # -- many processes --------------------------------------------------------------------------------------
 

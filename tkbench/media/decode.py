@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
@@ -58,20 +59,36 @@ class Cut:
     out_height: int
 
 
-def read_video(source: str | Path | bytes, *, fps: int = FPS, facts: MediaFacts | None = None) -> UInt8:
+def read_video(
+    source: str | Path | bytes,
+    *,
+    fps: int = FPS,
+    facts: MediaFacts | None = None,
+    expected: int | None = None,
+) -> UInt8:
     """A whole clip as (T, H, W, 3) uint8 RGB, resampled to `fps` by time stamps; bytes are an mp4 in memory.
 
     For short clips and shard members: all frames are held at once. facts: of the file, where `probe` was asked
-    already. Raises BadMedia.
+    already. expected: how many frames there should be; no more than one beyond is read, and `MOST_BYTES` hold for them.
+    Raises BadMedia.
     """
     with as_file(source, ".mp4") as path:
         facts = facts or probe(path)
-        return _stack(stream_frames(path, facts, FrameSelection(fps=fps)), facts)
+        frames = stream_frames(path, facts, FrameSelection(fps=fps))
+        if expected is None:
+            return _stack(frames, facts, max(1, int(facts.duration * FPS) + 2))
+        if (size := expected * facts.width * facts.height * 3) > MOST_BYTES:
+            found = f"{expected} frames of {facts.width}x{facts.height} take {size / 1e9:.1f} GB"
+            raise BadMedia(Reason.TOO_LARGE, f"{found}, at most {MOST_BYTES / 1e9:.1f} GB are read")
+        return _stack(islice(frames, expected + 1), facts, expected + 1)
 
 
-def _stack(frames: Iterable[UInt8], facts: MediaFacts) -> UInt8:
+MOST_BYTES = 1_500_000_000
+"""Bytes of pictures that are read from a stranger's clip whose number of frames is known: 1900 of 512x512."""
+
+
+def _stack(frames: Iterable[UInt8], facts: MediaFacts, expected: int) -> UInt8:
     """All frames as one array, which is filled as they come: facts may promise a frame more or less."""
-    expected = max(1, int(facts.duration * FPS) + 2)
     whole = np.empty((expected, facts.height, facts.width, 3), np.uint8)
     count = 0
     for frame in frames:

@@ -110,8 +110,16 @@ def read_flac(data: bytes) -> Float32:
     """(S,) float32 from the bytes of a FLAC or WAV file, in process: what shards hold."""
     import soundfile
 
+    facts = soundfile.info(io.BytesIO(data))
+    if facts.frames > MOST_SAMPLES or facts.samplerate != SAMPLE_RATE or facts.channels != 1:
+        found = f"{facts.frames} samples on {facts.channels} channels at {facts.samplerate} Hz"
+        raise ValueError(f"{found}; expected one channel at {SAMPLE_RATE} Hz, {MOST_SAMPLES} samples at most")
     sound, _ = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=False)
     return np.asarray(sound, np.float32)
+
+
+MOST_SAMPLES = 2 * 3600 * SAMPLE_RATE
+"""Samples of the longest sound that is read at once: two hours."""
 
 
 def count_samples(data: bytes) -> int:

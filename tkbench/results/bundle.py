@@ -3,6 +3,7 @@
     result.json      facts, summary, signature, versions, hashes of weights and of the files beside it
     clips.parquet    one row per clip and metric: value, or nan with a reason
     curves.parquet   distance at each shift, per clip and judge
+    videos.parquet   sha256 of each video that was scored, where the model's videos are files
     previews/NN.mp4  the true video beside the generated one, worst clips first
 
 result.json is strict JSON: nan is null, infinity the string "inf". It holds no date, so the same numbers give the same
@@ -23,7 +24,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
@@ -40,6 +41,7 @@ from pydantic import (
 )
 
 from tkbench.errors import BadBundle, BadInput, UsageError
+from tkbench.results import tables
 from tkbench.results.stats import Interval, Rule, mean_interval
 from tkbench.runtime import storage
 from tkbench.types import Array, Column, Reason, Row
@@ -47,6 +49,9 @@ from tkbench.types import Array, Column, Reason, Row
 if TYPE_CHECKING:
     import pandas as pd
 
+LARGEST_RESULT = 16 << 20
+"""Bytes of a result.json that is read: a hundred columns and their texts take a hundredth of it."""
+MOST_COLUMNS, LONGEST_NAME = 1000, 300
 FORMAT = 5
 READABLE = (3, 4, FORMAT)
 ALONE = "clip "
@@ -160,7 +165,7 @@ class Evaluation(_Model):
     dataset: str
     split: str
     data_hash: str
-    n_clips: int
+    n_clips: int = Field(ge=0, le=10_000_000)
     protocol: str
     rank_by: str
     coverage_min: float
@@ -170,13 +175,20 @@ class Evaluation(_Model):
     stats: dict[str, float]
     weights: dict[str, str]
     stack: dict[str, str]
-    seed: int
+    seed: int = Field(ge=-(2**63), lt=2**63)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Evaluation:
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
             raise ValueError(f"a column comes twice in {names}")
+        if len(names) > MOST_COLUMNS:
+            raise ValueError(f"{len(names)} columns, at most {MOST_COLUMNS} are a table's")
+        told = (self.model, self.dataset, self.split, self.protocol, self.rank_by, self.signature, *names)
+        if odd := [text for text in told if not text.isprintable()]:
+            raise ValueError(f"{odd[0]!r:.60} holds characters that cannot be printed")
+        if len(self.model) > LONGEST_NAME:
+            raise ValueError(f"the model's name has {len(self.model)} characters, at most {LONGEST_NAME}")
         if set(names) != set(self.summary):
             raise ValueError(f"columns are {sorted(names)}, the summary has {sorted(self.summary)}")
         return self
@@ -194,6 +206,11 @@ class Result(Evaluation):
     files: dict[str, str]
 
 
+def rule_of(result: Evaluation) -> Rule:
+    """How the intervals of a bundle were made."""
+    return "halves" if result.format_version >= 5 else "stretched"
+
+
 Curve = tuple[str, str, Array]
 """Clip key, the judge's first column, and (31,) distances by shift."""
 
@@ -205,6 +222,8 @@ class ClipRows:
     rows: Sequence[Row]
     speakers: Mapping[str, str | None]
     curves: Sequence[Curve] = ()
+    videos: Mapping[str, str] = field(default_factory=dict)
+    """Clip -> sha256 of its video's file, where the model's videos are files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +244,14 @@ class Bundle:
     def _table(self, name: str) -> pd.DataFrame:
         """A table of the bundle; BadBundle where it is not the one that result.json has the hash of."""
         path = self.folder / name
-        table = _read_parquet(path)
+        table = tables.read(path)
         if self.result.files.get(name) != storage.sha256_of(path):
             raise BadBundle(f"{path}: was changed or is of another run; run `tkbench eval` again")
         return table
+
+    def videos(self) -> pd.DataFrame:
+        """Columns key, sha256 (of the file that was scored); only where `files` lists videos.parquet."""
+        return self._table("videos.parquet")
 
     @property
     def digest(self) -> str:
@@ -376,10 +399,7 @@ def write(
         # mkdtemp makes the folder private; a bundle is there to be read by others.
         work.chmod(0o755)
         if place.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{place.name}-old-", dir=place.parent))
-            place.rename(old / "bundle")
-            work.rename(place)
-            shutil.rmtree(old)
+            storage.swap(work, place)  # `work` is the old one now, and is removed below
         else:
             work.rename(place)
     finally:
@@ -397,6 +417,8 @@ def _fill(
     players = previews(folder / "previews")
     _write_parquet(folder / "clips.parquet", clip_table(clips.rows, clips.speakers))
     _write_parquet(folder / "curves.parquet", curve_table(clips.curves))
+    if clips.videos:
+        _write_parquet(folder / "videos.parquet", video_table(clips.videos))
     scores: dict[str, dict[str, float]] = {}
     for row in clips.rows:
         scores.setdefault(row.key, {})[row.metric] = row.value
@@ -447,16 +469,26 @@ def curve_table(curves: Sequence[Curve]) -> pd.DataFrame:
     )
 
 
+def video_table(videos: Mapping[str, str]) -> pd.DataFrame:
+    """{key: sha256} as a table, sorted by key."""
+    import pandas as pd
+
+    return pd.DataFrame({"key": sorted(videos), "sha256": [videos[key] for key in sorted(videos)]})
+
+
 def read(folder: Path) -> Bundle:
     """Open a bundle; raises BadBundle for one that is incomplete or of another version."""
     path = folder / "result.json"
-    if not path.is_file():
+    if path.is_symlink() or not path.is_file():
         raise BadBundle(f"{folder}: no result.json; expected a bundle that `tkbench eval` wrote")
+    if (size := path.stat().st_size) > LARGEST_RESULT:
+        raise BadBundle(f"{path}: {size} bytes, at most {LARGEST_RESULT} are read; run `tkbench eval` again")
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         version = record.get("format_version") if isinstance(record, dict) else None
         if version not in READABLE:
-            raise BadBundle(f"{path}: format {version}, expected {FORMAT}; run `tkbench eval` again")
+            raise BadBundle(f"{path}: format {version!r:.40}, expected {FORMAT}; run `tkbench eval` again")
+        json.dumps(record, ensure_ascii=False).encode()  # half of a surrogate pair is no text
         result = Result.model_validate(record)
         if version == 3:
             columns = [
@@ -467,9 +499,12 @@ def read(folder: Path) -> Bundle:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "its parts"
-        raise BadBundle(f"{path}: {where}: {first['msg']}; run `tkbench eval` again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadBundle(f"{path}: not JSON ({error}); run `tkbench eval` again") from error
+        raise BadBundle(f"{path}: {where:.80}: {first['msg']:.200}; run `tkbench eval` again") from error
+    except BadBundle:
+        raise
+    # A number of 5000 digits is a ValueError, a tree of 100,000 levels a RecursionError.
+    except (ValueError, RecursionError, OverflowError, TypeError) as error:
+        raise BadBundle(f"{path}: not JSON ({error!s:.200}); run `tkbench eval` again") from error
     for preview in result.previews:
         if not (folder / preview.file).resolve().is_relative_to(folder.resolve()):
             raise BadBundle(f"{folder / preview.file}: a link out of the bundle; expected a file inside it")
@@ -497,80 +532,12 @@ def find(folder: Path) -> list[Bundle]:
     return found
 
 
-def verify(folder: Path) -> Bundle:
-    """Check every file against its hash and recompute the summary from the clips.
-
-    Raises BadBundle that names the first difference.
-    """
-    bundle = read(folder)
-    result = bundle.result
-    for name in ("clips.parquet", "curves.parquet", *(preview.file for preview in result.previews)):
-        if name not in result.files:
-            raise BadBundle(f"{folder}: {name} has no hash in result.json; run `tkbench eval` again")
-    for name, expected in sorted(result.files.items()):
-        path = folder / name
-        if ".." in Path(name).parts or Path(name).is_absolute():
-            raise BadBundle(f"{folder}: lists the file {name!r}, which lies outside of it")
-        if not path.is_file():
-            raise BadBundle(f"{path}: missing; its hash is in result.json")
-        if (digest := storage.sha256_of(path)) != expected:
-            raise BadBundle(f"{path}: sha256 {digest[:12]}, expected {expected[:12]}; the file was changed")
-    table = bundle.clips()
-    try:
-        speakers = dict(zip(column_of(table, "key"), column_of(table, "speaker"), strict=True))
-        rows = _rows(table)
-        again = summarise(
-            rows,
-            speakers,
-            result.columns,
-            n_boot=int(result.stats["n_boot"]),
-            seed=int(result.stats["seed"]),
-            level=result.stats["level"],
-            rule="halves" if result.format_version >= 5 else "stretched",
-        )
-    except (KeyError, ValueError) as error:
-        raise BadBundle(f"{folder}: clips.parquet and result.json do not fit together ({error})") from error
-    if set(table["model"]) != {result.model}:
-        raise BadBundle(f"{folder}: clips of {sorted(set(table['model']))}, expected {result.model!r}")
-    if (counted := table.loc[table["key"] != "*", "key"].nunique()) != result.n_clips:
-        raise BadBundle(f"{folder}: n_clips is {result.n_clips}, but clips.parquet has {counted}")
-    for part in (f"coverage:{result.coverage_min:g}", f"rank:{result.rank_by}"):
-        if part not in result.signature.split("|"):
-            raise BadBundle(f"{folder}: {part} is not in the signature {result.signature[:60]}...")
-    _check_curves(bundle, rows)
-    for name, summary in again.items():
-        for fact in Summary.model_fields:
-            value, stored = getattr(summary, fact), getattr(result.summary[name], fact)
-            if not _same(value, stored):
-                raise BadBundle(f"{folder}: {name}.{fact} is {stored}, but its clips give {value}")
-    return bundle
-
-
-def _check_curves(bundle: Bundle, rows: Sequence[Row]) -> None:
-    """BadBundle where a judge's curve has its minimum elsewhere than at the LSE-D of that clip."""
-    values = {(row.key, row.metric): row.value for row in rows}
-    curves = bundle.curves()
-    if not {"metric", "key", "distance"} <= set(curves.columns) or curves["distance"].dtype.kind not in "fiu":
-        raise BadBundle(
-            f"{bundle.folder}: curves.parquet has no numbers as distance; expected key, metric, shift, distance"
-        )
-    deepest_of = curves.groupby(["metric", "key"], sort=False)["distance"].min()
-    for (metric, key), deepest in cast("dict[tuple[str, str], float]", deepest_of.to_dict()).items():
-        if not metric.startswith("lse_c"):
-            continue  # another metric's own curve
-        lowest = values.get((key, metric.replace("lse_c", "lse_d", 1)), math.nan)
-        if not math.isnan(lowest) and not math.isclose(deepest, lowest, rel_tol=1e-5, abs_tol=1e-6):
-            raise BadBundle(
-                f"{bundle.folder}: {key}: {metric}'s curve has its minimum at {deepest:.6g}, its LSE-D is {lowest:.6g}"
-            )
-
-
 def column_of(table: pd.DataFrame, name: str) -> list[str]:
     """A column of texts as a list: pandas hands texts out of Arrow one by one, at ten times the cost."""
     return cast("list[str]", table[name].to_numpy(dtype=object).tolist())
 
 
-def _rows(table: pd.DataFrame) -> list[Row]:
+def rows_of(table: pd.DataFrame) -> list[Row]:
     """The rows of clips.parquet; raises KeyError or ValueError for a table that does not hold them."""
     texts = zip(
         *(column_of(table, name) for name in ("model", "key", "metric", "reason", "detail")), strict=True
@@ -581,23 +548,5 @@ def _rows(table: pd.DataFrame) -> list[Row]:
     ]
 
 
-def _same(a: object, b: object) -> bool:
-    if isinstance(a, float) and isinstance(b, (int, float)):
-        # The last bits of sums differ between machines.
-        return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
-    return a == b
-
-
 def _write_parquet(path: Path, table: pd.DataFrame) -> None:
     table.to_parquet(path, index=False, compression="zstd")
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise BadBundle(
-            f"{path}: cannot be read ({type(error).__name__}); run `tkbench eval` again"
-        ) from error

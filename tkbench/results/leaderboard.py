@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tkbench.errors import BadBundle, UnknownName, UsageError
+from tkbench.errors import BadBundle, UnknownName, UsageError, printable
 from tkbench.registry import suggest
 from tkbench.results import halves, pleased
 from tkbench.results import standing as standings
@@ -259,14 +260,14 @@ def to_csv(entries: Sequence[Entry]) -> str:
     head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
+    writer.writerow(map(_safe, head))
     for entry in entries:
         result = entry.result
         span = entry.ranks or ("", "")
         row: list[object] = [
             entry.rank or "",
             *span,
-            _safe(result.model),
+            result.model,
             str(entry.anchor).lower(),
             result.n_clips,
         ]
@@ -287,7 +288,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
             result.signature,
             entry.bundle.digest,
         ]
-        writer.writerow(row)
+        writer.writerow(map(_safe, row))
     return text.getvalue()
 
 
@@ -302,9 +303,19 @@ def _plain(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _safe(text: str) -> str:
-    """A model's name that a spreadsheet will not run as a formula."""
-    return f"'{text}" if text[:1] in "=+-@" else text
+def _safe(cell: object) -> str:
+    r"""A cell of a CSV: numbers as they are; a text that a spreadsheet would run as a formula gets a quote.
+
+    Bundles come from strangers, so every text is one: names, labels, data set, split, signature, reasons.
+
+    >>> _safe("=cmd"), _safe("\t=cmd"), _safe("a\x1b[2Jb"), _safe(-1.5), _safe("-1.5")
+    ("'=cmd", "'=cmd", 'a\\x1b[2Jb', '-1.5', '-1.5')
+    """
+    text = " ".join(printable(str(cell)).split())
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not _NUMBER.fullmatch(text) else text
+
+
+_NUMBER = re.compile(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf)")
 
 
 def export(runs: Path, form: str, columns: Sequence[str] = ()) -> str:
@@ -403,14 +414,26 @@ def cells(entry: Entry, columns: Sequence[Column]) -> list[str]:
 
 def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     """A Markdown table; the signature makes it citable."""
-    head = ["", "Model", *(f"{heading(column)} {ARROWS[column.better]}" for column in columns)]
+    head = ["", "Model", *(_markdown(f"{heading(column)} {ARROWS[column.better]}") for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
-        # Model names may come from strangers' bundles: no cell borders, no tags.
-        name = entry.result.model.replace("|", "\\|").replace("<", "&lt;")
-        name += " (anchor)" if entry.anchor else ""
-        lines.append("| " + " | ".join([standing(entry), name, *cells(entry, columns)]) + " |")
-    return "\n".join([*lines, "", _caption(entries, columns), ""])
+        name = entry.result.model + (" (anchor)" if entry.anchor else "")
+        lines.append(
+            "| " + " | ".join(map(_markdown, [standing(entry), name, *cells(entry, columns)])) + " |"
+        )
+    caption = [_markdown(line, borders=False) for line in _caption(entries, columns).splitlines()]
+    return "\n".join([*lines, "", *caption, ""])
+
+
+def _markdown(text: str, *, borders: bool = True) -> str:
+    r"""A text in a Markdown table or beneath it: from strangers' bundles come no borders, tags, links or escapes.
+
+    >>> _markdown("a|b <img> [x](y)"), _markdown("5 [4, 6]")
+    ('a\\|b &lt;img> \\[x](y)', '5 [4, 6]')
+    """
+    text = " ".join(printable(text).split()).replace("<", "&lt;").replace("`", "\\`")
+    text = re.sub(r"\[(?=[^\]]*\]\s*[(\[:])", r"\\[", text)
+    return text.replace("|", "\\|") if borders else text
 
 
 LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
@@ -425,7 +448,7 @@ def tex(text: str) -> str:
     >>> tex("lse_c 5%")
     'lse\\_c 5\\%'
     """
-    return "".join(LATEX.get(letter, letter) for letter in text)
+    return "".join(LATEX.get(letter, letter) for letter in " ".join(printable(text).split()))
 
 
 def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:

@@ -14,6 +14,7 @@ import io
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -334,8 +335,7 @@ FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large"
 def explain(error: OSError, folder: Path, need: int | None = None) -> StorageError:
     """An error of the disk as one line with what to do; need: about how many bytes the next step takes."""
     if error.errno in _FULL:
-        wants = f", a shard of this run needs about {in_words(need)}" if need else ""
-        what = f"{folder}: no room to write ({error.strerror}); {_left(folder)}{wants}; make room"
+        what = f"{folder}: no room to write ({error.strerror}); {_room(folder, need)}; make room"
     elif error.errno in _CLOSED:
         where = error.filename or folder
         what = f"{where}: cannot be written ({error.strerror}); make it writable, or choose another folder"
@@ -344,9 +344,54 @@ def explain(error: OSError, folder: Path, need: int | None = None) -> StorageErr
     return StorageError(f"{what}, then run the same command again: finished shards are kept")
 
 
-def _left(folder: Path) -> str:
+def _room(folder: Path, need: int | None) -> str:
+    """What is free and what is needed. The file that did not fit is removed by now, so its room is free again."""
     free = free_bytes(folder)
-    return "free space unknown" if free is None else f"{in_words(free)} are free"
+    left = "free space unknown" if free is None else f"{in_words(free)} are free"
+    if not need:
+        return left
+    if free is not None and free >= need:
+        return (
+            f"{left} again without the unfinished file, but one shard of about {in_words(need)} for each worker and "
+            "what else is written there did not fit"
+        )
+    return f"{left}, a shard of this run needs about {in_words(need)}"
+
+
+def swap(new: Path, old: Path) -> None:
+    """Put the folder `new` where the folder `old` is, and `old` where `new` was; readers see one or the other.
+
+    Where the system cannot exchange two names (`renameat2`, `renamex_np`), `old` is put aside first: then a reader can
+    find neither for an instant, and a kill in it leaves the old one under the other name.
+    """
+    if _exchanged(new, old):
+        return
+    aside = new.with_name(new.name + "-old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+_AT_FDCWD, _EXCHANGE = -100, 2
+"""Of Linux's renameat2; RENAME_SWAP of macOS's renamex_np has the same number."""
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system exchanged two names in one step; False where it has no such call for this file system."""
+    import ctypes
+
+    a, b = os.fsencode(one), os.fsencode(other)
+    try:
+        system = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            return bool(system.renamex_np(a, b, _EXCHANGE) == 0)
+        return bool(system.renameat2(_AT_FDCWD, a, _AT_FDCWD, b, _EXCHANGE) == 0)
+    except (OSError, AttributeError, TypeError):
+        return False
 
 
 def in_words(count: float) -> str:

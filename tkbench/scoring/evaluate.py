@@ -28,6 +28,7 @@ from tkbench.runtime import feature_cache
 from tkbench.runtime.devices import check_device, device_facts, put_on
 from tkbench.runtime.parallel import Pool, one_thread, pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.storage import sha256_of
 from tkbench.scoring.clips import (
     CHUNK,
     MIN_FACE_SHARE,
@@ -93,6 +94,8 @@ class ChunkScores:
     curves: list[bundle.Curve] = field(default_factory=list)
     states: list[object] = field(default_factory=list)
     """One per set metric, in the protocol's order."""
+    videos: dict[str, str] = field(default_factory=dict)
+    """Clip -> sha256 of its video's file, for models whose videos are files."""
     without_video: int = 0
     """Clips without a usable video: no set metric has got them."""
     cache_counts: feature_cache.Counts = field(default_factory=feature_cache.Counts)
@@ -132,10 +135,7 @@ def evaluate(
     if isinstance(created, Files):
         created.check_keys(keys)
     speakers = source.speakers
-    partners = {
-        key: choose_partner(key, keys, speakers, rules.seed) if card.drive == "other" else None
-        for key in keys
-    }
+    partners = partners_of(card, keys, speakers, rules.seed)
     run = Run.begin(data, split, rules, options.device)
     cache = str(options.cache.expanduser().absolute()) if options.cache is not None else None
     sources = str(options.sources.expanduser().absolute()) if options.sources is not None else None
@@ -143,7 +143,7 @@ def evaluate(
         Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources)
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
     ]
-    parts = _gather(chunks, workers, options.progress, card.name)
+    parts = gather(chunks, workers, options.progress, card.name)
 
     columns = metrics.columns
     rows = [replace(row, model=card.name) for part in parts for row in part.rows]
@@ -170,13 +170,22 @@ def evaluate(
         stack=software() | device,
         seed=rules.seed,
     )
-    clips = bundle.ClipRows(rows, speakers, [curve for part in parts for curve in part.curves])
+    curves = [curve for part in parts for curve in part.curves]
+    videos = {key: digest for part in parts for key, digest in part.videos.items()}
+    clips = bundle.ClipRows(rows, speakers, curves, videos)
     tools = Tools(source, rules, metrics)
 
     def players(folder: Path) -> list[tuple[str, str]]:
         return _previews(folder, tools, _model(run, model), rows, partners)
 
     return bundle.write(out, evaluation, clips, players)
+
+
+def partners_of(
+    card: ModelCard, keys: Sequence[str], speakers: Mapping[str, str | None], seed: int
+) -> dict[str, str | None]:
+    """The clip whose voice drives each clip; None where it is its own."""
+    return {key: choose_partner(key, keys, speakers, seed) if card.drive == "other" else None for key in keys}
 
 
 def refuse_training_clips(card: ModelCard, source: shards.Shards) -> None:
@@ -271,6 +280,8 @@ def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
             )
         found.rows += rows
         found.curves += curves
+        if made.file is not None:
+            found.videos[key] = sha256_of(made.file)
     store.next_clip()
     found.cache_counts = store.take_counts()
     return found
@@ -288,9 +299,7 @@ def _file(
     return released_file(tools.source, chunk.run.token, made, sample, sources)
 
 
-def _gather(
-    chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str
-) -> list[ChunkScores]:
+def gather(chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str) -> list[ChunkScores]:
     """Every task's scores, in the order of the tasks."""
     total = sum(len(chunk.keys) for chunk in chunks)
     done: dict[int, ChunkScores] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from tkbench import media
 from tkbench.crops import align
 from tkbench.crops.recipes import ibug68
 from tkbench.report.page import jpeg_address
-from tkbench.shards import Shards
+from tkbench.shards import Shards, unpack_arrays, unpack_sound
 from tkbench.sheet.choose import PreparedRow
 from tkbench.sheet.drawing import envelope
 from tkbench.sheet.lag import Lag
@@ -76,8 +75,8 @@ def make(
 ) -> Card:
     """Read a clip and draw it; its pictures are decoded up to the last one that is shown."""
     members = source.members(key)
-    with np.load(io.BytesIO(members["npz"]), allow_pickle=False) as arrays:
-        landmarks, score = arrays["landmarks"], arrays["score"]
+    arrays = unpack_arrays(key, members["npz"])
+    landmarks, score = arrays["landmarks"], arrays["score"]
     n = len(landmarks)
     shown = np.unique(np.linspace(0, n - 1, 2 * PICTURES + 1)[1::2].round().astype(int))
     frames = _frames(members["mp4"], shown)
@@ -85,7 +84,7 @@ def make(
     crops = align.warp(frames, transforms, (SIDE, SIDE), border=128)
     marks = align.apply(transforms, ibug68(landmarks[shown]))
     marks[:, :, 0] += SIDE * np.arange(len(shown))[:, None]
-    audio = media.read_flac(members["flac"])
+    audio = unpack_sound(key, members["flac"])
     times = [frame / FPS for frame in shown]
     at = ", ".join(f"{t:.1f}" for t in times)
     return Card(
