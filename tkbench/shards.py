@@ -796,7 +796,8 @@ def _array(data: bytes) -> Array:
     if math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
         raise ValueError(f"{dtype} {shape} in {len(data) - stream.tell()} bytes")
     stream.seek(0)
-    return cast(Array, np.lib.format.read_array(stream, allow_pickle=False))
+    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
 
 
 def _arrays_fault(arrays: Mapping[str, Array]) -> str:
