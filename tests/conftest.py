@@ -36,10 +36,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def no_features_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests see of clips is kept in a folder of this run, never in the user's cache."""
+    """What tests see of clips is kept in a folder of this run, never in the user's cache; lines are wide."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TKBENCH_CACHE", str(tmp_path_factory.mktemp("features")))
         patch.setenv("TKBENCH_HASHES", str(tmp_path_factory.mktemp("hashes")))
+        # pytest-xdist hands the width of the terminal to its workers; no test depends on it.
+        patch.delenv("COLUMNS", raising=False)
         yield
 
 
