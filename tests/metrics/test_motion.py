@@ -86,7 +86,7 @@ def test_lips_that_stand_still_have_no_dynamics_and_talking_ones_do() -> None:
         assert moving[name] > 100 * max(frozen[name], 1e-9), name
     # The same movement twice as large about each frame's own mouth.
     wide = np.array(sample.landmarks)
-    lips = list(motion.LIPS)
+    lips = list(motion.MESH_LIPS)
     middle = wide[:, lips].mean(axis=1, keepdims=True)
     wide[:, lips] = middle + 2 * (wide[:, lips] - middle)
     assert values(sample, wide)["lip_dynamics_mesh"] == pytest.approx(

@@ -54,9 +54,7 @@ def memory_command(
 
     with bar("study memory") as progress:
         found = memory.study_memory(model, data_folder, counted=counted, cache=cache, progress=progress)
-    files = memory_page.write(found, out)
-    say(found.sentence())
-    say(f"page: {files[-1]}; table: {files[0]}")
+    _told(found.sentence(), memory_page.write(found, out))
 
 
 @study.command("metrics")
@@ -88,9 +86,7 @@ def metrics_command(
         found = metrics.study_metrics(
             data_folder, out / "runs", split=split, limit=limit, workers=workers, progress=progress
         )
-    files = metrics_page.write(found, out)
-    say(found.sentence())
-    say(f"page: {files[-1]}; table: {files[0]}")
+    _told(found.sentence(), metrics_page.write(found, out))
 
 
 @study.command("context")
@@ -118,6 +114,10 @@ def context_command(
         found = context.study_context(
             data_folder, out, seeds=tuple(range(seeds)), steps=steps, progress=progress
         )
-    files = context_page.write(found, out)
-    say(found.sentence())
+    _told(found.sentence(), context_page.write(found, out))
+
+
+def _told(sentence: str, files: list[Path]) -> None:
+    """What was found, and where it is written: the page is the last file, the table the first."""
+    say(sentence)
     say(f"page: {files[-1]}; table: {files[0]}")

@@ -47,13 +47,10 @@ from tkbench.metrics.base import (
 )
 from tkbench.metrics.faults import audio_fault, landmark_fault, video_fault
 from tkbench.metrics.headpose import head_pose, pose_networks
+from tkbench.metrics.mouth import MESH_LIPS
 from tkbench.registry import suggest
 from tkbench.types import FPS, SAMPLE_RATE, Array, Bool, Column, Float32, Float64, Reason, Sample, UInt8
 
-LIPS = (
-    0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181,
-    185, 191, 267, 269, 270, 291, 308, 310, 311, 312, 314, 317, 318, 321, 324, 375, 402, 405, 409, 415,
-)  # fmt: skip
 BROWS = ((276, 282, 283, 285, 293, 295, 296, 300, 334, 336), (46, 52, 53, 55, 63, 65, 66, 70, 105, 107))
 EYES = (
     (249, 263, 362, 373, 374, 380, 381, 382, 384, 385, 386, 387, 388, 390, 398, 466),
@@ -87,8 +84,8 @@ def lip_dynamics(landmarks: Array, width: int, height: int) -> float:
 
     landmarks: (T, 478, 2) of frames of `width` x `height`, whose two axes are scaled apart, as THEval's resizing does.
     """
-    points = np.asarray(landmarks[:, LIPS], np.float64) * (SIDE / width, SIDE / height)
-    first, second = np.array(list(combinations(range(len(LIPS)), 2))).T
+    points = np.asarray(landmarks[:, MESH_LIPS], np.float64) * (SIDE / width, SIDE / height)
+    first, second = np.array(list(combinations(range(len(MESH_LIPS)), 2))).T
     return float(np.linalg.norm(points[:, first] - points[:, second], axis=2).std(axis=0).mean())
 
 

@@ -22,6 +22,11 @@ INNER = ((61, 67), (62, 66), (63, 65))
 """Upper and lower rim of the opening, left to right."""
 OUTER = ((50, 58), (51, 57), (52, 56))
 CORNERS, INNER_CORNERS = (48, 54), (60, 64)
+MESH_LIPS = (
+    0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181, 185, 191, 267, 269, 270, 291, 308,
+    310, 311, 312, 314, 317, 318, 321, 324, 375, 402, 405, 409, 415,
+)  # fmt: skip
+"""Face Mesh's 40 points of the lips' outer and inner rims."""
 NAMES = ("opening", "height", "width", "lower lip", "upper lip", "chin", "corners", "inner width")
 """The lengths of `lengths`, in order; the last but three to one are heights below the nose."""
 

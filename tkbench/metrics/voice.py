@@ -163,8 +163,7 @@ class Voice(FaceMetric):
         if zero not in ("speech", "synth"):
             raise UnknownName(f"no zero is called {zero!r}: {suggest(zero, ['speech', 'synth'])}")
         super().__init__(context=context)
-        name = BUNDLED if fit == "bundled" else Path(fit).stem
-        path = weights.find(BUNDLED) if fit == "bundled" else Path(fit)
+        name, path = _named(fit, BUNDLED)
         self.fit: Fit = load(path)
         self.zero = self.fit.zero[zero]
         digest = weights.sha256(path)
@@ -260,8 +259,7 @@ class VoiceScore(FaceMetric):
 
     def __init__(self, *, fit: str = "bundled", context: BuildContext = ON_CPU) -> None:
         super().__init__(context=context)
-        name = BUNDLED_SCORE if fit == "bundled" else Path(fit).stem
-        path = weights.find(BUNDLED_SCORE) if fit == "bundled" else Path(fit)
+        name, path = _named(fit, BUNDLED_SCORE)
         self.fit: Fit = load(path, SCORE)
         digest = weights.sha256(path)
         self.weights = {name: digest}
@@ -292,6 +290,11 @@ class VoiceScore(FaceMetric):
         fitted = self.fit.map_for(sample.speaker or sample.key, _source(sample))
         found = fit_score(landmarks, audio, fitted)
         return ClipScores({self.columns[0].name: Score(found)})
+
+
+def _named(fit: str, bundled: str) -> tuple[str, Path]:
+    """Name and file of the fit that a metric is given: "bundled", or a path."""
+    return (bundled, weights.find(bundled)) if fit == "bundled" else (Path(fit).stem, Path(fit))
 
 
 def _source(sample: Sample) -> str:

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from tkbench.metrics.mouth import lengths, mesh_points
+from tkbench.metrics.mouth import MESH_LIPS, lengths, mesh_points
 from tkbench.types import SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, Float64
 
 STEP = 160
@@ -42,11 +42,6 @@ SCORE_MOUTH_AROUND = (-1, 0, 1)
 MOUTH_UNIT = 0.05
 """Eye distances that count as one. Tracking noise stays small beside speech; a division by each clip's own spread would
 enlarge it."""
-LIPS = (
-    0, 13, 14, 17, 37, 39, 40, 61, 78, 80, 81, 82, 84, 87, 88, 91, 95, 146, 178, 181, 185, 191, 267, 269, 270, 291, 308,
-    310, 311, 312, 314, 317, 318, 321, 324, 375, 402, 405, 409, 415,
-)  # fmt: skip
-"""Face Mesh's 40 points of the lips' outer and inner rims."""
 LOWER_FACE = (152, 148, 377, 176, 400, 199, 200, 50, 280, 205, 425, 2)
 """Points of chin, jaw, cheeks and the base of the nose."""
 
@@ -142,7 +137,7 @@ def mel_features(audio: Float32) -> Float64:
 
 def point_features(landmarks: Array) -> Float64:
     """(T, 478, 2) landmarks -> (T, 312): points of lips and lower face around each frame, without drift."""
-    points = mesh_points(landmarks, (*LIPS, *LOWER_FACE))
+    points = mesh_points(landmarks, (*MESH_LIPS, *LOWER_FACE))
     flat = points.transpose(0, 2, 1).reshape(len(points), -1)
     shape = without_drift(flat, MOUTH_DRIFT) / MOUTH_UNIT
     return _around(shape, np.arange(len(shape)), SCORE_MOUTH_AROUND)
@@ -177,8 +172,8 @@ SCORE = FeatureSet(
     "score",
     mel_features,
     point_features,
-    (N_BANDS * len(VOICE_AROUND), 2 * (len(LIPS) + len(LOWER_FACE)) * len(SCORE_MOUTH_AROUND)),
+    (N_BANDS * len(VOICE_AROUND), 2 * (len(MESH_LIPS) + len(LOWER_FACE)) * len(SCORE_MOUTH_AROUND)),
     16,
-    f"{_SOUND},unit{MEL_UNIT:g}dB,around{_steps(VOICE_AROUND)},mesh{len(LIPS)}+{len(LOWER_FACE)},"
+    f"{_SOUND},unit{MEL_UNIT:g}dB,around{_steps(VOICE_AROUND)},mesh{len(MESH_LIPS)}+{len(LOWER_FACE)},"
     f"around{_steps(SCORE_MOUTH_AROUND)},drift{MOUTH_DRIFT},unit{MOUTH_UNIT:g}",
 )

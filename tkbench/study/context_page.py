@@ -6,9 +6,8 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from tkbench.report.page import asset, templates
-from tkbench.runtime.storage import write_file
 from tkbench.study.context import REACHED, ContextStudy, reach
+from tkbench.study.page import render, write_all
 from tkbench.types import FPS
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 380, 54, 40, 16, 150
@@ -26,26 +25,22 @@ MEANINGS = {
 
 def write(study: ContextStudy, out: Path) -> list[Path]:
     """Write table (CSV, Markdown), figure (SVG) and page into a folder: the files, the page last."""
-    out.mkdir(parents=True, exist_ok=True)
     figure = drawing(study)
-    page = templates().get_template("study_context.html.j2")
     files = {
         "context.csv": study.table().to_csv(index=False, lineterminator="\n"),
         "context.svg": figure,
         "context.md": markdown(study),
-        "context.html": page.render(
+        "context.html": render(
+            "study_context.html.j2",
             study=study,
             sentence=study.sentence(),
             figure=Markup(figure),
             head=head(study),
             rows=rows(study),
             facts=facts(study),
-            style=Markup(asset("report.css")),
         ),
     }
-    for name, text in files.items():
-        write_file(out / name, text.encode())
-    return [out / name for name in files]
+    return write_all(out, files)
 
 
 def head(study: ContextStudy) -> list[str]:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
-from tkbench.report.page import asset, jpeg_address, templates
-from tkbench.runtime.storage import write_file
+from tkbench.report.page import jpeg_address
 from tkbench.study.frames import LETTERS, VISEMES, Frames
 from tkbench.study.memory import MemoryStudy
+from tkbench.study.page import render, write_all
 from tkbench.train.objectives.slots import USED
 from tkbench.types import Array, Float64, UInt8
 
@@ -56,24 +55,20 @@ class Line:
 
 def write(study: MemoryStudy, out: Path) -> list[Path]:
     """Write table (CSV, Markdown), heat maps (SVG) and page into a folder: the files, the page last."""
-    out.mkdir(parents=True, exist_ok=True)
     files = {"memory.csv": study.table().to_csv(index=False, lineterminator="\n")}
     maps = heat_maps(study)
     files |= {f"memory-{place}.svg": item.svg for place, item in enumerate(maps)}
     files["memory.md"] = _markdown(study)
-    page = templates().get_template("study_memory.html.j2")
-    files["memory.html"] = page.render(
+    files["memory.html"] = render(
+        "study_memory.html.j2",
         study=study,
         sentence=study.sentence(),
         lines=lines(study),
         maps=maps,
         wall=wall(study),
         facts=facts(study),
-        style=Markup(asset("report.css")),
     )
-    for name, text in files.items():
-        write_file(out / name, text.encode())
-    return [out / name for name in files]
+    return write_all(out, files)
 
 
 def lines(study: MemoryStudy) -> list[Line]:

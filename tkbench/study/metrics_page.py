@@ -8,26 +8,24 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from tkbench.models import create
-from tkbench.report.page import asset, templates
-from tkbench.runtime.storage import write_file
+from tkbench.results.leaderboard import ARROWS
 from tkbench.study.metrics import HONEST, MADE, VIDEOS, Judged, MetricStudy
+from tkbench.study.page import render, write_all
 from tkbench.types import Column
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 ROW, CELL, LABEL, HEAD = 22, 82, 190, 40
 BLUE, RED = "#2a78d6", "#d1495b"
 
 
 def write(study: MetricStudy, out: Path) -> list[Path]:
     """Write table (CSV, Markdown), figure (SVG) and page into a folder: the files, the page last."""
-    out.mkdir(parents=True, exist_ok=True)
     figure = drawing(study)
-    page = templates().get_template("study_metrics.html.j2")
     files = {
         "metrics.csv": study.table().to_csv(index=False, lineterminator="\n"),
         "metrics.svg": figure,
         "metrics.md": markdown(study),
-        "metrics.html": page.render(
+        "metrics.html": render(
+            "study_metrics.html.j2",
             study=study,
             sentence=study.sentence(),
             videos=[(video, create(video).card.summary) for video in VIDEOS],
@@ -36,12 +34,9 @@ def write(study: MetricStudy, out: Path) -> list[Path]:
             pleased=[[video in one.pleased() for video in VIDEOS] for one in study.scored()],
             left_out=left_out(study),
             facts=facts(study),
-            style=Markup(asset("report.css")),
         ),
     }
-    for name, text in files.items():
-        write_file(out / name, text.encode())
-    return [out / name for name in files]
+    return write_all(out, files)
 
 
 def label(column: Column) -> str:

@@ -1,0 +1,24 @@
+"""What the pages of all studies share: the template's style, and a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from markupsafe import Markup
+
+from tkbench.report.page import asset, templates
+from tkbench.runtime.storage import write_file
+
+
+def render(template: str, **parts: object) -> str:
+    """A page of `tkbench/templates` with the style of reports."""
+    return templates().get_template(template).render(style=Markup(asset("report.css")), **parts)
+
+
+def write_all(out: Path, files: Mapping[str, str]) -> list[Path]:
+    """Write texts by their names into a folder, which is made if need be; their paths, in the same order."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        write_file(out / name, text.encode())
+    return [out / name for name in files]
