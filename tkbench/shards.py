@@ -579,6 +579,28 @@ class Shards:
         """Key -> the identity that intervals are clustered by; a clip without one is its own."""
         return {key: row["speaker"] or key for key, row in sorted(self._samples().items())}
 
+    def labels(self) -> dict[str, dict[str, str]]:
+        """Label -> prepared clip -> what the data set says of it: the columns `label_NAME` of the manifest."""
+        import pyarrow.parquet as pq
+
+        data = self._manifest_file()
+        try:
+            names = [name for name in pq.read_schema(io.BytesIO(data)).names if name.startswith("label_")]
+        except (OSError, ValueError) as error:
+            raise BadShards(f"{self.folder / MANIFEST}: cannot be read; prepare again") from error
+        if not names:
+            return {}
+        table = self._read_manifest(["key", *names])
+        table = table[table["key"].isin(self._samples())]
+        return {
+            name.removeprefix("label_"): {
+                str(key): value
+                for key, value in zip(table["key"], table[name], strict=True)
+                if isinstance(value, str) and value
+            }
+            for name in names
+        }
+
     def __len__(self) -> int:
         return len(self._samples())
 

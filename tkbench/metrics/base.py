@@ -334,6 +334,13 @@ class SetMetric(Metric, Generic[State]):
     def compute(self, state: State) -> dict[str, Score]:
         """The value of every column."""
 
+    def only(self, state: State, keys: frozenset[str]) -> State:
+        """The state that holds those clips of `state` that are in `keys`, for tables by stratum.
+
+        A metric whose state does not know its clips keeps this one: its numbers are of the whole set alone.
+        """
+        return self.start()
+
 
 AnySetMetric = SetMetric[Any]
 """One of several set metrics in a list: each gets back the states that it made itself."""

@@ -16,14 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from tkbench import media, models, shards
-from tkbench.errors import BadSample, UsageError
+from tkbench.errors import BadSample, UnknownName, UsageError
 from tkbench.metrics.base import NOT_GIVEN
 from tkbench.models.base import Model, ModelCard
 from tkbench.models.files import Files
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
+from tkbench.registry import suggest
 from tkbench.results import bundle
+from tkbench.results.strata import SCALES, By
 from tkbench.runtime import feature_cache
 from tkbench.runtime.devices import check_device, device_facts, put_on
 from tkbench.runtime.parallel import Pool, one_thread, pool
@@ -38,6 +40,7 @@ from tkbench.scoring.clips import (
     choose_partner,
     clip_keys,
     generate,
+    generate_for,
     is_crossed,
     open_split,
     score_clip,
@@ -47,6 +50,8 @@ from tkbench.scoring.clips import (
     unscored_rows,
 )
 from tkbench.scoring.released import released_file
+from tkbench.scoring.strata import by_stratum, label_names, measure
+from tkbench.scoring.strata import set_scores as strata_of_sets
 from tkbench.types import Column, Generated, Reason, Released, Row, Sample, UInt8
 from tkbench.version import __version__
 
@@ -69,6 +74,8 @@ class EvalOptions:
     progress: Progress = silent
     sources: Path | None = None
     """The root of the preparation: where the files of the true videos are, for LSE recipes that start at the file."""
+    by: tuple[By, ...] = ()
+    """Strata for whose groups FID and other numbers of the whole set are computed, too; no other number needs them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,8 @@ class ChunkScores:
     """One per set metric, in the protocol's order."""
     videos: dict[str, str] = field(default_factory=dict)
     """Clip -> sha256 of its video's file, for models whose videos are files."""
+    strata: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Clip -> measured stratum -> number, of the true clip."""
     without_video: int = 0
     """Clips without a usable video: no set metric has got them."""
     cache_counts: feature_cache.Counts = field(default_factory=feature_cache.Counts)
@@ -132,6 +141,7 @@ def evaluate(
     if options.name is not None:
         card = card.model_copy(update={"name": check_name(options.name)})
     keys = clip_keys(source, data, limit)
+    check_by(options.by, source)
     if isinstance(created, Files):
         created.check_keys(keys)
     speakers = source.speakers
@@ -172,13 +182,28 @@ def evaluate(
     )
     curves = [curve for part in parts for curve in part.curves]
     videos = {key: digest for part in parts for key, digest in part.videos.items()}
-    clips = bundle.ClipRows(rows, speakers, curves, videos)
+    measured = {key: numbers for part in parts for key, numbers in part.strata.items()}
+    strata = by_stratum(measured, source, keys)
+    known: dict[str, Mapping[str, bundle.Value]] = {
+        **strata,
+        "speaker": {key: name for key, name in speakers.items() if name},
+    }
+    sets = strata_of_sets(metrics.whole_set, states, options.by, keys, known)
+    clips = bundle.ClipRows(rows, speakers, curves, videos, strata=strata, sets=sets)
     tools = Tools(source, rules, metrics)
 
     def players(folder: Path) -> list[tuple[str, str]]:
         return _previews(folder, tools, _model(run, model), rows, partners)
 
     return bundle.write(out, evaluation, clips, players)
+
+
+def check_by(by: Sequence[By], source: shards.Shards) -> None:
+    """UnknownName, before any work, for a stratum that these shards have not."""
+    known = [*SCALES, *label_names(source), "speaker", *(["split"] if len(source.splits) > 1 else [])]
+    for item in by:
+        if item.name not in known:
+            raise UnknownName(f"{source.folder}: no stratum {item.name!r}: {suggest(item.name, known)}")
 
 
 def partners_of(
@@ -258,7 +283,9 @@ def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
     for key in chunk.keys:
         store.next_clip()
         try:
-            sample, made = generate(tools, model, key, chunk.partners[key])
+            sample = tools.source.get(key)
+            found.strata[key] = measure(sample)
+            sample, made = generate_for(tools, model, sample, chunk.partners[key])
         except BadSample as error:  # one bad clip is a row, never the end of an evaluation
             bad = Generated(key, None, Reason.OUT_OF_STEP, str(error))
             found.rows += unscored_rows(per_clip, bad)
