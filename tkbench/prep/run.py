@@ -20,7 +20,7 @@ from tkbench.prep import backends, datasets
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.make import SCRATCH, discard, make_shard, skipped_row, stats_file
-from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan
+from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, labels_of, make_plan
 from tkbench.prep.records import MadeShard, Row
 from tkbench.prep.resume import as_json, check_target, clear, kept_shards
 from tkbench.prep.summary import Summary, Tally
@@ -184,6 +184,7 @@ def _write_index(work: _Work, done: Mapping[str, MadeShard]) -> Tally:
         work.target,
         [ShardRecord(**record) for record in made],
         tally.watch(_rows(work.plan, work.target, work.dataset)),
+        labels=labels_of(work.plan),
         dataset=work.dataset,
         protocol=PROTOCOL,
         signature=work.settings.signature(),

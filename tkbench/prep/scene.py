@@ -92,7 +92,7 @@ def look_for(
     `confirm`, and among small faces, only those count that it confirms, and there may be none.
     """
     interval = None if clip is None else official.interval_of(clip)
-    crop, told = official.crop_of(clip, facts.width, facts.height)
+    crop, told = official.crop_of(clip, facts.width, facts.height, settings.max_side)
     duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
     few = min(LOOKS, max(2, round(duration / 2) + 1))
     dense, parts = look is not None, look is not None and look.in_parts
