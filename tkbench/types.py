@@ -194,6 +194,10 @@ class Clip:
     open while planning."""
 
 
+FILE_HEIGHT = -1
+"""`Crop.of_height` of a window that was measured on the file itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crop:
     """A window of the picture, in pixels of the resolution that it was measured on or in shares of the picture."""
@@ -203,7 +207,7 @@ class Crop:
     width: float
     height: float
     of_height: int
-    """Height in pixels of the picture that it was measured on, 0 where nobody knows; the file may have another."""
+    """Height in pixels of the picture that it was measured on, 0 where nobody knows, FILE_HEIGHT: that of the file."""
     shares: bool = False
     """x and width are shares of the picture's width, y and height of its height; `of_height` does not count."""
     square: bool = False

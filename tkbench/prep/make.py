@@ -213,6 +213,11 @@ class _Source:
                 with suppress(FileNotFoundError):  # it costs its text, never the clip
                     storage.fetch(clip.sidecar, self._folder)
                 local = replace(local, sidecar=str(beside))
+            if clip.face is not None and clip.face.track is not None:
+                with suppress(FileNotFoundError):  # found to be missing when it is read
+                    storage.fetch(clip.face.track, self._folder)
+                track = self._folder / PurePosixPath(clip.face.track).name
+                local = replace(local, face=replace(clip.face, track=str(track)))
         except FileNotFoundError as error:
             self._have = ""
             raise BadMedia(Reason.UNREADABLE, "went away since it was listed") from error

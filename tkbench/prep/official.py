@@ -16,7 +16,7 @@ import numpy as np
 
 from tkbench.errors import BadMedia
 from tkbench.media import Cut, frames_of
-from tkbench.types import FPS, Array, Clip, MediaFacts, Reason
+from tkbench.types import FILE_HEIGHT, FPS, Array, Clip, MediaFacts, Reason
 
 
 class CropRecord(TypedDict, total=False):
@@ -92,6 +92,9 @@ def crop_of(clip: Clip | None, width: int, height: int, max_side: int = 512) -> 
         record["shares"] = True
         scale, why = 1.0, f"given in shares of the picture, the file has {width}x{height}"
         box = [crop.x * width, crop.y * height, crop.width * width, crop.height * height]
+    elif crop.of_height == FILE_HEIGHT:
+        scale, why = 1.0, "measured on the file"
+        box = [crop.x, crop.y, crop.width, crop.height]
     elif crop.of_height <= 0:
         return None, record | {"why": "the resolution that it was measured on is not published"}
     else:

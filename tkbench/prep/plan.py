@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 
 from tkbench import media
@@ -249,6 +249,8 @@ def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path
         facts["path"] = relative(clip.path, root)
         if clip.sidecar is not None:
             facts["sidecar"] = relative(clip.sidecar, root)
+        if clip.face is not None and clip.face.track is not None:
+            facts["face"] = replace(clip.face, track=relative(clip.face.track, root))
         record.append([facts, *state])
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=_plain).encode()).hexdigest()
 
