@@ -7,6 +7,7 @@ editor shows: lines of a text file, the first line being 1; rows of a parquet fi
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tkbench.runtime import storage
 KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _AT_ONCE = 10_000
 """Rows of a parquet file that are in memory together."""
+_CHUNK = 4 << 20
+"""Bytes of a JSON array that are read together."""
 Row = dict[str, str]
 
 
@@ -100,6 +103,50 @@ def _parquet(file: Path) -> Iterator[tuple[int, Row]]:
                     yield number, _texts(found)
     except pa.ArrowException as error:
         raise UsageError(f"{file.name}: no parquet file ({error})") from error
+
+
+def json_array(table: str | Path) -> Iterator[dict[str, object]]:
+    """The objects of a .json that is one array of them, one at a time: such files have gigabytes.
+
+    Raises UsageError for a file that is none.
+    """
+    file = storage.place(table) if isinstance(table, str) else table
+    decode = json.JSONDecoder().raw_decode
+    try:
+        with file.open("rb") as stream:
+            texts = codecs.getincrementaldecoder("utf-8-sig")("replace")
+            text, at, begun, ended = "", 0, False, False
+            while True:
+                at = _past(text, at, " \t\r\n," if begun else " \t\r\n")
+                if not begun and at < len(text):
+                    if text[at] != "[":
+                        raise ValueError("it does not begin with [")
+                    begun, at = True, at + 1
+                    continue
+                if at < len(text) and text[at] == "]":
+                    return
+                try:
+                    if at == len(text):
+                        raise ValueError("it ends before its ]")
+                    found, at = decode(text, at)
+                except ValueError:
+                    if ended:
+                        raise
+                    data = stream.read(_CHUNK)
+                    ended = not data
+                    text, at = text[at:] + texts.decode(data, final=ended), 0
+                    continue
+                if not isinstance(found, dict):
+                    raise ValueError(f"an entry is a {type(found).__name__}, expected an object")
+                yield found
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file}: not a JSON array of objects ({type(error).__name__}: {error})") from error
+
+
+def _past(text: str, at: int, what: str) -> int:
+    while at < len(text) and text[at] in what:
+        at += 1
+    return at
 
 
 def _texts(found: dict[str, object]) -> Row:
