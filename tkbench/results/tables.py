@@ -6,6 +6,7 @@ pandas keeps in a file are not looked at.
     clips.parquet    model, key, speaker, metric, value, reason, detail
     curves.parquet   key, metric, shift, distance: a curve is a run of rows of one metric and key
     videos.parquet   key, sha256 of the file that was scored
+    mouths.parquet   key, frame and what `bundle.MOUTH` says, of the clips that have players
 """
 
 from __future__ import annotations
@@ -37,9 +38,24 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "curves.parquet": {"key": TEXT, "metric": TEXT, "shift": WHOLE, "distance": NUMBER},
     "videos.parquet": {"key": TEXT, "sha256": TEXT},
+    "mouths.parquet": {
+        "key": TEXT,
+        "frame": WHOLE,
+        "true_opening": NUMBER,
+        "made_opening": NUMBER,
+        "left": NUMBER,
+        "top": NUMBER,
+        "right": NUMBER,
+        "bottom": NUMBER,
+    },
 }
 """File -> column -> its types as Arrow names them. A column of no rows may be of any."""
-MOST_ROWS = {"clips.parquet": 3_000_000, "curves.parquet": 20_000_000, "videos.parquet": 1_000_000}
+MOST_ROWS = {
+    "clips.parquet": 3_000_000,
+    "curves.parquet": 20_000_000,
+    "videos.parquet": 1_000_000,
+    "mouths.parquet": 1_000_000,
+}
 MOST_BYTES = 1 << 30
 """Bytes of a table's columns once they are unpacked."""
 LONGEST_CURVE = 101
