@@ -125,7 +125,7 @@ class Tab:
         return list(
             self.js(
                 f"[...document.querySelectorAll({json.dumps(selector)})]"
-                ".filter((one) => one.getClientRects().length).map((one) => one.innerText.trim())"
+                ".filter((one) => one.getClientRects().length).map((one) => (one.innerText ?? one.textContent).trim())"
             )
         )
 

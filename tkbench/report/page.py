@@ -331,7 +331,8 @@ def _judges(
             )
             if not points:
                 continue
-            series = figures.Series(entry.result.model, styles[entry.result.model], points)
+            style = styles[entry.result.model] + (" anchor" if entry.anchor else "")
+            series = figures.Series(entry.result.model, style, points)
             found.setdefault(judge, []).append(series)
     names = {column.name: _judge_name(column) for column in columns}
     return [

@@ -118,16 +118,13 @@ def write(folders: Sequence[Path], out: Path) -> Path:
         text = page.render([entry.bundle for entry in table.entries], site)
         write_file(folder / "index.html", text.encode())
     (out / "models").mkdir(parents=True, exist_ok=True)
+    standings = {model: [_standing(table, model) for table in tables] for model in models}
     for model in models:
-        standings = [_standing(table, model) for table in tables]
-        rows = [one for one in standings if one is not None]
+        rows = [one for one in standings[model] if one is not None]
         write_file(
             out / "models" / names[model], _render("site_model.html.j2", model=model, rows=rows).encode()
         )
-    listed = [
-        (model, names[model], [one for one in (_standing(t, model) for t in tables) if one])
-        for model in models
-    ]
+    listed = [(model, names[model], standings[model]) for model in models]
     index = out / "index.html"
     write_file(index, _render("site_index.html.j2", tables=tables, models=listed).encode())
     return index

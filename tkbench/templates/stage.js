@@ -1,13 +1,15 @@
 // The stage: a clip's true video and up to three models beside it, in step under one control.
 //
 // A player is one video, the true picture left of the generated one. Each tile is a canvas that shows its half. The
-// first model's video leads; the others are held to its time, so tiles never differ by more than a frame.
+// first model's video leads, and the others are held to its time. Browsers still show the frames of several videos at
+// slightly different moments, so the last frames of each are kept, and tiles show the newest frame that all have.
 (() => {
   const { $, make, draw, page, show, whenNear } = tk;
   const stage = $("stage");
   if (!stage) { tk.watch = () => {}; return; }
   const MOST = 3;
-  const LATE = 0.1; // seconds after which a video is set to the leader's time, and not only slowed or hurried
+  const LATE = 0.15; // seconds after which a video is set to the leader's time, and not only slowed or hurried
+  const KEPT = 16; // frames of each video
 
   const start = () => {
     const data = tk.data("watch-data");
@@ -46,9 +48,10 @@
       return { node: make("figure", { className: "tile" }, picture, mouth, caption), picture, mouth };
     };
     const paint = ({ picture, mouth }, video, side) => {
-      const [width, height] = [video.videoWidth / 2, video.videoHeight];
+      const [width, height] = [(video.videoWidth ?? video.width) / 2, video.videoHeight ?? video.height];
       if (!width) return;
       if (picture.width !== width || picture.height !== height) Object.assign(picture, { width, height });
+      picture.dataset.frame = String(state.frame);
       picture.getContext("2d").drawImage(video, side * width, 0, width, height, 0, 0, width, height);
       const box = state.clip.box?.[Math.min(state.frame, state.clip.box.length - 1)];
       if (!box) return;
@@ -67,11 +70,41 @@
     const paintAll = () => {
       const first = leader();
       if (!first) return;
-      paint(state.real, first, 0);
-      all().forEach(({ video, tile: own }) => paint(own, video, 1));
+      const pictures = all().map(pictureOf);
+      paint(state.real, pictures[0], 0);
+      all().forEach(({ tile: own }, i) => paint(own, pictures[i], 1));
       $("stage-seek").value = String(state.frame);
       $("stage-time").textContent = `frame ${state.frame + 1} of ${state.frames} · ${(state.frame / data.fps).toFixed(2)} s`;
       state.playhead?.();
+    };
+
+    // The frames that a video has shown lately.
+    const keep = (shot, frame) => {
+      const { video, frames } = shot;
+      if (!video.videoWidth) return;
+      const spare = frames.size >= KEPT ? frames.keys().next().value : null;
+      const canvas = spare === null ? make("canvas", { width: video.videoWidth, height: video.videoHeight }) : frames.get(spare);
+      if (spare !== null) frames.delete(spare);
+      canvas.getContext("2d").drawImage(video, 0, 0);
+      frames.delete(frame);
+      frames.set(frame, canvas);
+    };
+    const follow = (shot) => {
+      if (!shot.video.requestVideoFrameCallback) return;
+      shot.video.requestVideoFrameCallback((_, facts) => {
+        if (shots.get(shot.model) !== shot) return;
+        keep(shot, Math.round(facts.mediaTime * data.fps));
+        follow(shot);
+      });
+    };
+    // What a video showed at the stage's frame, or next to it; the video itself where a browser does not tell frames.
+    const NEXT = [0, -1, 1];
+    const near = (frames, frame) => NEXT.map((by) => frames.get(frame + by)).find(Boolean);
+    const pictureOf = ({ video, frames }) => near(frames, state.frame) ?? video;
+    // The newest frame that all videos have shown, to one frame: a busy machine leaves some out.
+    const common = () => {
+      const [first, ...others] = all();
+      return Math.max(-1, ...[...first.frames.keys()].filter((frame) => others.every((shot) => near(shot.frames, frame))));
     };
 
     const setPlaying = (playing) => {
@@ -86,13 +119,16 @@
         video.currentTime = (state.frame + 0.5) / data.fps;
         return done;
       }));
-      if (turn === state.turn) paintAll();
+      if (turn !== state.turn) return;
+      // All stand still at this frame now.
+      all().forEach((shot) => { shot.frames.clear(); keep(shot, state.frame); });
+      paintAll();
     };
     const stop = () => {
       if (!state.playing) return Promise.resolve();
       setPlaying(false);
       all().forEach(({ video }) => video.pause());
-      return seek(Math.min(Math.floor(leader().currentTime * data.fps), state.frames - 1));
+      return seek(state.frame);
     };
     const rate = () => Number($("stage-speed").value);
     const tick = () => {
@@ -108,10 +144,13 @@
         const late = now - video.currentTime;
         if (video.ended) return;
         if (Math.abs(late) > LATE) video.currentTime = now;
-        video.playbackRate = rate() * (1 + Math.max(-0.15, Math.min(0.15, 2 * late)));
+        video.playbackRate = rate() * (1 + Math.max(-0.2, Math.min(0.2, 2 * late)));
       });
-      state.frame = Math.min(Math.floor(now * data.fps), state.frames - 1);
-      paintAll();
+      const newest = first.requestVideoFrameCallback ? common() : Math.floor(now * data.fps);
+      if (newest > state.frame) {
+        state.frame = Math.min(newest, state.frames - 1);
+        paintAll();
+      }
       requestAnimationFrame(tick);
     };
     const play = async () => {
@@ -125,7 +164,7 @@
       requestAnimationFrame(tick);
     };
     const restart = async () => {
-      await Promise.all(all().map(({ video }) => { video.currentTime = 0; return once(video, "seeked"); }));
+      await seek(0);
       if (!state.playing) return;
       await Promise.allSettled(all().map(({ video }) => video.play()));
       requestAnimationFrame(tick);
@@ -195,10 +234,13 @@
       state.models.forEach((m) => {
         const video = make("video", { preload: "auto", playsInline: true, muted: true, src: address(state.clip.videos[m]) });
         const own = tile(nameOf(m), styleOf(m), score(m));
-        shots.set(m, { video, tile: own, ready: once(video, "loadeddata") });
+        const shot = { model: m, video, tile: own, frames: new Map(), ready: once(video, "loadeddata") };
+        shots.set(m, shot);
+        follow(shot);
         tiles.push(own.node);
       });
       $("stage-tiles").replaceChildren(...tiles);
+      $("stage-videos").replaceChildren(...all().map(({ video }) => video));
       $("stage-tiles").style.setProperty("--tiles", tiles.length);
       const sound = $("stage-sound");
       const heard = sound.value;
@@ -280,12 +322,16 @@
       const i = data.clips.findIndex((clip) => clip.key === key);
       if (i < 0) return;
       const models = data.clips[i].videos;
-      const best = page.models.findIndex((model, place) => !model.anchor && place in models);
-      const real = page.models[m].anchor && page.models[m].name === "real";
-      choose(i, [...new Set([real ? best : m, best])].filter((one) => one >= 0));
+      const isReal = (place) => page.models[place].anchor && page.models[place].name === "real";
+      // Beside the model that was asked for stands the best other one.
+      const other = page.models.findIndex((model, place) => !model.anchor && place !== m && place in models);
+      choose(i, [...(isReal(m) ? [] : [m]), other].filter((one) => one >= 0));
       $("players").scrollIntoView({ block: "start" });
       stage.focus({ preventScroll: true });
     };
+    // For tests, and for whoever looks at the page with the tools of a browser.
+    tk.stageVideos = () => all().map(({ video }) => video);
+    tk.stageTimes = () => all().map(({ video }) => video.currentTime);
     const wanted = data.clips.findIndex((clip) => clip.key === page.watch);
     choose(Math.max(wanted, 0));
   };
