@@ -113,7 +113,12 @@ def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence
             watch=shown,
             spans=any(line.span for line in lines),
             ranking=glossary.RANK,
-            remarks=leaderboard.remarks(entries, columns),
+            # What a check says already is not said again.
+            remarks=[
+                text
+                for text in leaderboard.remarks(entries, columns)
+                if text not in {check.text for check in checks}
+            ],
             rarest=_rarest(result, rank),
             terms=glossary.terms(columns),
             data=_json(_page_data(entries, columns, rank, weakest)),

@@ -141,11 +141,9 @@ def evaluate(
     columns = metrics.columns
     line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
     table = out / bundle.table_name(source.dataset, rules.name, line)
-    shown = players.plan(
-        keys,
-        next(column for column in columns if column.name == rules.rank_by),
-        players.true_scores(table, rules.rank_by),
-    )
+    rank_by = rules.ranks_by(columns)
+    ranking = next(column for column in columns if column.name == rank_by)
+    shown = players.plan(keys, ranking, players.true_scores(table, rank_by))
     chunks = [
         Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources, shown.of(part))
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
@@ -166,7 +164,7 @@ def evaluate(
         data_hash=source.data_hash,
         n_clips=len(keys),
         protocol=rules.name,
-        rank_by=rules.rank_by,
+        rank_by=rank_by,
         coverage_min=rules.coverage_min,
         signature=line,
         columns=columns,
