@@ -7,13 +7,11 @@ The unit of work is a fixed number of clips, so the numbers do not depend on how
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-
-import numpy as np
 
 from tkbench import media, models, shards
 from tkbench.errors import BadSample, UnknownName, UsageError
@@ -31,6 +29,7 @@ from tkbench.runtime.devices import check_device, device_facts, put_on
 from tkbench.runtime.parallel import Pool, one_thread, pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import sha256_of
+from tkbench.scoring import players
 from tkbench.scoring.clips import (
     CHUNK,
     MIN_FACE_SHARE,
@@ -39,7 +38,6 @@ from tkbench.scoring.clips import (
     build_metrics,
     choose_partner,
     clip_keys,
-    generate,
     generate_for,
     is_crossed,
     open_split,
@@ -52,11 +50,8 @@ from tkbench.scoring.clips import (
 from tkbench.scoring.released import released_file
 from tkbench.scoring.strata import by_stratum, label_names, measure
 from tkbench.scoring.strata import set_scores as strata_of_sets
-from tkbench.types import Column, Generated, Reason, Released, Row, Sample, UInt8
+from tkbench.types import Column, Generated, Reason, Released, Row, Sample
 from tkbench.version import __version__
-
-PREVIEWS = 4
-"""Clips per model that the report shows as players."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +86,8 @@ class Chunk:
     """See `EvalOptions.cache`; None keeps what one clip needs twice, and no more."""
     sources: str | None = None
     """See `EvalOptions.sources`."""
+    players: players.PlayerPlan | None = None
+    """Which clips get a player of the report; None for none."""
 
 
 @dataclass(slots=True)
@@ -105,6 +102,7 @@ class ChunkScores:
     """Clip -> sha256 of its video's file, for models whose videos are files."""
     strata: dict[str, dict[str, float]] = field(default_factory=dict)
     """Clip -> measured stratum -> number, of the true clip."""
+    players: list[players.Player] = field(default_factory=list)
     without_video: int = 0
     """Clips without a usable video: no set metric has got them."""
     cache_counts: feature_cache.Counts = field(default_factory=feature_cache.Counts)
@@ -149,13 +147,18 @@ def evaluate(
     run = Run.begin(data, split, rules, options.device)
     cache = str(options.cache.expanduser().absolute()) if options.cache is not None else None
     sources = str(options.sources.expanduser().absolute()) if options.sources is not None else None
+    columns = metrics.columns
+    line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
+    table = out / bundle.table_name(source.dataset, rules.name, line)
+    rank_by = rules.ranks_by(columns)
+    ranking = next(column for column in columns if column.name == rank_by)
+    shown = players.plan(keys, ranking, players.true_scores(table, rank_by))
     chunks = [
-        Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources)
+        Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources, shown.of(part))
         for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
     ]
     parts = gather(chunks, workers, options.progress, card.name)
 
-    columns = metrics.columns
     rows = [replace(row, model=card.name) for part in parts for row in part.rows]
     missing = sum(part.without_video for part in parts)
     states = [part.states for part in parts]
@@ -170,9 +173,9 @@ def evaluate(
         data_hash=source.data_hash,
         n_clips=len(keys),
         protocol=rules.name,
-        rank_by=rules.ranks_by(columns),
+        rank_by=rank_by,
         coverage_min=rules.coverage_min,
-        signature=signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card)),
+        signature=line,
         columns=columns,
         summary=bundle.summarise(rows, speakers, columns, **stats),
         stats=stats,
@@ -189,13 +192,10 @@ def evaluate(
         "speaker": {key: name for key, name in speakers.items() if name},
     }
     sets = strata_of_sets(metrics.whole_set, states, options.by, keys, known)
-    clips = bundle.ClipRows(rows, speakers, curves, videos, strata=strata, sets=sets)
-    tools = Tools(source, rules, metrics)
-
-    def players(folder: Path) -> list[tuple[str, str]]:
-        return _previews(folder, tools, _model(run, model), rows, partners)
-
-    return bundle.write(out, evaluation, clips, players)
+    kept = players.chosen([one for part in parts for one in part.players], shown)
+    mouths = {one.key: one.mouth for one in kept if one.mouth is not None}
+    clips = bundle.ClipRows(rows, speakers, curves, videos, mouths, strata, sets)
+    return bundle.write(out, evaluation, clips, partial(players.write, kept))
 
 
 def check_by(by: Sequence[By], source: shards.Shards) -> None:
@@ -305,6 +305,9 @@ def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
                 note=made.detail,
                 released=released,
             )
+            if chunk.players is not None:
+                seen = players.worst_of(chunk.run.token, chunk.model)
+                found.players += players.player(tools, chunk.players, seen, sample, made.video, rows)
         found.rows += rows
         found.curves += curves
         if made.file is not None:
@@ -356,47 +359,3 @@ def gather(chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, lab
 def _is_clips_fault(row: Row) -> bool:
     """Whether a score failed: not one whose network or package is missing, nor one that is rightly unclear."""
     return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.EXTRA_MISSING, Reason.UNCLEAR)
-
-
-def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) -> list[str]:
-    """Keys by the ranking metric, worst first; clips without a score come first of all, ties in key order."""
-    values = {row.key: row.value for row in rows if row.metric == rank_by and row.key != "*"}
-    sign = 1.0 if higher_is_better else -1.0
-    return sorted(values, key=lambda key: (-np.inf if np.isnan(values[key]) else sign * values[key], key))
-
-
-def _previews(
-    folder: Path, tools: Tools, model: Model, rows: Sequence[Row], partners: Mapping[str, str | None]
-) -> list[tuple[str, str]]:
-    """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
-    rank_by = tools.rules.ranks_by(tools.metrics.columns)
-    better = next(column.better for column in tools.metrics.columns if column.name == rank_by)
-    written: list[tuple[str, str]] = []
-    for key in worst_first(rows, rank_by, higher_is_better=better == "higher"):
-        if len(written) == PREVIEWS:
-            break
-        try:
-            sample, made = generate(tools, model, key, partners[key])
-        except BadSample:
-            continue  # its row says why
-        if made.video is None:
-            continue  # nothing to show; its row says why
-        name = f"{len(written):02d}.mp4"
-        media.write_video(
-            folder / name,
-            side_by_side(sample.video, made.video),
-            audio=sample.audio,
-            quality=24,
-        )
-        written.append((key, name))
-    return written
-
-
-def side_by_side(real: UInt8, made: UInt8, height: int = 256) -> Iterator[UInt8]:
-    """Frames (height, 2 * w, 3): the true video on the left, the generated one on the right, even sides."""
-    import cv2
-
-    width = max(2, round(real.shape[2] * height / real.shape[1] / 2) * 2)
-    for left, right in zip(real, made, strict=True):
-        pair = [cv2.resize(side, (width, height), interpolation=cv2.INTER_AREA) for side in (left, right)]
-        yield np.concatenate(pair, axis=1)
