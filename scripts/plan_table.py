@@ -5,7 +5,8 @@
 
 Empty files stand for the videos: planning opens none of them. Each kind is planned in a fresh process, from names and
 lists to shards, which then says the seconds of the processor, those of the clock, and its peak (resident set). `import`
-is what a process takes that plans two clips. A row of the table has a file, an interval, a box, a speaker, a source, a
+is what a process takes that plans two clips. LRS2 has a file for each clip; in the tables ten clips are parts of a
+video, as in AVSpeech. A row of the table has a file, an interval, a box, a speaker, a source, a
 split, a text and two labels.
 """
 
@@ -23,20 +24,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 KINDS = ("import", "lrs2", "csv", "jsonl", "parquet", "avspeech")
-EACH = 100
-"""Clips of a folder, a speaker or a video."""
+EACH, PARTS = 100, 10
+"""Clips of a folder, and clips of a video, where clips are parts of one."""
 
 
 def rows(count: int) -> Iterator[dict[str, object]]:
     """What the table says."""
     for number in range(count):
         yield {
-            "file": f"{number // EACH:05d}/{number % EACH:05d}.mp4",
-            "start": 0.5,
-            "end": round(4 + number % 7 / 10, 1),
+            "file": f"{number // EACH:05d}/{number % EACH // PARTS:05d}.mp4",
+            "start": 6 * (number % PARTS) + 0.5,
+            "end": 6 * (number % PARTS) + 4 + number % 7 / 10,
             "box": f"0.{number % 5}1 0.1 0.9 0.8",
             "speaker": f"speaker-{number // EACH}",
-            "source": f"video-{number // 10}",
+            "source": f"video-{number // PARTS}",
             "split": ("train", "val", "test")[number // EACH % 3],
             "text": f"sentence {number} says what is said",
             "label_language": ("english", "polish", "thai")[number // EACH % 3],
@@ -50,7 +51,7 @@ def make(kind: str, count: int, folder: Path) -> dict[str, str]:
     for number in range(0, 0 if kind == "avspeech" else count, EACH):
         place = inner / (f"{6 * 10**18 + number // EACH}" if kind == "lrs2" else f"{number // EACH:05d}")
         place.mkdir(parents=True)
-        for clip in range(min(EACH, count - number)):
+        for clip in range(min(EACH, count - number) // (1 if kind == "lrs2" else PARTS) or 1):
             (place / f"{clip:05d}.mp4").touch()
             if kind == "lrs2":
                 (place / f"{clip:05d}.txt").touch()
@@ -59,12 +60,12 @@ def make(kind: str, count: int, folder: Path) -> dict[str, str]:
         (folder / "train.txt").write_text("".join(lines))
         return {}
     if kind == "avspeech":
-        tubes = [f"tube{number:07d}" for number in range(-(-count // 10))]
+        tubes = [f"tube{number:07d}" for number in range(-(-count // PARTS))]
         for tube in tubes:
             (folder / f"{tube}.mp4").touch()
         with (folder / "avspeech_train.csv").open("w") as stream:
             stream.writelines(
-                f"{tubes[n // 10]},{n % 10 * 6}.0,{n % 10 * 6 + 5}.0,0.4,0.5\n" for n in range(count)
+                f"{tubes[n // PARTS]},{n % PARTS * 6}.0,{n % PARTS * 6 + 5}.0,0.4,0.5\n" for n in range(count)
             )
         return {}
     table = folder / f"clips.{'csv' if kind == 'import' else kind}"
