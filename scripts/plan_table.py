@@ -124,11 +124,11 @@ def main() -> None:
             options = make(kind, 2 if kind == "import" else given.rows, Path(folder))
             command = [sys.executable, __file__, "--plan", kind, folder, json.dumps(options)]
             told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        size = f"{told['peak'] / 2**20:.0f} MiB"
-        print(
-            f"{kind:10} {told['clips']:8d} {told['processor']:8.1f} s {told['clock']:6.1f} s {size:>9}",
-            flush=True,
-        )
+            size = f"{told['peak'] / 2**20:.0f} MiB"
+            print(
+                f"{kind:10} {told['clips']:8d} {told['processor']:8.1f} s {told['clock']:6.1f} s {size:>9}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
