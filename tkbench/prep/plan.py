@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 
 from tkbench import media
@@ -259,12 +259,15 @@ _LATER = frozenset({"face", "labels", "shares", "square"})
 """Fields that came after shards were made without them: where they say nothing, they change no digest."""
 
 
+_FIELDS = {kind: [item.name for item in fields(kind)] for kind in (Word, Crop, FaceHint)}
+
+
 def _plain(value: object) -> object:
     """A mapping or record as JSON can hold it."""
     if isinstance(value, Mapping):
         return dict(value)
-    assert isinstance(value, (Word, Crop, FaceHint))
-    return {name: item for name, item in asdict(value).items() if item or name not in _LATER}
+    names = _FIELDS[type(value)]
+    return {name: item for name in names if (item := getattr(value, name)) or name not in _LATER}
 
 
 def relative(path: str, root: str | Path) -> str:

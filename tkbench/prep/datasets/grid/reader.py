@@ -54,21 +54,23 @@ def sentence_of(name: str) -> str | None:
 
 def read(root: Path, odd: list[Path] | None = None) -> Iterator[Clip | Skipped]:
     """Every sentence, by speaker and name. odd: takes videos whose name is none of GRID."""
-    found = [name for name in listing(root)[0] if _SPEAKER.fullmatch(name)]
-    people = sorted(found, key=lambda name: f"{name.removesuffix('_processed')}/")
+    people: dict[str, list[Path]] = {}
+    for name in listing(root)[0]:
+        if _SPEAKER.fullmatch(name):
+            people.setdefault(name.removesuffix("_processed"), []).append(root / name)
     if not people:
         raise UsageError(f"{root}: not GRID: no folder s1, s2, ... s34 in it")
-    for person in people:
-        speaker = person.removesuffix("_processed")
-        place = next((p for inner in _VIDEOS if _stems(p := root / person / inner, ".mpg")), root / person)
-        aligns = (
-            root / person / "align",
+    for speaker in sorted(people, key=lambda name: f"{name}/"):
+        mine = people[speaker]
+        places = [folder / inner for folder in mine for inner in _VIDEOS]
+        place = next((folder for folder in places if _stems(folder, ".mpg")), mine[0])
+        aligns = [
+            *(folder / "align" for folder in mine),
             root / "align" / speaker,
             root / "alignments" / speaker,
-            root / person,
-            place,
-        )
-        beside = next((folder for folder in aligns if _stems(folder, ".align")), root / person / "align")
+            *mine,
+        ]
+        beside = next((folder for folder in (*aligns, place) if _stems(folder, ".align")), aligns[0])
         there, told = _stems(place, ".mpg"), _stems(beside, ".align")
         for stem in sorted(there | told):
             text = sentence_of(stem)

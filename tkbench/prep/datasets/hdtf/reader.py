@@ -8,6 +8,7 @@ clip     an annotated interval, with the official crop brought to 512 x 512; the
          resolution and scaled to the one that is there. 15 clips have no crop, 2 an unknown resolution, and 3 a
          crop that reaches below the picture: these get a canvas around the head, and their receipt says so
 split    train, val, test of `hdtf-identity-1`, see split.py
+labels   source: the YouTube id
 speaker  the identity: for WDA and WRA the person's name as the video names it; for RD the video, because nobody
          says who speaks there (one person may be in two such videos)
 """
@@ -52,6 +53,7 @@ def parts(found: Annotations) -> Iterator[Part]:
                 speaker=identity,
                 crop=None if box is None else Crop(*box, of_height=video.resolution or 0),
                 target=SIDE,
+                labels={} if video.youtube is None else {"source": video.youtube},
                 extra={
                     "subset": video.subset,
                     "video": video.name,
