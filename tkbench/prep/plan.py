@@ -259,7 +259,9 @@ _LATER = frozenset({"face", "labels", "shares", "square"})
 """Fields that came after shards were made without them: where they say nothing, they change no digest."""
 
 
-_FIELDS = {kind: [item.name for item in fields(kind)] for kind in (Word, Crop, FaceHint)}
+_FIELDS: dict[type[object], list[str]] = {
+    kind: [item.name for item in fields(kind)] for kind in (Word, Crop, FaceHint)
+}
 
 
 def _plain(value: object) -> object:
