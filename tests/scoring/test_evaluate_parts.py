@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tkbench.errors import UsageError
 from tkbench.protocol import Protocol
 from tkbench.scoring.clips import build_metrics, choose_partner, fit_audio, match
-from tkbench.scoring.evaluate import check_name, side_by_side, worst_first
+from tkbench.scoring.evaluate import check_name, worst_first
+from tkbench.scoring.tasks import side_by_side
 from tkbench.types import Generated, Reason, Row, Sample
 
 

@@ -32,6 +32,9 @@ PLACES = ("video", "audio", "out", "list")
 class Command:
     """Runs a command; reads the videos that it writes as `files:` does."""
 
+    runs_outside = True
+    """In processes of its own: its memory is theirs."""
+
     def __init__(self, command: str) -> None:
         try:
             self.words = shlex.split(command)

@@ -5,6 +5,7 @@
     curves.parquet   distance at each shift, per clip and judge
     videos.parquet   sha256 of each video that was scored, where the model's videos are files
     previews/NN.mp4  the true video beside the generated one, worst clips first
+    cost.json        time and memory of the model (`results.cost`); of no hash and no comparison
 
 result.json is strict JSON: nan is null, infinity the string "inf". It holds no date, so the same numbers give the same
 bytes. A bundle is written beside its place and renamed: it is there as a whole or not at all.
@@ -376,10 +377,13 @@ def write(
     evaluation: Evaluation,
     clips: ClipRows,
     previews: Callable[[Path], Sequence[tuple[str, str]]] = lambda folder: (),
+    *,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write `out/<table>/<model>/` and return it; an earlier bundle of the same model is replaced.
 
-    `previews` is called with a folder to write players into and answers (clip key, file name) pairs.
+    `previews` is called with a folder to write players into and answers (clip key, file name) pairs. beside: files that
+    differ from run to run (`results.cost`): no hash covers them.
     Raises BadInput where a mean does not account for all clips.
     """
     for column in evaluation.columns:
@@ -396,6 +400,8 @@ def write(
     work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         _fill(work, evaluation, clips, previews)
+        for name, content in (beside or {}).items():
+            (work / name).write_bytes(content)
         # mkdtemp makes the folder private; a bundle is there to be read by others.
         work.chmod(0o755)
         if place.exists():

@@ -11,6 +11,14 @@ from tkbench.errors import UsageError
 Thing = TypeVar("Thing")
 
 
+def check_device_name(name: str) -> str:
+    """`name`, if it can be a device's at all, here or on another machine."""
+    kind, colon, number = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (colon and not number.isdecimal())):
+        raise UsageError(f"--device {name!r}: expected cpu, cuda or cuda:NUMBER")
+    return name
+
+
 def check_device(name: str) -> str:
     """`name`, if a network can run there; otherwise UsageError with the devices that there are.
 
@@ -20,11 +28,9 @@ def check_device(name: str) -> str:
     Traceback (most recent call last):
     tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda or cuda:NUMBER
     """
-    if name == "cpu":
+    if check_device_name(name) == "cpu":
         return name
-    kind, colon, number = name.partition(":")
-    if kind != "cuda" or (colon and not number.isdecimal()):
-        raise UsageError(f"--device {name!r}: expected cpu, cuda or cuda:NUMBER")
+    number = name.partition(":")[2]
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

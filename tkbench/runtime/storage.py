@@ -68,6 +68,11 @@ def as_remote(path: object) -> RemotePath | None:
     return path if isinstance(path, RemotePath) else None
 
 
+def everywhere(where: str | Path) -> Path:
+    """A place as processes with another working folder find it."""
+    return place(where) if is_remote(where) else Path(where).absolute()
+
+
 def in_other_processes(where: str | Path) -> bool:
     """Whether workers see the same content there: `memory://` belongs to one process."""
     return not is_remote(where) or _url(where).partition("://")[0] not in _PER_PROCESS
@@ -332,7 +337,9 @@ FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large"
 """Words by which ffmpeg reports a full disk."""
 
 
-def explain(error: OSError, folder: Path, need: int | None = None) -> StorageError:
+def explain(
+    error: OSError, folder: Path, need: int | None = None, *, kept: str = "finished shards are kept"
+) -> StorageError:
     """An error of the disk as one line with what to do; need: about how many bytes the next step takes."""
     if error.errno in _FULL:
         what = f"{folder}: no room to write ({error.strerror}); {_room(folder, need)}; make room"
@@ -341,7 +348,7 @@ def explain(error: OSError, folder: Path, need: int | None = None) -> StorageErr
         what = f"{where}: cannot be written ({error.strerror}); make it writable, or choose another folder"
     else:
         what = f"{error.filename or folder}: {type(error).__name__}: {error.strerror or error}; fix it"
-    return StorageError(f"{what}, then run the same command again: finished shards are kept")
+    return StorageError(f"{what}, then run the same command again: {kept}")
 
 
 def _room(folder: Path, need: int | None) -> str:

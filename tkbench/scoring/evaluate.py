@@ -1,53 +1,49 @@
 """Score a model on shards: generate, score, summarise, write the result bundle. `tkbench eval` and `tkbench.score`
 call this.
 
-The unit of work is a fixed number of clips, so the numbers do not depend on how many workers share them.
+A clip is the unit of work. What scoring it gave is written to the work folder (`scoring.records`) before the next one
+is begun, and the row is made of these records in key order. So the numbers depend neither on how many workers share the
+clips, nor on the order in which they are done, nor on how often the run was killed.
 """
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from tkbench import media, models, shards
-from tkbench.errors import BadSample, UsageError
-from tkbench.metrics.base import NOT_GIVEN
-from tkbench.models.base import Model, ModelCard
+from tkbench.errors import StorageError, UsageError
+from tkbench.metrics.base import AnySetMetric
+from tkbench.models import identity
+from tkbench.models.base import ModelCard
 from tkbench.models.files import Files
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
-from tkbench.results import bundle
-from tkbench.runtime import feature_cache
-from tkbench.runtime.devices import check_device, device_facts, put_on
-from tkbench.runtime.parallel import Pool, one_thread, pool
+from tkbench.results import bundle, cost
+from tkbench.runtime import feature_cache, storage
+from tkbench.runtime.devices import check_device, check_device_name
+from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.runtime.storage import sha256_of
 from tkbench.scoring.clips import (
-    CHUNK,
     MIN_FACE_SHARE,
+    MetricSet,
     Run,
-    Tools,
     build_metrics,
     choose_partner,
     clip_keys,
-    generate,
     is_crossed,
     open_split,
-    score_clip,
     set_rows,
-    start_states,
-    tools_of,
-    unscored_rows,
 )
-from tkbench.scoring.released import released_file
-from tkbench.types import Column, Generated, Reason, Released, Row, Sample, UInt8
+from tkbench.scoring.records import WorkFolder, work_folder
+from tkbench.scoring.tasks import Chunk, ChunkScores, score_chunk, software
+from tkbench.types import Column, Row
 from tkbench.version import __version__
 
 PREVIEWS = 4
@@ -69,36 +65,8 @@ class EvalOptions:
     progress: Progress = silent
     sources: Path | None = None
     """The root of the preparation: where the files of the true videos are, for LSE recipes that start at the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One task: some clips, and all that decides their scores."""
-
-    run: Run
-    model: str
-    keys: tuple[str, ...]
-    partners: Mapping[str, str | None]
-    """Clip -> the clip whose voice drives it; None where its own does."""
-    cache: str | None = None
-    """See `EvalOptions.cache`; None keeps what one clip needs twice, and no more."""
-    sources: str | None = None
-    """See `EvalOptions.sources`."""
-
-
-@dataclass(slots=True)
-class ChunkScores:
-    """What a task sends back: numbers only."""
-
-    rows: list[Row] = field(default_factory=list)
-    curves: list[bundle.Curve] = field(default_factory=list)
-    states: list[object] = field(default_factory=list)
-    """One per set metric, in the protocol's order."""
-    videos: dict[str, str] = field(default_factory=dict)
-    """Clip -> sha256 of its video's file, for models whose videos are files."""
-    without_video: int = 0
-    """Clips without a usable video: no set metric has got them."""
-    cache_counts: feature_cache.Counts = field(default_factory=feature_cache.Counts)
+    fresh: bool = False
+    """Score all clips, also those that an evaluation finished which was stopped."""
 
 
 def evaluate(
@@ -122,7 +90,10 @@ def evaluate(
     very clips that it was trained on. Clips that fail become rows with a reason.
     """
     options = options or EvalOptions()
-    check_device(options.device)
+    remote = isinstance(workers, Pool) and workers.elsewhere
+    (check_device_name if remote else check_device)(options.device)
+    if storage.is_remote(out):
+        raise UsageError(f"--out {out}: bundles are written to a folder; give one that all workers see")
     source = open_split(data, split)
     rules = chosen_protocol(protocol, default_protocol(source.dataset))
     created = models.create(model)  # a wrong name fails here, not in a worker
@@ -136,49 +107,154 @@ def evaluate(
         created.check_keys(keys)
     speakers = source.speakers
     partners = partners_of(card, keys, speakers, rules.seed)
-    run = Run.begin(data, split, rules, options.device)
-    cache = str(options.cache.expanduser().absolute()) if options.cache is not None else None
-    sources = str(options.sources.expanduser().absolute()) if options.sources is not None else None
-    chunks = [
-        Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources)
-        for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
-    ]
-    parts = gather(chunks, workers, options.progress, card.name)
-
     columns = metrics.columns
-    rows = [replace(row, model=card.name) for part in parts for row in part.rows]
-    missing = sum(part.without_video for part in parts)
-    states = [part.states for part in parts]
-    rows += set_rows(metrics.whole_set, states, card.name, missing, len(keys))
-    device = {} if options.device == "cpu" else {"device": device_facts(options.device)}
-    stats = rules.stats.model_dump()
-    evaluation = bundle.Evaluation(
-        model=card.name,
-        model_card=card.model_dump(mode="json"),
-        dataset=source.dataset,
-        split=source.split,
-        data_hash=source.data_hash,
-        n_clips=len(keys),
-        protocol=rules.name,
-        rank_by=rules.rank_by,
-        coverage_min=rules.coverage_min,
-        signature=signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card)),
-        columns=columns,
-        summary=bundle.summarise(rows, speakers, columns, **stats),
-        stats=stats,
-        weights=dict(sorted(metrics.weights.items())),
-        stack=software() | device,
-        seed=rules.seed,
+    line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
+    task = Chunk(
+        run=Run.begin(storage.everywhere(data), split, rules, options.device),
+        model=identity.everywhere(model) if remote else model,
+        keys=(),
+        partners={},
+        software=software() if remote else {},
+        cache=str(options.cache.expanduser().absolute()) if options.cache is not None else None,
+        sources=str(options.sources.expanduser().absolute()) if options.sources is not None else None,
     )
-    curves = [curve for part in parts for curve in part.curves]
-    videos = {key: digest for part in parts for key, digest in part.videos.items()}
-    clips = bundle.ClipRows(rows, speakers, curves, videos)
-    tools = Tools(source, rules, metrics)
+    facts = {
+        "signature": line,
+        "model": model,
+        "card": created.card.model_dump(mode="json"),
+        "code": identity.code_of(created),
+        "clips": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
+        "device": options.device,
+        "sources": task.sources,
+        "software": software(),
+        "tkbench": feature_cache.sources(),
+    }
+    table = bundle.table_name(source.dataset, rules.name, line)
+    state_of = created.state_of if isinstance(created, Files) else _no_file
+    try:
+        with (
+            work_folder(out.absolute(), (table, card.name), facts, fresh=options.fresh) as work,
+            _workforce(workers, len(keys)) as crew,
+        ):
+            kept = work.kept(keys, state_of)
+            todo = [
+                replace(task, keys=(key,), partners={key: partners[key]}, work=str(work.place))
+                for key in keys
+                if key not in kept
+            ]
+            gather(todo, crew, options.progress, card.name, before=len(kept))
 
-    def players(folder: Path) -> list[tuple[str, str]]:
-        return _previews(folder, tools, _model(run, model), rows, partners)
+            found = Gathered(work, keys, metrics)
+            rows = [replace(row, model=card.name) for row in found.rows]
+            rows += [replace(row, model=card.name) for row in found.set_rows()]
+            device = {} if options.device == "cpu" else {"device": ", ".join(found.devices)}
+            stats = rules.stats.model_dump()
+            evaluation = bundle.Evaluation(
+                model=card.name,
+                model_card=card.model_dump(mode="json"),
+                dataset=source.dataset,
+                split=source.split,
+                data_hash=source.data_hash,
+                n_clips=len(keys),
+                protocol=rules.name,
+                rank_by=rules.rank_by,
+                coverage_min=rules.coverage_min,
+                signature=line,
+                columns=columns,
+                summary=bundle.summarise(rows, speakers, columns, **stats),
+                stats=stats,
+                weights=dict(sorted(metrics.weights.items())),
+                stack=software() | device,
+                seed=rules.seed,
+            )
+            shown = players_of(rows, rules.rank_by, columns, found.with_video)
 
-    return bundle.write(out, evaluation, clips, players)
+            def players(folder: Path) -> list[tuple[str, str]]:
+                named = [(key, f"{place:02d}.mp4") for place, key in enumerate(shown)]
+                made = [
+                    replace(task, keys=(key,), partners={key: partners[key]}, preview=str(folder / name))
+                    for key, name in named
+                ]
+                for _ in crew.run(score_chunk, made):
+                    pass
+                return [(key, name) for key, name in named if (folder / name).is_file()]
+
+            clips = bundle.ClipRows(rows, speakers, found.curves, found.videos)
+            spent = cost.sum_up(found.spent)
+            beside = {} if spent is None else {cost.FILE: cost.to_bytes(spent)}
+            return bundle.write(out, evaluation, clips, players, beside=beside)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage.explain(error, out, kept="finished clips are kept") from error
+
+
+@contextmanager
+def _workforce(workers: int | Pool, items: int) -> Iterator[Pool]:
+    """A running pool as it is, or a new one of so many processes."""
+    if isinstance(workers, Pool):
+        yield workers
+    else:
+        with pool(workers, items=items) as fresh:
+            yield fresh
+
+
+def _no_file(key: str) -> str:
+    """The state of a video that is no file of its own."""
+    return ""
+
+
+class Gathered:
+    """The records of all clips, read in key order; states of set metrics are read when they are asked for."""
+
+    def __init__(self, work: WorkFolder, keys: Sequence[str], metrics: MetricSet) -> None:
+        self.work, self.keys, self.metrics = work, keys, metrics
+        self.rows: list[Row] = []
+        self.curves: list[bundle.Curve] = []
+        self.videos: dict[str, str] = {}
+        self.spent: list[cost.Spent] = []
+        self.with_video: set[str] = set()
+        devices: set[str] = set()
+        for key in keys:
+            record = work.read(key)
+            self.rows += record.rows
+            self.curves += record.curves
+            devices.add(record.device)
+            if record.video:
+                self.videos[key] = record.video
+            if record.spent is not None:
+                self.spent.append(record.spent)
+            if record.has_video:
+                self.with_video.add(key)
+        self.devices = sorted(devices)
+
+    def set_rows(self) -> Iterator[Row]:
+        """The rows of set metrics."""
+        whole_set = self.metrics.whole_set
+        states = [StatesOf(self.work, key, whole_set) for key in self.keys]
+        return set_rows(whole_set, states, "", len(self.keys) - len(self.with_video), len(self.keys))
+
+
+class StatesOf(Sequence[object]):
+    """The states of a clip's set metrics, each read from the disk when it is asked for."""
+
+    def __init__(self, work: WorkFolder, key: str, whole_set: Sequence[AnySetMetric]) -> None:
+        self.work, self.key, self.whole_set = work, key, whole_set
+
+    def __len__(self) -> int:
+        return len(self.whole_set)
+
+    def __getitem__(self, place: int) -> object:  # type: ignore[override]
+        return self.work.read(self.key, states=(place, self.whole_set[place])).states[0]
+
+
+def players_of(
+    rows: Sequence[Row], rank_by: str, columns: Sequence[Column], there: Collection[str]
+) -> list[str]:
+    """The clips that a report shows as players: the worst by the ranking metric of those that have a video."""
+    better = next(column.better for column in columns if column.name == rank_by)
+    worst = worst_first(rows, rank_by, higher_is_better=better == "higher")
+    return [key for key in worst if key in there][:PREVIEWS]
 
 
 def partners_of(
@@ -232,103 +308,30 @@ def signature(
     return "|".join(parts)
 
 
-def software() -> dict[str, str]:
-    """Versions of the software between the files and the numbers."""
-    found = {name: version for name in feature_cache.LIBRARIES if (version := feature_cache.version_of(name))}
-    return {"tkbench": __version__, "python": platform.python_version(), **media.stack(), **found}
-
-
-@lru_cache(maxsize=2)
-def _model(run: Run, name: str) -> Model:
-    """The model, on its device: created once per process and run."""
-    model: Model = put_on(models.create(name), run.device)
-    return model
-
-
-def score_chunk(chunk: Chunk) -> ChunkScores:
-    """Generate and score the clips of one task, on one thread."""
-    with one_thread():
-        return _score_chunk(chunk, tools_of(chunk.run), _model(chunk.run, chunk.model))
-
-
-def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
-    store = feature_cache.open_store(chunk.cache)
-    found = ChunkScores(states=start_states(tools.metrics))
-    per_clip = [column for metric in tools.metrics.per_clip for column in metric.columns]
-    for key in chunk.keys:
-        store.next_clip()
-        try:
-            sample, made = generate(tools, model, key, chunk.partners[key])
-        except BadSample as error:  # one bad clip is a row, never the end of an evaluation
-            bad = Generated(key, None, Reason.OUT_OF_STEP, str(error))
-            found.rows += unscored_rows(per_clip, bad)
-            found.without_video += 1
-            continue
-        if made.video is None or made.reason is not None:
-            found.rows += unscored_rows(per_clip, made)
-            found.without_video += 1
-            continue
-        with feature_cache.using(store), _file(chunk, tools, model, sample, made) as released:
-            rows, curves = score_clip(
-                tools.metrics,
-                found.states,
-                sample,
-                made.video,
-                other_voice=is_crossed(model.card),
-                note=made.detail,
-                released=released,
-            )
-        found.rows += rows
-        found.curves += curves
-        if made.file is not None:
-            found.videos[key] = sha256_of(made.file)
-    store.next_clip()
-    found.cache_counts = store.take_counts()
-    return found
-
-
-def _file(
-    chunk: Chunk, tools: Tools, model: Model, sample: Sample, made: Generated
-) -> AbstractContextManager[Released]:
-    """The released file of a video, where a metric asks for one."""
-    if not tools.metrics.needs_file:
-        return nullcontext(NOT_GIVEN)
-    if model.card.drive == "other" and made.file is None:
-        return nullcontext(Released(None, "the voice is another clip's: there is no file with both"))
-    sources = None if chunk.sources is None else Path(chunk.sources)
-    return released_file(tools.source, chunk.run.token, made, sample, sources)
-
-
-def gather(chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str) -> list[ChunkScores]:
-    """Every task's scores, in the order of the tasks."""
-    total = sum(len(chunk.keys) for chunk in chunks)
+def gather(
+    chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str, *, before: int = 0
+) -> list[ChunkScores]:
+    """Every task's scores, in the order of the tasks. before: clips that were finished before."""
+    total = before + sum(len(chunk.keys) for chunk in chunks)
     done: dict[int, ChunkScores] = {}
-    clips = failed = 0
+    clips, failed = before, 0
     counts = feature_cache.Counts()
-    progress(0, total, label)
+    progress(clips, total, f"{label}, {before} clips kept" if before else label)
 
-    def collect(running: Pool) -> None:
-        nonlocal clips, failed, counts
-        for index, scores in running.run(score_chunk, chunks):
+    def again(chunk: Chunk, deaths: int) -> Chunk:
+        return replace(chunk, deaths=deaths)
+
+    on_death = again if all(chunk.work is not None for chunk in chunks) else None
+    with _workforce(workers, len(chunks)) as crew:
+        for index, scores in crew.run(score_chunk, chunks, on_death=on_death):
             done[index] = scores
             clips += len(chunks[index].keys)
-            failed += len({row.key for row in scores.rows if _is_clips_fault(row)})
+            failed += scores.failed
             counts += scores.cache_counts
             gaps = f"{failed} clips with a missing score" if failed else ""
             notes = filter(None, (label, gaps, feature_cache.damage_note(counts)))
             progress(clips, total, ", ".join(notes))
-
-    if isinstance(workers, Pool):
-        collect(workers)
-    else:
-        with pool(workers, items=len(chunks)) as fresh:
-            collect(fresh)
     return [done[index] for index in range(len(chunks))]
-
-
-def _is_clips_fault(row: Row) -> bool:
-    """Whether a score failed: not one whose network or package is missing, nor one that is rightly unclear."""
-    return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.EXTRA_MISSING, Reason.UNCLEAR)
 
 
 def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) -> list[str]:
@@ -336,40 +339,3 @@ def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) ->
     values = {row.key: row.value for row in rows if row.metric == rank_by and row.key != "*"}
     sign = 1.0 if higher_is_better else -1.0
     return sorted(values, key=lambda key: (-np.inf if np.isnan(values[key]) else sign * values[key], key))
-
-
-def _previews(
-    folder: Path, tools: Tools, model: Model, rows: Sequence[Row], partners: Mapping[str, str | None]
-) -> list[tuple[str, str]]:
-    """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
-    rank_by = tools.rules.rank_by
-    better = next(column.better for column in tools.metrics.columns if column.name == rank_by)
-    written: list[tuple[str, str]] = []
-    for key in worst_first(rows, rank_by, higher_is_better=better == "higher"):
-        if len(written) == PREVIEWS:
-            break
-        try:
-            sample, made = generate(tools, model, key, partners[key])
-        except BadSample:
-            continue  # its row says why
-        if made.video is None:
-            continue  # nothing to show; its row says why
-        name = f"{len(written):02d}.mp4"
-        media.write_video(
-            folder / name,
-            side_by_side(sample.video, made.video),
-            audio=sample.audio,
-            quality=24,
-        )
-        written.append((key, name))
-    return written
-
-
-def side_by_side(real: UInt8, made: UInt8, height: int = 256) -> Iterator[UInt8]:
-    """Frames (height, 2 * w, 3): the true video on the left, the generated one on the right, even sides."""
-    import cv2
-
-    width = max(2, round(real.shape[2] * height / real.shape[1] / 2) * 2)
-    for left, right in zip(real, made, strict=True):
-        pair = [cv2.resize(side, (width, height), interpolation=cv2.INTER_AREA) for side in (left, right)]
-        yield np.concatenate(pair, axis=1)
