@@ -5,7 +5,6 @@ DIR is a folder, or a place behind a URL (`files:s3://bucket/out`): then each vi
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +32,7 @@ class Files:
         self.folder = storage.place(folder) if storage.is_remote(folder) else Path(folder).expanduser()
         self._names: dict[str, Path] | None = None
         """What is in a remote folder, by name below it: listed once."""
-        self._here: tempfile.TemporaryDirectory[str] | None = None
+        self._scratch = storage.Scratch("tkbench-video-")
         """Holds the remote video that was asked for last."""
         if not self.folder.is_dir():
             raise UsageError(
@@ -104,10 +103,7 @@ class Files:
         """A file of this machine: a remote one is here until the next is asked for."""
         if storage.as_remote(path) is None:
             return path
-        if self._here is not None:
-            self._here.cleanup()
-        self._here = tempfile.TemporaryDirectory(prefix="tkbench-video-")
-        return storage.fetch(str(path), Path(self._here.name))
+        return storage.fetch(str(path), self._scratch.new())
 
     def _remote_names(self) -> dict[str, Path]:
         if self._names is None:

@@ -15,7 +15,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -291,6 +293,23 @@ def fetch(where: str, folder: Path) -> Path:
     file = folder / PurePosixPath(where).name
     RemotePath(where).download(file)
     return file
+
+
+class Scratch:
+    """A temporary folder for the files of one clip: a new one takes the place of the last, which goes with its
+    owner.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._end: Callable[[], object] = lambda: None
+
+    def new(self) -> Path:
+        """An empty folder; the one before is removed."""
+        self._end()
+        folder = tempfile.mkdtemp(prefix=self._prefix)
+        self._end = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
 
 
 def publish(file: Path, target: Path) -> None:
