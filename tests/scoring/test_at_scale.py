@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -123,7 +124,8 @@ def two_kinds_of_workers(mark: Path) -> Iterator[str]:
         stack.enter_context(running(*words))
         plain = ("dask", "worker", address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
         for name, more in {"plain": (), "gpu": ("--resources", "GPU=1")}.items():
-            environment = {"PYTHONPATH": str(mark), "OMP_NUM_THREADS": "1", "NOTES": str(mark / name)}
+            path = os.pathsep.join([str(mark), *sys.path])  # what this process can import, a worker can
+            environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "NOTES": str(mark / name)}
             stack.enter_context(running(*plain, *more, **environment))
         from distributed import Client
 
