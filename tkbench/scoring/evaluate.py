@@ -108,6 +108,7 @@ def evaluate(
     speakers = source.speakers
     partners = partners_of(card, keys, speakers, rules.seed)
     columns = metrics.columns
+    rank_by = rules.ranks_by(columns)
     line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
     task = Chunk(
         run=Run.begin(storage.everywhere(data), split, rules, options.device),
@@ -157,7 +158,7 @@ def evaluate(
                 data_hash=source.data_hash,
                 n_clips=len(keys),
                 protocol=rules.name,
-                rank_by=rules.rank_by,
+                rank_by=rank_by,
                 coverage_min=rules.coverage_min,
                 signature=line,
                 columns=columns,
@@ -167,7 +168,7 @@ def evaluate(
                 stack=software() | device,
                 seed=rules.seed,
             )
-            shown = players_of(rows, rules.rank_by, columns, found.with_video)
+            shown = players_of(rows, rank_by, columns, found.with_video)
 
             def players(folder: Path) -> list[tuple[str, str]]:
                 named = [(key, f"{place:02d}.mp4") for place, key in enumerate(shown)]
@@ -339,3 +340,43 @@ def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) ->
     values = {row.key: row.value for row in rows if row.metric == rank_by and row.key != "*"}
     sign = 1.0 if higher_is_better else -1.0
     return sorted(values, key=lambda key: (-np.inf if np.isnan(values[key]) else sign * values[key], key))
+<<<<<<< HEAD
+=======
+
+
+def _previews(
+    folder: Path, tools: Tools, model: Model, rows: Sequence[Row], partners: Mapping[str, str | None]
+) -> list[tuple[str, str]]:
+    """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
+    rank_by = tools.rules.ranks_by(tools.metrics.columns)
+    better = next(column.better for column in tools.metrics.columns if column.name == rank_by)
+    written: list[tuple[str, str]] = []
+    for key in worst_first(rows, rank_by, higher_is_better=better == "higher"):
+        if len(written) == PREVIEWS:
+            break
+        try:
+            sample, made = generate(tools, model, key, partners[key])
+        except BadSample:
+            continue  # its row says why
+        if made.video is None:
+            continue  # nothing to show; its row says why
+        name = f"{len(written):02d}.mp4"
+        media.write_video(
+            folder / name,
+            side_by_side(sample.video, made.video),
+            audio=sample.audio,
+            quality=24,
+        )
+        written.append((key, name))
+    return written
+
+
+def side_by_side(real: UInt8, made: UInt8, height: int = 256) -> Iterator[UInt8]:
+    """Frames (height, 2 * w, 3): the true video on the left, the generated one on the right, even sides."""
+    import cv2
+
+    width = max(2, round(real.shape[2] * height / real.shape[1] / 2) * 2)
+    for left, right in zip(real, made, strict=True):
+        pair = [cv2.resize(side, (width, height), interpolation=cv2.INTER_AREA) for side in (left, right)]
+        yield np.concatenate(pair, axis=1)
+>>>>>>> 2212a19cdda9f1ce6c654dccd687dc911f5804cc
