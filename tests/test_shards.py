@@ -87,6 +87,28 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     opened.verify()
 
 
+def test_labels_are_text_columns_that_only_labelled_data_has(tmp_path: Path) -> None:
+    """Three rows, one with two labels: the columns come after the others, sorted, null where nothing is said."""
+    rows = [
+        {"key": key, "clip": key, "split": "test", "status": "skipped", "reason": "no-face"} for key in "abc"
+    ]
+    rows[1] |= {"label_view": "front", "label_emotion": "happy"}
+    said = {"dataset": "x", "protocol": "p", "signature": "s", "settings": {}}
+    for name, labels in (("with", ["view", "emotion", "view"]), ("without", [])):
+        (tmp_path / name).mkdir()
+        mine = rows if labels else [{k: v for k, v in row.items() if "label" not in k} for row in rows]
+        shards.write_index(tmp_path / name, [], mine, labels=labels, **said)
+    plain = shards.open_shards(tmp_path / "without").manifest().columns.tolist()
+    table = shards.open_shards(tmp_path / "with").manifest()
+    assert plain == list(shards.COLUMNS)
+    assert table.columns.tolist() == [*plain, "label_emotion", "label_view"]
+    assert table["label_emotion"].dropna().to_dict() == {1: "happy"}
+    with pytest.raises(BadInput, match="unknown columns: label_view"):
+        shards.write_index(tmp_path, [], rows, labels=["emotion"], **said)
+    with pytest.raises(BadInput, match="'label_Age Group': a name has lower case letters"):
+        shards.write_index(tmp_path, [], [], labels=["Age Group"], **said)
+
+
 def test_equal_content_makes_equal_bytes(tmp_path: Path) -> None:
     one, two = build(tmp_path / "1" / "s"), build(tmp_path / "2" / "s")
     for name in ("test-000000.tar", "manifest.parquet", "index.json"):

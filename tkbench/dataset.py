@@ -8,6 +8,13 @@ Its functions are given as `registry.lazy("module:function")`, so that help text
     annotate  a clip -> the clip with what the text file beside it says, and notes on what was wrong there
     check     fills a `Ledger`: what is there, missing or damaged; opens headers at most
     fake      writes a synthetic tree in the data set's exact layout
+
+Labels are what a data set says of a clip besides speaker and text: emotion, view, language, the model that made it. A
+reader puts them into `Clip.labels` (and `Skipped.labels`) as {name: text}: names in lower case letters, digits and `_`,
+values always texts, and no entry where the data set says nothing. In shards they are the column `label_NAME` of
+manifest.parquet (a string, null where a clip has none) and the member `labels` of the clip's JSON, only where it has
+any. `label_source` is the recording that a clip was cut from, where the data set names one. An interval of a file is
+`source.interval` of the clip's JSON, in seconds of that file.
 """
 
 from __future__ import annotations

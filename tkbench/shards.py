@@ -1,7 +1,8 @@
 """Shards: a folder of WebDataset tar files that holds a prepared data set.
 
     index.json              format, data set, splits, settings, and of each shard its clips, bytes and sha256
-    manifest.parquet        one row per clip, prepared or skipped: `COLUMNS`
+    manifest.parquet        one row per clip, prepared or skipped: `COLUMNS`, then a text column `label_NAME` for
+                            each label that the data set gives (`tkbench.dataset`)
     SPLIT-000000.tar, ...   the samples; of the clip with the key K:
         K.mp4                   the canvas, 25 frames/s
         K.flac                  its sound, 16 kHz mono, 640 samples per frame
@@ -45,7 +46,7 @@ from tkbench.runtime import storage
 from tkbench.runtime.hashes import sha256_once
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import sha256_of, write_file
-from tkbench.types import POINT_SETS, SAMPLES_PER_FRAME, Array, Float32, Sample, Word
+from tkbench.types import LABEL, POINT_SETS, SAMPLES_PER_FRAME, Array, Float32, Sample, Word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,13 +230,17 @@ def write_index(
     records: Sequence[ShardRecord],
     rows: Iterable[Mapping[str, object]],
     *,
+    labels: Iterable[str] = (),
     dataset: str,
     protocol: str,
     signature: str,
     settings: Mapping[str, object],
 ) -> None:
-    """Write the manifest, then index.json, which completes the folder. rows: sorted by (clip, key)."""
-    count, digest = _write_manifest(folder / MANIFEST, rows)
+    """Write the manifest, then index.json, which completes the folder.
+
+    rows: sorted by (clip, key). labels: names of the columns `label_NAME` that any row has.
+    """
+    count, digest = _write_manifest(folder / MANIFEST, rows, labels)
     index: Index = {
         "format_version": FORMAT_VERSION,
         "dataset": dataset,
@@ -302,6 +307,9 @@ by how many samples the decoded sound was longer than 640 per frame (negative: s
 padded."""
 
 
+_LABEL = re.compile(r"label_[a-z0-9][a-z0-9_]*")
+
+
 _ARROW = {
     "string": ("string", "large_string", "null"),
     "int64": ("int64", "null"),
@@ -313,7 +321,9 @@ ROWS_AT_ONCE = 50_000
 """Rows of the manifest that are in memory at a time: one row group."""
 
 
-def _write_manifest(path: Path, rows: Iterable[Mapping[str, object]]) -> tuple[int, str]:
+def _write_manifest(
+    path: Path, rows: Iterable[Mapping[str, object]], labels: Iterable[str]
+) -> tuple[int, str]:
     """Write the manifest group by group; (number of rows, sha256 of the file)."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -324,7 +334,11 @@ def _write_manifest(path: Path, rows: Iterable[Mapping[str, object]]) -> tuple[i
         "float64": pa.float64(),
         "bool": pa.bool_(),
     }
-    schema = pa.schema([(name, types[kind]) for name, kind in COLUMNS.items()])
+    kinds = COLUMNS | {f"{LABEL}{name}": "string" for name in sorted(set(labels))}
+    for name in kinds:
+        if name.startswith(LABEL) and not _LABEL.fullmatch(name):
+            raise BadInput(f"label {name!r}: a name has lower case letters, digits and _ only")
+    schema = pa.schema([(name, types[kind]) for name, kind in kinds.items()])
     count, last, rest = 0, ("", ""), iter(rows)
     with tempfile.TemporaryDirectory(prefix="tkbench-") as elsewhere:
         beside = path.parent if storage.as_remote(path) is None else Path(elsewhere)
@@ -333,8 +347,8 @@ def _write_manifest(path: Path, rows: Iterable[Mapping[str, object]]) -> tuple[i
             with temporary.open("wb") as file:
                 with pq.ParquetWriter(file, schema, compression="zstd") as writer:
                     while group := list(islice(rest, ROWS_AT_ONCE)):
-                        last = _check_rows(group, last)
-                        columns = {name: [row.get(name) for row in group] for name in COLUMNS}
+                        last = _check_rows(group, last, kinds)
+                        columns = {name: [row.get(name) for row in group] for name in kinds}
                         writer.write_table(pa.table(columns, schema=schema))
                         count += len(group)
                 file.flush()
@@ -346,10 +360,12 @@ def _write_manifest(path: Path, rows: Iterable[Mapping[str, object]]) -> tuple[i
     return count, digest
 
 
-def _check_rows(rows: Sequence[Mapping[str, object]], last: tuple[str, str]) -> tuple[str, str]:
-    """Raises BadInput for a column that is not one of `COLUMNS`, or an order that is not the manifest's."""
+def _check_rows(
+    rows: Sequence[Mapping[str, object]], last: tuple[str, str], kinds: Mapping[str, str]
+) -> tuple[str, str]:
+    """Raises BadInput for a column that is not one of `kinds`, or an order that is not the manifest's."""
     for row in rows:
-        unknown = sorted(set(row) - set(COLUMNS))
+        unknown = sorted(set(row) - set(kinds))
         if unknown:
             raise BadInput(f"manifest rows hold unknown columns: {', '.join(unknown)}")
         mine = (str(row["clip"]), str(row["key"]))
@@ -513,8 +529,9 @@ class Shards:
                     raise BadShards(f"{path}: {facts.num_rows} rows, the index says {self.index['n_clips']}")
                 kinds = {name: str(there.field(name).type) for name in there.names}
                 for name, kind in kinds.items():
-                    if name in COLUMNS and kind not in _ARROW[COLUMNS[name]]:
-                        raise BadShards(f"{path}: column {name} holds {kind}, expected {COLUMNS[name]}")
+                    wanted_kind = "string" if name.startswith(LABEL) else COLUMNS.get(name)
+                    if wanted_kind is not None and kind not in _ARROW[wanted_kind]:
+                        raise BadShards(f"{path}: column {name} holds {kind}, expected {wanted_kind}")
                 if lacking := sorted({"key", "status", "split", "shard", "offset"} - set(kinds)):
                     raise BadShards(f"{path}: lacks the column {lacking[0]}; prepare again")
                 wanted = None if columns is None else [name for name in columns if name in kinds]
@@ -578,6 +595,28 @@ class Shards:
     def speakers(self) -> dict[str, str]:
         """Key -> the identity that intervals are clustered by; a clip without one is its own."""
         return {key: row["speaker"] or key for key, row in sorted(self._samples().items())}
+
+    def labels(self) -> dict[str, dict[str, str]]:
+        """Label -> prepared clip -> what the data set says of it: the columns `label_NAME` of the manifest."""
+        import pyarrow.parquet as pq
+
+        data = self._manifest_file()
+        try:
+            names = [name for name in pq.read_schema(io.BytesIO(data)).names if name.startswith("label_")]
+        except (OSError, ValueError) as error:
+            raise BadShards(f"{self.folder / MANIFEST}: cannot be read; prepare again") from error
+        if not names:
+            return {}
+        table = self._read_manifest(["key", *names])
+        table = table[table["key"].isin(self._samples())]
+        return {
+            name.removeprefix("label_"): {
+                str(key): value
+                for key, value in zip(table["key"], table[name], strict=True)
+                if isinstance(value, str) and value
+            }
+            for name in names
+        }
 
     def __len__(self) -> int:
         return len(self._samples())

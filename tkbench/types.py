@@ -37,6 +37,10 @@ POINT_SETS: dict[str, int] = {"mesh478": 478, "mesh468": 468, "ibug68": 68}
 """Sets of landmarks and how many points a face has: MediaPipe's mesh with and without its 10 iris points (the last
 ones), and the 68 points of iBUG 300-W that FAN and dlib give."""
 
+LABEL = "label_"
+"""Begins the name of a column of the manifest that holds a label of the data set, always a text; see
+`tkbench.dataset`."""
+
 Better = Literal["higher", "lower", "zero"]
 """The direction of a metric; "zero" means closer to 0 is better (an offset)."""
 
@@ -180,6 +184,10 @@ class Clip:
     """Where the clip ends, not included; set exactly when `start` is."""
     crop: Crop | None = None
     """The data set's own canvas, where it has one."""
+    face: FaceHint | None = None
+    """Whose face is meant, where the data set says so: others in the picture are not followed."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """What the data set says of the clip, by name (`tkbench.dataset`): {"emotion": "happy"}."""
     target: int | None = None
     """Side in pixels that a square canvas is brought to, up or down; None: `Settings.max_side`, never up."""
     sidecar: str | None = None
@@ -187,16 +195,40 @@ class Clip:
     open while planning."""
 
 
+FILE_HEIGHT = -1
+"""`Crop.of_height` of a window that was measured on the file itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A window of the picture in pixels of the resolution that it was measured on."""
+    """A window of the picture, in pixels of the resolution that it was measured on or in shares of the picture."""
 
-    x: int
-    y: int
-    width: int
-    height: int
+    x: float
+    y: float
+    width: float
+    height: float
     of_height: int
-    """Height in pixels of the picture that it was measured on, 0 where nobody knows; the file may have another."""
+    """Height in pixels of the picture that it was measured on, 0 where nobody knows, FILE_HEIGHT: that of the file."""
+    shares: bool = False
+    """x and width are shares of the picture's width, y and height of its height; `of_height` does not count."""
+    square: bool = False
+    """What counts is the largest square around the middle of the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceHint:
+    """Where the face that is meant lies: one box for all of the clip, or a text file with a box at each time."""
+
+    x0: float = 0.0
+    y0: float = 0.0
+    x1: float = 1.0
+    y1: float = 1.0
+    shares: bool = True
+    """The four are shares of the picture's sides; otherwise pixels, see `of_height`."""
+    of_height: int = 0
+    """Height of the picture that the pixels were counted on; 0: that of the file."""
+    track: str | None = None
+    """A file with rows `seconds x0 y0 x1 y1` (`tkbench.prep.hint`), read by the worker; the four are then not used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +249,9 @@ class Skipped:
     reason: Reason
     detail: str
     split: str | None = None
+    speaker: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """As those of a `Clip`."""
 
 
 @dataclass(frozen=True, slots=True)

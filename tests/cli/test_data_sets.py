@@ -105,12 +105,13 @@ def test_two_packages_with_one_name_are_both_named(package: Callable[..., None])
 
 
 def test_a_record_alone_is_a_data_set(package: Callable[..., None], run_cli: Run, tmp_path: Path) -> None:
-    """Without check, fake and splits: these commands say so, and `--split` is no option."""
+    """Without check, fake and splits: these commands say so, and the clips can be divided by `--split-by`."""
     package(ODD, RECORD.format("'odd', options=(Option('lists', 'Folder of lists.'),)"))
     code, out, _ = run_cli("prep", "odd", "--help")
     assert code == 0
     assert "--lists" in out
-    assert "--split" not in out
+    assert "--split-by" in out
+    assert "--split-by" not in run_cli("prep", "lrs2", "--help")[1]
     assert "odd: Folder of lists." in " ".join(run_cli("data", "splits", "--help")[1].split())
     assert "odd has no check" in refused(run_cli("data", "check", "odd", "--root", tmp_path))
     assert "odd has no splits" in refused(run_cli("data", "splits", "odd", "--root", tmp_path))

@@ -15,6 +15,7 @@ from tkbench.errors import BadMedia, UsageError
 from tkbench.media import Cut
 from tkbench.prep import gates, track
 from tkbench.prep.datasets import detect, folder, synth
+from tkbench.prep.datasets.keys import make_keys
 from tkbench.prep.plan import Settings, default_shard_clips, make_plan
 from tkbench.shards import KEY
 from tkbench.types import Clip, MediaFacts, Reason, Skipped
@@ -28,10 +29,10 @@ names = st.text(
 def test_keys_are_safe_and_unique(pairs: list[tuple[str, str]]) -> None:
     paths = [Path(a) / f"{b}.mp4" for a, b in pairs if a not in (".", "..") and b not in (".", "..")]
     paths = list(dict.fromkeys(path for path in paths if len(path.parts) == 2))
-    keys = folder.make_keys(paths)
+    keys = make_keys(paths)
     assert all(KEY.fullmatch(key) for key in keys)
     assert len({key.lower() for key in keys}) == len(paths)
-    assert folder.make_keys(paths[::-1]) == keys[::-1]
+    assert make_keys(paths[::-1]) == keys[::-1]
 
 
 @given(
@@ -40,7 +41,7 @@ def test_keys_are_safe_and_unique(pairs: list[tuple[str, str]]) -> None:
     )
 )
 def test_a_plain_name_is_its_own_key(name: str) -> None:
-    assert folder.make_keys([Path(f"{name}.mp4")]) == [name]
+    assert make_keys([Path(f"{name}.mp4")]) == [name]
 
 
 def test_folder_reader_finds_videos_texts_and_speakers(tmp_path: Path) -> None:

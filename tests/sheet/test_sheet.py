@@ -19,12 +19,13 @@ from typer.testing import CliRunner
 from tkbench import media, shards, sheet
 from tkbench.cli import app
 from tkbench.crops import recipes
+from tkbench.crops.yaw import yaw_of
 from tkbench.errors import BadShards, UnknownName, UsageError, WeightsMissing
 from tkbench.metrics.base import ClipScores, Score
 from tkbench.metrics.sync import Sync
 from tkbench.sheet import card, choose, drawing, page, reasons
 from tkbench.sheet.lag import Lag, lags
-from tkbench.sheet.measure import Measure, measure, yaw_of
+from tkbench.sheet.measure import Measure, measure
 from tkbench.types import Reason, Sample
 
 EVIL = "<script>alert(1)</script> & \"quotes\" 'too'"

@@ -36,6 +36,8 @@ def make(
     better: Better = "higher",
     coverage_min: float = 0.9,
     speakers: Mapping[str, str] = SPEAKERS,
+    strata: Mapping[str, Mapping[str, bundle.Value]] | None = None,
+    sets: Sequence[bundle.SetScore] = (),
 ) -> Path:
     """`signature` begins with the protocol's name and the number of clips, "test-v1|n:9", unless it is given.
 
@@ -84,7 +86,8 @@ def make(
         for row in rows
         if row.metric == "lse_c_synth" and row.value >= 0
     ]
-    return bundle.write(out, evaluation, bundle.ClipRows(rows, speakers, curves))
+    clips = bundle.ClipRows(rows, speakers, curves, strata=strata or {}, sets=sets)
+    return bundle.write(out, evaluation, clips)
 
 
 def curve_of(confidence: float) -> np.ndarray:

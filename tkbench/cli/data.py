@@ -22,6 +22,7 @@ from tkbench.cli.common import (
     writable,
 )
 from tkbench.dataset import DataSet
+from tkbench.errors import UsageError
 
 
 @data.command("export")
@@ -115,21 +116,32 @@ def add_data_sets(records: Mapping[str, DataSet]) -> None:
     clips = Annotated[int | None, typer.Option(min=1, help="Number of clips.", show_default=default)]
     for command, what in ((data_check, "check"), (data_fake, "fake"), (data_splits, "splits")):
         names = [name for name, record in records.items() if getattr(record, what)]
-        dataset = Annotated[str, typer.Argument(help=f"{', '.join(names[:-1])} or {names[-1]}.")]
-        typed = {"dataset": dataset, "clips": clips}
+        help = f"{', '.join(names[:-1])} or {names[-1]}"
+        one = Annotated[str, typer.Argument(help=f"{help}.")]
+        several = Annotated[list[str], typer.Argument(help=f"{help}; or folders of shards.")]
+        dataset = several if command is data_check else one
+        typed: dict[str, object] = {"dataset": dataset, "clips": clips}
         more = [] if command is data_fake else options
         add_command(data, what, with_parameters(command, typed, more))
 
 
 def data_check(
-    dataset: str,
-    root: Annotated[Path, typer.Option(help="Folder of the data set, as it was unpacked.")],
+    dataset: list[str],
+    root: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data set, as it was unpacked.", show_default=False),
+    ] = None,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every finding to this file.", show_default=False)
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Names and sizes only: no .txt or video is opened.")
+        bool,
+        typer.Option(
+            "--fast",
+            help="Names and sizes only: no .txt or video is opened; of shards, speakers and sources: no clip is read.",
+        ),
     ] = False,
+    workers: Workers = None,
     **options: str | None,
 ) -> None:
     """What is there of a data set: counts per split beside the published ones, and what is missing or damaged.
@@ -137,15 +149,26 @@ def data_check(
     Exit code 0 for a copy with holes, too; 2 for a folder that is not the data set or has none of its clips.
 
     Example: `tkbench data check lrs2 --root mvlrs_v1 --csv findings.csv`
+
+    With folders of shards in the place of a name: what their splits share, and what two data sets do. Speakers and
+    recordings in two splits, overlapping intervals, copies that were encoded again, the same sound or face under
+    another name.
+
+    Example: `tkbench data check shards/hdtf shards/celebvhq --csv leaks.csv`
     """
+    given = _given(options)
+    if root is None:
+        return _check_shards(dataset, csv, given, fast=fast, workers=workers)
+    if len(dataset) > 1:
+        raise UsageError(f"--root {root} is of one data set, found {len(dataset)}: {', '.join(dataset)}")
     from rich.table import Table
 
     from tkbench.prep.datasets.check import check
     from tkbench.runtime.progress import bar
 
     with bar("check") as progress:
-        ledger = check(dataset, root, options=_given(options), fast=fast, progress=progress)
-    table = Table(title=f"{dataset}: {root}", title_justify="left")
+        ledger = check(dataset[0], root, options=given, fast=fast, progress=progress)
+    table = Table(title=f"{dataset[0]}: {root}", title_justify="left")
     table.add_column(ledger.dataset.counted_by)
     for heading in ("published", "listed", "there"):
         table.add_column(heading, justify="right")
@@ -160,6 +183,54 @@ def data_check(
         say(f"{len(ledger.findings)} findings: {csv}")
     elif ledger.problems:
         say(f"{ledger.problems} problems; --csv FILE writes each of them")
+
+
+def _check_shards(
+    names: list[str], file: Path | None, options: Mapping[str, str], *, fast: bool, workers: int | None
+) -> None:
+    """`data check SHARDS ...`: what splits share."""
+    from rich.table import Table
+
+    from tkbench.prep import datasets
+    from tkbench.runtime.progress import bar
+    from tkbench.runtime.storage import is_remote
+
+    for name in names:
+        if name in datasets.registry and not Path(name).is_dir():
+            raise UsageError(f"{name}: give --root, the folder of the data set; or folders of shards")
+        if not is_remote(name) and not Path(name).is_dir():
+            datasets.registry.check(name)  # a name that is nearly right gets a suggestion
+    if options:
+        raise UsageError(f"--{min(options)} is for data sets as they were unpacked: give --root, too")
+    if file is not None:
+        writable(file, "--csv")
+    from tkbench.data.leaks import KINDS, find_leaks
+
+    with bar("check") as progress:
+        found = find_leaks(names, names_only=fast, workers=count_workers(workers), progress=progress)
+    table = Table(title=f"{sum(found.clips)} clips in {len(found.places)} splits", title_justify="left")
+    for heading in ("shared", "split", "and split", "times", "what it is"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "times" else "left")
+    for kind, one, two, count in found.table():
+        table.add_row(kind, one, two, str(count), KINDS[kind])
+    if found.leaks:
+        show(table)
+    many = found.several_folders
+    sizes = zip(found.places, found.clips, strict=True)
+    say("; ".join(f"{place.name(with_folder=many)}: {count} clips" for place, count in sizes))
+    if not found.leaks:
+        say("nothing shared was found" + (" by speakers and sources; no clip was read" if fast else ""))
+    if found.unnamed:
+        say(f"{found.unnamed} clips have no speaker: whether identities are disjoint is not known of them")
+    for line in found.unread[:5]:
+        say(f"not compared: {line}")
+    if len(found.unread) > 5:
+        say(f"not compared: {len(found.unread) - 5} more damaged clips")
+    if file is not None:
+        found.write_csv(file)
+        say(f"{len(found.leaks)} findings: {file}")
+    elif found.leaks:
+        say("--csv FILE writes each of them")
 
 
 def _given(options: Mapping[str, str | None]) -> dict[str, str]:

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,11 +24,30 @@ from tkbench.cli.common import (
 )
 from tkbench.dataset import DataSet
 
+if TYPE_CHECKING:
+    from tkbench.prep.datasets.divide import Division
+
 Root = Annotated[str, typer.Option(help="Folder of the data set as it was unpacked, or a URL (s3://...).")]
 Out = Annotated[str, typer.Option(help="Folder for the shards, or a URL (s3://...).")]
 Split = Annotated[
     str | None, typer.Option(help="Only this split, as the data set names it.", show_default=False)
 ]
+SplitBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Divide the clips into splits: no speaker (or source, clip, or value of a label) is in two. Needs --split "
+        "with shares. The lists and their hashes are written to OUT.",
+        show_default=False,
+    ),
+]
+Shares = Annotated[
+    str | None,
+    typer.Option(
+        help="With --split-by: the splits and their shares, train=0.8,val=0.1,test=0.1. Otherwise: only this split.",
+        show_default=False,
+    ),
+]
+SplitSeed = Annotated[int, typer.Option(help="With --split-by: the same seed gives the same splits.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +132,7 @@ def _how(
     )
 
 
-PARAMETERS = {"root", "out", "split", *inspect.signature(_how).parameters}
+PARAMETERS = {"root", "out", "split", "split_by", "split_seed", *inspect.signature(_how).parameters}
 """What `tkbench prep NAME` takes for every data set: options of a record need other names."""
 
 
@@ -168,10 +187,22 @@ def prep_synth(
 def add_data_set(name: str, record: DataSet) -> None:
     """The command `tkbench prep NAME`, as its record describes it."""
 
-    def command(root: str, out: str, how: How, split: str | None = None, **options: str | None) -> None:
+    def command(
+        root: str,
+        out: str,
+        how: How,
+        split: str | None = None,
+        split_by: str | None = None,
+        split_seed: int = 0,
+        **options: str | None,
+    ) -> None:
         given = {option: value for option, value in options.items() if value is not None}
+        division = None
+        if split_by is not None or (split is not None and "=" in split):
+            division, split = _division(split_by, split, split_seed), None
         # `folder` also reads what another record recognises as its own.
-        _prepare("auto" if name == "folder" else name, root, out, how, split=split, options=given)
+        which = "auto" if name == "folder" and not given else name
+        _prepare(which, root, out, how, split=split, options=given, division=division)
 
     notes = " ".join(filter(None, (record.notes, "Run again to resume.")))
     command.__doc__ = (
@@ -180,9 +211,23 @@ def add_data_set(name: str, record: DataSet) -> None:
     )
     parameters = [parameter("root", Root), parameter("out", Out), parameter("how", How)]
     parameters += [parameter(option.name, option_type(option.help), None) for option in record.options]
-    parameters += [parameter("split", Split, None)] if record.splits else []
+    if record.splits:
+        parameters += [parameter("split", Split, None)]
+    else:
+        parameters += [parameter("split_by", SplitBy, None), parameter("split", Shares, None)]
+        parameters += [parameter("split_seed", SplitSeed, 0)]
     set_parameters(command, parameters)
     add_command(prep, name, takes_how(command))
+
+
+def _division(by: str | None, shares: str | None, seed: int) -> Division:
+    """How the clips are divided. Raises UsageError for half of an answer."""
+    from tkbench.errors import UsageError
+    from tkbench.prep.datasets.divide import Division, parse_shares
+
+    if by is None or shares is None:
+        raise UsageError("--split-by speaker and --split train=0.8,val=0.1,test=0.1 go together; give both")
+    return Division(by, parse_shares(shares), seed)
 
 
 def _prepare(
@@ -193,6 +238,7 @@ def _prepare(
     *,
     split: str | None = None,
     options: dict[str, str] | None = None,
+    division: Division | None = None,
 ) -> None:
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
     from tkbench.prep.plan import Settings
@@ -213,6 +259,7 @@ def _prepare(
         shard_clips=how.shard_clips,
         retry_failed=how.retry_failed,
         reader_options=options or {},
+        division=division,
     )
     if how.dry_run:
         from tkbench.prep.estimate import estimate

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +25,10 @@ from tkbench.cli.common import (
 from tkbench.errors import BadBundle, TkbenchError, UsageError
 from tkbench.runtime.words import counted
 
+if TYPE_CHECKING:
+    from tkbench.results.by_stratum import ByStratum
+    from tkbench.results.strata import By as Stratum
+
 Shown = Annotated[
     str | None,
     typer.Option(
@@ -34,6 +39,26 @@ Shown = Annotated[
 ]
 Whole = Annotated[
     bool, typer.Option("--all", help="Show all columns, in several tables where they do not fit.")
+]
+
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        help="Split the table by these strata, with commas: pose, face_size, resolution, duration, loudness, speech, "
+        "brightness, speaker, split, or a label of the data set. Edges after colons: pose:20:40.",
+        show_default=False,
+    ),
+]
+
+StrataOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        "-d",
+        help="The shards that were scored: --by measures bundles from before strata were stored.",
+        show_default=False,
+    ),
 ]
 
 
@@ -97,6 +122,7 @@ def evaluate_command(
     device: Annotated[
         str, typer.Option(help="Where networks run: cpu, cuda or cuda:1. Scores differ in their last digits.")
     ] = "cpu",
+    by: By = None,
     columns: Shown = None,
     whole: Whole = False,
     workers: Workers = None,
@@ -136,6 +162,8 @@ def evaluate_command(
 
     Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
 
+    By stratum, with the gap between best and worst: `tkbench eval --data shards --model real --by pose,speech`
+
     LSE by every recipe of the field: `tkbench eval --data shards --model real --lse all --sources videos`
     """
     names = [part for item in model or [] for part in _expand(item)]
@@ -147,6 +175,7 @@ def evaluate_command(
         raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
+    strata = _strata(by)
     from tkbench import models
     from tkbench.prep.datasets import default_protocol
     from tkbench.protocol import chosen
@@ -177,9 +206,10 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-    from tkbench.scoring.evaluate import EvalOptions, evaluate
+    from tkbench.scoring.evaluate import EvalOptions, check_by, evaluate
     from tkbench.scoring.recipes import extend
 
+    check_by(strata, source)
     if lse is not None:
         rules = extend(rules, lse)
     wanted = names_of(columns)
@@ -223,10 +253,12 @@ def evaluate_command(
                         workers=workforce,
                         split=split,
                         limit=limit,
-                        options=EvalOptions(name, place, device, progress, sources, fresh),
+                        options=EvalOptions(name, place, device, progress, sources, strata, fresh),
                     )
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
+    if strata:
+        _show_strata(bundles, strata, wanted)
     if lse is not None:
         from tkbench.report.publish import lse_tables
 
@@ -258,6 +290,47 @@ def _expand(item: str) -> tuple[str, ...]:
     return ANCHORS if item == "anchors" else (item,)
 
 
+def _strata(by: str | None) -> tuple[Stratum, ...]:
+    """What --by asks for."""
+    if by is None:
+        return ()
+    from tkbench.results.strata import parse
+
+    return tuple(parse(by))
+
+
+def _show_strata(
+    folders: Sequence[Path], strata: Sequence[Stratum], columns: list[str], data: Path | None = None
+) -> None:
+    """Tables of these bundles by stratum; `data`: the shards, for bundles that hold no strata."""
+    from tkbench.results import by_stratum
+
+    found = _split(folders, strata, columns, data)
+    for part in by_stratum.rich_tables(found):
+        show(part)
+
+
+def _split(
+    folders: Sequence[Path], strata: Sequence[Stratum], columns: list[str], data: Path | None
+) -> ByStratum:
+    from tkbench.results import bundle
+    from tkbench.results.by_stratum import split_by
+    from tkbench.runtime.progress import bar
+
+    rows = [bundle.read(folder) for folder in folders]
+    lacking = [row for row in rows if bundle.FILE_OF_STRATA not in row.result.files]
+    known = None
+    if data is not None and lacking:
+        from tkbench.scoring.rescore import data_of
+        from tkbench.scoring.strata import of_shards
+
+        source = data_of(lacking[0], data)
+        split = source.split if len(source.splits) == 1 else None
+        with bar("strata") as progress:
+            known = of_shards(data, split, source.keys()[: lacking[0].result.n_clips], progress)
+    return split_by(rows, strata, columns=columns, known=known)
+
+
 def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, whole: bool) -> None:
     """Bring the table and the report up to date with new bundles, and show the table."""
     from tkbench.report import publish
@@ -276,11 +349,24 @@ def board_export(
         str | None,
         typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
     ] = None,
+    by: By = None,
+    data_folder: StrataOf = None,
 ) -> None:
-    """Print the ranked table of a folder of bundles, with its signature.
+    """Print the ranked table of a folder of bundles, with its signature; with --by a CSV by strata of the clips.
 
     Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
+
+    By stratum: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format csv --by pose,duration`
     """
+    if by is not None:
+        if format != "csv":
+            raise UsageError(f"--by with --format {format}: tables by stratum are exported as csv")
+        from tkbench.results import by_stratum
+        from tkbench.results.bundle import find
+
+        folders = [row.folder for row in find(runs)]
+        sys.stdout.write(by_stratum.to_csv(_split(folders, _strata(by), names_of(columns), data_folder)))
+        return
     from tkbench.results.leaderboard import export
 
     sys.stdout.write(export(runs, format, names_of(columns)))
@@ -291,11 +377,20 @@ def board_show(
     runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
     columns: Shown = None,
     whole: Whole = False,
+    by: By = None,
+    data_folder: StrataOf = None,
 ) -> None:
-    """Show the ranked table of a folder of bundles, fitted to the terminal.
+    """Show the ranked table of a folder of bundles, fitted to the terminal; with --by split by strata of the clips.
 
     Example: `tkbench leaderboard show runs/synth-v1-1a2b3c4d --columns lse_c_synth,psnr`
+
+    One model by stratum: `tkbench leaderboard show runs/synth-v1-1a2b3c4d/real --by pose,loudness:-30:-20`
     """
+    if by is not None:
+        from tkbench.results.bundle import find
+
+        folders = [row.folder for row in find(runs)]
+        return _show_strata(folders, _strata(by), names_of(columns), data_folder)
     from tkbench.report.publish import rich_tables
 
     for part in rich_tables(runs, stdout_width(), names=names_of(columns), whole=whole):

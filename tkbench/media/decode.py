@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -392,12 +393,14 @@ def sample_pictures(
     side: int = 480,
     dense: bool = False,
     interval: tuple[float, float] | None = None,
+    times: list[float] | None = None,
 ) -> list[UInt8]:
     """A few pictures from all over a clip, (h, w, 3) RGB, at most `side` pixels long: to see who is in it.
 
     Decodes at most `limit` of the pictures that are stored whole (keyframes), evenly chosen: cheap, but a clip may
     have only one. dense: decodes every picture and keeps `limit` of them, evenly spaced. interval: only from this
     part of the file (start, stop in seconds); if it holds fewer than two keyframes, every picture of it is decoded.
+    times: takes the seconds of each picture from the file's first one, nan where the file does not say.
     Raises BadMedia(DECODE_ERROR).
     """
     import av
@@ -421,7 +424,7 @@ def sample_pictures(
                 )
                 if interval is not None and total < 2:
                     return sample_pictures(
-                        path, facts=facts, limit=limit, side=side, dense=True, interval=interval
+                        path, facts=facts, limit=limit, side=side, dense=True, interval=interval, times=times
                     )
                 try:
                     box.seek(0)
@@ -447,6 +450,8 @@ def sample_pictures(
                     upright = small.to_ndarray()[:, :: -1 if facts.reading.mirrored else 1]
                     upright = np.rot90(upright, -facts.rotation // 90)
                     pictures.append(np.ascontiguousarray(upright, np.uint8))
+                    if times is not None:
+                        times.append(math.nan if frame.time is None else frame.time - facts.reading.origin)
     except av.FFmpegError as error:
         if not pictures:
             raise BadMedia(Reason.DECODE_ERROR, f"no picture could be decoded: {error.strerror}") from error

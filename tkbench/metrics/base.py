@@ -347,6 +347,13 @@ class SetMetric(Metric, Generic[State]):
         """
         return self.compute(merged(self, states))
 
+    def only(self, state: State, keys: frozenset[str]) -> State:
+        """The state that holds those clips of `state` that are in `keys`, for tables by stratum.
+
+        A metric whose state does not know its clips keeps this one: its numbers are of the whole set alone.
+        """
+        return self.start()
+
 
 def merged(metric: SetMetric[State], states: Sequence[State]) -> State:
     """All states in one. Neighbours are merged first, then pairs of them: n states are copied log n times, not n."""

@@ -139,6 +139,9 @@ class Distribution(SetMetric[fid.FidState]):
         (rows,) = recall(computation, frames, np.array(where), make=compute)
         return rows
 
+    def only(self, state: fid.FidState, keys: frozenset[str]) -> fid.FidState:
+        return state.only(keys)
+
     def merge(self, a: fid.FidState, b: fid.FidState) -> fid.FidState:
         both = sorted(set(a.real) & set(b.real))
         if both:

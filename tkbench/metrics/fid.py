@@ -47,6 +47,11 @@ class FidState:
     real: dict[str, Float32] = field(default_factory=dict)
     made: dict[str, Float32] = field(default_factory=dict)
 
+    def only(self, keys: frozenset[str]) -> FidState:
+        """The part of these clips."""
+        real, made = ({key: side[key] for key in side if key in keys} for side in (self.real, self.made))
+        return FidState(real, made)
+
 
 Side = Literal["real", "made"]
 SIDES: tuple[Side, Side] = ("real", "made")
@@ -184,6 +189,9 @@ class Fid(SetMetric[FidState]):
             raise BadInput(f"clip {sample.key!r} was added to this FID before")
         for source, side in ((sample.video, state.real), (video, state.made)):
             side[sample.key] = known_features(self._file.path, self.device, source[:: self.stride])
+
+    def only(self, state: FidState, keys: frozenset[str]) -> FidState:
+        return state.only(keys)
 
     def merge(self, a: FidState, b: FidState) -> FidState:
         both = sorted(set(a.real) & set(b.real))

@@ -227,6 +227,9 @@ class Fvd(SetMetric[FidState]):
         (rows,) = recall(computation, video, make=compute)
         return rows
 
+    def only(self, state: FidState, keys: frozenset[str]) -> FidState:
+        return state.only(keys)
+
     def merge(self, a: FidState, b: FidState) -> FidState:
         both = sorted(set(a.real) & set(b.real))
         if both:

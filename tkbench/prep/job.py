@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from tkbench import media
 from tkbench.prep.plan import Settings
 from tkbench.prep.records import Row
 from tkbench.runtime.timing import cpu_seconds
-from tkbench.types import Clip, MediaFacts, Reason
+from tkbench.types import LABEL, Clip, MediaFacts, Reason
 
 Encoding = media.Quality | Literal["copy"]
 """How a canvas comes about: encoded, or the source's packets as they are."""
@@ -74,7 +74,12 @@ class Job:
 def first_row(clip: Clip) -> Row:
     """What every row of a clip says, whatever becomes of it."""
     names = {"key": clip.key, "clip": clip.key, "dataset": clip.dataset, "split": clip.split}
-    return {**names, "speaker": clip.speaker, "text": clip.text}
+    return {**names, "speaker": clip.speaker, "text": clip.text, **label_columns(clip.labels)}
+
+
+def label_columns(labels: Mapping[str, str]) -> Row:
+    """The labels of a clip as columns of the manifest."""
+    return {f"{LABEL}{name}": value for name, value in labels.items()}
 
 
 def skipped(row: Row, reason: Reason, detail: str) -> Row:

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from tkbench.errors import BadMedia, Stopped, StorageError, UsageError
 from tkbench.prep.isolate import Child, ProcessDied
-from tkbench.prep.job import Outcome, first_row, skipped
+from tkbench.prep.job import Outcome, first_row, label_columns, skipped
 from tkbench.prep.pipeline import prepare_clip
 from tkbench.prep.plan import Settings, ShardPlan, relative, software
 from tkbench.prep.records import MadeShard, Row
@@ -185,7 +185,8 @@ def _failed(clip: Clip, reason: Reason, detail: str) -> Outcome:
 def skipped_row(item: Skipped, root: Path, dataset: str) -> Row:
     """The row of a clip that the reader could not offer."""
     names = {"key": item.key, "clip": item.key, "path": relative(item.path, root), "dataset": dataset}
-    return skipped({**names, "split": item.split}, item.reason, item.detail)
+    said = {"split": item.split, "speaker": item.speaker, **label_columns(item.labels)}
+    return skipped({**names, **said}, item.reason, item.detail)
 
 
 class _Source:
@@ -212,6 +213,11 @@ class _Source:
                 with suppress(FileNotFoundError):  # it costs its text, never the clip
                     storage.fetch(clip.sidecar, self._folder)
                 local = replace(local, sidecar=str(beside))
+            if clip.face is not None and clip.face.track is not None:
+                with suppress(FileNotFoundError):  # found to be missing when it is read
+                    storage.fetch(clip.face.track, self._folder)
+                track = self._folder / PurePosixPath(clip.face.track).name
+                local = replace(local, face=replace(clip.face, track=str(track)))
         except FileNotFoundError as error:
             self._have = ""
             raise BadMedia(Reason.UNREADABLE, "went away since it was listed") from error

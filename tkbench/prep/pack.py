@@ -308,6 +308,7 @@ def _facts(
         "n_faces": tracked.n_faces,
         "fixes": notes,
         "extra": dict(clip.extra),
+        **({"labels": dict(clip.labels)} if clip.labels else {}),
     }
 
 

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 
 from tkbench import media
@@ -24,7 +24,7 @@ from tkbench.crops.recipes import STORED
 from tkbench.errors import UsageError
 from tkbench.prep import backends, datasets
 from tkbench.runtime import storage
-from tkbench.types import Clip, Crop, Skipped, Tracks, Word
+from tkbench.types import Clip, Crop, FaceHint, Skipped, Tracks, Word
 from tkbench.version import __version__
 
 PROTOCOL = "prep-1"
@@ -194,6 +194,12 @@ def make_plan(
     return Plan(tuple(shards), skipped)
 
 
+def labels_of(plan: Plan) -> set[str]:
+    """Names of the labels that any clip of a plan has."""
+    found = {name for shard in plan.shards for clip in shard.clips for name in clip.labels}
+    return found | {name for item in plan.skipped for name in item.labels}
+
+
 def _states(clips: Sequence[Clip]) -> dict[str, tuple[int, int]]:
     """Path -> `_state`. On a slow disk or over a network many at once; on a fast one threads only cost."""
     paths = list(dict.fromkeys(clip.path for clip in clips))
@@ -239,20 +245,26 @@ def _digest(clips: Sequence[Clip], states: Sequence[tuple[int, int]], root: Path
     record: list[object] = [signature]
     names = [item.name for item in fields(Clip)]
     for clip, state in zip(clips, states, strict=True):
-        facts = {name: getattr(clip, name) for name in names}
+        facts = {name: value for name in names if (value := getattr(clip, name)) or name not in _LATER}
         facts["path"] = relative(clip.path, root)
         if clip.sidecar is not None:
             facts["sidecar"] = relative(clip.sidecar, root)
+        if clip.face is not None and clip.face.track is not None:
+            facts["face"] = replace(clip.face, track=relative(clip.face.track, root))
         record.append([facts, *state])
     return hashlib.sha256(json.dumps(record, sort_keys=True, default=_plain).encode()).hexdigest()
+
+
+_LATER = frozenset({"face", "labels", "shares", "square"})
+"""Fields that came after shards were made without them: where they say nothing, they change no digest."""
 
 
 def _plain(value: object) -> object:
     """A mapping or record as JSON can hold it."""
     if isinstance(value, Mapping):
         return dict(value)
-    assert isinstance(value, (Word, Crop))
-    return asdict(value)
+    assert isinstance(value, (Word, Crop, FaceHint))
+    return {name: item for name, item in asdict(value).items() if item or name not in _LATER}
 
 
 def relative(path: str, root: str | Path) -> str:

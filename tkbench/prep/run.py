@@ -17,10 +17,12 @@ from pathlib import Path
 from tkbench import media, shards
 from tkbench.errors import StorageError, UsageError
 from tkbench.prep import backends, datasets
+from tkbench.prep.datasets import divide
+from tkbench.prep.datasets.divide import Division
 from tkbench.prep.live import Live
 from tkbench.prep.lock import RunLock
 from tkbench.prep.make import SCRATCH, discard, make_shard, skipped_row, stats_file
-from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, make_plan
+from tkbench.prep.plan import PROTOCOL, Plan, Settings, ShardPlan, labels_of, make_plan
 from tkbench.prep.records import MadeShard, Row
 from tkbench.prep.resume import as_json, check_target, clear, kept_shards
 from tkbench.prep.summary import Summary, Tally
@@ -50,6 +52,8 @@ class Run:
     """Also remake finished shards in which clips were skipped; what was ok in them keeps its bytes."""
     reader_options: Mapping[str, str] = field(default_factory=dict)
     """What the data set's reader takes besides the root (hdtf: annotations, a folder)."""
+    division: Division | None = None
+    """How clips are divided into splits, for data that has none."""
 
 
 def prepare(
@@ -101,6 +105,10 @@ def plan_run(
         raise UsageError(f"{source}: not a folder; give the folder that holds the videos")
     name = datasets.detect(source) if dataset == "auto" else dataset
     items = list(datasets.read(name, source, run.reader_options))
+    if run.division is not None:
+        if stated := sorted({item.split for item in items if item.split not in (None, "test")}):
+            raise UsageError(f"--split-by: {source} has splits already: {', '.join(map(str, stated))}, ...")
+        items = divide.divide(items, run.division)
     found = [item for item in items if _wanted(item, split)]
     if items and not found:
         there = ", ".join(sorted({item.split for item in items if item.split is not None}))
@@ -129,6 +137,9 @@ def _make_all(work: _Work, lock: RunLock, began: float) -> Summary:
     plan, target, how = work.plan, work.target, work.how
     started = time.time()
     deaths = clear(target)
+    if how.division is not None:
+        clips = [clip for shard in plan.shards for clip in shard.clips]
+        divide.write_down([*clips, *plan.skipped], how.division, work.dataset, target)
     done = kept_shards(plan, target, lock.unclean)
     again = [made["name"] for made in done.values() if made["skipped"]] if how.retry_failed else []
     for shard_name in again:
@@ -184,6 +195,7 @@ def _write_index(work: _Work, done: Mapping[str, MadeShard]) -> Tally:
         work.target,
         [ShardRecord(**record) for record in made],
         tally.watch(_rows(work.plan, work.target, work.dataset)),
+        labels=labels_of(work.plan),
         dataset=work.dataset,
         protocol=PROTOCOL,
         signature=work.settings.signature(),

@@ -17,7 +17,7 @@ from tkbench import media
 from tkbench.crops import align
 from tkbench.errors import BadMedia
 from tkbench.media import Cut
-from tkbench.prep import backends, official, track
+from tkbench.prep import backends, hint, official, track
 from tkbench.prep.official import CropRecord
 from tkbench.prep.plan import Settings
 from tkbench.types import FPS, Array, Clip, MediaFacts, Reason, UInt8
@@ -87,22 +87,29 @@ def look_for(
 ) -> list[Scene]:
     """The faces that may be followed and their canvases, the best first; more than one only with `confirm`.
 
+    clip: its interval, official crop, target and the place of the face that is meant count, where it has them.
     look: None takes a few of the pictures that stand alone. confirm: ask the landmarks' network about every face. It
     is asked anyway where the face that earned most was seen in one picture only, or less often than another one. With
     `confirm`, and among small faces, only those count that it confirms, and there may be none.
     """
     interval = None if clip is None else official.interval_of(clip)
-    crop, told = official.crop_of(clip, facts.width, facts.height)
+    crop, told = official.crop_of(clip, facts.width, facts.height, settings.max_side)
     duration = facts.duration if interval is None else min(facts.duration, interval[1] - interval[0])
     few = min(LOOKS, max(2, round(duration / 2) + 1))
     dense, parts = look is not None, look is not None and look.in_parts
     taken = Look(few) if look is None else look
+    times: list[float] = []
     pictures = media.sample_pictures(
-        path, facts=facts, limit=taken.pictures, side=taken.side, dense=dense, interval=interval
+        path, facts=facts, limit=taken.pictures, side=taken.side, dense=dense, interval=interval, times=times
     )
     boxes = _detect_all(pictures, facts, settings, in_parts=parts)
+    everyone = boxes
+    if clip is not None and clip.face is not None:
+        boxes = hint.keep_meant(everyone, hint.boxes_at(clip.face, facts, times))
     if crop is not None:
         face = track.choose_face(official.boxes_inside(boxes, crop), facts.width, facts.height)
+        if boxes is not everyone:
+            face = hint.among(face, boxes, official.boxes_inside(everyone, crop))
         return [Scene("official", crop, face, dense, interval, told)]
     if look is None and not confirm and len(pictures) < LOOKS:
         groups = track.find_candidates(boxes)
@@ -111,6 +118,8 @@ def look_for(
             # Too few pictures to tell who is meant.
             return look_for(path, facts, settings, look=EVERY_PART, clip=clip)
     faces, shared = _rank(pictures, boxes, facts, settings, confirm=confirm, confirmed_only=confirm or parts)
+    if boxes is not everyone:
+        faces = [face for one in faces if (face := hint.among(one, boxes, everyone)) is not None]
     target = None if clip is None else clip.target
     side = 0 if target else settings.max_side
     scenes = []
@@ -125,7 +134,8 @@ def look_for(
     if scenes or confirm:
         return scenes if confirm else scenes[:1]
     if look is EVERY_PICTURE:
-        raise BadMedia(Reason.NO_FACE, f"no face in {len(pictures)} pictures from all over the clip")
+        meant = "" if clip is None or clip.face is None else " where the data set says it is,"
+        raise BadMedia(Reason.NO_FACE, f"no face{meant} in {len(pictures)} pictures from all over the clip")
     following = {None: EVERY_PART, EVERY_PART: SMALL_FACES, SMALL_FACES: EVERY_PICTURE}
     return look_for(path, facts, settings, look=following[look], clip=clip)
 

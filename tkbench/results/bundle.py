@@ -4,6 +4,8 @@
     clips.parquet    one row per clip and metric: value, or nan with a reason
     curves.parquet   distance at each shift, per clip and judge
     videos.parquet   sha256 of each video that was scored, where the model's videos are files
+    strata.parquet   what a table can be split by: per clip and stratum a number or a text (`results.strata`)
+    strata_sets.parquet  numbers of the whole set (FID ...) of each stratum that `--by` named
     previews/NN.mp4  the true video beside the generated one, worst clips first
     cost.json        time and memory of the model (`results.cost`); of no hash and no comparison
 
@@ -25,7 +27,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, cast
 
@@ -212,8 +214,25 @@ def rule_of(result: Evaluation) -> Rule:
     return "halves" if result.format_version >= 5 else "stretched"
 
 
+FILE_OF_STRATA, FILE_OF_SETS = "strata.parquet", "strata_sets.parquet"
+Value = float | str
+"""Of a clip in a stratum: a number that was measured, or a text that the data set gives."""
 Curve = tuple[str, str, Array]
 """Clip key, the judge's first column, and (31,) distances by shift."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetScore:
+    """A number of the whole set (FID ...) for the clips of one stratum."""
+
+    stratum: str
+    group: str
+    metric: str
+    clips: int
+    """Clips of the group."""
+    value: float
+    reason: Reason | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +244,9 @@ class ClipRows:
     curves: Sequence[Curve] = ()
     videos: Mapping[str, str] = field(default_factory=dict)
     """Clip -> sha256 of its video's file, where the model's videos are files."""
+    strata: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    """Stratum -> clip -> number or text."""
+    sets: Sequence[SetScore] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +275,30 @@ class Bundle:
     def videos(self) -> pd.DataFrame:
         """Columns key, sha256 (of the file that was scored); only where `files` lists videos.parquet."""
         return self._table("videos.parquet")
+
+    def strata(self) -> pd.DataFrame:
+        """Columns stratum, key, number, label; only where `files` lists strata.parquet."""
+        return self._table(FILE_OF_STRATA)
+
+    def sets(self) -> list[SetScore]:
+        """Numbers of the whole set by stratum; none where no `--by` was given."""
+        if FILE_OF_SETS not in self.result.files:
+            return []
+        table = self._table(FILE_OF_SETS)
+        texts = zip(
+            *(column_of(table, name) for name in ("stratum", "group", "metric", "reason", "detail")),
+            strict=True,
+        )
+        numbers = zip(table["clips"].tolist(), table["value"].to_numpy(np.float64).tolist(), strict=True)
+        try:
+            return [
+                SetScore(stratum, group, metric, clips, value, Reason(reason) if reason else None, detail)
+                for (stratum, group, metric, reason, detail), (clips, value) in zip(
+                    texts, numbers, strict=True
+                )
+            ]
+        except ValueError as error:
+            raise BadBundle(f"{self.folder}: {FILE_OF_SETS}: {error}; run `tkbench eval` again") from error
 
     @property
     def digest(self) -> str:
@@ -425,6 +471,10 @@ def _fill(
     _write_parquet(folder / "curves.parquet", curve_table(clips.curves))
     if clips.videos:
         _write_parquet(folder / "videos.parquet", video_table(clips.videos))
+    if clips.strata:
+        _write_parquet(folder / FILE_OF_STRATA, strata_table(clips.strata))
+    if clips.sets:
+        _write_parquet(folder / FILE_OF_SETS, set_table(clips.sets))
     scores: dict[str, dict[str, float]] = {}
     for row in clips.rows:
         scores.setdefault(row.key, {})[row.metric] = row.value
@@ -480,6 +530,29 @@ def video_table(videos: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({"key": sorted(videos), "sha256": [videos[key] for key in sorted(videos)]})
+
+
+def strata_table(strata: Mapping[str, Mapping[str, Value]]) -> pd.DataFrame:
+    """{stratum: {clip: number or text}} as rows stratum, key, number (nan for texts), label ("" for numbers)."""
+    import pandas as pd
+
+    rows = [(name, key, value) for name in sorted(strata) for key, value in sorted(strata[name].items())]
+    return pd.DataFrame(
+        {
+            "stratum": pd.Series([name for name, _, _ in rows], dtype=object),
+            "key": pd.Series([key for _, key, _ in rows], dtype=object),
+            "number": np.array([math.nan if isinstance(v, str) else v for *_, v in rows], np.float64),
+            "label": pd.Series([v if isinstance(v, str) else "" for *_, v in rows], dtype=object),
+        }
+    )
+
+
+def set_table(sets: Sequence[SetScore]) -> pd.DataFrame:
+    """Numbers of the whole set by stratum as a table, in their order."""
+    import pandas as pd
+
+    rows = [asdict(item) | {"reason": item.reason.value if item.reason else ""} for item in sets]
+    return pd.DataFrame(rows, columns=[entry.name for entry in fields(SetScore)])
 
 
 def read(folder: Path) -> Bundle:

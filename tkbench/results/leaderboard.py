@@ -261,7 +261,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
     head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_safe, head))
+    writer.writerow(map(safe, head))
     for entry in entries:
         result = entry.result
         span = entry.ranks or ("", "")
@@ -289,7 +289,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
             result.signature,
             entry.bundle.digest,
         ]
-        writer.writerow(map(_safe, row))
+        writer.writerow(map(safe, row))
     return text.getvalue()
 
 
@@ -304,12 +304,12 @@ def _plain(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _safe(cell: object) -> str:
+def safe(cell: object) -> str:
     r"""A cell of a CSV: numbers as they are; a text that a spreadsheet would run as a formula gets a quote.
 
     Bundles come from strangers, so every text is one: names, labels, data set, split, signature, reasons.
 
-    >>> _safe("=cmd"), _safe("\t=cmd"), _safe("a\x1b[2Jb"), _safe(-1.5), _safe("-1.5")
+    >>> safe("=cmd"), safe("\t=cmd"), safe("a\x1b[2Jb"), safe(-1.5), safe("-1.5")
     ("'=cmd", "'=cmd", 'a\\x1b[2Jb', '-1.5', '-1.5')
     """
     text = " ".join(printable(str(cell)).split())

@@ -25,7 +25,7 @@ import numpy as np
 from tkbench import media
 from tkbench.errors import BadBundle, BadMedia
 from tkbench.results import bundle as bundles
-from tkbench.results import leaderboard, tables
+from tkbench.results import leaderboard, strata, tables
 from tkbench.results.bundle import Bundle, Result, Summary, column_of
 from tkbench.runtime import storage
 from tkbench.runtime.words import counted
@@ -41,7 +41,7 @@ MOST_WORK = 40_000_000_000
 """Draws x clips x columns that are computed again: about a minute."""
 SEED = 2**53
 """Seeds below are whole numbers as floats, too, which result.json has them as."""
-_LISTED = re.compile(r"(clips|curves|videos)\.parquet|previews/[0-9]{2,4}\.mp4")
+_LISTED = re.compile(r"(clips|curves|videos|strata|strata_sets)\.parquet|previews/[0-9]{2,4}\.mp4")
 _ROUNDING = 1e-5
 """By how much a value may leave its bounds: a cosine of 1.0000001."""
 
@@ -90,6 +90,7 @@ def _verify(folder: Path) -> Proof:
     proven = _check_curves(bundle, values)
     _check_previews(bundle, values)
     hashed = _check_videos(bundle, values)
+    _check_strata(bundle, values)
     for name, summary in again.items():
         for fact in Summary.model_fields if result.format_version >= 5 else _OLD_FACTS:
             value, stored = getattr(summary, fact), getattr(result.summary[name], fact)
@@ -186,6 +187,28 @@ def _check_videos(bundle: Bundle, values: Mapping[tuple[str, str], Row]) -> int:
         what = "has a video and no scores" if wrong[0] not in known else "has scores and no hash of its video"
         raise BadBundle(f"{bundle.folder}: videos.parquet: {wrong[0]!r:.80} {what}")
     return len(keys)
+
+
+def _check_strata(bundle: Bundle, values: Mapping[tuple[str, str], Row]) -> None:
+    """Strata are of this bundle's clips, each once; numbers of whole strata are of its columns and possible."""
+    folder, keys = bundle.folder, {key for key, _ in values if key != "*"}
+    if bundles.FILE_OF_STRATA in bundle.result.files:
+        table = bundle.strata()
+        pairs = list(zip(column_of(table, "stratum"), column_of(table, "key"), strict=True))
+        if len(set(pairs)) != len(pairs):
+            raise BadBundle(f"{folder}: {bundles.FILE_OF_STRATA}: a clip comes twice in a stratum")
+    known = strata.values_of(bundle)
+    strata.check_values(folder, known, keys)
+    whole = {column.name: column for column in bundle.result.columns if not column.per_clip}
+    for item in bundle.sets():
+        where = f"{folder}: {bundles.FILE_OF_SETS}: {item.stratum!r:.40}"
+        if item.metric not in whole or item.stratum not in known or not 0 <= item.clips <= len(keys):
+            raise BadBundle(f"{where}: {item.metric!r:.40} of {item.clips} clips is no number of this bundle")
+        low, high = whole[item.metric].bounds
+        if math.isnan(item.value) != (item.reason is not None) or item.value < low or item.value > high:
+            raise BadBundle(
+                f"{where}: {item.metric} is {item.value:.6g} ({item.reason}), expected {low:g} to {high:g}"
+            )
 
 
 # -- facts ---------------------------------------------------------------------------------------------------

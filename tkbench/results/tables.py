@@ -6,6 +6,8 @@ pandas keeps in a file are not looked at.
     clips.parquet    model, key, speaker, metric, value, reason, detail
     curves.parquet   key, metric, shift, distance: a curve is a run of rows of one metric and key
     videos.parquet   key, sha256 of the file that was scored
+    strata.parquet   stratum, key, number, label: what a clip is in a stratum, a number or a text
+    strata_sets.parquet  stratum, group, metric, clips, value, reason, detail: one number per stratum's group
 """
 
 from __future__ import annotations
@@ -37,9 +39,25 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "curves.parquet": {"key": TEXT, "metric": TEXT, "shift": WHOLE, "distance": NUMBER},
     "videos.parquet": {"key": TEXT, "sha256": TEXT},
+    "strata.parquet": {"stratum": TEXT, "key": TEXT, "number": NUMBER, "label": TEXT},
+    "strata_sets.parquet": {
+        "stratum": TEXT,
+        "group": TEXT,
+        "metric": TEXT,
+        "clips": WHOLE,
+        "value": NUMBER,
+        "reason": TEXT,
+        "detail": TEXT,
+    },
 }
 """File -> column -> its types as Arrow names them. A column of no rows may be of any."""
-MOST_ROWS = {"clips.parquet": 3_000_000, "curves.parquet": 20_000_000, "videos.parquet": 1_000_000}
+MOST_ROWS = {
+    "clips.parquet": 3_000_000,
+    "curves.parquet": 20_000_000,
+    "videos.parquet": 1_000_000,
+    "strata.parquet": 20_000_000,
+    "strata_sets.parquet": 100_000,
+}
 MOST_BYTES = 1 << 30
 """Bytes of a table's columns once they are unpacked."""
 LONGEST_CURVE = 101

@@ -206,7 +206,12 @@ def generate(tools: Tools, model: Model, key: str, partner: str | None) -> tuple
 
     partner: the clip whose voice drives a model that takes another clip's.
     """
-    sample = tools.source.get(key)
+    return generate_for(tools, model, tools.source.get(key), partner)
+
+
+def generate_for(tools: Tools, model: Model, sample: Sample, partner: str | None) -> tuple[Sample, Generated]:
+    """As `generate`, of a sample that was read."""
+    key = sample.key
     if model.card.drive == "other":
         if partner is None:
             detail = "another clip's voice is needed, and the data holds one clip only"

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tkbench import media, models, shards
-from tkbench.errors import StorageError, UsageError
+from tkbench.errors import StorageError, UnknownName, UsageError
 from tkbench.metrics.base import AnySetMetric
 from tkbench.models import identity
 from tkbench.models.base import ModelCard
@@ -25,7 +25,9 @@ from tkbench.models.files import Files
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
+from tkbench.registry import suggest
 from tkbench.results import bundle, cost
+from tkbench.results.strata import SCALES, By
 from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
@@ -42,6 +44,8 @@ from tkbench.scoring.clips import (
     set_rows,
 )
 from tkbench.scoring.records import WorkFolder, work_folder
+from tkbench.scoring.strata import by_stratum, label_names
+from tkbench.scoring.strata import set_scores as strata_of_sets
 from tkbench.scoring.tasks import Chunk, ChunkScores, score_chunk, software
 from tkbench.types import Column, Row
 from tkbench.version import __version__
@@ -65,6 +69,8 @@ class EvalOptions:
     progress: Progress = silent
     sources: Path | None = None
     """The root of the preparation: where the files of the true videos are, for LSE recipes that start at the file."""
+    by: tuple[By, ...] = ()
+    """Strata for whose groups FID and other numbers of the whole set are computed, too; no other number needs them."""
     fresh: bool = False
     """Score all clips, also those that an evaluation finished which was stopped."""
 
@@ -103,6 +109,7 @@ def evaluate(
     if options.name is not None:
         card = card.model_copy(update={"name": check_name(options.name)})
     keys = clip_keys(source, data, limit)
+    check_by(options.by, source)
     if isinstance(created, Files):
         created.check_keys(keys)
     speakers = source.speakers
@@ -180,7 +187,13 @@ def evaluate(
                     pass
                 return [(key, name) for key, name in named if (folder / name).is_file()]
 
-            clips = bundle.ClipRows(rows, speakers, found.curves, found.videos)
+            strata = by_stratum(found.strata, source, keys)
+            known: dict[str, Mapping[str, bundle.Value]] = {
+                **strata,
+                "speaker": {key: name for key, name in speakers.items() if name},
+            }
+            sets = strata_of_sets(metrics.whole_set, found.states, options.by, keys, known)
+            clips = bundle.ClipRows(rows, speakers, found.curves, found.videos, strata=strata, sets=sets)
             spent = cost.sum_up(found.spent)
             beside = {} if spent is None else {cost.FILE: cost.to_bytes(spent)}
             return bundle.write(out, evaluation, clips, players, beside=beside)
@@ -215,6 +228,7 @@ class Gathered:
         self.videos: dict[str, str] = {}
         self.spent: list[cost.Spent] = []
         self.with_video: set[str] = set()
+        self.strata: dict[str, dict[str, float]] = {}
         devices: set[str] = set()
         for key in keys:
             record = work.read(key)
@@ -225,15 +239,17 @@ class Gathered:
                 self.videos[key] = record.video
             if record.spent is not None:
                 self.spent.append(record.spent)
+            if record.strata:
+                self.strata[key] = record.strata
             if record.has_video:
                 self.with_video.add(key)
         self.devices = sorted(devices)
+        self.states = [StatesOf(work, key, metrics.whole_set) for key in keys]
 
     def set_rows(self) -> Iterator[Row]:
         """The rows of set metrics."""
-        whole_set = self.metrics.whole_set
-        states = [StatesOf(self.work, key, whole_set) for key in self.keys]
-        return set_rows(whole_set, states, "", len(self.keys) - len(self.with_video), len(self.keys))
+        missing = len(self.keys) - len(self.with_video)
+        return set_rows(self.metrics.whole_set, self.states, "", missing, len(self.keys))
 
 
 class StatesOf(Sequence[object]):
@@ -256,6 +272,14 @@ def players_of(
     better = next(column.better for column in columns if column.name == rank_by)
     worst = worst_first(rows, rank_by, higher_is_better=better == "higher")
     return [key for key in worst if key in there][:PREVIEWS]
+
+
+def check_by(by: Sequence[By], source: shards.Shards) -> None:
+    """UnknownName, before any work, for a stratum that these shards have not."""
+    known = [*SCALES, *label_names(source), "speaker", *(["split"] if len(source.splits) > 1 else [])]
+    for item in by:
+        if item.name not in known:
+            raise UnknownName(f"{source.folder}: no stratum {item.name!r}: {suggest(item.name, known)}")
 
 
 def partners_of(
@@ -340,43 +364,3 @@ def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) ->
     values = {row.key: row.value for row in rows if row.metric == rank_by and row.key != "*"}
     sign = 1.0 if higher_is_better else -1.0
     return sorted(values, key=lambda key: (-np.inf if np.isnan(values[key]) else sign * values[key], key))
-<<<<<<< HEAD
-=======
-
-
-def _previews(
-    folder: Path, tools: Tools, model: Model, rows: Sequence[Row], partners: Mapping[str, str | None]
-) -> list[tuple[str, str]]:
-    """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
-    rank_by = tools.rules.ranks_by(tools.metrics.columns)
-    better = next(column.better for column in tools.metrics.columns if column.name == rank_by)
-    written: list[tuple[str, str]] = []
-    for key in worst_first(rows, rank_by, higher_is_better=better == "higher"):
-        if len(written) == PREVIEWS:
-            break
-        try:
-            sample, made = generate(tools, model, key, partners[key])
-        except BadSample:
-            continue  # its row says why
-        if made.video is None:
-            continue  # nothing to show; its row says why
-        name = f"{len(written):02d}.mp4"
-        media.write_video(
-            folder / name,
-            side_by_side(sample.video, made.video),
-            audio=sample.audio,
-            quality=24,
-        )
-        written.append((key, name))
-    return written
-
-
-def side_by_side(real: UInt8, made: UInt8, height: int = 256) -> Iterator[UInt8]:
-    """Frames (height, 2 * w, 3): the true video on the left, the generated one on the right, even sides."""
-    import cv2
-
-    width = max(2, round(real.shape[2] * height / real.shape[1] / 2) * 2)
-    for left, right in zip(real, made, strict=True):
-        pair = [cv2.resize(side, (width, height), interpolation=cv2.INTER_AREA) for side in (left, right)]
-        yield np.concatenate(pair, axis=1)
->>>>>>> 2212a19cdda9f1ce6c654dccd687dc911f5804cc

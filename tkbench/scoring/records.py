@@ -23,7 +23,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import cast
 
@@ -65,6 +65,8 @@ class ClipRecord:
     device: str = "cpu"
     """The device that networks ran on, by its model."""
     spent: Spent | None = None
+    strata: dict[str, float] = field(default_factory=dict)
+    """Measured stratum -> number, of the true clip (`scoring.strata`)."""
 
 
 def record_file(folder: Path, key: str) -> Path:
@@ -92,6 +94,7 @@ def pack(record: ClipRecord) -> bytes:
         "video": record.video,
         "made_of": record.made_of,
         "device": record.device,
+        "strata": record.strata,
         "spent": asdict(record.spent) if record.spent is not None else None,
     }
     return pack_arrays({"record": np.frombuffer(json.dumps(told).encode(), np.uint8), **arrays})
@@ -122,6 +125,7 @@ def read_record(folder: Path, key: str, states: tuple[int, AnySetMetric] | None 
                 video=told["video"],
                 made_of=told["made_of"],
                 device=told["device"],
+                strata=told["strata"],
                 spent=Spent(**told["spent"]) if told["spent"] is not None else None,
             )
     except _DAMAGE:

@@ -71,7 +71,7 @@ def rescore(
     kept = bundle.read(bundle_folder)
     result = kept.result
     rules = rules_of(kept)
-    source = _data_of(kept, data)
+    source = data_of(kept, data)
     keys = tuple(source.keys())[: result.n_clips]
     stored = {(row.key, row.metric): row for row in bundle.rows_of(kept.clips())}
     if set(keys) != {key for key, _ in stored} - {"*"}:
@@ -128,7 +128,7 @@ def rules_of(kept: Bundle) -> Protocol:
     return rules
 
 
-def _data_of(kept: Bundle, data: Path) -> Shards:
+def data_of(kept: Bundle, data: Path) -> Shards:
     """The shards that a bundle was scored on, which must be those in `data`."""
     result = kept.result
     source = open_split(data, None)

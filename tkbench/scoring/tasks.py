@@ -30,6 +30,7 @@ from tkbench.scoring.clips import (
     Run,
     Tools,
     generate,
+    generate_for,
     is_crossed,
     score_clip,
     start_states,
@@ -39,6 +40,7 @@ from tkbench.scoring.clips import (
 from tkbench.scoring.meter import Metered
 from tkbench.scoring.records import ClipRecord, read_record, write_record
 from tkbench.scoring.released import released_file
+from tkbench.scoring.strata import measure
 from tkbench.types import Column, Generated, Reason, Released, Row, Sample, UInt8
 from tkbench.version import __version__
 
@@ -192,7 +194,9 @@ def score_key(chunk: Chunk, tools: Tools, model: Metered, key: str, states: list
     made_of = inner.state_of(key) if isinstance(inner, Files) else ""
     record = ClipRecord(key, [], [], states, has_video=False, made_of=made_of, device=device)
     try:
-        sample, made = generate(tools, model, key, chunk.partners[key])
+        sample = tools.source.get(key)
+        record.strata = measure(sample)
+        sample, made = generate_for(tools, model, sample, chunk.partners[key])
     except BadSample as error:  # one bad clip is a row, never the end of an evaluation
         bad = Generated(key, None, Reason.OUT_OF_STEP, str(error))
         record.rows = unscored_rows(_per_clip(tools), bad)

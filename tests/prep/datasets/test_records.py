@@ -58,7 +58,7 @@ def test_its_facts_are_told_in_sentences(name: str) -> None:
     command = name if record.prep_command == "own" else "folder"
     assert record.example.startswith(f"tkbench prep {command} --root ")
     for option in record.options:
-        assert f"--{option.name}" in record.example
+        assert f"--{option.name.replace('_', '-')}" in record.example
     if record.prep_command == "folder":
         assert record.recognises is not None, "nothing else leads to it"
 
@@ -84,7 +84,8 @@ def test_the_documents_describe_it(name: str) -> None:
     record = datasets.find(name)
     guide = (ROOT / "docs" / "data-sets.md").read_text(encoding="utf-8")
     if record.prep_command == "own" and name != "folder":
-        assert f"## {record.title.partition(' (')[0].partition('-')[0]}\n" in guide
+        name = record.title.partition(" (")[0]
+        assert f"## {name}\n" in guide or f"## {name.partition('-')[0]}\n" in guide
         whom = record.clustered_by.partition(" (")[0].lower()
         assert f"intervals are computed over {whom}" in " ".join(guide.lower().split())
 

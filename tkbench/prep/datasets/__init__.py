@@ -23,6 +23,16 @@ registry.add("lrw", "tkbench.prep.datasets.lrw:DATASET")
 registry.add("lrs2", "tkbench.prep.datasets.lrs2:DATASET")
 registry.add("lrs3", "tkbench.prep.datasets.lrs3:DATASET")
 registry.add("hdtf", "tkbench.prep.datasets.hdtf:DATASET")
+registry.add("celebvhq", "tkbench.prep.datasets.celebvhq:DATASET")
+registry.add("vfhq", "tkbench.prep.datasets.vfhq:DATASET")
+registry.add("talkvid", "tkbench.prep.datasets.talkvid:DATASET")
+registry.add("avspeech", "tkbench.prep.datasets.avspeech:DATASET")
+registry.add("voxceleb2", "tkbench.prep.datasets.voxceleb2:DATASET")
+registry.add("grid", "tkbench.prep.datasets.grid:DATASET")
+registry.add("ravdess", "tkbench.prep.datasets.ravdess:DATASET")
+registry.add("cremad", "tkbench.prep.datasets.cremad:DATASET")
+registry.add("mead", "tkbench.prep.datasets.mead:DATASET")
+registry.add("mochabench", "tkbench.prep.datasets.mochabench:DATASET")
 
 
 def find(name: str) -> DataSet:

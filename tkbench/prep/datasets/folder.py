@@ -5,31 +5,32 @@ speaker  the folder that holds the file, if that is not the root itself (VoxCele
          are then computed over folders
 text     a `.txt` beside the video, if there is one: the line `Text: ...` of LRS, otherwise all of it
 split    test
+
+With a table (`--table`), a row is a clip: see clip_table.py. `find_videos` serves the other readers, too.
 """
 
 from __future__ import annotations
 
 import codecs
-import hashlib
-import os
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tkbench.dataset import DataSet
+from tkbench.dataset import DataSet, Option
+from tkbench.prep.datasets import clip_table
+from tkbench.prep.datasets.keys import make_keys
 from tkbench.runtime import storage
 from tkbench.types import Clip, Reason, Skipped
 
 SUFFIXES = frozenset(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .m2v .ts .mts .flv .wmv .asf .ogv .3gp .mxf".split()
 )
-_LONGEST = 80
 
 
-def read(root: Path) -> Iterator[Clip | Skipped]:
-    """Every video file below `root`, hidden ones left out, sorted by path; other files are not clips."""
+def read(root: Path, table: str | None = None) -> Iterator[Clip | Skipped]:
+    """Every video file below `root`, hidden ones left out, sorted by path; or what a table says of them."""
+    if table is not None:
+        yield from clip_table.read(root, table)
+        return
     found = list(_find(root))
     keys = make_keys([path.relative_to(root) for path, _ in found])
     for key, (path, has_text) in zip(keys, found, strict=True):
@@ -69,34 +70,6 @@ def _find(root: Path) -> Iterator[tuple[Path, bool]]:
                 yield here / name, f"{stem}.txt" in there
 
 
-def make_keys(paths: list[Path]) -> list[str]:
-    """Safe unique keys for relative paths, in the same order.
-
-    >>> make_keys([Path("a b.mp4"), Path("-x/y's.avi"), Path("c.mp4")])
-    ['a_b', 'x/y_s', 'c']
-    """
-    plain = ["/".join(_slug(part) for part in path.with_suffix("").parts) for path in paths]
-    # Two names that differ only in what was replaced, or in case, would share a file somewhere: both get a
-    # mark.
-    often = Counter(key.lower() for key in plain)
-    return [
-        key if often[key.lower()] == 1 else f"{key}-{_mark(path)}"
-        for key, path in zip(plain, paths, strict=True)
-    ]
-
-
-def _slug(part: str) -> str:
-    folded = unicodedata.normalize("NFKD", part).encode("ascii", "ignore").decode()
-    safe = re.sub(r"[^A-Za-z0-9_-]+", "_", folded).strip("_").lstrip("-")
-    lost = not safe or len(safe) > _LONGEST
-    return f"{safe[:_LONGEST] or 'clip'}-{_mark(Path(part))}" if lost else safe
-
-
-def _mark(path: Path) -> str:
-    # surrogateescape: a name that is no valid UTF-8 still has bytes.
-    return hashlib.sha256(os.fsencode(path.as_posix())).hexdigest()[:8]
-
-
 def _why(error: Exception) -> str:
     """What is wrong with a text, without the folder that it lies in."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -119,8 +92,15 @@ DATASET = DataSet(
     name="folder",
     title="any folder of talking-head videos",
     layout="ROOT is searched with its subfolders",
-    notes="Every file ends in the manifest as ok or skipped with a reason.",
-    example="tkbench prep folder --root videos --out shards",
+    notes="Every file ends in the manifest as ok or skipped with a reason. With a table, each of its rows is a clip.",
+    example="tkbench prep folder --root videos --table clips.csv --out shards",
     read=read,
+    options=(
+        Option(
+            "table",
+            "A .csv, .tsv, .jsonl or .parquet with a row for each clip. Columns: file, and if you like key, start, "
+            "end, box, crop, measured_height, speaker, source, split, text, label_NAME: see docs/data-sets.md.",
+        ),
+    ),
     clustered_by="folders (files right in ROOT: over clips)",
 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tkbench.dataset import Ledger
+from tkbench.dataset import Check, Ledger
 from tkbench.prep.datasets import lrs
 from tkbench.prep.datasets.tree import SAFE, text_of
+from tkbench.types import Clip, Skipped
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -57,6 +59,42 @@ def read_text(ledger: Ledger, split: str, key: str, file: Path) -> str | None:
     except (OSError, ValueError) as error:
         ledger.add("bad-text", split, key, file, None, f"{type(error).__name__}: {error}")
         return None
+
+
+def check_found(
+    ledger: Ledger, found: Iterable[Clip | Skipped], how: Check, counted: Callable[[Clip | Skipped], str]
+) -> None:
+    """Count what a reader of files finds: size of each video, and the text beside it, unless names are to be enough.
+
+    counted: what a clip is counted by.
+    """
+    for done, item in enumerate(found, 1):
+        group = counted(item)
+        ledger.listed[group] += 1
+        if isinstance(item, Skipped):
+            ledger.add("missing-file", group, item.key, item.path, None, item.detail)
+            continue
+        try:
+            size = Path(item.path).stat().st_size
+        except OSError as error:
+            ledger.add("missing-file", group, item.key, item.path, None, error.strerror or str(error))
+            continue
+        if size:
+            ledger.there[group] += 1
+        else:
+            ledger.add("empty-file", group, item.key, item.path)
+        if item.sidecar is not None and not how.fast:
+            annotator = ledger.dataset.annotate
+            for note in annotator(item)[1] if annotator is not None else ():
+                ledger.add("bad-text", group, item.key, item.sidecar, None, note)
+        if done % 1000 == 0:
+            how.progress(done, done, f"{done} clips")
+
+
+def check_odd(ledger: Ledger, odd: Iterable[Path]) -> None:
+    """Videos whose names are none of the data set: they are left out."""
+    for path in odd:
+        ledger.add("odd-name", "-", path.stem, path, None, "not a name of this data set; left out")
 
 
 def check_transcript(ledger: Ledger, split: str, key: str, file: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tkbench.dataset import DataSet
 from tkbench.errors import UsageError
-from tkbench.prep.datasets.folder import make_keys
+from tkbench.prep.datasets.keys import make_keys
 from tkbench.synth import FORMAT
 from tkbench.types import Clip, Reason, Skipped, Word
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tkbench.errors import UsageError
+from tkbench.prep.datasets.downloads import youtube_id
 from tkbench.prep.datasets.tree import lines_of
 from tkbench.runtime import storage
 
@@ -28,7 +29,6 @@ SUBSETS = ("RD", "WDA", "WRA")
 KINDS = ("video_url", "resolution", "annotion_time", "crop_wh")
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _CLOCK = re.compile(r"(?:(\d{1,2}):)?(\d{1,3}):(\d{2})-(?:(\d{1,2}):)?(\d{1,3}):(\d{2})")
-_YOUTUBE = re.compile(r"(?:[?&]v=|youtu\.be/|/embed/)([A-Za-z0-9_-]{11})(?![A-Za-z0-9_-])")
 
 
 @dataclass(slots=True)
@@ -90,16 +90,6 @@ def seconds_of(text: str) -> tuple[int, int]:
     if not start < stop or numbers[2] > 59 or numbers[5] > 59:
         raise ValueError(f"{text!r} does not end after it begins")
     return start, stop
-
-
-def youtube_id(url: str) -> str | None:
-    """The id in a URL, with or without `&t=`; None where there is none.
-
-    >>> youtube_id("https://www.youtube.com/watch?v=uBWJJvynXpA&t=6s"), youtube_id("https://example.org/")
-    ('uBWJJvynXpA', None)
-    """
-    found = _YOUTUBE.search(url)
-    return found[1] if found else None
 
 
 def find_folder(root: Path, given: str | None) -> Path:

@@ -14,74 +14,51 @@ speaker  the identity: for WDA and WRA the person's name as the video names it; 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tkbench.prep.datasets.folder import find_videos
+from tkbench.prep.datasets import downloads
+from tkbench.prep.datasets.downloads import Part
 from tkbench.prep.datasets.hdtf import lists as hdtf_lists
 from tkbench.prep.datasets.hdtf import split as hdtf_split
-from tkbench.prep.datasets.hdtf.lists import Video
-from tkbench.types import Clip, Crop, Reason, Skipped
+from tkbench.prep.datasets.hdtf.lists import Annotations
+from tkbench.types import Clip, Crop, Skipped
 
 SIDE = 512
 """Pixels of the canvas, as the paper has them."""
-_IN_BRACKETS = re.compile(r"\[([A-Za-z0-9_-]{11})\]$")
 
 
 def read(root: Path, annotations: str | None = None) -> Iterator[Clip | Skipped]:
     """Every annotated interval, sorted by key; those whose video is not there are missing."""
     found = hdtf_lists.load(hdtf_lists.find_folder(root, annotations))
-    files = index_videos(root)
+    yield from downloads.clips(root, parts(found), downloads.index_videos(root), "hdtf")
+
+
+def parts(found: Annotations) -> Iterator[Part]:
+    """Every annotated interval, sorted by key. A video is found by subset and name, by name, then by YouTube id."""
     for video in sorted(found.videos.values(), key=lambda video: video.file):
-        path = find_video(video, files)
-        for index in range(len(video.intervals)):
-            yield _item(root, video, index, path)
-
-
-def index_videos(root: Path) -> dict[str, Path]:
-    """Stem, and YouTube id where a name ends in one in brackets -> file; the first in order counts."""
-    files: dict[str, Path] = {}
-    for path in find_videos(root):
-        files.setdefault(path.stem, path)
-        if (bracket := _IN_BRACKETS.search(path.stem)) is not None:
-            files.setdefault(bracket[1], path)
-    return files
-
-
-def find_video(video: Video, files: dict[str, Path]) -> Path | None:
-    """The file of a video: by subset and name, by name, then by YouTube id."""
-    for name in (video.file, video.name, video.youtube):
-        if name is not None and name in files:
-            return files[name]
-    return None
-
-
-def _item(root: Path, video: Video, index: int, path: Path | None) -> Clip | Skipped:
-    key, split = video.key(index), hdtf_split.split_of(video.subset, video.name)
-    if path is None:
-        tube = f", or {video.youtube}" if video.youtube else ""
-        why = f"no video named {video.name} or {video.file}{tube} below the root"
-        return Skipped(key, str(root / f"{video.name}.mp4"), Reason.MISSING_FILE, why, split)
-    identity, known = hdtf_split.identity_of(video.subset, video.name)
-    box = video.crops.get(index)
-    start, stop = video.intervals[index]
-    return Clip(
-        key=key,
-        path=str(path),
-        dataset="hdtf",
-        split=split,
-        speaker=identity,
-        extra={
-            "subset": video.subset,
-            "video": video.name,
-            "youtube": video.youtube,
-            "clip_index": index,
-            "speaker_is": "person" if known else "video",
-            "split_protocol": hdtf_split.NAME,
-        },
-        start=float(start),
-        stop=float(stop),
-        crop=None if box is None else Crop(*box, of_height=video.resolution or 0),
-        target=SIDE,
-    )
+        identity, known = hdtf_split.identity_of(video.subset, video.name)
+        names = (video.file, video.name, *([video.youtube] if video.youtube is not None else []))
+        for index, (start, stop) in enumerate(video.intervals):
+            box = video.crops.get(index)
+            yield Part(
+                key=video.key(index),
+                video=video.file,
+                names=names,
+                start=start,
+                stop=stop,
+                group=video.subset,
+                split=hdtf_split.split_of(video.subset, video.name),
+                speaker=identity,
+                crop=None if box is None else Crop(*box, of_height=video.resolution or 0),
+                target=SIDE,
+                extra={
+                    "subset": video.subset,
+                    "video": video.name,
+                    "youtube": video.youtube,
+                    "clip_index": index,
+                    "speaker_is": "person" if known else "video",
+                    "split_protocol": hdtf_split.NAME,
+                },
+                annotated=video.resolution,
+            )

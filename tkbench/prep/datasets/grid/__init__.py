@@ -1,0 +1,22 @@
+"""GRID (Cooke et al., JASA 2006): commands like "bin blue at f two now", said by 34 people before a camera."""
+
+from __future__ import annotations
+
+from tkbench.dataset import DataSet, Fake
+from tkbench.registry import lazy
+
+DATASET = DataSet(
+    name="grid",
+    title="GRID (Cooke et al., JASA 2006)",
+    layout="`s1/bbaf2n.mpg` (or `s1/video/mpg_6000/`, `s1/video/`), and `s1/align/` or `align/s1/` with bbaf2n.align",
+    notes="Its makers have no split: use --split-by speaker.",
+    example="tkbench prep grid --root GRID --out shards/grid",
+    read=lazy("tkbench.prep.datasets.grid.reader:read"),
+    annotate=lazy("tkbench.prep.datasets.grid.reader:annotate"),
+    check=lazy("tkbench.prep.datasets.grid.check:check"),
+    fake=Fake(lazy("tkbench.prep.datasets.grid.fake:make"), usual=6, least=3),
+    # 34 people said 1000 sentences each; there is no video of s21.
+    published={"video": "33000 (memory)"},
+    counted_by="part",
+    clustered_by="speakers",
+)

@@ -1,0 +1,19 @@
+"""MEAD (Wang et al., ECCV 2020): actors with eight emotions at three levels, seen from seven sides."""
+
+from __future__ import annotations
+
+from tkbench.dataset import DataSet, Fake
+from tkbench.registry import lazy
+
+DATASET = DataSet(
+    name="mead",
+    title="MEAD (Wang et al., ECCV 2020)",
+    layout="`M003/video/front/angry/level_1/001.mp4`, and `M003/audio/angry/level_1/001.m4a`, which is not needed",
+    notes="All views are read; the split is by actor: use --split-by speaker.",
+    example="tkbench prep mead --root MEAD --out shards/mead",
+    read=lazy("tkbench.prep.datasets.mead.reader:read"),
+    check=lazy("tkbench.prep.datasets.mead.check:check"),
+    fake=Fake(lazy("tkbench.prep.datasets.mead.fake:make"), usual=6, least=3),
+    counted_by="view",
+    clustered_by="actors",
+)
