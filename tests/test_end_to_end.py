@@ -87,7 +87,8 @@ def test_landmarks_of_generated_videos_reach_their_metrics(shards: Path) -> None
 def test_every_bundle_verifies_and_the_page_holds_every_model(runs: Path, tmp_path: Path) -> None:
     for found in bundle.find(runs):
         proof.verify(found.folder)
-        assert len(found.result.previews) == 4
+        assert len(found.result.previews) == 6
+        assert set(found.mouths()) == {preview.key for preview in found.result.previews}
     made = publish.publish([found.folder for found in bundle.find(runs)], tmp_path)
     table = pd.read_csv(made.csv)
     assert table["model"][0] == "real"

@@ -64,7 +64,11 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> Any:
-        place = next(i for i, (_, attrs) in enumerate(self.elements) if attrs.get("id") == "clip-data")
+        return self.json("clip-data")
+
+    def json(self, name: str) -> Any:
+        """What a script element of that id holds."""
+        place = next(i for i, (_, attrs) in enumerate(self.elements) if attrs.get("id") == name)
         return json.loads(self.texts[place])
 
 
@@ -95,7 +99,8 @@ def test_nothing_outside_is_asked_for(html: str, parsed: Page) -> None:
         assert not any(name.startswith("on") for name in attrs), tag
     assert "url(" not in html
     assert "@import" not in html
-    assert not re.search(r"https?://", html)
+    # The name of a kind of element is no address.
+    assert not re.search(r"https?://", html.replace("http://www.w3.org/2000/svg", ""))
 
 
 def test_the_policy_lets_this_script_run_and_no_other(html: str, parsed: Page) -> None:
@@ -104,12 +109,16 @@ def test_the_policy_lets_this_script_run_and_no_other(html: str, parsed: Page) -
         for _, attrs in parsed.elements
         if attrs.get("http-equiv") == "Content-Security-Policy"
     ]
-    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)
-    assert script is not None
+    (script,) = re.finditer(r"<script>(.*?)</script>", html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
-    assert len(parsed.all("script")) == 2
+    assert {attrs.get("type") for attrs, _ in parsed.all("script")} == {
+        None,
+        "text/plain",
+        "application/json",
+    }
+    assert len([attrs for attrs, _ in parsed.all("script") if not attrs]) == 1
 
 
 def test_ids_are_unique_and_every_link_has_its_place(parsed: Page) -> None:
@@ -134,7 +143,8 @@ def test_the_same_bundles_give_the_same_bytes_in_one_step(runs: dict[str, Path],
 
 
 def table_rows(parsed: Page) -> list[str]:
-    return [text for attrs, text in parsed.all("tr") if any(text.startswith(name) for name in KINDS)]
+    """The rows of the ranking: model, then what stands in the row."""
+    return [f"{attrs['data-name']} {text}" for attrs, text in parsed.all("tr") if "data-name" in attrs]
 
 
 def test_the_table_is_in_ranked_order_and_says_everything(runs: dict[str, Path], parsed: Page) -> None:
@@ -169,16 +179,18 @@ def test_missing_clips_and_ranks_are_explained_once(parsed: Page) -> None:
 
 def test_ranks_stand_with_their_intervals(runs: dict[str, Path], html: str, parsed: Page) -> None:
     entries = leaderboard.ranked([bundle.read(folder) for folder in runs.values()])
-    spans = {entry.result.model: entry.ranks for entry in entries if entry.rank is not None}
+    spans = {entry.result.model: entry.ranks for entry in entries if entry.ranks is not None}
     assert len(set(spans.values())) > 1
+    assert not set(spans) & set(ANCHORS)
     for row in table_rows(parsed):
         span = spans.get(row.split()[0])
-        assert (f"[{span[0]}–{span[1]}]" in row) if span else ("–]" not in row)
+        wide = span is not None and span[0] < span[1]
+        assert (f"[{span[0]}–{span[1]}]" in row) if wide else ("–]" not in row)
     (term,) = [text for attrs, text in parsed.all("div") if attrs.get("id") == "term-rank"]
     assert "clearly better" in term
     assert "Holm's correction" in term
     captions = [text for attrs, text in parsed.all("p") if attrs.get("class") == "caption"]
-    assert any("Holm's correction for all 15 pairs, p at most 0.05" in text for text in captions)
+    assert any("Holm's correction for all 28 pairs, p at most 0.05" in text for text in captions)
     assert any("A kind of speaker rarer than 25% may be missing" in text for text in captions)
     assert html.count('href="#term-rank"') == 1
 
@@ -198,6 +210,7 @@ def test_the_best_value_of_a_model_is_bold_and_anchors_never_are(runs: dict[str,
         if result.summary[c.name].n
     ]
     assert bold[: len(shown)] == shown
+    assert len(bold) > len(shown)
 
 
 def test_clip_rows_are_those_of_the_bundles(runs: dict[str, Path], parsed: Page) -> None:
@@ -233,15 +246,37 @@ def test_clip_rows_are_those_of_the_bundles(runs: dict[str, Path], parsed: Page)
 
 
 def test_players_hold_the_videos_and_their_clips_point_to_them(runs: dict[str, Path], parsed: Page) -> None:
-    data = parsed.data
-    ids = {attrs["id"] for attrs, _ in parsed.all("figure") if "id" in attrs}
-    linked = {player for model in data["models"] for player in model["players"].values()}
-    assert linked == ids
-    assert len(ids) == len(runs)
-    videos = parsed.all("video")
-    found = {base64.b64decode(attrs["src"].removeprefix("data:video/mp4;base64,")) for attrs, _ in videos}
-    assert found == {(folder / "previews/00.mp4").read_bytes() for folder in runs.values()}
-    assert all(attrs["preload"] == "metadata" and "controls" in attrs for attrs, _ in videos)
+    data, watch = parsed.data, parsed.json("watch-data")
+    inside = {attrs["id"]: base64.b64decode(text) for attrs, text in parsed.all("script", type="text/plain")}
+    found = {
+        (data["models"][int(model)]["name"], clip["key"]): inside[name]
+        for clip in watch["clips"]
+        for model, name in clip["videos"].items()
+    }
+    assert found == {
+        (model, preview.key): (folder / preview.file).read_bytes()
+        for model, folder in runs.items()
+        for preview in bundle.read(folder).result.previews
+    }
+    linked = {(model["name"], data["keys"][i]) for model in data["models"] for i in model["players"]}
+    assert linked == set(found)
+    assert not parsed.all("video")
+
+
+def test_lips_and_curves_under_the_players_are_those_of_the_bundles(
+    runs: dict[str, Path], parsed: Page
+) -> None:
+    watch, models = parsed.json("watch-data"), parsed.data["models"]
+    for clip in watch["clips"]:
+        for model in map(int, clip["videos"]):
+            source = bundle.read(runs[models[model]["name"]])
+            mouth = source.mouths()[clip["key"]]
+            np.testing.assert_allclose(clip["opening"], mouth[:, 0], atol=0.006)
+            np.testing.assert_allclose(clip["openings"][str(model)], mouth[:, 1], atol=0.006)
+            np.testing.assert_allclose(clip["box"], mouth[:, 2:], atol=1e-4)
+            curves = source.curves()
+            curve = curves[curves["key"] == clip["key"]].sort_values("shift")["distance"]
+            np.testing.assert_allclose(clip["curves"]["syncnet-synth"][str(model)], curve, atol=1e-4)
 
 
 def test_provenance_lets_a_reader_recompute(runs: dict[str, Path], html: str, parsed: Page) -> None:
@@ -260,9 +295,9 @@ def test_strange_names_stay_text(tmp_path: Path) -> None:
     html = report.write([run], tmp_path / "x.html").read_text(encoding="utf-8")
     parsed = Page(html)
     assert not parsed.all("img")
-    assert len(parsed.all("script")) == 2
+    assert len([attrs for attrs, _ in parsed.all("script") if not attrs]) == 1
     assert set(parsed.data["keys"]) == set(keys)
-    assert any(NASTY in text for _, text in parsed.all("figure"))
+    assert NASTY in {clip["key"] for clip in parsed.json("watch-data")["clips"]}
     assert "<img" not in html
     assert "onerror=alert(1)>" not in html
 
@@ -434,7 +469,7 @@ def test_a_table_without_any_score_still_has_a_page(tmp_path: Path) -> None:
     run = make_run(tmp_path, "my-model", failed=24)
     html = report.write([run], tmp_path / "x.html").read_text(encoding="utf-8")
     assert "No model has a score on LSE-C (syncnet-synth) (not-generated)" in html
-    assert "Distance against shift" not in html
+    assert "<h3>Distance against shift</h3>" not in html
     assert 'id="players"' not in html
     Page(html)
 

@@ -26,12 +26,13 @@ def runs(tmp_path: Path) -> Path:
 def test_rank_follows_the_metric_and_gaps_are_not_ranked(runs: Path) -> None:
     entries = leaderboard.ranked(bundle.find(runs))
     assert [(e.rank, e.result.model) for e in entries] == [
-        (1, "real"),
-        (2, "mine"),
-        (3, "worse"),
-        (4, "=1+1"),
+        (None, "real"),
+        (1, "mine"),
+        (2, "worse"),
+        (3, "=1+1"),
         (None, "gaps"),
     ]
+    assert [e.note == "" for e in entries] == [True, True, True, True, False]
     assert entries[0].anchor
     assert "coverage 78% is below 90%" in entries[-1].note
 
@@ -182,7 +183,7 @@ def test_a_model_comes_once(runs: Path) -> None:
 
 def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> None:
     markdown = leaderboard.export(runs, "markdown")
-    assert "| 1 [1-4] | real (anchor) |" in markdown
+    assert "|  | real (anchor) |" in markdown
     assert "∞" in markdown
     assert "unscored: weights-missing" in markdown
     assert "(n=7/9)" in markdown

@@ -1,4 +1,4 @@
-"""The pure parts of evaluation: pairing of voices, checks of what a model returned, order of players."""
+"""The pure parts of evaluation: pairing of voices, checks of what a model returned, names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from tkbench.errors import UsageError
 from tkbench.protocol import Protocol
 from tkbench.scoring.clips import build_metrics, choose_partner, fit_audio, match
-from tkbench.scoring.evaluate import check_name, worst_first
-from tkbench.scoring.tasks import side_by_side
-from tkbench.types import Generated, Reason, Row, Sample
+from tkbench.scoring.evaluate import check_name
+from tkbench.types import Generated, Reason, Sample
 
 
 def make_sample(frames: int = 20, size: int = 16) -> Sample:
@@ -86,24 +85,6 @@ def test_what_cannot_be_compared_gets_a_reason(video: np.ndarray, reason: Reason
     assert made.video is None
     assert made.reason is reason
     assert "expected" in made.detail
-
-
-def test_players_start_with_what_failed_then_the_worst() -> None:
-    rows = [
-        Row("m", key, "lse_c", value)
-        for key, value in [("a", 5.0), ("b", 1.0), ("c", float("nan")), ("d", 1.0)]
-    ]
-    rows.append(Row("m", "*", "lse_c", 0.0))
-    assert worst_first(rows, "lse_c", higher_is_better=True) == ["c", "b", "d", "a"]
-    assert worst_first(rows, "lse_c", higher_is_better=False) == ["c", "a", "b", "d"]
-
-
-def test_side_by_side_keeps_the_order_real_then_made() -> None:
-    real, made = np.zeros((2, 50, 40, 3), np.uint8), np.full((2, 50, 40, 3), 255, np.uint8)
-    frames = list(side_by_side(real, made, height=100))
-    assert [frame.shape for frame in frames] == [(100, 160, 3)] * 2
-    assert frames[0][:, :80].max() == 0
-    assert frames[0][:, 80:].min() == 255
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a/b", "a\\b", "x" * 81, "a\nb"])

@@ -20,6 +20,8 @@ from tkbench.results import bundle
 from tkbench.types import Reason, Row
 
 SHIFTS = np.arange(-15, 16)
+FRAMES = 50
+"""Of the players: two seconds."""
 NASTY = '</script><img src=x onerror=alert(1)>&"quoted"'
 SIGNATURE = (
     "synth-v1@0a1b2c3d|lse[net:syncnet-synth@4f5e6d7c8b9a,shift:15,ends:valid]|"
@@ -47,6 +49,8 @@ KINDS = {
     "blur": (4.6, 0, 6.6, 28.4, 0.861),
     "my-model": (4.1, 1, 7.2, 33.7, 0.962),
     "older-model": (2.9, 1, 8.4, 32.1, 0.951),
+    "twin-model": (4.08, 1, 7.3, 33.1, 0.958),
+    "weak-model": (1.4, 2, 9.6, 29.9, 0.921),
 }
 ANCHORS = ("real", "still", "shift:5", "shuffled-audio", "blur")
 
@@ -105,7 +109,8 @@ def make_run(
     hint = "the weight inception-fid is not on this machine; run `tkbench weights fetch inception-fid`"
     rows.append(Row(model, "*", "fid", math.nan, Reason.WEIGHTS_MISSING, hint))
     lse = {row.key: row.value for row in rows if row.metric == "lse_c_synth" and not math.isnan(row.value)}
-    worst = sorted(lse, key=lambda key: lse[key])[:players]
+    # The first clips of all have players in every bundle, so that models can be watched side by side.
+    worst = sorted(lse)[:players]
 
     def previews(folder: Path) -> list[tuple[str, str]]:
         for n in range(len(worst)):
@@ -151,21 +156,33 @@ def make_run(
         },
         seed=0,
     )
-    return bundle.write(out, evaluation, bundle.ClipRows(rows, speakers, curves), previews)
+    mouths = {key: _mouth(rng) for key in worst}
+    return bundle.write(out, evaluation, bundle.ClipRows(rows, speakers, curves, mouths=mouths), previews)
+
+
+def _mouth(rng: np.random.Generator) -> bundle.Mouth:
+    """Lips that open and close in ten frames, and a square around them."""
+    true = 10 + 8 * np.sin(np.arange(FRAMES) / 2)
+    square = np.tile([0.25, 0.5, 0.75, 1.0], (FRAMES, 1))
+    return np.column_stack([true, true + rng.normal(0, 1, FRAMES), square])
 
 
 @lru_cache
 def _video(variant: int) -> bytes:
-    """Ten frames of a moving mouth, twice side by side, with a tone."""
+    """A moving mouth on the right and a still one on the left, with a tone."""
     skin = ((200, 150, 120), (150, 110, 80), (220, 180, 160))[variant]
     frames = []
-    for t in range(10):
-        side = np.full((64, 64, 3), 40, np.uint8)
-        side[8:60, 12:52] = skin
-        side[24:28, 20:26] = side[24:28, 38:44] = 30
-        side[42 : 44 + t % 5, 24:40] = (120, 40, 50)
-        frames.append(np.concatenate([side, side], axis=1))
-    tone = (0.2 * np.sin(2 * np.pi * 180 * np.arange(6400) / 16_000)).astype(np.float32)
+    for t in range(FRAMES):
+        sides = [np.full((64, 64, 3), 40, np.uint8) for _ in range(2)]
+        for side, opening in zip(sides, (1, t % 5), strict=True):
+            side[8:60, 12:52] = skin
+            side[24:28, 20:26] = side[24:28, 38:44] = 30
+            side[42 : 44 + opening, 24:40] = (120, 40, 50)
+        # The row at the top counts frames: its length in the picture is the frame's number.
+        for side in sides:
+            side[:4, : t + 1] = 255
+        frames.append(np.concatenate(sides, axis=1))
+    tone = (0.2 * np.sin(2 * np.pi * 180 * np.arange(640 * FRAMES) / 16_000)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         media.write_video(Path(folder) / "x.mp4", frames, audio=tone, quality=30)
         return (Path(folder) / "x.mp4").read_bytes()

@@ -399,19 +399,44 @@ def board_show(
 
 @app.command("report")
 def report_command(
-    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Folder of result bundles of one data set and protocol; several with --site."),
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="The HTML file; by default report.html in that folder.")
+        Path | None,
+        typer.Option(help="The HTML file.", show_default="report.html in that folder"),
+    ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make a static site in this folder instead: a list of tables, a page per table and a page per model. "
+            "RUNS are folders of tables, or of several."
+        ),
     ] = None,
 ) -> None:
-    """Write the HTML report of a folder of bundles.
+    """Write the HTML report of a folder of bundles, or a site of several.
 
     Example: `tkbench report runs/synth-v1-1a2b3c4d`
+
+    A site of all tables: `tkbench report runs --site public`
     """
+    if site is not None and out is not None:
+        raise UsageError("--out and --site exclude each other: a site has many files")
+    if site is None and len(runs) > 1:
+        raise UsageError(
+            f"{len(runs)} folders: a report is of one table; give --site FOLDER for a site of several"
+        )
+    if site is not None:
+        writable(site, "--site", folder=True)
+        from tkbench.report import site as pages
+
+        say(str(pages.write(runs, site)))
+        return
     from tkbench.report import write
     from tkbench.results.bundle import find
 
-    say(str(write([row.folder for row in find(runs)], out or runs / "report.html")))
+    say(str(write([row.folder for row in find(runs[0])], out or runs[0] / "report.html")))
 
 
 @app.command("sensitivity")

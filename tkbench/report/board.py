@@ -16,6 +16,8 @@ from tkbench.results.leaderboard import Entry, goodness
 from tkbench.results.standing import Standing
 from tkbench.types import Column
 
+MOST_SHOWN = 6
+"""Columns of the table before a reader chooses others."""
 HINTS = {"higher": "higher is better", "lower": "lower is better", "zero": "closer to 0 is better"}
 
 
@@ -27,6 +29,8 @@ class Cell:
     interval: str
     n: str
     """Number of scored clips, where it is not all of them."""
+    worth: str
+    """A number that grows as the cell gets better, for sorting; "" without a mean."""
     reason: str
     """Set exactly where there is no mean."""
     best: bool
@@ -41,11 +45,12 @@ class Line:
     summary: str
     rank: int | None
     span: tuple[int, int] | None
-    """The interval of the rank; None where there is none."""
+    """The interval of the rank; None where there is none, or where it is the rank alone."""
     anchor: bool
     style: str
     coverage: str
     clips: str
+    scored: int
     gap: tuple[int, ...]
     """Footnotes of the number of clips."""
     notes: tuple[int, ...]
@@ -74,7 +79,6 @@ class Footnotes:
 
 def line(
     entry: Entry,
-    place: int,
     entries: Sequence[Entry],
     columns: Sequence[Column],
     rank: Column,
@@ -92,11 +96,13 @@ def line(
         name=result.model,
         summary=str(result.model_card.get("summary", "")),
         rank=entry.rank,
-        span=entry.ranks,
+        # An interval of one place says nothing more than the rank.
+        span=entry.ranks if entry.ranks != (entry.rank, entry.rank) else None,
         anchor=entry.anchor,
-        style=style(entry, place),
+        style=styles(entries)[result.model],
         coverage="" if math.isnan(main.coverage) else _percent(main.coverage),
         clips=f"{main.n:,} / {main.n + main.n_unscored:,}",
+        scored=main.n,
         gap=gap,
         notes=unranked,
         cells=tuple(
@@ -114,9 +120,36 @@ def _base(result: Result, rank: Column) -> Summary:
     return next((cell for cell in cells if cell.n), cells[0])
 
 
-def style(entry: Entry, place: int) -> str:
-    """CSS classes of a model's colour, by its place in the table; the true video is black."""
-    return "ink" if entry.anchor and entry.result.model == finding.CEILING else figures.style(place)
+def styles(entries: Sequence[Entry]) -> dict[str, str]:
+    """Model -> CSS classes: models have colours, anchors are grey with dashes, the true video is black."""
+    found = {}
+    models = anchors = 0
+    for entry in entries:
+        name = entry.result.model
+        if entry.anchor and name == finding.CEILING:
+            found[name] = "ink"
+        elif entry.anchor:
+            found[name] = f"soft dash{anchors % figures.DASHES}"
+            anchors += 1
+        else:
+            found[name] = figures.style(models)
+            models += 1
+    return found
+
+
+def first_shown(entries: Sequence[Entry], columns: Sequence[Column], rank: Column) -> list[Column]:
+    """The columns that the table shows at first: the ranking one and those that follow, while others can be chosen.
+
+    Columns that no model has a score in, and distances to the true video, are not among them.
+    """
+    scored = [
+        column
+        for column in columns
+        if any(entry.result.summary[column.name].n for entry in entries)
+        and not column.name.startswith("delta_")
+    ]
+    order = sorted(scored, key=lambda column: column.name != rank.name)
+    return order[:MOST_SHOWN]
 
 
 def _percent(share: float) -> str:
@@ -152,6 +185,7 @@ def _cell(entry: Entry, column: Column, main: Summary, notes: Footnotes, *, best
     return Cell(
         text="" if reasons else number(summary.mean, column) + leaderboard.size(summary, column),
         interval=interval(summary, column),
+        worth="" if reasons else f"{goodness(summary, column):.9g}",
         n=f"n = {summary.n:,}" if own_gap else "",
         reason=reasons,
         best=best,

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 LETTER = 7.1
 """Mean advance of a letter at the 12 px of the labels, in the widest of the usual system fonts."""
-COLOURS = 6
-"""Colours in the style sheet; after them the dashes change."""
+COLOURS = 12
+"""Colours in the style sheet (tests/report/test_colours.py says how distinct they are); after them come dashes."""
+DASHES = 4
+"""Patterns of the lines of anchors, which are all grey."""
 LABEL_GAP = 29.0
 """Pixels between two labels of two lines each."""
 
@@ -268,9 +270,9 @@ def forest(marks: Sequence[Mark], width: float, *, reference: float) -> Forest:
 
 
 def style(place: int) -> str:
-    """CSS classes of the line at a place in the table: colours first, then dashes too.
+    """CSS classes of a model by its place among the models: colours first, then dashes too.
 
-    >>> style(0), style(7)
+    >>> style(0), style(13)
     ('c0', 'c1 dash')
     """
     return f"c{place % COLOURS}" + (" dash" if place >= COLOURS else "")

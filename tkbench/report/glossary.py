@@ -16,10 +16,11 @@ DIRECTIONS: dict[Better, str] = {
     "zero": "Closer to 0 is better.",
 }
 RANK = (
-    "The place by the ranking metric on the clips that every ranked model has a score for, 1 is best; anchors take "
-    "places, too. In brackets is its interval: from 1 + the models that are clearly better, to the number of ranked "
-    "models less those that are clearly worse. Clearly: a sign-flip test of the differences, clustered by speaker, "
-    "that holds after Holm's correction for all pairs of the table. `tkbench compare` prints the pairs."
+    "The place among the models by the ranking metric, on the clips that every ranked model has a score for; 1 is "
+    "best. Anchors stand at their place in the order and take no number. In brackets is its interval: from 1 + the "
+    "models that are clearly better, to the number of ranked models less those that are clearly worse. Clearly: a "
+    "sign-flip test of the differences, clustered by speaker, that holds after Holm's correction for all pairs of the "
+    "table. `tkbench compare` prints the pairs."
 )
 
 

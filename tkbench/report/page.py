@@ -7,24 +7,31 @@ import hashlib
 import json
 import math
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import jinja2
 from markupsafe import Markup
 
-from tkbench.report import board, clips, figures, finding, glossary
+from tkbench.report import answers, board, clips, figures, finding, gaps, glossary, players, trust
 from tkbench.report.finding import interval, number
+from tkbench.report.strata import Strata
 from tkbench.results import bundle, leaderboard
 from tkbench.results.bundle import Bundle, Result
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
-from tkbench.types import Column, UInt8
+from tkbench.types import Better, Column, UInt8
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
+SCRIPTS = ("report.js", "ranking.js", "clips.js", "plots.js", "stage.js")
+"""The page's script in parts, in their order; the first one has what the others share."""
 
 
 def write(bundles: Sequence[Path], out: Path) -> Path:
@@ -38,9 +45,22 @@ def write(bundles: Sequence[Path], out: Path) -> Path:
     return out
 
 
-def render(bundles: Sequence[Bundle]) -> str:
-    """The page as text."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a page stands in a static site (`tkbench.report.site`)."""
+
+    index: str
+    """Address of the list of tables, from the page."""
+    models: Mapping[str, str]
+    """Model -> address of its page, from this one."""
+    videos: Path
+    """The folder beside the page that gets the videos."""
+
+
+def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence[Strata] = ()) -> str:
+    """The page as text; for a site its videos are written beside it. strata: see `tkbench.report.strata`."""
     tables = {one.result.model: one.clips() for one in bundles}
+    curves = {one.result.model: one.curves() for one in bundles}
     entries = leaderboard.ranked(bundles, tables)
     result = entries[0].result
     # Bundles of an older format do not explain their columns.
@@ -53,48 +73,130 @@ def render(bundles: Sequence[Bundle]) -> str:
     scored = any(entry.result.summary[rank.name].n for entry in entries)
     notes = board.Footnotes()
     standings = leaderboard.by_column(entries, tables)
-    lines = [
-        board.line(entry, place, entries, columns, rank, standings, notes)
-        for place, entry in enumerate(entries)
-    ]
-    groups = [
-        (line, clips.players(entry.bundle, place, columns, rank, speakers))
-        for place, (line, entry) in enumerate(zip(lines, entries, strict=True))
-    ]
-    script, css = asset("report.js"), asset("report.css")
+    lines = [board.line(entry, entries, columns, rank, standings, notes) for entry in entries]
+    found = finding.find(entries, rank)
+    checks = trust.checks(entries, tables, columns, rank, found)
+    gap_tables = gaps.tables(entries, tables, rank, standings) if scored else []
+    names = {column.name: _judge_name(column) for column in columns}
+    shown = players.collect(entries, curves, names, speakers, site.videos if site else None)
+    first = {column.name for column in board.first_shown(entries, columns, rank)}
+    weakest = answers.weakness(entries, tables, rank)
+    ranking_gap = next((one for one in gap_tables if one.column == rank.name), None)
     clusters = leaderboard.clusters_of(result)
+    script = "\n".join(map(asset, SCRIPTS))
     return (
         templates()
         .get_template("report.html.j2")
         .render(
             result=result,
+            site=site,
             intervals=leaderboard.intervals_are(result),
             rank=rank,
             # Where speakers are unknown each clip is a cluster of its own: that is no number of speakers.
             n_speakers=len(set(speakers.values()) - {""}) if clusters == "speakers" else 0,
+            n_anchors=sum(entry.anchor for entry in entries),
             clusters=clusters,
-            finding=finding.find(entries, rank),
-            columns=[board.head(column, rank) for column in columns],
+            finding=found,
+            answers=answers.answers(entries, found, ranking_gap, checks, weakest),
+            checks=checks,
+            columns=[
+                {**board.head(column, rank), "key": column.name, "shown": column.name in first}
+                for column in columns
+            ],
             lines=lines,
             notes=notes.texts,
             has_anchors=any(entry.anchor for entry in entries),
-            forests=[_forest(entries, rank, width) for width in (WIDE[0], NARROW)] if scored else [],
-            judges=_judges(entries, columns),
-            groups=groups,
+            gaps=gap_tables,
+            strata=strata,
+            forests=_forests(entries, rank) if scored else [],
+            judges=_judges(entries, columns, curves),
+            watch=shown,
             spans=any(line.span for line in lines),
             ranking=glossary.RANK,
             remarks=leaderboard.remarks(entries, columns),
             rarest=_rarest(result, rank),
             terms=glossary.terms(columns),
-            clips=_json(clips.clip_data(entries, tables, columns, rank, speakers, [g for _, g in groups])),
+            data=_json(_page_data(entries, columns, rank, weakest)),
+            clips=_json(clips.clip_data(entries, tables, columns, rank, speakers, shown.clips_of)),
+            watch_data=_json(shown.data),
             signature=result.signature.split("|"),
             provenance=[_provenance(entry.bundle) for entry in entries],
             stack=_shared([entry.result.stack for entry in entries]),
             weights=_shared([entry.result.weights for entry in entries]),
             script=Markup(script),
-            style=Markup(css),
+            style=Markup(asset("report.css")),
             script_hash=_csp_hash(script),
         )
+    )
+
+
+class ModelData(TypedDict):
+    """A model as the page's script knows it."""
+
+    name: str
+    anchor: bool
+    style: str
+    means: list[list[float | None] | None]
+    """By column: mean, low, high; None without a mean."""
+
+
+class ColumnData(TypedDict):
+    """A column as the page's script knows it."""
+
+    key: str
+    label: str
+    better: Better
+    digits: int
+    unit: str
+
+
+class PageData(TypedDict):
+    """What the page's script reads at once; the per-clip table is apart, for it is large."""
+
+    title: str
+    about: str
+    """One line beneath a table that is copied: data, protocol, intervals."""
+    signature: str
+    columns: list[ColumnData]
+    models: list[ModelData]
+    rank: int
+    watch: str
+    """The clip that is shown first."""
+
+
+def _page_data(
+    entries: Sequence[Entry], columns: Sequence[Column], rank: Column, weakest: answers.Weakness | None
+) -> PageData:
+    result = entries[0].result
+    styles = board.styles(entries)
+
+    def means(entry: Entry, column: Column) -> list[float | None] | None:
+        cell = entry.result.summary[column.name]
+        numbers = [x if math.isfinite(x) else None for x in (cell.mean, cell.low, cell.high)]
+        return numbers if numbers[0] is not None else None
+
+    return PageData(
+        title=f"{result.dataset}, {result.split}",
+        about=f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
+        f"{leaderboard.intervals_are(result)}.",
+        signature=result.signature,
+        columns=[
+            ColumnData(
+                key=c.name, label=leaderboard.heading(c), better=c.better, digits=c.digits, unit=c.unit
+            )
+            for c in columns
+        ],
+        models=[
+            ModelData(
+                name=entry.result.model,
+                anchor=entry.anchor,
+                style=styles[entry.result.model],
+                means=[means(entry, column) for column in columns],
+            )
+            for entry in entries
+        ],
+        rank=next((i for i, column in enumerate(columns) if column is rank), 0),
+        watch=weakest.key if weakest is not None else "",
     )
 
 
@@ -155,17 +257,39 @@ def _json(data: object) -> Markup:
     return Markup(text)
 
 
-def _forest(entries: Sequence[Entry], rank: Column, width: float) -> figures.Forest:
+@dataclass(frozen=True, slots=True)
+class ForestFigure:
+    """The intervals of all rows, or of the models alone: readers can hide the anchors."""
+
+    kind: str
+    """CSS classes."""
+    drawn: figures.Forest
+
+
+def _forests(entries: Sequence[Entry], rank: Column) -> list[ForestFigure]:
+    models = [entry for entry in entries if not entry.anchor]
+    sizes = [("wide", WIDE[0]), ("narrow", NARROW)]
+    if not models or len(models) == len(entries):
+        return [ForestFigure(name, _forest(entries, entries, rank, width)) for name, width in sizes]
+    return [
+        ForestFigure(f"{name} {who}", _forest(entries, some, rank, width))
+        for name, width in sizes
+        for who, some in (("all-rows", entries), ("models-only", models))
+    ]
+
+
+def _forest(entries: Sequence[Entry], some: Sequence[Entry], rank: Column, width: float) -> figures.Forest:
     real = [
         e.result.summary[rank.name].mean for e in entries if e.anchor and e.result.model == finding.CEILING
     ]
     marks = []
-    for place, entry in enumerate(entries):
+    styles = board.styles(entries)
+    for entry in some:
         summary = entry.result.summary[rank.name]
         marks.append(
             figures.Mark(
                 name=entry.result.model,
-                style=board.style(entry, place),
+                style=styles[entry.result.model],
                 anchor=entry.anchor,
                 value=summary.mean,
                 low=summary.low,
@@ -186,10 +310,20 @@ class JudgeCurves(TypedDict):
     """Models without a curve."""
 
 
-def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[JudgeCurves]:
+def _judge_name(column: Column) -> str:
+    """The network behind a column of lip sync, as a figure calls it."""
+    if column.name == "lse_c":
+        return "syncnet-v2"
+    return board.split_label(column.label)[1] or column.label
+
+
+def _judges(
+    entries: Sequence[Entry], columns: Sequence[Column], curves: Mapping[str, pd.DataFrame]
+) -> list[JudgeCurves]:
     found: dict[str, list[figures.Series]] = {}
-    for place, entry in enumerate(entries):
-        table = entry.bundle.curves()
+    styles = board.styles(entries)
+    for entry in entries:
+        table = curves[entry.result.model]
         means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
         for judge in table["metric"].drop_duplicates().sort_values().tolist():
             points = tuple(
@@ -197,14 +331,13 @@ def _judges(entries: Sequence[Entry], columns: Sequence[Column]) -> list[JudgeCu
             )
             if not points:
                 continue
-            series = figures.Series(entry.result.model, board.style(entry, place), points)
+            style = styles[entry.result.model] + (" anchor" if entry.anchor else "")
+            series = figures.Series(entry.result.model, style, points)
             found.setdefault(judge, []).append(series)
-    labels = {column.name: column.label for column in columns}
+    names = {column.name: _judge_name(column) for column in columns}
     return [
         {
-            "name": "syncnet-v2"
-            if judge == "lse_c"
-            else board.split_label(labels[judge])[1] or labels[judge],
+            "name": names[judge],
             "figures": [figures.curves(found[judge], width) for width in (WIDE[1], NARROW)],
             "missing": [
                 e.result.model for e in entries if e.result.model not in {s.name for s in found[judge]}

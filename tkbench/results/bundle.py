@@ -6,8 +6,9 @@
     videos.parquet   sha256 of each video that was scored, where the model's videos are files
     strata.parquet   what a table can be split by: per clip and stratum a number or a text (`results.strata`)
     strata_sets.parquet  numbers of the whole set (FID ...) of each stratum that `--by` named
-    previews/NN.mp4  the true video beside the generated one, worst clips first
     cost.json        time and memory of the model (`results.cost`); of no hash and no comparison
+    previews/NN.mp4  the true video beside the generated one: clips that all models share, then the worst
+    mouths.parquet   of these clips: how far the lips are open in both videos, and where the mouth is
 
 result.json is strict JSON: nan is null, infinity the string "inf". It holds no date, so the same numbers give the same
 bytes. A bundle is written beside its place and renamed: it is there as a whole or not at all.
@@ -47,7 +48,7 @@ from tkbench.errors import BadBundle, BadInput, UsageError
 from tkbench.results import tables
 from tkbench.results.stats import Interval, Rule, mean_interval
 from tkbench.runtime import storage
-from tkbench.types import Array, Column, Reason, Row
+from tkbench.types import Array, Column, Float64, Reason, Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,6 +220,11 @@ Value = float | str
 """Of a clip in a stratum: a number that was measured, or a text that the data set gives."""
 Curve = tuple[str, str, Array]
 """Clip key, the judge's first column, and (31,) distances by shift."""
+Mouth = Float64
+"""(n, 6): what `MOUTH` says, per frame of a clip."""
+MOUTH = ("true_opening", "made_opening", "left", "top", "right", "bottom")
+"""How far the lips are open in the true and in the generated video, in percent of the distance of the eyes (nan where
+no face was found), and the sides of a square around the mouth, in shares of the true picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +253,8 @@ class ClipRows:
     strata: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """Stratum -> clip -> number or text."""
     sets: Sequence[SetScore] = ()
+    mouths: Mapping[str, Mouth] = field(default_factory=dict)
+    """Clip -> what the page draws beneath its player."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +307,15 @@ class Bundle:
             ]
         except ValueError as error:
             raise BadBundle(f"{self.folder}: {FILE_OF_SETS}: {error}; run `tkbench eval` again") from error
+
+    def mouths(self) -> dict[str, Mouth]:
+        """Clip -> (n, 6) per frame, see `MOUTH`; empty where the bundle has none."""
+        if "mouths.parquet" not in self.result.files:
+            return {}
+        table = self._table("mouths.parquet").sort_values(["key", "frame"], kind="stable")
+        return {
+            str(key): part[list(MOUTH)].to_numpy(np.float64) for key, part in table.groupby("key", sort=True)
+        }
 
     @property
     def digest(self) -> str:
@@ -475,6 +492,8 @@ def _fill(
         _write_parquet(folder / FILE_OF_STRATA, strata_table(clips.strata))
     if clips.sets:
         _write_parquet(folder / FILE_OF_SETS, set_table(clips.sets))
+    if clips.mouths:
+        _write_parquet(folder / "mouths.parquet", mouth_table(clips.mouths))
     scores: dict[str, dict[str, float]] = {}
     for row in clips.rows:
         scores.setdefault(row.key, {})[row.metric] = row.value
@@ -553,6 +572,19 @@ def set_table(sets: Sequence[SetScore]) -> pd.DataFrame:
 
     rows = [asdict(item) | {"reason": item.reason.value if item.reason else ""} for item in sets]
     return pd.DataFrame(rows, columns=[entry.name for entry in fields(SetScore)])
+
+
+def mouth_table(mouths: Mapping[str, Mouth]) -> pd.DataFrame:
+    """{key: (n, 6)} as rows key, frame, and what `MOUTH` says, sorted by key."""
+    import pandas as pd
+
+    keys = sorted(mouths)
+    lengths = [len(mouths[key]) for key in keys]
+    values = np.concatenate([mouths[key] for key in keys])
+    table = pd.DataFrame(values, columns=list(MOUTH))
+    table.insert(0, "frame", np.concatenate([np.arange(n) for n in lengths]).astype(np.int64))
+    table.insert(0, "key", np.repeat(np.array(keys, dtype=object), lengths))
+    return table
 
 
 def read(folder: Path) -> Bundle:

@@ -40,7 +40,7 @@ class Entry:
     """One row of a table."""
 
     rank: int | None
-    """1 is best; None where the row is not ranked, and then `note` says why."""
+    """1 is best; None for an anchor, and where the row is not ranked: then `note` says why."""
     bundle: Bundle
     anchor: bool
     note: str = ""
@@ -59,7 +59,7 @@ def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None 
 
     Where the true video is among them, columns of the distance to it are added (`tkbench.results.delta`).
     Models are ranked on the clips that every ranked model could be scored on, so that a model gains nothing by
-    failing on hard clips. Equal means have equal ranks.
+    failing on hard clips. Equal means have equal ranks. Anchors stand at their place in the order and take no rank.
 
     tables: `Bundle.clips()` by model, where they are at hand.
 
@@ -70,8 +70,7 @@ def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None 
     notes = {bundle.result.model: _unranked(bundle.result) for bundle in bundles}
     by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
     scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
-    placed = sorted(_placed(scored, tables), key=lambda entry: entry.rank or 0) if scored else []
-    return placed + [
+    return (_placed(scored, tables) if scored else []) + [
         Entry(None, bundle, _is_anchor(bundle), notes[bundle.result.model])
         for bundle in by_name
         if notes[bundle.result.model]
@@ -83,29 +82,34 @@ def _is_anchor(bundle: Bundle) -> bool:
 
 
 def _placed(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None) -> list[Entry]:
-    """Entries with ranks, for bundles that can be ranked."""
+    """Entries in their order, with ranks, for bundles that can be ranked."""
+    models = {bundle.result.model for bundle in bundles if not _is_anchor(bundle)}
     results = [bundle.result for bundle in bundles]
     column = next(column for column in results[0].columns if column.name == results[0].rank_by)
     if not column.per_clip:
-        worths = [goodness(result.summary[column.name], column) for result in results]
-        ranks = [1 + sum(other > worth for other in worths) for worth in worths]
-        return [Entry(rank, row, _is_anchor(row)) for rank, row in zip(ranks, bundles, strict=True)]
+        worths = {result.model: goodness(result.summary[column.name], column) for result in results}
+        return [
+            Entry(
+                None if anchor else 1 + sum(worths[name] > worths[row.result.model] for name in models),
+                row,
+                anchor,
+            )
+            for row in sorted(bundles, key=lambda row: -worths[row.result.model])
+            for anchor in (_is_anchor(row),)
+        ]
     found = standings.standing(results, _clips_of(bundles, tables), column)
     if not found.n:
         names = ", ".join(found.names)
         raise BadBundle(
             f"{column.name}: no clip has a score for each of {names}; make a table of fewer models"
         )
-    return [
-        Entry(
-            found.rank(row.result.model),
-            row,
-            _is_anchor(row),
-            ranks=found.ranks(row.result.model),
-            standing=found,
-        )
-        for row in bundles
-    ]
+    entries = []
+    for row in sorted(bundles, key=lambda row: found.rank(row.result.model)):
+        name, anchor = row.result.model, _is_anchor(row)
+        rank = None if anchor else found.rank(name, models)
+        ranks = None if anchor else found.ranks(name, models)
+        entries.append(Entry(rank, row, anchor, ranks=ranks, standing=found))
+    return entries
 
 
 def _clips_of(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None) -> list[pd.DataFrame]:
@@ -540,11 +544,12 @@ def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
 
 def _ranks_are(entries: Sequence[Entry]) -> list[str]:
     found = _ranked_together(entries)
-    if found is None:
+    models = sum(entry.rank is not None for entry in entries)
+    if found is None or models < 2:
         return []
     alpha = 1 - found.level
     return [
-        f"Rank [a-b]: from 1 + the models that are clearly better to {len(found.names)} - those clearly worse; "
+        f"Rank [a-b]: from 1 + the models that are clearly better to {models} - those clearly worse, anchors aside; "
         f"clearly: paired sign-flip test over {found.unit}s, Holm's correction for {_all_pairs(len(found.p))}, "
         f"p at most {alpha:.2g}."
     ]

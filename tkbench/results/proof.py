@@ -41,7 +41,7 @@ MOST_WORK = 40_000_000_000
 """Draws x clips x columns that are computed again: about a minute."""
 SEED = 2**53
 """Seeds below are whole numbers as floats, too, which result.json has them as."""
-_LISTED = re.compile(r"(clips|curves|videos|strata|strata_sets)\.parquet|previews/[0-9]{2,4}\.mp4")
+_LISTED = re.compile(r"(clips|curves|videos|strata|strata_sets|mouths)\.parquet|previews/[0-9]{2,4}\.mp4")
 _ROUNDING = 1e-5
 """By how much a value may leave its bounds: a cosine of 1.0000001."""
 

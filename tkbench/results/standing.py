@@ -13,7 +13,7 @@ less those that are clearly worse. All ranks of a table lie in their intervals t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -65,17 +65,21 @@ class Standing:
         found = self.holm.get((a, b), self.holm.get((b, a), math.nan))
         return found <= round(1 - self.level, halves.DIGITS) and self.better(a, b) > 0
 
-    def rank(self, name: str) -> int:
-        """1 is best; equal means share the better rank."""
-        return 1 + sum(self.better(other, name) > 0 for other in self.names)
+    def rank(self, name: str, among: Collection[str] | None = None) -> int:
+        """1 is best; equal means share the better rank. among: only these count, by default all."""
+        return 1 + sum(self.better(other, name) > 0 for other in self._counted(among))
 
-    def ranks(self, name: str) -> tuple[int, int] | None:
-        """The interval of the rank; None where nothing could be tested."""
-        if not self.holm:
+    def ranks(self, name: str, among: Collection[str] | None = None) -> tuple[int, int] | None:
+        """The interval of the rank; None where nothing could be tested. among: as in `rank`."""
+        counted = self._counted(among)
+        if not self.holm or len(counted) < 2:
             return None
-        above = sum(self.clearly(other, name) for other in self.names)
-        below = sum(self.clearly(name, other) for other in self.names)
-        return 1 + above, len(self.names) - below
+        above = sum(self.clearly(other, name) for other in counted)
+        below = sum(self.clearly(name, other) for other in counted)
+        return 1 + above, len(counted) - below
+
+    def _counted(self, among: Collection[str] | None) -> list[str]:
+        return [name for name in self.names if among is None or name in among]
 
     @property
     def too_few(self) -> str:

@@ -8,6 +8,7 @@ pandas keeps in a file are not looked at.
     videos.parquet   key, sha256 of the file that was scored
     strata.parquet   stratum, key, number, label: what a clip is in a stratum, a number or a text
     strata_sets.parquet  stratum, group, metric, clips, value, reason, detail: one number per stratum's group
+    mouths.parquet   key, frame and what `bundle.MOUTH` says, of the clips that have players
 """
 
 from __future__ import annotations
@@ -49,6 +50,16 @@ COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "reason": TEXT,
         "detail": TEXT,
     },
+    "mouths.parquet": {
+        "key": TEXT,
+        "frame": WHOLE,
+        "true_opening": NUMBER,
+        "made_opening": NUMBER,
+        "left": NUMBER,
+        "top": NUMBER,
+        "right": NUMBER,
+        "bottom": NUMBER,
+    },
 }
 """File -> column -> its types as Arrow names them. A column of no rows may be of any."""
 MOST_ROWS = {
@@ -57,6 +68,7 @@ MOST_ROWS = {
     "videos.parquet": 1_000_000,
     "strata.parquet": 20_000_000,
     "strata_sets.parquet": 100_000,
+    "mouths.parquet": 1_000_000,
 }
 MOST_BYTES = 1 << 30
 """Bytes of a table's columns once they are unpacked."""

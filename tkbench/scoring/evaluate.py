@@ -9,12 +9,11 @@ clips, nor on the order in which they are done, nor on how often the run was kil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from tkbench import media, models, shards
 from tkbench.errors import StorageError, UnknownName, UsageError
@@ -32,6 +31,7 @@ from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.scoring import players
 from tkbench.scoring.clips import (
     MIN_FACE_SHARE,
     MetricSet,
@@ -49,9 +49,6 @@ from tkbench.scoring.strata import set_scores as strata_of_sets
 from tkbench.scoring.tasks import Chunk, ChunkScores, score_chunk, software
 from tkbench.types import Column, Row
 from tkbench.version import __version__
-
-PREVIEWS = 4
-"""Clips per model that the report shows as players."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +114,9 @@ def evaluate(
     columns = metrics.columns
     rank_by = rules.ranks_by(columns)
     line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
+    table = bundle.table_name(source.dataset, rules.name, line)
+    ranking = next(column for column in columns if column.name == rank_by)
+    shown = players.plan(keys, ranking, players.true_scores(out / table, rank_by))
     task = Chunk(
         run=Run.begin(storage.everywhere(data), split, rules, options.device),
         model=identity.everywhere(model) if remote else model,
@@ -134,10 +134,10 @@ def evaluate(
         "clips": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
         "device": options.device,
         "sources": task.sources,
+        "true": hashlib.sha256(repr(sorted(shown.true.items())).encode()).hexdigest(),
         "software": software(),
         "tkbench": feature_cache.sources(),
     }
-    table = bundle.table_name(source.dataset, rules.name, line)
     state_of = created.state_of if isinstance(created, Files) else _no_file
     try:
         with (
@@ -146,13 +146,19 @@ def evaluate(
         ):
             kept = work.kept(keys, state_of)
             todo = [
-                replace(task, keys=(key,), partners={key: partners[key]}, work=str(work.place))
+                replace(
+                    task,
+                    keys=(key,),
+                    partners={key: partners[key]},
+                    work=str(work.place),
+                    players=shown.of((key,)),
+                )
                 for key in keys
                 if key not in kept
             ]
             gather(todo, crew, options.progress, card.name, before=len(kept))
 
-            found = Gathered(work, keys, metrics)
+            found = Gathered(work, keys, metrics, shown)
             rows = [replace(row, model=card.name) for row in found.rows]
             rows += [replace(row, model=card.name) for row in found.set_rows()]
             device = {} if options.device == "cpu" else {"device": ", ".join(found.devices)}
@@ -175,28 +181,19 @@ def evaluate(
                 stack=software() | device,
                 seed=rules.seed,
             )
-            shown = players_of(rows, rank_by, columns, found.with_video)
-
-            def players(folder: Path) -> list[tuple[str, str]]:
-                named = [(key, f"{place:02d}.mp4") for place, key in enumerate(shown)]
-                made = [
-                    replace(task, keys=(key,), partners={key: partners[key]}, preview=str(folder / name))
-                    for key, name in named
-                ]
-                for _ in crew.run(score_chunk, made):
-                    pass
-                return [(key, name) for key, name in named if (folder / name).is_file()]
-
             strata = by_stratum(found.strata, source, keys)
             known: dict[str, Mapping[str, bundle.Value]] = {
                 **strata,
                 "speaker": {key: name for key, name in speakers.items() if name},
             }
             sets = strata_of_sets(metrics.whole_set, found.states, options.by, keys, known)
-            clips = bundle.ClipRows(rows, speakers, found.curves, found.videos, strata=strata, sets=sets)
+            mouths = {one.key: one.mouth for one in found.players if one.mouth is not None}
+            clips = bundle.ClipRows(
+                rows, speakers, found.curves, found.videos, strata=strata, sets=sets, mouths=mouths
+            )
             spent = cost.sum_up(found.spent)
             beside = {} if spent is None else {cost.FILE: cost.to_bytes(spent)}
-            return bundle.write(out, evaluation, clips, players, beside=beside)
+            return bundle.write(out, evaluation, clips, partial(players.write, found.players), beside=beside)
     except StorageError:
         raise
     except OSError as error:
@@ -221,7 +218,9 @@ def _no_file(key: str) -> str:
 class Gathered:
     """The records of all clips, read in key order; states of set metrics are read when they are asked for."""
 
-    def __init__(self, work: WorkFolder, keys: Sequence[str], metrics: MetricSet) -> None:
+    def __init__(
+        self, work: WorkFolder, keys: Sequence[str], metrics: MetricSet, shown: players.PlayerPlan
+    ) -> None:
         self.work, self.keys, self.metrics = work, keys, metrics
         self.rows: list[Row] = []
         self.curves: list[bundle.Curve] = []
@@ -229,6 +228,7 @@ class Gathered:
         self.spent: list[cost.Spent] = []
         self.with_video: set[str] = set()
         self.strata: dict[str, dict[str, float]] = {}
+        self.players: list[players.Player] = []
         devices: set[str] = set()
         for key in keys:
             record = work.read(key)
@@ -239,6 +239,9 @@ class Gathered:
                 self.videos[key] = record.video
             if record.spent is not None:
                 self.spent.append(record.spent)
+            if record.player is not None:
+                # Those that cannot be among the worst any more are dropped at once.
+                self.players = players.chosen([*self.players, record.player], shown)
             if record.strata:
                 self.strata[key] = record.strata
             if record.has_video:
@@ -263,15 +266,6 @@ class StatesOf(Sequence[object]):
 
     def __getitem__(self, place: int) -> object:  # type: ignore[override]
         return self.work.read(self.key, states=(place, self.whole_set[place])).states[0]
-
-
-def players_of(
-    rows: Sequence[Row], rank_by: str, columns: Sequence[Column], there: Collection[str]
-) -> list[str]:
-    """The clips that a report shows as players: the worst by the ranking metric of those that have a video."""
-    better = next(column.better for column in columns if column.name == rank_by)
-    worst = worst_first(rows, rank_by, higher_is_better=better == "higher")
-    return [key for key in worst if key in there][:PREVIEWS]
 
 
 def check_by(by: Sequence[By], source: shards.Shards) -> None:
@@ -357,10 +351,3 @@ def gather(
             notes = filter(None, (label, gaps, feature_cache.damage_note(counts)))
             progress(clips, total, ", ".join(notes))
     return [done[index] for index in range(len(chunks))]
-
-
-def worst_first(rows: Sequence[Row], rank_by: str, *, higher_is_better: bool) -> list[str]:
-    """Keys by the ranking metric, worst first; clips without a score come first of all, ties in key order."""
-    values = {row.key: row.value for row in rows if row.metric == rank_by and row.key != "*"}
-    sign = 1.0 if higher_is_better else -1.0
-    return sorted(values, key=lambda key: (-np.inf if np.isnan(values[key]) else sign * values[key], key))

@@ -35,6 +35,7 @@ from tkbench.prep.lock import RunLock
 from tkbench.results.bundle import Curve, slug
 from tkbench.results.cost import Spent
 from tkbench.runtime import storage
+from tkbench.scoring.players import Player
 from tkbench.shards import pack_arrays
 from tkbench.types import Array, Reason, Row
 
@@ -67,6 +68,8 @@ class ClipRecord:
     spent: Spent | None = None
     strata: dict[str, float] = field(default_factory=dict)
     """Measured stratum -> number, of the true clip (`scoring.strata`)."""
+    player: Player | None = None
+    """For the report, where the clip got one."""
 
 
 def record_file(folder: Path, key: str) -> Path:
@@ -95,6 +98,7 @@ def pack(record: ClipRecord) -> bytes:
         "made_of": record.made_of,
         "device": record.device,
         "strata": record.strata,
+        "player": _player_to_json(record.player, arrays),
         "spent": asdict(record.spent) if record.spent is not None else None,
     }
     return pack_arrays({"record": np.frombuffer(json.dumps(told).encode(), np.uint8), **arrays})
@@ -126,10 +130,25 @@ def read_record(folder: Path, key: str, states: tuple[int, AnySetMetric] | None 
                 made_of=told["made_of"],
                 device=told["device"],
                 strata=told["strata"],
+                player=_player_from_json(key, told["player"], file),
                 spent=Spent(**told["spent"]) if told["spent"] is not None else None,
             )
     except _DAMAGE:
         return None
+
+
+def _player_to_json(player: Player | None, arrays: dict[str, Array]) -> object:
+    if player is None:
+        return None
+    parts = [player.place[0], np.frombuffer(player.video, np.uint8), player.mouth]
+    return [take_apart(part, arrays) for part in parts]
+
+
+def _player_from_json(key: str, told: list[object] | None, arrays: Mapping[str, Array]) -> Player | None:
+    if told is None:
+        return None
+    place, video, mouth = (put_together(part, arrays) for part in told)
+    return Player(key, (cast(float, place), key), cast(Array, video).tobytes(), cast("Array | None", mouth))
 
 
 def take_apart(value: object, arrays: dict[str, Array]) -> object:

@@ -1,4 +1,4 @@
-"""What a worker does in an evaluation: a task is a clip to generate and score, or a player to write for the report.
+"""What a worker does in an evaluation: a task is a clip to generate and score.
 
 The record of a clip (`scoring.records`) is written where the task is done, so what is sent back are counts. A task
 that is run twice, because its worker died or its evaluation was killed, finds the record of the first time.
@@ -9,13 +9,11 @@ from __future__ import annotations
 import platform
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-
-import numpy as np
 
 from tkbench import media, models
 from tkbench.errors import BadSample, UsageError
@@ -26,10 +24,10 @@ from tkbench.results.bundle import Curve
 from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, device_facts, put_on
 from tkbench.runtime.parallel import one_thread
+from tkbench.scoring import players
 from tkbench.scoring.clips import (
     Run,
     Tools,
-    generate,
     generate_for,
     is_crossed,
     score_clip,
@@ -41,7 +39,7 @@ from tkbench.scoring.meter import Metered
 from tkbench.scoring.records import ClipRecord, read_record, write_record
 from tkbench.scoring.released import released_file
 from tkbench.scoring.strata import measure
-from tkbench.types import Column, Generated, Reason, Released, Row, Sample, UInt8
+from tkbench.types import Column, Generated, Reason, Released, Row, Sample
 from tkbench.version import __version__
 
 GIVE_UP_AFTER = 10
@@ -70,8 +68,8 @@ class Chunk:
     """Workers that died at it."""
     software: Mapping[str, str] = field(default_factory=dict)
     """Versions that a worker must have; none where it is of this machine's own making."""
-    preview: str | None = None
-    """A file for the player of the clip: it is made instead of scores."""
+    players: players.PlayerPlan | None = None
+    """Which clips get a player of the report; None for none."""
 
 
 @dataclass(slots=True)
@@ -117,8 +115,6 @@ def score_chunk(chunk: Chunk) -> ChunkScores:
         if chunk.software:
             _check_software(chunk.software)
         tools, model = tools_of(chunk.run), model_of(chunk.run, chunk.model)
-        if chunk.preview is not None:
-            return _preview(chunk, tools, model, Path(chunk.preview))
         if chunk.work is not None:
             return _keep_records(chunk, tools, model, Path(chunk.work))
         return _score_chunk(chunk, tools, model)
@@ -216,6 +212,10 @@ def score_key(chunk: Chunk, tools: Tools, model: Metered, key: str, states: list
             note=made.detail,
             released=released,
         )
+        if chunk.players is not None:
+            seen = players.worst_of(chunk.run.token, chunk.model)
+            made_one = players.player(tools, chunk.players, seen, sample, made.video, record.rows)
+            record.player = next(iter(made_one), None)
     record.has_video = True
     if made.file is not None:
         record.video = storage.sha256_of(made.file)
@@ -237,25 +237,3 @@ def _file(
 def is_clips_fault(row: Row) -> bool:
     """Whether a score failed: not one whose network or package is missing, nor one that is rightly unclear."""
     return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.EXTRA_MISSING, Reason.UNCLEAR)
-
-
-def _preview(chunk: Chunk, tools: Tools, model: Metered, file: Path) -> ChunkScores:
-    """Write a "real | generated" player of a clip; none where it has no video after all."""
-    (key,) = chunk.keys
-    try:
-        sample, made = generate(tools, model, key, chunk.partners[key])
-    except BadSample:
-        return ChunkScores()
-    if made.video is not None:
-        media.write_video(file, side_by_side(sample.video, made.video), audio=sample.audio, quality=24)
-    return ChunkScores()
-
-
-def side_by_side(real: UInt8, made: UInt8, height: int = 256) -> Iterator[UInt8]:
-    """Frames (height, 2 * w, 3): the true video on the left, the generated one on the right, even sides."""
-    import cv2
-
-    width = max(2, round(real.shape[2] * height / real.shape[1] / 2) * 2)
-    for left, right in zip(real, made, strict=True):
-        pair = [cv2.resize(side, (width, height), interpolation=cv2.INTER_AREA) for side in (left, right)]
-        yield np.concatenate(pair, axis=1)
