@@ -24,7 +24,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tkbench.errors import printable
 from tkbench.results.bundle import Bundle, Summary
+from tkbench.runtime import storage
 from tkbench.types import Column
 
 FILE = "cost.json"
@@ -106,6 +108,28 @@ def read(folder: Path) -> Cost | None:
         return Cost.model_validate_json(path.read_bytes())
     except (OSError, ValidationError, ValueError, RecursionError):
         return None
+
+
+def numbers(cost: Cost | None) -> dict[str, float] | None:
+    """Column -> value, of those that are known; None where nothing was measured."""
+    if cost is None:
+        return None
+    return {name: value for name, (value, _) in _values(cost).items() if math.isfinite(value)}
+
+
+def in_words(cost: Cost | None) -> str:
+    """A cost in one phrase; "" where nothing was measured.
+
+    >>> in_words(Cost(clips=1, video_seconds=2, seconds_per_second=0.4, memory=2_100_000_000, where=["Xeon"]))
+    '0.40 s per second of video and 2.1 GB of memory, on Xeon'
+    """
+    if cost is None:
+        return ""
+    gpu = "" if cost.gpu_memory is None else f", {storage.in_words(cost.gpu_memory)} of the GPU"
+    return (
+        f"{cost.seconds_per_second:.2f} s per second of video and {storage.in_words(cost.memory)} of memory{gpu}, on "
+        f"{', '.join(map(printable, cost.where[:3]))}"
+    )
 
 
 def with_costs(bundles: Sequence[Bundle], names: Sequence[str]) -> list[Bundle]:
