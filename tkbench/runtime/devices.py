@@ -14,8 +14,8 @@ Thing = TypeVar("Thing")
 def check_device_name(name: str) -> str:
     """`name`, if it can be a device's at all, here or on another machine."""
     kind, colon, number = name.partition(":")
-    if name != "cpu" and (kind != "cuda" or (colon and not number.isdecimal())):
-        raise UsageError(f"--device {name!r}: expected cpu, cuda or cuda:NUMBER")
+    if name not in ("cpu", "mps") and (kind != "cuda" or (colon and not number.isdecimal())):
+        raise UsageError(f"--device {name!r}: expected cpu, cuda, cuda:NUMBER or mps")
     return name
 
 
@@ -26,9 +26,15 @@ def check_device(name: str) -> str:
     'cpu'
     >>> check_device("gpu")
     Traceback (most recent call last):
-    tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda or cuda:NUMBER
+    tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda, cuda:NUMBER or mps
     """
     if check_device_name(name) == "cpu":
+        return name
+    if name == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise UsageError(f"--device 'mps': torch {torch.__version__} finds no GPU of Apple here; use cpu")
         return name
     number = name.partition(":")[2]
     import torch
