@@ -10,7 +10,7 @@ that ends is compared with the peaceful run, file by file (but cost.json, which 
 a new folder, until all kills are spent. Ends with code 1 where anything differs.
 
 The model is a command that writes down which clip it was called for, and when. A call for a clip that had its record
-already is a repetition; those for the players of the report, which are made when all clips are finished, are none.
+already is a repetition.
 """
 
 from __future__ import annotations
@@ -230,16 +230,15 @@ class Round:
 
 
 def repeated(calls: Path, keys: tuple[str, ...], seen: dict[str, float]) -> list[str]:
-    """Clips for which the model was called when their record was there, before all clips had theirs."""
+    """Clips for which the model was called when their record was there."""
     written = {key.replace("/", "__"): seen.get(record_file(Path(), key).name) for key in keys}
-    last = max(when for when in seen.values())
     found = []
     for line in calls.read_text().splitlines():
         when, _, video = line.partition(" ")
         stem = Path(video).stem
         finished = written[stem]
         # A file system's clock is a few milliseconds behind.
-        if finished is not None and finished + 0.05 < float(when) <= last:
+        if finished is not None and finished + 0.05 < float(when):
             found.append(stem)
     return found
 
