@@ -19,6 +19,7 @@ from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 
+from tkbench import media
 from tkbench.models.base import Model
 from tkbench.results.cost import Spent
 from tkbench.runtime.devices import device_facts
@@ -130,11 +131,16 @@ class _Outside:
         import psutil
 
         here = psutil.Process()
+        # A child has the words and the memory of this process until its own program starts. ffmpeg is of this process,
+        # too: it writes what the command reads.
+        own, ffmpeg = here.cmdline(), media.ffmpeg_exe()
         while not self._stop.wait(_EVERY):
             total = 0
             for child in here.children(recursive=True):
                 with suppress(psutil.Error):
-                    total += child.memory_info().rss
+                    words = child.cmdline()
+                    if words != own and words[:1] != [ffmpeg]:
+                        total += child.memory_info().rss
             self.memory = max(self.memory, total)
 
     def _watch_gpu(self) -> None:
