@@ -73,6 +73,20 @@ class Fake:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What the owners of a data set allow, in their words where these are known, and how they want to be cited."""
+
+    licence: str
+    """In a few words: "CC BY-NC 4.0", or what is known of it."""
+    source: str
+    """Where that is stated: a page, or a file of a repository with its commit."""
+    cite: str
+    """The paper: authors, title, where, year."""
+    confirmed: bool = False
+    """Whether the named file or page was read for this record. Otherwise it is what the field says: ask the owners."""
+
+
+@dataclass(frozen=True, slots=True)
 class DataSet:
     """Everything tkbench knows of one data set."""
 
@@ -114,6 +128,8 @@ class DataSet:
     """"own": `tkbench prep NAME` prepares it. "folder": `tkbench prep folder` does, where `recognises` says that the
     folder is one."""
     recognises: Callable[[Path], bool] | None = None
+    terms: Terms | None = None
+    """None where nobody knows: a folder of somebody's videos."""
 
     def __post_init__(self) -> None:
         """Names become commands, options and names of files."""

@@ -102,6 +102,37 @@ def data_show(
     say(f"sheet: {file}")
 
 
+@data.command("card")
+def data_card(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    out: Annotated[Path, typer.Option(help="Folder for card.html, card.md and its plots.")] = Path(
+        "data-card"
+    ),
+    measured: Annotated[int, typer.Option(min=1, help="Clips that are read for the distributions.")] = 400,
+    copies: Annotated[
+        bool,
+        typer.Option(
+            "--copies",
+            help="Also compare sounds and faces across splits, as `data check` does: reads all clips.",
+        ),
+    ] = False,
+    workers: Workers = None,
+) -> None:
+    """Write a data card: counts, hours, speakers, splits with hashes, distributions, what was left out, licence.
+
+    Example: `tkbench data card shards --out data-card`
+    """
+    writable(out, "--out", folder=True)
+    from tkbench.runtime.progress import bar
+    from tkbench.sheet.data_card import write
+
+    with bar("card") as progress:
+        files = write(
+            shards, out, measured=measured, copies=copies, workers=count_workers(workers), progress=progress
+        )
+    say(f"card: {files[0]}, {files[1]}")
+
+
 def add_data_sets(records: Mapping[str, DataSet]) -> None:
     """`data check`, `data fake` and `data splits`: their help lists the data sets that have these, and check and
     splits take the options of every record.

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from tkbench.report import answers, board, clips, figures, finding, gaps, glossary, players, trust
 from tkbench.report.finding import interval, number
 from tkbench.report.strata import Strata
+from tkbench.report.strata import tables as tables_by_stratum
 from tkbench.results import bundle, cost, leaderboard
 from tkbench.results.bundle import Bundle, Result
 from tkbench.results.leaderboard import Entry
@@ -58,7 +59,7 @@ class Site:
 
 
 def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence[Strata] = ()) -> str:
-    """The page as text; for a site its videos are written beside it. strata: see `tkbench.report.strata`."""
+    """The page as text; for a site its videos are written beside it. strata: by default those of the bundles."""
     tables = {one.result.model: one.clips() for one in bundles}
     curves = {one.result.model: one.curves() for one in bundles}
     entries = leaderboard.ranked(bundles, tables)
@@ -107,13 +108,18 @@ def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence
             notes=notes.texts,
             has_anchors=any(entry.anchor for entry in entries),
             gaps=gap_tables,
-            strata=strata,
+            strata=strata or tables_by_stratum(entries, rank),
             forests=_forests(entries, rank) if scored else [],
             judges=_judges(entries, columns, curves),
             watch=shown,
             spans=any(line.span for line in lines),
             ranking=glossary.RANK,
-            remarks=leaderboard.remarks(entries, columns),
+            # What a check says already is not said again.
+            remarks=[
+                text
+                for text in leaderboard.remarks(entries, columns)
+                if text not in {check.text for check in checks}
+            ],
             rarest=_rarest(result, rank),
             terms=glossary.terms(columns),
             data=_json(_page_data(entries, columns, rank, weakest)),

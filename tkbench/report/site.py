@@ -124,9 +124,12 @@ def write(folders: Sequence[Path], out: Path) -> Path:
         write_file(
             out / "models" / names[model], _render("site_model.html.j2", model=model, rows=rows).encode()
         )
-    listed = [(model, names[model], standings[model]) for model in models]
+    anchors = {e.result.model for table in tables for e in table.entries if e.anchor}
+    order = sorted(models, key=lambda model: (model in anchors, model))
+    listed = [(model, names[model], standings[model]) for model in order]
     index = out / "index.html"
-    write_file(index, _render("site_index.html.j2", tables=tables, models=listed).encode())
+    text = _render("site_index.html.j2", tables=tables, models=listed, n_anchors=len(anchors))
+    write_file(index, text.encode())
     return index
 
 

@@ -73,8 +73,7 @@ def _coverage(entries: Sequence[Entry], rank: Column) -> Check:
     total = entries[0].result.n_clips
     short = {name: cell for name, cell in cells.items() if cell.n < total}
     if not short:
-        who = "It has" if len(cells) == 1 else "Each of them has"
-        return Check("good", "Coverage", f"{who} a score on all {total:,} clips.")
+        return Check("good", "Coverage", f"Every row has a score on all {total:,} clips.")
     parts = [f"{name} {cell.n:,} of {total:,}" for name, cell in short.items()]
     low = [e.result.model for e in entries if not qualifies(e.result, rank) and cells[e.result.model].n]
     text = f"Clips with a score on {rank.label}: {', '.join(parts)}; all others have all."

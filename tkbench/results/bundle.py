@@ -250,11 +250,11 @@ class ClipRows:
     curves: Sequence[Curve] = ()
     videos: Mapping[str, str] = field(default_factory=dict)
     """Clip -> sha256 of its video's file, where the model's videos are files."""
+    mouths: Mapping[str, Mouth] = field(default_factory=dict)
+    """Clip -> what the page draws beneath its player."""
     strata: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     """Stratum -> clip -> number or text."""
     sets: Sequence[SetScore] = ()
-    mouths: Mapping[str, Mouth] = field(default_factory=dict)
-    """Clip -> what the page draws beneath its player."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from tkbench.results.bundle import (
     summarise,
 )
 from tkbench.results.compare import probability
-from tkbench.results.gaps import Gap, gap
+from tkbench.results.gaps import DRAWS, Gap, gap
 from tkbench.results.leaderboard import (
     ARROWS,
     bracket,
@@ -100,12 +100,13 @@ def split_by(
     *,
     columns: Sequence[str] = (),
     known: Mapping[str, Mapping[str, Value]] | None = None,
+    draws: int = DRAWS,
 ) -> ByStratum:
     """Split the rows of bundles of one table by strata.
 
     columns: names; by default the ranking one and the next that have scores, `MOST_SHOWN` in all. known: strata of the
-    clips where the bundles have none (`scoring.strata.of_shards`). Raises UnknownName for a stratum or column that is
-    not there, UsageError for a stratum of too many groups.
+    clips where the bundles have none (`scoring.strata.of_shards`). draws: permutations of a gap. Raises UnknownName for
+    a stratum or column that is not there, UsageError for a stratum of too many groups.
     """
     result = bundles[0].result
     picked = chosen(result.columns, columns) if columns else _usual(bundles)
@@ -114,7 +115,7 @@ def split_by(
     for item in by:
         for bundle, (rows, speakers, values) in opened:
             grouping = grouped(item, sorted(speakers), values, bundle.folder)
-            tables.append(_table(bundle, grouping, picked, rows, speakers))
+            tables.append(_table(bundle, grouping, picked, (rows, speakers), draws))
     corrected = {
         column.name: holm([table.gaps[column.name].found.p for table in tables])
         for column in picked
@@ -157,9 +158,10 @@ def _table(
     bundle: Bundle,
     grouping: Grouping,
     columns: Sequence[Column],
-    rows: Sequence[Row],
-    speakers: Mapping[str, str],
+    scores: tuple[Sequence[Row], Mapping[str, str]],
+    draws: int,
 ) -> StratumTable:
+    rows, speakers = scores
     result = bundle.result
     mine = [column for column in columns if column.per_clip]
     wanted = {column.name for column in mine}
@@ -196,6 +198,7 @@ def _table(
             [speakers[row.key] or f"{ALONE}{row.key}" for row in part],
             [_tested(grouping, row.key) for row in part],
             better=column.better,
+            draws=draws,
             seed=int(stats["seed"]),
         )
         names = [grouping.names[place] if place >= 0 else "" for place in (found.best, found.worst)]

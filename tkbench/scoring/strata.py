@@ -27,6 +27,8 @@ from tkbench.types import FPS, SAMPLE_RATE, Array, Float32, Sample, UInt8
 
 EVERY = 5
 """Brightness is that of every fifth frame."""
+RECORDING = "source"
+"""The label that names a recording: readers and tables of clips give it."""
 QUIETEST = -120.0
 """dB that digital silence counts as."""
 _LUMA = (0.299, 0.587, 0.114)
@@ -116,9 +118,13 @@ def by_stratum(
 
 
 def labels_of(source: shards.Shards) -> dict[str, dict[str, str]]:
-    """The data set's labels, by the names that strata have."""
+    """The data set's labels, by the names that strata have; the recording that a clip was cut from is none."""
     taken = {*SCALES, "speaker", "split"}
-    return {f"label_{name}" if name in taken else name: texts for name, texts in source.labels().items()}
+    return {
+        f"label_{name}" if name in taken else name: texts
+        for name, texts in source.labels().items()
+        if name != RECORDING
+    }
 
 
 def label_names(source: shards.Shards) -> list[str]:

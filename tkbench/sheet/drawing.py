@@ -63,7 +63,7 @@ def histogram(
     signed: values may be negative; otherwise no axis begins below 0.
     """
     top, bottom, left, right = 16.0, HIGH - 22, 4.0, WIDE - 4
-    gap = "" if unit == "°" else " "
+    gap = "" if unit in ("°", "") else " "
     data = np.array([v for v in values if math.isfinite(v)], np.float64)
     if not len(data):
         return Histogram(title, note, unit, WIDE, HIGH, top, bottom, (), (), 0, None, "nothing measured")

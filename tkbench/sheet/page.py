@@ -112,20 +112,20 @@ def render(
         cards.append(card.make(source, key, rows[key], measures[key], first.get(key, ()), heard.get(key)))
     progress(total, total, "drawn")
     stats = _stats(source)
-    skipped = _skipped(left_out, {row["clip"] for row in rows.values()})
+    skipped = skips_of(left_out, {row["clip"] for row in rows.values()})
     page = templates().get_template("sheet.html.j2")
     return page.render(
         version=__version__,
         dataset=source.dataset,
         split=source.split,
-        head=_head({row["clip"] for row in records}, rows, skipped),
+        head=head_of({row["clip"] for row in records}, rows, skipped),
         histograms=_histograms(rows, measures, keys, heard, judge),
         skipped=skipped,
         n_details=DETAILS,
         first=cards[: len(first)],
         cards=cards[len(first) :],
         n_samples=len(rows),
-        splits=_splits(list(rows.values()), left_out),
+        splits=split_rows(list(rows.values()), left_out),
         stats=stats,
         stages=_stages(stats),
         signature=source.signature.split("|"),
@@ -155,7 +155,8 @@ class Head:
     fixed: int
 
 
-def _head(clips: set[str], rows: Rows, skipped: list[Skip]) -> Head:
+def head_of(clips: set[str], rows: Rows, skipped: list[Skip]) -> Head:
+    """The counts; clips: all that the reader found."""
     frames = sum(int(row["n_frames"]) for row in rows.values())
     samples_of = Counter(row["clip"] for row in rows.values())
     return Head(
@@ -242,7 +243,7 @@ def _histograms(
     return out
 
 
-def _skipped(rows: list[SkippedRow], prepared: set[str]) -> list[Skip]:
+def skips_of(rows: list[SkippedRow], prepared: set[str]) -> list[Skip]:
     """The clips of which nothing was prepared, by reason, the most frequent one first."""
     found: dict[str, dict[str, str]] = {}
     for row in rows:
@@ -272,7 +273,8 @@ class SplitRow:
     """The most frequent size of the canvas."""
 
 
-def _splits(prepared: list[PreparedRow], left_out: list[SkippedRow]) -> list[SplitRow]:
+def split_rows(prepared: list[PreparedRow], left_out: list[SkippedRow]) -> list[SplitRow]:
+    """A line for each split, sorted by name."""
     out = []
     for name in sorted({str(row["split"] or "") for row in [*prepared, *left_out]}):
         ok = [row for row in prepared if str(row["split"] or "") == name]

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tkbench.dataset import DataSet
+from tkbench.dataset import DataSet, Terms
 from tkbench.errors import UsageError
 from tkbench.prep.datasets.keys import make_keys
 from tkbench.synth import FORMAT
@@ -69,4 +69,10 @@ DATASET = DataSet(
     protocol="synth-v1",
     prep_command="folder",
     recognises=lambda root: (root / "corpus.json").is_file(),
+    terms=Terms(
+        licence="none needed: voices of espeak-ng, faces made from two photographs in the public domain",
+        source="tkbench/synth/template_build.py",
+        cite="tkbench, as its CITATION.cff says, with the seed of the corpus.",
+        confirmed=True,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake, Option
+from tkbench.dataset import DataSet, Fake, Option, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -19,4 +19,13 @@ DATASET = DataSet(
     published={"train": "2621845 (memory)", "test": "183273 (memory)"},
     usual_findings=frozenset({"available"}),
     clustered_by="YouTube ids",
+    terms=Terms(
+        licence="CC BY 4.0 on the tables; the videos belong to their owners",
+        source="https://looking-to-listen.github.io/avspeech",
+        cite=(
+            "Ariel Ephrat, Inbar Mosseri, Oran Lang, Tali Dekel, Kevin Wilson, Avinatan Hassidim, William T. "
+            "Freeman, Michael Rubinstein: Looking to Listen at the Cocktail Party. ACM Transactions on Graphics "
+            "37(4), 2018."
+        ),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake, Option
+from tkbench.dataset import DataSet, Fake, Option, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -19,4 +19,13 @@ DATASET = DataSet(
     counted_by="list",
     usual_findings=frozenset({"available"}),
     clustered_by="YouTube ids (its identities are not published)",
+    terms=Terms(
+        licence="for non-commercial research only; no copies to others; the videos belong to their owners",
+        source="https://github.com/CelebV-HQ/CelebV-HQ README.md at 175491b, Agreement",
+        cite=(
+            "Hao Zhu, Wayne Wu, Wentao Zhu, Liming Jiang, Siwei Tang, Li Zhang, Ziwei Liu, Chen Change Loy: "
+            "CelebV-HQ: A Large-Scale Video Facial Attributes Dataset. ECCV 2022."
+        ),
+        confirmed=True,
+    ),
 )

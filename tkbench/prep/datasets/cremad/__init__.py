@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -17,4 +17,14 @@ DATASET = DataSet(
     published={"VideoFlash": "7442 (lists)"},
     counted_by="folder",
     clustered_by="actors",
+    terms=Terms(
+        licence="Open Database License 1.0, contents under the Database Contents License 1.0",
+        source="https://github.com/CheyneyComputerScience/CREMA-D LICENSE.txt at 54cb286",
+        cite=(
+            "Houwei Cao, David G. Cooper, Michael K. Keutmann, Ruben C. Gur, Ani Nenkova, Ragini Verma: CREMA-D: "
+            "Crowd-sourced Emotional Multimodal Actors Dataset. IEEE Transactions on Affective Computing 5(4), "
+            "pages 377-390, 2014."
+        ),
+        confirmed=True,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -19,4 +19,13 @@ DATASET = DataSet(
     published={"video": "33000 (memory)"},
     counted_by="part",
     clustered_by="speakers",
+    terms=Terms(
+        licence="for research use (abstract of the paper)",
+        source="https://doi.org/10.1121/1.2229005",
+        cite=(
+            "Martin Cooke, Jon Barker, Stuart Cunningham, Xu Shao: An audio-visual corpus for speech perception "
+            "and automatic speech recognition. JASA 120, pages 2421-2424, 2006."
+        ),
+        confirmed=True,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake, Option
+from tkbench.dataset import DataSet, Fake, Option, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -23,4 +23,14 @@ DATASET = DataSet(
     counted_by="subset",
     usual_findings=frozenset({"available", "no-crop", "no-interval"}),
     clustered_by="persons (in the subset RD over videos)",
+    terms=Terms(
+        licence=(
+            "CC BY 4.0 on the annotation files (the README names none); the videos belong to their owners"
+        ),
+        source="https://github.com/MRzzm/HDTF README.md at 0200180",
+        cite=(
+            "Zhimeng Zhang, Lincheng Li, Yu Ding, Changjie Fan: Flow-Guided One-Shot Talking Face Generation With "
+            "a High-Resolution Audio-Visual Dataset. CVPR 2021, pages 3661-3670."
+        ),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -24,4 +24,14 @@ DATASET = DataSet(
     },
     released=True,
     clustered_by="the 19-digit ids (each is a broadcast, not a person)",
+    terms=Terms(
+        licence=(
+            "no public licence: for academic research, after an agreement with BBC Research and Development"
+        ),
+        source="https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html",
+        cite=(
+            "Triantafyllos Afouras, Joon Son Chung, Andrew Senior, Oriol Vinyals, Andrew Zisserman: Deep Audio- "
+            "Visual Speech Recognition. IEEE TPAMI, 2018."
+        ),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -19,4 +19,12 @@ DATASET = DataSet(
     published={"pretrain": "119k (paper)", "trainval": "32k (paper)", "test": "1452 (paper)"},
     released=True,
     clustered_by="YouTube ids (each is a talk)",
+    terms=Terms(
+        licence="CC BY-NC-ND 4.0, that of the TED talks",
+        source="https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrs3.html",
+        cite=(
+            "Triantafyllos Afouras, Joon Son Chung, Andrew Zisserman: LRS3-TED: a large-scale dataset for visual "
+            "speech recognition. arXiv 1809.00496, 2018."
+        ),
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -19,4 +19,11 @@ DATASET = DataSet(
     published={"train": "488766 (memory)", "val": "25000 (memory)", "test": "25000 (lists)"},
     released=True,
     clustered_by="clips (LRW does not say who speaks)",
+    terms=Terms(
+        licence=(
+            "no public licence: for academic research, after an agreement with BBC Research and Development"
+        ),
+        source="https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrw1.html",
+        cite="Joon Son Chung, Andrew Zisserman: Lip Reading in the Wild. ACCV 2016.",
+    ),
 )

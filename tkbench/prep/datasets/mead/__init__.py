@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -16,4 +16,13 @@ DATASET = DataSet(
     fake=Fake(lazy("tkbench.prep.datasets.mead.fake:make"), usual=6, least=3),
     counted_by="view",
     clustered_by="actors",
+    terms=Terms(
+        licence="for research; its repository names no licence",
+        source="https://github.com/uniBruce/Mead README.md at 0e7ef39",
+        cite=(
+            "Kaisiyuan Wang, Qianyi Wu, Linsen Song, Zhuoqian Yang, Wayne Wu, Chen Qian, Ran He, Yu Qiao, Chen "
+            "Change Loy: MEAD: A Large-scale Audio-visual Dataset for Emotional Talking-face Generation. ECCV "
+            "2020."
+        ),
+    ),
 )

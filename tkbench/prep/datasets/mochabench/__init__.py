@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -26,4 +26,12 @@ DATASET = DataSet(
     },
     counted_by="category",
     clustered_by="prompts (the videos of all models for one prompt are one group)",
+    terms=Terms(
+        licence="its repository names no licence",
+        source="https://github.com/congwei1230/MoChaBench README.md at 018d403",
+        cite=(
+            "Cong Wei and others: MoCha: Towards Movie-Grade Talking Character Synthesis. arXiv 2503.23307, 2025."
+        ),
+        confirmed=True,
+    ),
 )

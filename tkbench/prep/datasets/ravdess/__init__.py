@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake
+from tkbench.dataset import DataSet, Fake, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -17,4 +17,13 @@ DATASET = DataSet(
     published={"speech": "1440 (paper)", "song": "1012 (paper)"},
     counted_by="channel",
     clustered_by="actors",
+    terms=Terms(
+        licence="CC BY-NC-SA 4.0; commercial licences from its authors",
+        source="https://zenodo.org/record/1188976",
+        cite=(
+            "Steven R. Livingstone, Frank A. Russo: The Ryerson Audio-Visual Database of Emotional Speech and "
+            "Song (RAVDESS). PLoS ONE 13(5): e0196391, 2018."
+        ),
+        confirmed=True,
+    ),
 )

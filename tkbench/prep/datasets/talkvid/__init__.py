@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake, Option
+from tkbench.dataset import DataSet, Fake, Option, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -23,4 +23,13 @@ DATASET = DataSet(
     published={"test": "500 (paper)"},
     usual_findings=frozenset({"available"}),
     clustered_by="persons (the Person ID, or the YouTube id where there is none)",
+    terms=Terms(
+        licence="CC BY-NC 4.0: non-commercial research only",
+        source="https://github.com/FreedomIntelligence/TalkVid README.md at 01f25aa, License",
+        cite=(
+            "Shunian Chen, Hejin Huang, Yexin Liu, Zihan Ye, Pengcheng Chen and others: TalkVid: A Large-Scale "
+            "Diversified Dataset for Audio-Driven Talking Head Synthesis. arXiv 2508.13618, 2025."
+        ),
+        confirmed=True,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake, Option
+from tkbench.dataset import DataSet, Fake, Option, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -22,4 +22,12 @@ DATASET = DataSet(
     counted_by="list",
     usual_findings=frozenset({"available"}),
     clustered_by="persons of a video (the P of a clip's name)",
+    terms=Terms(
+        licence="for non-commercial research; the videos belong to their owners",
+        source="https://liangbinxie.github.io/projects/vfhq",
+        cite=(
+            "Liangbin Xie, Xintao Wang, Honglun Zhang, Chao Dong, Ying Shan: VFHQ: A High-Quality Dataset and "
+            "Benchmark for Video Face Super-Resolution. CVPR Workshops 2022."
+        ),
+    ),
 )

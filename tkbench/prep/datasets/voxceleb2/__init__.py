@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tkbench.dataset import DataSet, Fake, Option
+from tkbench.dataset import DataSet, Fake, Option, Terms
 from tkbench.registry import lazy
 
 DATASET = DataSet(
@@ -21,4 +21,12 @@ DATASET = DataSet(
     published={"dev": "1092009 (paper)", "test": "36237 (paper)"},
     released=True,
     clustered_by="identities",
+    terms=Terms(
+        licence="CC BY 4.0 on the metadata; the videos belong to their owners",
+        source="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/vox2.html",
+        cite=(
+            "Joon Son Chung, Arsha Nagrani, Andrew Zisserman: VoxCeleb2: Deep Speaker Recognition. Interspeech "
+            "2018."
+        ),
+    ),
 )
