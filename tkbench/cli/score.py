@@ -129,10 +129,37 @@ def evaluate_command(
     columns: Shown = None,
     whole: Whole = False,
     workers: Workers = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler, like tcp://10.0.0.1:8786: use its workers.", show_default=False
+        ),
+    ] = None,
+    resources: Annotated[
+        str | None,
+        typer.Option(
+            help="With --scheduler: what a worker must offer, as in GPU=1; commas between several.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Score a few clips aside, and estimate time and cost; writes nothing to OUT."
+        ),
+    ] = False,
+    price: Annotated[
+        float | None,
+        typer.Option(min=0, help="For --dry-run: what one worker costs per hour.", show_default=False),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Score all clips, also those that a stopped run has finished.")
+    ] = False,
 ) -> None:
     """Score models: LSE-C, LSE-D (also called Sync-C, Sync-D), AVOffset, PSNR, SSIM, LPIPS, FID and others.
 
     Writes a result bundle per model, its row in `leaderboards/*.csv` with intervals and coverage, and an HTML report.
+    A run that was stopped goes on at the next clip when it is started again.
 
     Example: `tkbench eval --data shards --model anchors`
 
@@ -166,7 +193,9 @@ def evaluate_command(
         models.registry.check(item.partition(":")[0])
     source = open_shards(data_folder)
     rules = chosen(protocol, default_protocol(source.dataset))
-    check_device(device)
+    if scheduler is None:
+        check_device(device)
+    needs = needs_of(resources, scheduler)
     if sources is not None and not sources.is_dir():
         raise UsageError(
             f"--sources {sources}: no such folder; give the --root that the shards were prepared from"
@@ -188,17 +217,34 @@ def evaluate_command(
         rules = extend(rules, lse)
     wanted = names_of(columns)
     if wanted:
+        from tkbench.results.cost import COLUMNS as COST_COLUMNS
         from tkbench.results.leaderboard import chosen as columns_called
         from tkbench.scoring.clips import build_metrics
 
-        columns_called(build_metrics(rules, device).columns, wanted)
+        columns_called([*build_metrics(rules, device).columns, *COST_COLUMNS], wanted)
     place = None if no_cache else cache or feature_cache.folder()
+    if dry_run:
+        from tkbench.scoring.estimate import estimate
+
+        with bar("sample") as progress:
+            guess = estimate(
+                data_folder,
+                names,
+                protocol=rules,
+                split=split,
+                limit=limit,
+                workers=count_workers(workers),
+                options=EvalOptions(name, None, device, progress, sources),
+            )
+        show(guess.table(price))
+        say(guess.verdict(price))
+        return
     writable(out, "--out", folder=True)
     writable(leaderboards, "--leaderboards", folder=True)
     if cache is not None:
         writable(cache, "--cache", folder=True)
     bundles = []
-    with pool(count_workers(workers)) as workforce:
+    with pool(count_workers(workers), scheduler=scheduler, resources=needs) as workforce:
         for item in names:
             with bar(f"eval {item}") as progress:
                 bundles.append(
@@ -210,7 +256,7 @@ def evaluate_command(
                         workers=workforce,
                         split=split,
                         limit=limit,
-                        options=EvalOptions(name, place, device, progress, sources, strata),
+                        options=EvalOptions(name, place, device, progress, sources, strata, fresh),
                     )
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
@@ -221,6 +267,24 @@ def evaluate_command(
 
         for part in lse_tables(bundles):
             show(part)
+
+
+def needs_of(resources: str | None, scheduler: str | None) -> dict[str, float]:
+    """What `--resources` asks of a worker.
+
+    >>> needs_of("GPU=1, MEMORY=8", "tcp://10.0.0.1:8786")
+    {'GPU': 1.0, 'MEMORY': 8.0}
+    """
+    found = {}
+    for part in names_of(resources):
+        name, _, amount = part.partition("=")
+        try:
+            found[name] = float(amount)
+        except ValueError:
+            raise UsageError(f"--resources {part!r}: expected NAME=NUMBER, as in GPU=1") from None
+    if found and scheduler is None:
+        raise UsageError("--resources is for workers of a cluster: give --scheduler, too")
+    return found
 
 
 def _expand(item: str) -> tuple[str, ...]:

@@ -316,7 +316,11 @@ def region_column(whole: Column, region: str) -> Column:
 
 
 class SetMetric(Metric, Generic[State]):
-    """One value per column and set of clips. Its state can be pickled, and merges in any order."""
+    """One value per column and set of clips.
+
+    Each clip has a state of its own, which is kept on the disk. So a state is made of numbers, texts, arrays, lists,
+    dicts with texts as keys, and may be a dataclass of these. States merge in any order.
+    """
 
     @abstractmethod
     def start(self) -> State:
@@ -334,12 +338,36 @@ class SetMetric(Metric, Generic[State]):
     def compute(self, state: State) -> dict[str, Score]:
         """The value of every column."""
 
+    def compute_all(self, states: Sequence[State]) -> dict[str, Score]:
+        """The value of every column from the states of all clips, in key order.
+
+        `states` reads a state from the disk each time that it is asked for one. A metric whose states are large can ask
+        for them one by one here, so that they are never in memory together; by default they are merged, and `compute`
+        answers.
+        """
+        return self.compute(merged(self, states))
+
     def only(self, state: State, keys: frozenset[str]) -> State:
         """The state that holds those clips of `state` that are in `keys`, for tables by stratum.
 
         A metric whose state does not know its clips keeps this one: its numbers are of the whole set alone.
         """
         return self.start()
+
+
+def merged(metric: SetMetric[State], states: Sequence[State]) -> State:
+    """All states in one. Neighbours are merged first, then pairs of them: n states are copied log n times, not n."""
+    pending: list[tuple[int, State]] = []
+    for state in states:
+        size = 1
+        while pending and pending[-1][0] == size:
+            state = metric.merge(pending.pop()[1], state)
+            size *= 2
+        pending.append((size, state))
+    _, whole = pending.pop() if pending else (0, metric.start())
+    while pending:
+        whole = metric.merge(pending.pop()[1], whole)
+    return whole
 
 
 AnySetMetric = SetMetric[Any]

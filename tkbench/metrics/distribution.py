@@ -11,6 +11,7 @@ FID-infinity: Chong and Forsyth, CVPR 2020. KID: Binkowski et al., ICLR 2018.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -149,16 +150,18 @@ class Distribution(SetMetric[fid.FidState]):
 
     def compute(self, state: fid.FidState) -> dict[str, Score]:
         """FID, FID-infinity (for 2048 frames and more) and KID."""
+        return self.compute_all([state])
+
+    def compute_all(self, states: Sequence[fid.FidState]) -> dict[str, Score]:
         if self._file.path is None:
             return unscored(self.columns, Reason.WEIGHTS_MISSING, self._file.hint).values
-        order = sorted(state.real)
-        total = sum(len(state.real[key]) for key in order)
-        found = f"{self.n} of {total} frames of {len(order)} clips"
+        known = fid.Features(states)
+        total = known.total("real")
+        found = f"{self.n} of {total} frames of {len(known.keys)} clips"
         if total < self.n:
-            detail = f"{total} frames of {len(order)} clips; this column compares exactly {self.n}"
+            detail = f"{total} frames of {len(known.keys)} clips; this column compares exactly {self.n}"
             return unscored(self.columns, Reason.TOO_FEW_CLIPS, detail).values
-        rows = evenly(total, self.n)
-        real, made = (np.concatenate([side[key] for key in order])[rows] for side in (state.real, state.made))
+        real, made = (known.chosen(side, evenly(total, self.n)) for side in fid.SIDES)
         if not (np.isfinite(real).all() and np.isfinite(made).all()):
             return unscored(self.columns, Reason.NOT_FINITE, "the network answered nan or inf").values
         values = []

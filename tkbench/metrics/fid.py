@@ -11,9 +11,11 @@ stands in the row's detail; rows with different numbers of frames are not compar
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,10 +23,10 @@ from tkbench import weights
 from tkbench.errors import BadInput, UsageError, WeightsRefused
 from tkbench.metrics.base import ON_CPU, BuildContext, Score, SetMetric, hashes, network_file
 from tkbench.metrics.faults import video_fault
-from tkbench.metrics.frechet import frechet, moments
+from tkbench.metrics.frechet import frechet, moments_of
 from tkbench.runtime.devices import device_facts, whole_floats
 from tkbench.runtime.feature_cache import recall
-from tkbench.types import Column, Float32, Reason, Sample, UInt8
+from tkbench.types import Array, Column, Float32, Reason, Sample, UInt8
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +51,53 @@ class FidState:
         """The part of these clips."""
         real, made = ({key: side[key] for key in side if key in keys} for side in (self.real, self.made))
         return FidState(real, made)
+
+
+Side = Literal["real", "made"]
+SIDES: tuple[Side, Side] = ("real", "made")
+
+
+class Features:
+    """The features in many states, by clip in key order. What is kept here are counts: rows are read when asked for."""
+
+    def __init__(self, states: Sequence[FidState]) -> None:
+        self.states = states
+        self.where: dict[str, int] = {}
+        """Clip -> the state that holds it."""
+        self.counts: dict[Side, dict[str, int]] = {"real": {}, "made": {}}
+        """Side -> clip -> rows."""
+        self.finite = True
+        for place, state in enumerate(states):
+            for key in state.real:
+                if key in self.where:
+                    raise BadInput(f"clip {key!r} is in two states of this set")
+                self.where[key] = place
+                self.counts["real"][key], self.counts["made"][key] = (
+                    len(state.real[key]),
+                    len(state.made[key]),
+                )
+                self.finite &= bool(np.isfinite(state.real[key]).all() and np.isfinite(state.made[key]).all())
+        self.keys = sorted(self.where)
+
+    def total(self, side: Side, keys: Sequence[str] | None = None) -> int:
+        """How many rows there are, of all clips or of some."""
+        return sum(self.counts[side][key] for key in (self.keys if keys is None else keys))
+
+    def rows(self, side: Side, keys: Sequence[str] | None = None) -> Iterator[Float32]:
+        """The rows of one clip after the other."""
+        for key in self.keys if keys is None else keys:
+            state = self.states[self.where[key]]
+            yield (state.real if side == "real" else state.made)[key]
+
+    def chosen(self, side: Side, which: Array, keys: Sequence[str] | None = None) -> Float32:
+        """The rows with these numbers (ascending) of all rows in order: what is not chosen is not kept."""
+        found, start = [], 0
+        for rows in self.rows(side, keys):
+            inside = which[(which >= start) & (which < start + len(rows))] - start
+            if len(inside):
+                found.append(rows[inside])
+            start += len(rows)
+        return np.concatenate(found)
 
 
 @weights.once_per_content(1)
@@ -151,19 +200,21 @@ class Fid(SetMetric[FidState]):
         return FidState(a.real | b.real, a.made | b.made)
 
     def compute(self, state: FidState) -> dict[str, Score]:
-        return {self.columns[0].name: self._value(state)}
+        return self.compute_all([state])
 
-    def _value(self, state: FidState) -> Score:
+    def compute_all(self, states: Sequence[FidState]) -> dict[str, Score]:
+        return {self.columns[0].name: self._value(Features(states))}
+
+    def _value(self, known: Features) -> Score:
         if self._file.path is None:
             return Score(math.nan, Reason.WEIGHTS_MISSING, self._file.hint)
-        frames = sum(len(rows) for rows in state.real.values())
-        found = f"{frames} frames of {len(state.real)} clips"
+        frames = known.total("real")
+        found = f"{frames} frames of {len(known.keys)} clips"
         if frames < self.min_frames:
             detail = f"{found}; fewer than {self.min_frames} measure the number of frames, not the model"
             return Score(math.nan, Reason.TOO_FEW_CLIPS, detail)
-        order = sorted(state.real)
-        real, made = (np.concatenate([side[key] for key in order]) for side in (state.real, state.made))
-        if not (np.isfinite(real).all() and np.isfinite(made).all()):
+        if not known.finite:
             return Score(math.nan, Reason.NOT_FINITE, "the network answered nan or inf")
+        real, made = (moments_of(partial(known.rows, side), known.total(side)) for side in SIDES)
         # The distance is never negative; rounding can leave -1e-10 for equal sets.
-        return Score(max(0.0, frechet(*moments(real), *moments(made))), detail=found)
+        return Score(max(0.0, frechet(*real, *made)), detail=found)

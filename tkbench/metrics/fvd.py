@@ -16,7 +16,7 @@ into halves: what two sets of real clips score, on half as many. A model that co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
@@ -27,7 +27,7 @@ from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics.base import ON_CPU, BuildContext, NetworkFile, Score, SetMetric, hashes, network_file
 from tkbench.metrics.faults import video_fault
-from tkbench.metrics.fid import FidState
+from tkbench.metrics.fid import Features, FidState, Side
 from tkbench.metrics.frechet import frechet, moments
 from tkbench.registry import Registry, suggest
 from tkbench.runtime.devices import device_facts
@@ -237,17 +237,18 @@ class Fvd(SetMetric[FidState]):
         return FidState(a.real | b.real, a.made | b.made)
 
     def compute(self, state: FidState) -> dict[str, Score]:
+        return self.compute_all([state])
+
+    def compute_all(self, states: Sequence[FidState]) -> dict[str, Score]:
         whole, halves = self.columns
         missing = self._missing()
         if missing:
             return {column.name: Score(math.nan, Reason.WEIGHTS_MISSING, missing) for column in self.columns}
-        keys = [key for key in sorted(state.real) if len(state.real[key])]
-        first, second = [state.real[key] for key in keys[::2]], [state.real[key] for key in keys[1::2]]
+        known = Features(states)
+        keys = [key for key in known.keys if known.counts["real"][key]]
         return {
-            whole.name: self._distance(
-                [state.real[key] for key in keys], [state.made[key] for key in keys], self.n
-            ),
-            halves.name: self._distance(first, second, self.n // 2),
+            whole.name: self._distance(known, ("real", keys), ("made", keys), self.n),
+            halves.name: self._distance(known, ("real", keys[::2]), ("real", keys[1::2]), self.n // 2),
         }
 
     def _missing(self) -> str:
@@ -261,12 +262,17 @@ class Fvd(SetMetric[FidState]):
             )
         return ""
 
-    def _distance(self, left: list[Float32], right: list[Float32], n: int) -> Score:
-        fewest = min(sum(map(len, left)), sum(map(len, right)))
+    def _distance(
+        self, known: Features, left: tuple[Side, list[str]], right: tuple[Side, list[str]], n: int
+    ) -> Score:
+        fewest = min(known.total(*left), known.total(*right))
         if fewest < n:
             detail = f"{fewest} {self.unit_of_rows}; this column compares exactly {n}"
             return Score(math.nan, Reason.TOO_FEW_CLIPS, detail)
-        a, b = (_evenly(np.concatenate(side), n) for side in (left, right))
+        a, b = (
+            known.chosen(side, np.arange(n) * known.total(side, keys) // n, keys)
+            for side, keys in (left, right)
+        )
         if n <= a.shape[1]:
             detail = (
                 f"{n} {self.unit_of_rows} of {a.shape[1]} features: as few measure their own number; more than "
@@ -297,10 +303,6 @@ class Efid(Fvd):
     )
     unit_of_rows: ClassVar[str] = "frames"
     default: ClassVar[str] = ""
-
-
-def _evenly(rows: Float32, n: int) -> Float32:
-    return rows[np.arange(n) * len(rows) // n]
 
 
 def _loader(own: Own) -> Callable[[Path, str], Callable[[UInt8], Float32]]:

@@ -15,13 +15,13 @@ import re
 import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from tkbench import media
 from tkbench.errors import UsageError
 from tkbench.models.base import ModelCard
 from tkbench.models.files import Files
+from tkbench.runtime.storage import Scratch
 from tkbench.types import Batch, Generated, Reason, Sample
 
 TIMEOUT = 3600.0
@@ -31,6 +31,9 @@ PLACES = ("video", "audio", "out", "list")
 
 class Command:
     """Runs a command; reads the videos that it writes as `files:` does."""
+
+    runs_outside = True
+    """In processes of its own: its memory is theirs."""
 
     def __init__(self, command: str) -> None:
         try:
@@ -50,6 +53,8 @@ class Command:
                 f"model 'cmd:{command}': {self.words[0]} is no program on this machine; install it, or give its path"
             )
         self.per_batch = "list" in named
+        self._scratch = Scratch("tkbench-cmd-")
+        """Holds the files of the last call: metrics may start at them, and their hashes are kept."""
         name = next(
             (Path(w).name for w in self.words if w.endswith((".py", ".sh"))), Path(self.words[0]).name
         )
@@ -57,20 +62,18 @@ class Command:
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
         """`seed` is passed as the environment variable TKBENCH_SEED."""
-        with tempfile.TemporaryDirectory(prefix="tkbench-cmd-") as folder:
-            base = Path(folder)
-            made = Path(folder, "out")
-            made.mkdir()
-            jobs = [self._job(sample, base, made) for sample in batch]
-            if self.per_batch:
-                listing = base / "list.jsonl"
-                listing.write_text("".join(json.dumps(job) + "\n" for job in jobs), encoding="utf-8")
-                fault = self._run({"list": str(listing)}, seed)
-                faults = dict.fromkeys(batch.keys, fault)
-            else:
-                faults = {job["key"]: self._run(job, seed) for job in jobs}
-            reader = Files(str(made))
-            answers = reader.generate(batch, seed=seed)
+        base = self._scratch.new()
+        made = base / "out"
+        made.mkdir()
+        jobs = [self._job(sample, base, made) for sample in batch]
+        if self.per_batch:
+            listing = base / "list.jsonl"
+            listing.write_text("".join(json.dumps(job) + "\n" for job in jobs), encoding="utf-8")
+            fault = self._run({"list": str(listing)}, seed)
+            faults = dict.fromkeys(batch.keys, fault)
+        else:
+            faults = {job["key"]: self._run(job, seed) for job in jobs}
+        answers = Files(str(made)).generate(batch, seed=seed)
         return [self._explain(answer, faults[answer.key]) for answer in answers]
 
     @staticmethod

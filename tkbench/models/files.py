@@ -1,4 +1,7 @@
-"""`files:DIR`: videos that were made elsewhere, matched to the data by clip key, never by position."""
+"""`files:DIR`: videos that were made elsewhere, matched to the data by clip key, never by position.
+
+DIR is a folder, or a place behind a URL (`files:s3://bucket/out`): then each video is brought here when it is its turn.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import numpy as np
 from tkbench import media
 from tkbench.errors import BadMedia, UsageError
 from tkbench.models.base import ModelCard
+from tkbench.runtime import storage
+from tkbench.runtime.hashes import state_of
 from tkbench.types import FPS, Batch, Generated, MediaFacts, Reason, Sample, UInt8
 
 SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
@@ -24,7 +29,11 @@ class Files:
     """
 
     def __init__(self, folder: str) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = storage.place(folder) if storage.is_remote(folder) else Path(folder).expanduser()
+        self._names: dict[str, Path] | None = None
+        """What is in a remote folder, by name below it: listed once."""
+        self._scratch = storage.Scratch("tkbench-video-")
+        """Holds the remote video that was asked for last."""
         if not self.folder.is_dir():
             raise UsageError(
                 f"model 'files:{folder}': {self.folder} is not a folder; it must hold one video per clip"
@@ -35,6 +44,14 @@ class Files:
             summary=f"Videos made elsewhere, from a folder called {name}.",
             licence="unknown",
         )
+
+    made_elsewhere = True
+    """What its videos cost is not known here."""
+
+    def state_of(self, key: str) -> str:
+        """What tells the present state of a clip's video from another; "" where there is none."""
+        path = self._find(key)
+        return state_of(path) if path is not None else ""
 
     def check_keys(self, keys: Sequence[str]) -> None:
         """UsageError where the folder has a video of none of these clips; it says what is there."""
@@ -58,6 +75,7 @@ class Files:
         if path is None:
             wanted = f"no {sample.key}.mp4 (or {', '.join(SUFFIXES[1:])}) in {self.folder.name}/"
             return Generated(sample.key, None, Reason.NOT_GENERATED, wanted)
+        path = self._fetched(path)
         try:
             facts = media.probe(path)
             media.check_pace(facts)
@@ -81,10 +99,27 @@ class Files:
         detail = "; ".join(filter(None, (note, "canvas cut from the source size")))
         return Generated(sample.key, cut, detail=detail, own_count=count, file=path)
 
+    def _fetched(self, path: Path) -> Path:
+        """A file of this machine: a remote one is here until the next is asked for."""
+        if storage.as_remote(path) is None:
+            return path
+        return storage.fetch(str(path), self._scratch.new())
+
+    def _remote_names(self) -> dict[str, Path]:
+        if self._names is None:
+            root = str(self.folder)
+            self._names = {str(path)[len(root) + 1 :]: path for path in self.folder.rglob("*")}
+        return self._names
+
     def _find(self, key: str) -> Path | None:
+        remote = storage.as_remote(self.folder) is not None
         for stem in dict.fromkeys((key, key.replace("/", "__"))):
             for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
                 path = self.folder / f"{stem}{suffix}"
+                if remote:
+                    if (found := self._remote_names().get(f"{stem}{suffix}")) is not None:
+                        return found
+                    continue
                 if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
                     return path
         return None

@@ -21,6 +21,7 @@ class Cross:
 
     def __init__(self, name: str) -> None:
         self.model = _inner("cross", name)
+        self.runs_outside = bool(getattr(self.model, "runs_outside", False))
         own = self.model.card
         summary = f"{own.summary} Driven and judged by the voice of another clip."
         self.card = own.model_copy(update={"name": f"cross:{own.name}", "summary": summary, "drive": "other"})
@@ -39,6 +40,7 @@ class Mute:
 
     def __init__(self, name: str) -> None:
         self.model = _inner("mute", name)
+        self.runs_outside = bool(getattr(self.model, "runs_outside", False))
         own = self.model.card
         summary = f"{own.summary} Given silence, judged with the true voice."
         self.card = own.model_copy(update={"name": f"mute:{own.name}", "summary": summary})

@@ -20,7 +20,7 @@ from tkbench.report import answers, board, clips, figures, finding, gaps, glossa
 from tkbench.report.finding import interval, number
 from tkbench.report.strata import Strata
 from tkbench.report.strata import tables as tables_by_stratum
-from tkbench.results import bundle, leaderboard
+from tkbench.results import bundle, cost, leaderboard
 from tkbench.results.bundle import Bundle, Result
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
@@ -139,6 +139,9 @@ def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence
 class ModelData(TypedDict):
     """A model as the page's script knows it."""
 
+    cost: dict[str, float] | None
+    """Seconds per second of video and gigabytes, see `results.cost`; None where they were not measured."""
+
     name: str
     anchor: bool
     style: str
@@ -198,6 +201,7 @@ def _page_data(
                 anchor=entry.anchor,
                 style=styles[entry.result.model],
                 means=[means(entry, column) for column in columns],
+                cost=cost.numbers(cost.read(entry.bundle.folder)),
             )
             for entry in entries
         ],
@@ -379,7 +383,8 @@ def _provenance(source: Bundle) -> Provenance:
             )
             for name in ("licence", "paper", "weights", "trained_on")
             if (value := card.get(name))
-        ],
+        ]
+        + [("cost", text) for text in [cost.in_words(cost.read(source.folder))] if text],
     }
 
 

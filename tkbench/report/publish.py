@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tkbench import report
-from tkbench.results import bundle, leaderboard
+from tkbench.results import bundle, cost, leaderboard
 from tkbench.runtime.words import counted
 from tkbench.types import Column
 
@@ -42,12 +42,12 @@ def rich_tables(
     """The ranked table for a terminal of `width` characters: title, table, and what must be known to read it.
 
     Shown are the ranking column and as many others as fit, in the protocol's order. `names`: these columns instead.
-    `whole`: all of them. More than fit stand in further tables below each other. Raises UnknownName for a column that
-    the table does not have.
+    Those of `results.cost` are shown where they are named. `whole`: all of them. More than fit stand in further
+    tables below each other. Raises UnknownName for a column that the table does not have.
     """
     from rich.text import Text
 
-    entries = leaderboard.ranked(bundle.find(folder))
+    entries = leaderboard.ranked(cost.with_costs(bundle.find(folder), names))
     result = entries[0].result
     mine = [column for column in result.columns if not _has_table_of_its_own(column)]
     scored = _in_order_of_use(entries, mine)

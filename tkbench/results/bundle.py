@@ -6,6 +6,7 @@
     videos.parquet   sha256 of each video that was scored, where the model's videos are files
     strata.parquet   what a table can be split by: per clip and stratum a number or a text (`results.strata`)
     strata_sets.parquet  numbers of the whole set (FID ...) of each stratum that `--by` named
+    cost.json        time and memory of the model (`results.cost`); of no hash and no comparison
     previews/NN.mp4  the true video beside the generated one: clips that all models share, then the worst
     mouths.parquet   of these clips: how far the lips are open in both videos, and where the mouth is
 
@@ -439,10 +440,13 @@ def write(
     evaluation: Evaluation,
     clips: ClipRows,
     previews: Callable[[Path], Sequence[tuple[str, str]]] = lambda folder: (),
+    *,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write `out/<table>/<model>/` and return it; an earlier bundle of the same model is replaced.
 
-    `previews` is called with a folder to write players into and answers (clip key, file name) pairs.
+    `previews` is called with a folder to write players into and answers (clip key, file name) pairs. beside: files that
+    differ from run to run (`results.cost`): no hash covers them.
     Raises BadInput where a mean does not account for all clips.
     """
     for column in evaluation.columns:
@@ -459,6 +463,8 @@ def write(
     work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         _fill(work, evaluation, clips, previews)
+        for name, content in (beside or {}).items():
+            (work / name).write_bytes(content)
         # mkdtemp makes the folder private; a bundle is there to be read by others.
         work.chmod(0o755)
         if place.exists():

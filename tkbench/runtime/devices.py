@@ -11,6 +11,14 @@ from tkbench.errors import UsageError
 Thing = TypeVar("Thing")
 
 
+def check_device_name(name: str) -> str:
+    """`name`, if it can be a device's at all, here or on another machine."""
+    kind, colon, number = name.partition(":")
+    if name not in ("cpu", "mps") and (kind != "cuda" or (colon and not number.isdecimal())):
+        raise UsageError(f"--device {name!r}: expected cpu, cuda, cuda:NUMBER or mps")
+    return name
+
+
 def check_device(name: str) -> str:
     """`name`, if a network can run there; otherwise UsageError with the devices that there are.
 
@@ -20,7 +28,7 @@ def check_device(name: str) -> str:
     Traceback (most recent call last):
     tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda, cuda:NUMBER or mps
     """
-    if name == "cpu":
+    if check_device_name(name) == "cpu":
         return name
     if name == "mps":
         import torch
@@ -28,9 +36,7 @@ def check_device(name: str) -> str:
         if not torch.backends.mps.is_available():
             raise UsageError(f"--device 'mps': torch {torch.__version__} finds no GPU of Apple here; use cpu")
         return name
-    kind, colon, number = name.partition(":")
-    if kind != "cuda" or (colon and not number.isdecimal()):
-        raise UsageError(f"--device {name!r}: expected cpu, cuda, cuda:NUMBER or mps")
+    number = name.partition(":")[2]
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -238,16 +238,20 @@ def unpack(data: bytes, key: str) -> tuple[Array, ...]:
 @lru_cache(maxsize=1)
 def environment() -> str:
     """What can move a bit beside the inputs: sources of tkbench, libraries, processor, and settings of its use."""
+    found = [f"{name}={version_of(name)}" for name in LIBRARIES]
+    chosen = [f"{name}={os.environ.get(name, '')}" for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")]
+    return "|".join((sources(), *found, platform.system(), platform.machine(), _processor(), *chosen))
+
+
+@lru_cache(maxsize=1)
+def sources() -> str:
+    """sha256 over tkbench's own sources."""
     digest = hashlib.sha256()
     package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
-    found = [f"{name}={version_of(name)}" for name in LIBRARIES]
-    chosen = [f"{name}={os.environ.get(name, '')}" for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")]
-    return "|".join(
-        (digest.hexdigest(), *found, platform.system(), platform.machine(), _processor(), *chosen)
-    )
+    return digest.hexdigest()
 
 
 def version_of(package: str) -> str:

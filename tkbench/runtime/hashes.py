@@ -20,22 +20,22 @@ FOLDER = "TKBENCH_HASHES"
 
 def sha256_once(path: Path) -> str:
     """The sha256 of a file: the one that is kept, or a new one, which is then kept where that is possible."""
-    kept = storage.user_folder(FOLDER, "hashes") / f"{_state(path)}.sha256"
+    kept = storage.user_folder(FOLDER, "hashes") / f"{state_of(path)}.sha256"
     with suppress(OSError, ValueError):
         found = kept.read_bytes()[:80].decode("ascii").strip()
         if re.fullmatch("[0-9a-f]{64}", found):
             return found
-    before = _state(path)
+    before = state_of(path)
     digest = storage.sha256_of(path)
     # A file that changes while it is read has no hash to keep; a cache that cannot be written is no reason to stop.
-    if _state(path) == before:
+    if state_of(path) == before:
         with suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True)
             storage.write_file(kept, f"{digest}\n".encode())
     return digest
 
 
-def _state(path: Path) -> str:
+def state_of(path: Path) -> str:
     """What tells this state of the file from another, as a name."""
     if storage.as_remote(path) is not None:
         facts = path.stat()  # the time of a remote file is made of its tag

@@ -79,12 +79,23 @@ class _Work(Generic[T, R]):
 class Pool:
     """Runs functions over items; `client` is a Dask client, or None for this process.
 
-    replace_dead: a function that starts a new worker for each of ours that died.
+    replace_dead: a function that starts a new worker for each of ours that died. elsewhere: whether the workers are
+    those of a cluster that was there before. resources: what a task needs of a worker (`dask worker --resources
+    "GPU=1"`).
     """
 
-    def __init__(self, client: Client | None, *, replace_dead: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        client: Client | None,
+        *,
+        replace_dead: Callable[[], None] = lambda: None,
+        elsewhere: bool = False,
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
         self._client = client
         self._replace_dead = replace_dead
+        self.elsewhere = elsewhere
+        self.resources = dict(resources or {})
         self.workers = 1
         """Workers that are there now; 0 while a cluster has none."""
 
@@ -185,7 +196,8 @@ class TaskDispatcher(Generic[T, R]):
             task = self.waiting.popleft()
             packed = dumps((self.work.function, task.item))
             # pure=False: equal arguments must not be answered from an earlier run's results.
-            future = self.client.submit(_unpack_and_call(), packed, pure=False)
+            needs = {"resources": self.pool.resources} if self.pool.resources else {}
+            future = self.client.submit(_unpack_and_call(), packed, pure=False, **needs)
             self.running[future.key] = (task, future)
             future.add_done_callback(lambda done: self.events.put(_Done(done.key)))
 
@@ -260,16 +272,26 @@ def _unpack_and_call() -> Callable[[bytes], object]:
 
 
 @contextmanager
-def pool(workers: int, *, items: int | None = None, scheduler: str | None = None) -> Iterator[Pool]:
+def pool(
+    workers: int,
+    *,
+    items: int | None = None,
+    scheduler: str | None = None,
+    resources: Mapping[str, float] | None = None,
+) -> Iterator[Pool]:
     """A pool of `workers` processes on this machine; 1 (or a single item) stays in this process.
 
-    The cluster listens on loopback only and opens no dashboard. scheduler: the address of a Dask cluster to use
-    instead, which has its own number of workers. On an error or Ctrl-C, workers and their children are killed.
+    The cluster listens on loopback only, opens no dashboard, and refuses every process that has not got its keys.
+    scheduler: the address of a Dask cluster to use instead, which has its own number of workers and keys. resources:
+    what each task needs of a worker of that cluster, such as {"GPU": 1}. On an error or Ctrl-C, workers that were
+    started here are killed with their children.
     """
     workers = max(1, workers if items is None else min(workers, items))
     if scheduler is not None:
         with _connected(scheduler) as client:
-            yield Pool(client)
+            if resources:
+                _check_resources(client, resources)
+            yield Pool(client, elsewhere=True, resources=resources)
     elif workers == 1:
         yield Pool(None)
     else:
@@ -298,3 +320,18 @@ def _connected(address: str) -> Iterator[Client]:
     finally:
         with suppress(Exception):
             client.close(timeout=1)
+
+
+def _check_resources(client: Client, resources: Mapping[str, float]) -> None:
+    """UsageError where workers are there and none offers what tasks need: they would wait for ever."""
+    try:
+        workers = client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+    except TypeError:  # before distributed 2025.7 it told of all
+        workers = client.scheduler_info()["workers"]
+    offers = [worker.get("resources") or {} for worker in workers.values()]
+    if offers and not any(all(one.get(k, 0) >= v for k, v in resources.items()) for one in offers):
+        wanted = " ".join(f"{name}={amount:g}" for name, amount in resources.items())
+        raise UsageError(
+            f"--resources: none of the {len(offers)} workers offers {wanted}; start them with "
+            f'`dask worker ADDRESS --nthreads 1 --resources "{wanted}"`'
+        )

@@ -15,7 +15,9 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -66,6 +68,11 @@ def place(where: str | Path) -> Path:
 def as_remote(path: object) -> RemotePath | None:
     """The RemotePath that a path of `place` really is, or None for a local one."""
     return path if isinstance(path, RemotePath) else None
+
+
+def everywhere(where: str | Path) -> Path:
+    """A place as processes with another working folder find it."""
+    return place(where) if is_remote(where) else Path(where).absolute()
 
 
 def in_other_processes(where: str | Path) -> bool:
@@ -288,6 +295,23 @@ def fetch(where: str, folder: Path) -> Path:
     return file
 
 
+class Scratch:
+    """A temporary folder for the files of one clip: a new one takes the place of the last, which goes with its
+    owner.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._end: Callable[[], object] = lambda: None
+
+    def new(self) -> Path:
+        """An empty folder; the one before is removed."""
+        self._end()
+        folder = tempfile.mkdtemp(prefix=self._prefix)
+        self._end = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder)
+
+
 def publish(file: Path, target: Path) -> None:
     """Give a finished local file its final name; it is renamed and on the disk, or uploaded, when this returns."""
     if (there := as_remote(target)) is not None:
@@ -332,7 +356,9 @@ FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large"
 """Words by which ffmpeg reports a full disk."""
 
 
-def explain(error: OSError, folder: Path, need: int | None = None) -> StorageError:
+def explain(
+    error: OSError, folder: Path, need: int | None = None, *, kept: str = "finished shards are kept"
+) -> StorageError:
     """An error of the disk as one line with what to do; need: about how many bytes the next step takes."""
     if error.errno in _FULL:
         what = f"{folder}: no room to write ({error.strerror}); {_room(folder, need)}; make room"
@@ -341,7 +367,7 @@ def explain(error: OSError, folder: Path, need: int | None = None) -> StorageErr
         what = f"{where}: cannot be written ({error.strerror}); make it writable, or choose another folder"
     else:
         what = f"{error.filename or folder}: {type(error).__name__}: {error.strerror or error}; fix it"
-    return StorageError(f"{what}, then run the same command again: finished shards are kept")
+    return StorageError(f"{what}, then run the same command again: {kept}")
 
 
 def _room(folder: Path, need: int | None) -> str:

@@ -1,5 +1,5 @@
-"""Worker processes on this machine: `python -m tkbench.runtime.workers` is one; it reads its scheduler's address from
-stdin.
+"""Worker processes on this machine: `python -m tkbench.runtime.workers` is one; it reads its scheduler's address, and
+the keys that connections are made with (`tkbench.runtime.secure`), from stdin.
 
 Each is a process group of its own, so that Ctrl-C in a terminal reaches the main process alone, which then kills
 every group: worker and ffmpeg together. A worker whose main process is gone kills its group itself.
@@ -8,6 +8,7 @@ every group: worker and ffmpeg together. A worker whose main process is gone kil
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from tkbench.errors import StorageError
+from tkbench.runtime.secure import ClusterKeys, new_keys
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,11 +48,11 @@ class _Worker:
     since: float
     """When it was started, by `time.monotonic`."""
 
-    def send_address(self, address: str) -> None:
-        """Tell it which scheduler it works for."""
+    def send(self, order: str) -> None:
+        """Tell it which scheduler it works for, and with which keys."""
         assert self.process.stdin is not None
         with suppress(OSError):  # it is dead already, which `replace_dead` sees
-            self.process.stdin.write(f"{address}\n".encode())
+            self.process.stdin.write(f"{order}\n".encode())
             self.process.stdin.close()
 
 
@@ -61,17 +63,17 @@ class WorkerProcesses:
     """
 
     def __init__(self, count: int) -> None:
-        self.address = ""
+        self.order = ""
         self.workers: list[_Worker | None] = [None] * count
         self.early_deaths = 0
         self.replace_dead()
 
-    def join(self, address: str) -> None:
+    def join(self, address: str, keys: ClusterKeys) -> None:
         """Let the workers, and those that will replace them, work for this scheduler."""
-        self.address = address
+        self.order = json.dumps({"address": address, **keys.as_json()})
         for worker in self.workers:
             if worker is not None:
-                worker.send_address(address)
+                worker.send(self.order)
 
     def replace_dead(self) -> None:
         """Start a worker in each empty or dead one's place. StorageError where they die as soon as they start."""
@@ -105,8 +107,8 @@ class WorkerProcesses:
             start_new_session=True,
         )
         worker = _Worker(process, errors, time.monotonic())
-        if self.address:
-            worker.send_address(self.address)
+        if self.order:
+            worker.send(self.order)
         return worker
 
     def kill(self) -> None:
@@ -149,28 +151,34 @@ def _cluster(processes: WorkerProcesses) -> Iterator[tuple[Client, Callable[[], 
 
     # For good: what is left of the cluster logs that its workers are gone after it was closed.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    settings = {
+    settings: dict[str, object] = {
         # One death comes back to us at once: what to do then is decided by the caller, not by the scheduler.
         "distributed.scheduler.allowed-failures": 0,
         "distributed.scheduler.worker-ttl": None,
         # The first worker to come takes the first tasks; the second must not wait a second for its share.
         "distributed.scheduler.work-stealing-interval": "100ms",
+        # Its web server cannot be left out; it answers nothing.
+        "distributed.scheduler.http.routes": [],
         "distributed.admin.log-format": "%(message)s",
     }
+    keys = new_keys()
+    security = keys.security()
     with (
         dask.config.set(settings),
         LocalCluster(
             n_workers=0,
             processes=True,
             host="127.0.0.1",
+            protocol="tls://",
+            security=security,
             silence_logs=False,
             # Without an address it takes a port of its own choice for HTTP, and warns where that is taken.
             scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
         ) as local,
     ):
-        processes.join(local.scheduler_address)
+        processes.join(local.scheduler_address, keys)
         try:
-            with Client(local, set_as_default=False) as client:
+            with Client(local, security=security, set_as_default=False) as client:
                 yield client, processes.replace_dead
                 processes.kill()
         finally:
@@ -184,7 +192,7 @@ def _die_with(parent: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-async def _work(address: str) -> None:
+async def _work(address: str, keys: ClusterKeys) -> None:
     import dask
     from distributed import Worker
 
@@ -194,12 +202,20 @@ async def _work(address: str) -> None:
         "distributed.admin.log-format": "%(message)s",
         # The profiler and the monitors are threads that interrupt the worker a hundred times a second.
         "distributed.worker.profile.enabled": False,
+        "distributed.worker.http.routes": [],
         "distributed.admin.tick.interval": "1s",
         "distributed.admin.system-monitor.interval": "10s",
     }
     with dask.config.set(quiet):
         async with Worker(
-            address, nthreads=1, memory_limit=0, host="127.0.0.1", dashboard=False, death_timeout=30
+            address,
+            nthreads=1,
+            memory_limit=0,
+            host="127.0.0.1",
+            protocol="tls://",
+            security=keys.security(),
+            dashboard=False,
+            death_timeout=30,
         ) as worker:
             await worker.finished()
 
@@ -216,8 +232,9 @@ def main() -> None:
     import distributed  # noqa: F401  (takes its second while the scheduler starts)
 
     cv2.setNumThreads(0)
-    if address := sys.stdin.readline().strip():
-        asyncio.run(_work(address))
+    if order := sys.stdin.readline().strip():
+        said = json.loads(order)
+        asyncio.run(_work(said.pop("address"), ClusterKeys(**said)))
 
 
 if __name__ == "__main__":

@@ -346,15 +346,25 @@ def start_states(chosen: MetricSet) -> list[object]:
 def set_scores(
     whole_set: Sequence[AnySetMetric], parts: Sequence[Sequence[object]]
 ) -> list[tuple[Column, Score]]:
-    """The columns of the set metrics with their scores, from the states of all tasks, merged in their order."""
+    """The columns of the set metrics with their scores, from the states of all clips or tasks, in their order."""
     found = []
     for place, metric in enumerate(whole_set):
-        merged = parts[0][place]
-        for part in parts[1:]:
-            merged = metric.merge(merged, part[place])
-        scores = metric.compute(merged)
+        scores = metric.compute_all(_StatesOf(parts, place))
         found += [(column, scores[column.name]) for column in metric.columns]
     return found
+
+
+class _StatesOf(Sequence[object]):
+    """The states of one set metric."""
+
+    def __init__(self, parts: Sequence[Sequence[object]], place: int) -> None:
+        self.parts, self.place = parts, place
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int) -> object:  # type: ignore[override]
+        return self.parts[index][self.place]
 
 
 def set_rows(

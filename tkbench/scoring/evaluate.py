@@ -1,56 +1,53 @@
 """Score a model on shards: generate, score, summarise, write the result bundle. `tkbench eval` and `tkbench.score`
 call this.
 
-The unit of work is a fixed number of clips, so the numbers do not depend on how many workers share them.
+A clip is the unit of work. What scoring it gave is written to the work folder (`scoring.records`) before the next one
+is begun, and the row is made of these records in key order. So the numbers depend neither on how many workers share the
+clips, nor on the order in which they are done, nor on how often the run was killed.
 """
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tkbench import media, models, shards
-from tkbench.errors import BadSample, UnknownName, UsageError
-from tkbench.metrics.base import NOT_GIVEN
-from tkbench.models.base import Model, ModelCard
+from tkbench.errors import StorageError, UnknownName, UsageError
+from tkbench.metrics.base import AnySetMetric
+from tkbench.models import identity
+from tkbench.models.base import ModelCard
 from tkbench.models.files import Files
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
 from tkbench.registry import suggest
-from tkbench.results import bundle
+from tkbench.results import bundle, cost
 from tkbench.results.strata import SCALES, By
-from tkbench.runtime import feature_cache
-from tkbench.runtime.devices import check_device, device_facts, put_on
-from tkbench.runtime.parallel import Pool, one_thread, pool
+from tkbench.runtime import feature_cache, storage
+from tkbench.runtime.devices import check_device, check_device_name
+from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.runtime.storage import sha256_of
 from tkbench.scoring import players
 from tkbench.scoring.clips import (
-    CHUNK,
     MIN_FACE_SHARE,
+    MetricSet,
     Run,
-    Tools,
     build_metrics,
     choose_partner,
     clip_keys,
-    generate_for,
     is_crossed,
     open_split,
-    score_clip,
     set_rows,
-    start_states,
-    tools_of,
-    unscored_rows,
 )
-from tkbench.scoring.released import released_file
-from tkbench.scoring.strata import by_stratum, label_names, measure
+from tkbench.scoring.records import WorkFolder, work_folder
+from tkbench.scoring.strata import by_stratum, label_names
 from tkbench.scoring.strata import set_scores as strata_of_sets
-from tkbench.types import Column, Generated, Reason, Released, Row, Sample
+from tkbench.scoring.tasks import Chunk, ChunkScores, score_chunk, software
+from tkbench.types import Column, Row
 from tkbench.version import __version__
 
 
@@ -71,41 +68,8 @@ class EvalOptions:
     """The root of the preparation: where the files of the true videos are, for LSE recipes that start at the file."""
     by: tuple[By, ...] = ()
     """Strata for whose groups FID and other numbers of the whole set are computed, too; no other number needs them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One task: some clips, and all that decides their scores."""
-
-    run: Run
-    model: str
-    keys: tuple[str, ...]
-    partners: Mapping[str, str | None]
-    """Clip -> the clip whose voice drives it; None where its own does."""
-    cache: str | None = None
-    """See `EvalOptions.cache`; None keeps what one clip needs twice, and no more."""
-    sources: str | None = None
-    """See `EvalOptions.sources`."""
-    players: players.PlayerPlan | None = None
-    """Which clips get a player of the report; None for none."""
-
-
-@dataclass(slots=True)
-class ChunkScores:
-    """What a task sends back: numbers only."""
-
-    rows: list[Row] = field(default_factory=list)
-    curves: list[bundle.Curve] = field(default_factory=list)
-    states: list[object] = field(default_factory=list)
-    """One per set metric, in the protocol's order."""
-    videos: dict[str, str] = field(default_factory=dict)
-    """Clip -> sha256 of its video's file, for models whose videos are files."""
-    strata: dict[str, dict[str, float]] = field(default_factory=dict)
-    """Clip -> measured stratum -> number, of the true clip."""
-    players: list[players.Player] = field(default_factory=list)
-    without_video: int = 0
-    """Clips without a usable video: no set metric has got them."""
-    cache_counts: feature_cache.Counts = field(default_factory=feature_cache.Counts)
+    fresh: bool = False
+    """Score all clips, also those that an evaluation finished which was stopped."""
 
 
 def evaluate(
@@ -129,7 +93,10 @@ def evaluate(
     very clips that it was trained on. Clips that fail become rows with a reason.
     """
     options = options or EvalOptions()
-    check_device(options.device)
+    remote = isinstance(workers, Pool) and workers.elsewhere
+    (check_device_name if remote else check_device)(options.device)
+    if storage.is_remote(out):
+        raise UsageError(f"--out {out}: bundles are written to a folder; give one that all workers see")
     source = open_split(data, split)
     rules = chosen_protocol(protocol, default_protocol(source.dataset))
     created = models.create(model)  # a wrong name fails here, not in a worker
@@ -144,58 +111,161 @@ def evaluate(
         created.check_keys(keys)
     speakers = source.speakers
     partners = partners_of(card, keys, speakers, rules.seed)
-    run = Run.begin(data, split, rules, options.device)
-    cache = str(options.cache.expanduser().absolute()) if options.cache is not None else None
-    sources = str(options.sources.expanduser().absolute()) if options.sources is not None else None
     columns = metrics.columns
-    line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
-    table = out / bundle.table_name(source.dataset, rules.name, line)
     rank_by = rules.ranks_by(columns)
+    line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
+    table = bundle.table_name(source.dataset, rules.name, line)
     ranking = next(column for column in columns if column.name == rank_by)
-    shown = players.plan(keys, ranking, players.true_scores(table, rank_by))
-    chunks = [
-        Chunk(run, model, part, {key: partners[key] for key in part}, cache, sources, shown.of(part))
-        for part in (keys[i : i + CHUNK] for i in range(0, len(keys), CHUNK))
-    ]
-    parts = gather(chunks, workers, options.progress, card.name)
-
-    rows = [replace(row, model=card.name) for part in parts for row in part.rows]
-    missing = sum(part.without_video for part in parts)
-    states = [part.states for part in parts]
-    rows += set_rows(metrics.whole_set, states, card.name, missing, len(keys))
-    device = {} if options.device == "cpu" else {"device": device_facts(options.device)}
-    stats = rules.stats.model_dump()
-    evaluation = bundle.Evaluation(
-        model=card.name,
-        model_card=card.model_dump(mode="json"),
-        dataset=source.dataset,
-        split=source.split,
-        data_hash=source.data_hash,
-        n_clips=len(keys),
-        protocol=rules.name,
-        rank_by=rank_by,
-        coverage_min=rules.coverage_min,
-        signature=line,
-        columns=columns,
-        summary=bundle.summarise(rows, speakers, columns, **stats),
-        stats=stats,
-        weights=dict(sorted(metrics.weights.items())),
-        stack=software() | device,
-        seed=rules.seed,
+    shown = players.plan(keys, ranking, players.true_scores(out / table, rank_by))
+    task = Chunk(
+        run=Run.begin(storage.everywhere(data), split, rules, options.device),
+        model=identity.everywhere(model) if remote else model,
+        keys=(),
+        partners={},
+        software=software() if remote else {},
+        cache=str(options.cache.expanduser().absolute()) if options.cache is not None else None,
+        sources=str(options.sources.expanduser().absolute()) if options.sources is not None else None,
     )
-    curves = [curve for part in parts for curve in part.curves]
-    videos = {key: digest for part in parts for key, digest in part.videos.items()}
-    measured = {key: numbers for part in parts for key, numbers in part.strata.items()}
-    strata = by_stratum(measured, source, keys)
-    known: dict[str, Mapping[str, bundle.Value]] = {
-        **strata,
-        "speaker": {key: name for key, name in speakers.items() if name},
+    facts = {
+        "signature": line,
+        "model": model,
+        "card": created.card.model_dump(mode="json"),
+        "code": identity.code_of(created),
+        "clips": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
+        "device": options.device,
+        "sources": task.sources,
+        "true": hashlib.sha256(repr(sorted(shown.true.items())).encode()).hexdigest(),
+        "software": software(),
+        "tkbench": feature_cache.sources(),
     }
-    sets = strata_of_sets(metrics.whole_set, states, options.by, keys, known)
-    kept = players.chosen([one for part in parts for one in part.players], shown)
-    mouths = {one.key: one.mouth for one in kept if one.mouth is not None}
-    clips = bundle.ClipRows(rows, speakers, curves, videos, mouths, strata, sets)
-    return bundle.write(out, evaluation, clips, partial(players.write, kept))
+    state_of = created.state_of if isinstance(created, Files) else _no_file
+    try:
+        with (
+            work_folder(out.absolute(), (table, card.name), facts, fresh=options.fresh) as work,
+            _workforce(workers, len(keys)) as crew,
+        ):
+            kept = work.kept(keys, state_of)
+            todo = [
+                replace(
+                    task,
+                    keys=(key,),
+                    partners={key: partners[key]},
+                    work=str(work.place),
+                    players=shown.of((key,)),
+                )
+                for key in keys
+                if key not in kept
+            ]
+            gather(todo, crew, options.progress, card.name, before=len(kept))
+
+            found = Gathered(work, keys, metrics, shown)
+            rows = [replace(row, model=card.name) for row in found.rows]
+            rows += [replace(row, model=card.name) for row in found.set_rows()]
+            device = {} if options.device == "cpu" else {"device": ", ".join(found.devices)}
+            stats = rules.stats.model_dump()
+            evaluation = bundle.Evaluation(
+                model=card.name,
+                model_card=card.model_dump(mode="json"),
+                dataset=source.dataset,
+                split=source.split,
+                data_hash=source.data_hash,
+                n_clips=len(keys),
+                protocol=rules.name,
+                rank_by=rank_by,
+                coverage_min=rules.coverage_min,
+                signature=line,
+                columns=columns,
+                summary=bundle.summarise(rows, speakers, columns, **stats),
+                stats=stats,
+                weights=dict(sorted(metrics.weights.items())),
+                stack=software() | device,
+                seed=rules.seed,
+            )
+            strata = by_stratum(found.strata, source, keys)
+            known: dict[str, Mapping[str, bundle.Value]] = {
+                **strata,
+                "speaker": {key: name for key, name in speakers.items() if name},
+            }
+            sets = strata_of_sets(metrics.whole_set, found.states, options.by, keys, known)
+            mouths = {one.key: one.mouth for one in found.players if one.mouth is not None}
+            clips = bundle.ClipRows(
+                rows, speakers, found.curves, found.videos, strata=strata, sets=sets, mouths=mouths
+            )
+            spent = cost.sum_up(found.spent)
+            beside = {} if spent is None else {cost.FILE: cost.to_bytes(spent)}
+            return bundle.write(out, evaluation, clips, partial(players.write, found.players), beside=beside)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise storage.explain(error, out, kept="finished clips are kept") from error
+
+
+@contextmanager
+def _workforce(workers: int | Pool, items: int) -> Iterator[Pool]:
+    """A running pool as it is, or a new one of so many processes."""
+    if isinstance(workers, Pool):
+        yield workers
+    else:
+        with pool(workers, items=items) as fresh:
+            yield fresh
+
+
+def _no_file(key: str) -> str:
+    """The state of a video that is no file of its own."""
+    return ""
+
+
+class Gathered:
+    """The records of all clips, read in key order; states of set metrics are read when they are asked for."""
+
+    def __init__(
+        self, work: WorkFolder, keys: Sequence[str], metrics: MetricSet, shown: players.PlayerPlan
+    ) -> None:
+        self.work, self.keys, self.metrics = work, keys, metrics
+        self.rows: list[Row] = []
+        self.curves: list[bundle.Curve] = []
+        self.videos: dict[str, str] = {}
+        self.spent: list[cost.Spent] = []
+        self.with_video: set[str] = set()
+        self.strata: dict[str, dict[str, float]] = {}
+        self.players: list[players.Player] = []
+        devices: set[str] = set()
+        for key in keys:
+            record = work.read(key)
+            self.rows += record.rows
+            self.curves += record.curves
+            devices.add(record.device)
+            if record.video:
+                self.videos[key] = record.video
+            if record.spent is not None:
+                self.spent.append(record.spent)
+            if record.player is not None:
+                # Those that cannot be among the worst any more are dropped at once.
+                self.players = players.chosen([*self.players, record.player], shown)
+            if record.strata:
+                self.strata[key] = record.strata
+            if record.has_video:
+                self.with_video.add(key)
+        self.devices = sorted(devices)
+        self.states = [StatesOf(work, key, metrics.whole_set) for key in keys]
+
+    def set_rows(self) -> Iterator[Row]:
+        """The rows of set metrics."""
+        missing = len(self.keys) - len(self.with_video)
+        return set_rows(self.metrics.whole_set, self.states, "", missing, len(self.keys))
+
+
+class StatesOf(Sequence[object]):
+    """The states of a clip's set metrics, each read from the disk when it is asked for."""
+
+    def __init__(self, work: WorkFolder, key: str, whole_set: Sequence[AnySetMetric]) -> None:
+        self.work, self.key, self.whole_set = work, key, whole_set
+
+    def __len__(self) -> int:
+        return len(self.whole_set)
+
+    def __getitem__(self, place: int) -> object:  # type: ignore[override]
+        return self.work.read(self.key, states=(place, self.whole_set[place])).states[0]
 
 
 def check_by(by: Sequence[By], source: shards.Shards) -> None:
@@ -257,105 +327,27 @@ def signature(
     return "|".join(parts)
 
 
-def software() -> dict[str, str]:
-    """Versions of the software between the files and the numbers."""
-    found = {name: version for name in feature_cache.LIBRARIES if (version := feature_cache.version_of(name))}
-    return {"tkbench": __version__, "python": platform.python_version(), **media.stack(), **found}
-
-
-@lru_cache(maxsize=2)
-def _model(run: Run, name: str) -> Model:
-    """The model, on its device: created once per process and run."""
-    model: Model = put_on(models.create(name), run.device)
-    return model
-
-
-def score_chunk(chunk: Chunk) -> ChunkScores:
-    """Generate and score the clips of one task, on one thread."""
-    with one_thread():
-        return _score_chunk(chunk, tools_of(chunk.run), _model(chunk.run, chunk.model))
-
-
-def _score_chunk(chunk: Chunk, tools: Tools, model: Model) -> ChunkScores:
-    store = feature_cache.open_store(chunk.cache)
-    found = ChunkScores(states=start_states(tools.metrics))
-    per_clip = [column for metric in tools.metrics.per_clip for column in metric.columns]
-    for key in chunk.keys:
-        store.next_clip()
-        try:
-            sample = tools.source.get(key)
-            found.strata[key] = measure(sample)
-            sample, made = generate_for(tools, model, sample, chunk.partners[key])
-        except BadSample as error:  # one bad clip is a row, never the end of an evaluation
-            bad = Generated(key, None, Reason.OUT_OF_STEP, str(error))
-            found.rows += unscored_rows(per_clip, bad)
-            found.without_video += 1
-            continue
-        if made.video is None or made.reason is not None:
-            found.rows += unscored_rows(per_clip, made)
-            found.without_video += 1
-            continue
-        with feature_cache.using(store), _file(chunk, tools, model, sample, made) as released:
-            rows, curves = score_clip(
-                tools.metrics,
-                found.states,
-                sample,
-                made.video,
-                other_voice=is_crossed(model.card),
-                note=made.detail,
-                released=released,
-            )
-            if chunk.players is not None:
-                seen = players.worst_of(chunk.run.token, chunk.model)
-                found.players += players.player(tools, chunk.players, seen, sample, made.video, rows)
-        found.rows += rows
-        found.curves += curves
-        if made.file is not None:
-            found.videos[key] = sha256_of(made.file)
-    store.next_clip()
-    found.cache_counts = store.take_counts()
-    return found
-
-
-def _file(
-    chunk: Chunk, tools: Tools, model: Model, sample: Sample, made: Generated
-) -> AbstractContextManager[Released]:
-    """The released file of a video, where a metric asks for one."""
-    if not tools.metrics.needs_file:
-        return nullcontext(NOT_GIVEN)
-    if model.card.drive == "other" and made.file is None:
-        return nullcontext(Released(None, "the voice is another clip's: there is no file with both"))
-    sources = None if chunk.sources is None else Path(chunk.sources)
-    return released_file(tools.source, chunk.run.token, made, sample, sources)
-
-
-def gather(chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str) -> list[ChunkScores]:
-    """Every task's scores, in the order of the tasks."""
-    total = sum(len(chunk.keys) for chunk in chunks)
+def gather(
+    chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str, *, before: int = 0
+) -> list[ChunkScores]:
+    """Every task's scores, in the order of the tasks. before: clips that were finished before."""
+    total = before + sum(len(chunk.keys) for chunk in chunks)
     done: dict[int, ChunkScores] = {}
-    clips = failed = 0
+    clips, failed = before, 0
     counts = feature_cache.Counts()
-    progress(0, total, label)
+    progress(clips, total, f"{label}, {before} clips kept" if before else label)
 
-    def collect(running: Pool) -> None:
-        nonlocal clips, failed, counts
-        for index, scores in running.run(score_chunk, chunks):
+    def again(chunk: Chunk, deaths: int) -> Chunk:
+        return replace(chunk, deaths=deaths)
+
+    on_death = again if all(chunk.work is not None for chunk in chunks) else None
+    with _workforce(workers, len(chunks)) as crew:
+        for index, scores in crew.run(score_chunk, chunks, on_death=on_death):
             done[index] = scores
             clips += len(chunks[index].keys)
-            failed += len({row.key for row in scores.rows if _is_clips_fault(row)})
+            failed += scores.failed
             counts += scores.cache_counts
             gaps = f"{failed} clips with a missing score" if failed else ""
             notes = filter(None, (label, gaps, feature_cache.damage_note(counts)))
             progress(clips, total, ", ".join(notes))
-
-    if isinstance(workers, Pool):
-        collect(workers)
-    else:
-        with pool(workers, items=len(chunks)) as fresh:
-            collect(fresh)
     return [done[index] for index in range(len(chunks))]
-
-
-def _is_clips_fault(row: Row) -> bool:
-    """Whether a score failed: not one whose network or package is missing, nor one that is rightly unclear."""
-    return row.reason not in (None, Reason.WEIGHTS_MISSING, Reason.EXTRA_MISSING, Reason.UNCLEAR)

@@ -26,8 +26,9 @@ from tkbench.results.bundle import Bundle
 from tkbench.runtime.parallel import Pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.scoring.clips import CHUNK, Run, build_metrics, open_split, set_rows
-from tkbench.scoring.evaluate import Chunk, ChunkScores, gather, partners_of
+from tkbench.scoring.evaluate import gather, partners_of
 from tkbench.scoring.recipes import extend
+from tkbench.scoring.tasks import Chunk, ChunkScores
 from tkbench.shards import Shards
 from tkbench.types import Column, Reason, Row
 

@@ -169,11 +169,23 @@ def set_scores(
         for place, name in enumerate(grouping.names):
             mine = frozenset(grouping.keys(place))
             for index, metric in enumerate(whole_set):
-                state = metric.start()
-                for part in parts:
-                    state = metric.merge(state, metric.only(part[index], mine))
-                for column, score in metric.compute(state).items():
+                for column, score in metric.compute_all(_Only(parts, index, metric, mine)).items():
                     found.append(
                         SetScore(item.name, name, column, len(mine), score.value, score.reason, score.detail)
                     )
     return found
+
+
+class _Only(Sequence[object]):
+    """The states of one set metric, each with the clips of one group alone; read when they are asked for."""
+
+    def __init__(
+        self, parts: Sequence[Sequence[object]], place: int, metric: AnySetMetric, keys: frozenset[str]
+    ) -> None:
+        self.parts, self.place, self.metric, self.keys = parts, place, metric, keys
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, index: int) -> object:  # type: ignore[override]
+        return self.metric.only(self.parts[index][self.place], self.keys)
