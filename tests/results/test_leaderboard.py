@@ -11,7 +11,7 @@ import pytest
 from support.bundles import MANY, SPEAKERS, make
 
 from tkbench.errors import BadBundle, UnknownName, UsageError
-from tkbench.results import bundle, leaderboard
+from tkbench.results import board, bundle, leaderboard
 
 
 @pytest.fixture
@@ -133,7 +133,8 @@ def test_intervals_say_what_they_are_drawn_over(runs: Path) -> None:
 
 
 def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
-    path = leaderboard.write_csv(bundle.find(runs), tmp_path / "boards")
+    folders = [row.folder for row in bundle.find(runs)]
+    path = board.publish(folders, tmp_path / "boards").tables[0]
     assert path.name == f"{runs.name}.csv"
     table = pd.read_csv(path)
     assert list(table["model"]) == ["real", "mine", "worse", "'=1+1", "gaps"]
@@ -146,10 +147,10 @@ def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
     assert table["lse_c_synth_speakers"][:4].tolist() == pytest.approx(table["lse_c_synth"][:4].tolist())
     assert table["coverage"].iloc[-1] == pytest.approx(7 / 9, abs=1e-5)
     assert table["signature"].nunique() == 1
-    assert list(path.parent.iterdir()) == [path]
-    assert (
-        path.read_bytes() == leaderboard.write_csv(bundle.find(runs)[::-1], tmp_path / "again").read_bytes()
-    )
+    assert sorted(item.name for item in path.parent.iterdir()) == [".lock", "rows", path.name]
+    assert (table["tier"] == "measured").all()
+    again = board.publish(folders[::-1], tmp_path / "again").tables[0]
+    assert path.read_bytes() == again.read_bytes()
 
 
 def test_different_signatures_never_share_a_table(tmp_path: Path) -> None:

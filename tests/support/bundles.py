@@ -36,6 +36,7 @@ def make(
     better: Better = "higher",
     coverage_min: float = 0.9,
     speakers: Mapping[str, str] = SPEAKERS,
+    stack: Mapping[str, str] | None = None,
 ) -> Path:
     """`signature` begins with the protocol's name and the number of clips, "test-v1|n:9", unless it is given.
 
@@ -76,7 +77,7 @@ def make(
         summary=bundle.summarise(rows, speakers, columns, n_boot=200, seed=0, level=0.95),
         stats={"n_boot": 200, "seed": 0, "level": 0.95},
         weights={},
-        stack={"ffmpeg": "n"},
+        stack={"ffmpeg": "n", **(stack or {})},
         seed=0,
     )
     curves = [

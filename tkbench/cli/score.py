@@ -1,10 +1,9 @@
-"""`tkbench eval | verify | report | leaderboard | ls`: from shards to tables."""
+"""`tkbench eval | verify | report | ls`: from shards to tables."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,15 +12,18 @@ from tkbench.cli.common import (
     Split,
     Workers,
     app,
-    board,
     count_workers,
     names_of,
+    refuse_all,
     say,
     show,
     stdout_width,
     writable,
 )
-from tkbench.errors import BadBundle, TkbenchError, UsageError
+from tkbench.errors import TkbenchError, UsageError
+
+if TYPE_CHECKING:
+    from tkbench.scoring.rescore import Rescored
 
 Shown = Annotated[
     str | None,
@@ -200,40 +202,7 @@ def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, who
     for part in publish.rich_tables(made.folder, stdout_width(), names=columns, whole=whole):
         show(part)
     say(f"leaderboard: {made.csv}\nreport:      {made.report}")
-
-
-@board.command("export")
-def board_export(
-    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
-    ] = None,
-) -> None:
-    """Print the ranked table of a folder of bundles, with its signature.
-
-    Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
-    """
-    from tkbench.results.leaderboard import export
-
-    sys.stdout.write(export(runs, format, names_of(columns)))
-
-
-@board.command("show")
-def board_show(
-    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
-    columns: Shown = None,
-    whole: Whole = False,
-) -> None:
-    """Show the ranked table of a folder of bundles, fitted to the terminal.
-
-    Example: `tkbench leaderboard show runs/synth-v1-1a2b3c4d --columns lse_c_synth,psnr`
-    """
-    from tkbench.report.publish import rich_tables
-
-    for part in rich_tables(runs, stdout_width(), names=names_of(columns), whole=whole):
-        show(part)
+    refuse_all(made.faults)
 
 
 @app.command("report")
@@ -250,7 +219,9 @@ def report_command(
     from tkbench.report import write
     from tkbench.results.bundle import find
 
-    say(str(write([row.folder for row in find(runs)], out or runs / "report.html")))
+    bad: list[str] = []
+    say(str(write([row.folder for row in find(runs, bad)], out or runs / "report.html")))
+    refuse_all(bad)
 
 
 @app.command("sensitivity")
@@ -365,9 +336,13 @@ def verify_command(
             help="Folder that the shards were prepared from, as `tkbench eval` takes it.", show_default=False
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of bundles that a CSV's cells are held against.")] = Path(
-        "runs"
-    ),
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of bundles that a CSV's cells are held against.",
+            show_default="the rows kept beside the CSV, else runs",
+        ),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Recompute a bundle's row from its per-clip numbers and curves, hold its facts against its signature, and check
@@ -382,6 +357,7 @@ def verify_command(
     A table: `tkbench verify leaderboards/synth-v1-1a2b3c4d.csv --runs runs`
     """
     from tkbench.results import proof
+    from tkbench.results.rows import FOLDER as ROWS
 
     if videos is not None and model is not None:
         raise UsageError("--videos and --model exclude each other: give one of them")
@@ -392,23 +368,29 @@ def verify_command(
     for place in rows:
         try:
             if place.suffix.lower() == ".csv":
-                say(f"{place}: {proof.verify_table(place, runs)} cells are those of its bundles")
+                kept = place.parent / ROWS / place.stem
+                held = runs if runs is not None else kept if kept.is_dir() else Path("runs")
+                say(f"{place}: {proof.verify_table(place, held)} cells are those of its bundles")
                 continue
             say(str(proof.verify(place)))
             if data_folder is not None and again is not None:
                 wrong += _scored_again(place, data_folder, again, (sample, seed, sources, workers))
         except TkbenchError as error:
             wrong.append(str(error))
-    for line in wrong[:-1]:
-        say(f"tkbench: {line}")
-    if wrong:
-        raise BadBundle(wrong[-1])
+    refuse_all(wrong)
 
 
 def _scored_again(
     folder: Path, shards: Path, model: str, how: tuple[int | None, int, Path | None, int | None]
 ) -> list[str]:
     """Score a bundle's videos again and say what was compared; a line per clip that differs."""
+    return list(scored_again(folder, shards, model, how).differences)
+
+
+def scored_again(
+    folder: Path, shards: Path, model: str, how: tuple[int | None, int, Path | None, int | None]
+) -> Rescored:
+    """The same, as what was found. how: sample, seed, sources and workers, as `tkbench verify` takes them."""
     from tkbench.runtime.progress import bar
     from tkbench.scoring.rescore import rescore
 
@@ -427,7 +409,7 @@ def _scored_again(
     left = f"; not scored here: {', '.join(found.left_out)}" if found.left_out else ""
     same = found.clips - len(found.differences)
     say(f"{folder}: {found.clips} clips scored again in {found.columns} columns, {same} agree{left}")
-    return list(found.differences)
+    return found
 
 
 @app.command("ls")

@@ -11,18 +11,18 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tkbench.errors import BadBundle, UnknownName, UsageError, printable
 from tkbench.registry import suggest
-from tkbench.results import halves, pleased
+from tkbench.results import halves, pleased, stacks
+from tkbench.results import rows as kept_rows
 from tkbench.results import standing as standings
 from tkbench.results.bundle import Bundle, Result, Summary, find
 from tkbench.results.delta import with_deltas
 from tkbench.results.standing import Standing
-from tkbench.runtime.storage import write_file
 from tkbench.types import Column
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
 FORMATS = ("csv", "markdown", "latex")
+STACKS = stacks.FILE
 CELL = ("", "_low", "_high", "_level", "_speakers", "_n", "_status")
 """What a CSV has of each metric: `_level` is that of the interval, `_speakers` the mean of the speakers' means."""
 
@@ -47,6 +48,8 @@ class Entry:
     """The interval of the rank: see `standing`. None for one row, one speaker, and where it is not ranked."""
     standing: Standing | None = None
     """The ranked models of the table, compared; None where the ranking metric is one number for the whole set."""
+    other: stacks.Other | None = None
+    """How its software differs from that of most rows; None where it does not."""
 
     @property
     def result(self) -> Result:
@@ -70,10 +73,15 @@ def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None 
     by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
     scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
     placed = sorted(_placed(scored, tables), key=lambda entry: entry.rank or 0) if scored else []
-    return placed + [
-        Entry(None, bundle, _is_anchor(bundle), notes[bundle.result.model])
-        for bundle in by_name
-        if notes[bundle.result.model]
+    others = stacks.others(by_name)
+    return [
+        replace(entry, other=others.get(entry.result.model))
+        for entry in placed
+        + [
+            Entry(None, bundle, _is_anchor(bundle), notes[bundle.result.model])
+            for bundle in by_name
+            if notes[bundle.result.model]
+        ]
     ]
 
 
@@ -238,29 +246,22 @@ def number(value: float, digits: int) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text  # no "-0.00"
 
 
-def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
-    """Write `<folder>/<table>.csv`, replacing what was there, and return it."""
-    entries = ranked(bundles)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{bundles[0].result.table}.csv"
-    write_file(path, to_csv(entries).encode())
-    return path
-
-
 def to_csv(entries: Sequence[Entry]) -> str:
     """Every mean with its interval, n and status, to six significant digits; empty where there is none.
+
+    `tier` is empty for bundles that no table keeps. `other_software` says what of a row's `stack` most rows have not.
 
     Where 0 is best, `_size` is the mean distance from it, by which models are compared.
     """
     columns = entries[0].result.columns
-    head = ["rank", "rank_low", "rank_high", "model", "anchor", "n_clips", "coverage"]
+    head = ["rank", "rank_low", "rank_high", "model", "anchor", "tier", "n_clips", "coverage"]
     for column in columns:
         head += [f"{column.name}{end}" for end in CELL]
         head += [f"{column.name}_size"] if column.better == "zero" else []
-    head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
+    head += ["note", "stack", "other_software", "dataset", "split", "protocol", "signature", "bundle_sha256"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_safe, head))
+    writer.writerow(map(safe, head))
     for entry in entries:
         result = entry.result
         span = entry.ranks or ("", "")
@@ -269,6 +270,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
             *span,
             result.model,
             str(entry.anchor).lower(),
+            kept_rows.tier_of(entry.bundle),
             result.n_clips,
         ]
         ranking = result.summary.get(result.rank_by)
@@ -282,13 +284,15 @@ def to_csv(entries: Sequence[Entry]) -> str:
             row += [_plain(cell.mean_size)] if column.better == "zero" else []
         row += [
             entry.note,
+            stacks.text_of(entry.bundle),
+            "" if entry.other is None else str(entry.other),
             result.dataset,
             result.split,
             result.protocol,
             result.signature,
             entry.bundle.digest,
         ]
-        writer.writerow(map(_safe, row))
+        writer.writerow(map(safe, row))
     return text.getvalue()
 
 
@@ -303,12 +307,12 @@ def _plain(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"
 
 
-def _safe(cell: object) -> str:
+def safe(cell: object) -> str:
     r"""A cell of a CSV: numbers as they are; a text that a spreadsheet would run as a formula gets a quote.
 
     Bundles come from strangers, so every text is one: names, labels, data set, split, signature, reasons.
 
-    >>> _safe("=cmd"), _safe("\t=cmd"), _safe("a\x1b[2Jb"), _safe(-1.5), _safe("-1.5")
+    >>> safe("=cmd"), safe("\t=cmd"), safe("a\x1b[2Jb"), safe(-1.5), safe("-1.5")
     ("'=cmd", "'=cmd", 'a\\x1b[2Jb', '-1.5', '-1.5')
     """
     text = " ".join(printable(str(cell)).split())
@@ -318,14 +322,15 @@ def _safe(cell: object) -> str:
 _NUMBER = re.compile(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf)")
 
 
-def export(runs: Path, form: str, columns: Sequence[str] = ()) -> str:
+def export(runs: Path, form: str, columns: Sequence[str] = (), *, bad: list[str] | None = None) -> str:
     """The table of a folder of bundles as csv, markdown or latex, with its signature beneath.
 
-    columns: names of metrics, in the order wanted; none means all of them. A CSV is always whole.
+    columns: names of metrics, in the order wanted; none means all of them. A CSV is always whole. bad: see
+    `bundle.find`.
     """
     if form not in FORMATS:
         raise UsageError(f"--format {form!r}: expected one of {', '.join(FORMATS)}")
-    entries = ranked(find(runs))
+    entries = ranked(find(runs, bad))
     if form == "csv":
         if columns:
             raise UsageError(
@@ -343,6 +348,11 @@ def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
         if name not in known:
             raise UnknownName(f"the table has no column {name!r}: {suggest(name, list(known))}")
     return [known[name] for name in names] or list(columns)
+
+
+def named(entry: Entry) -> str:
+    """A model as printed tables call it: anchors are said to be ones, a row of other software has a mark."""
+    return entry.result.model + (" (anchor)" if entry.anchor else "") + (stacks.MARK if entry.other else "")
 
 
 def standing(entry: Entry) -> str:
@@ -417,7 +427,7 @@ def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     head = ["", "Model", *(_markdown(f"{heading(column)} {ARROWS[column.better]}") for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
-        name = entry.result.model + (" (anchor)" if entry.anchor else "")
+        name = named(entry)
         lines.append(
             "| " + " | ".join(map(_markdown, [standing(entry), name, *cells(entry, columns)])) + " |"
         )
@@ -537,7 +547,8 @@ def _ranks_are(entries: Sequence[Entry]) -> list[str]:
 
 
 def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
-    found, texts = _ranked_together(entries), []
+    found = _ranked_together(entries)
+    texts = list(filter(None, [stacks.remark([entry.other for entry in entries if entry.other is not None])]))
     if found is not None and found.too_few:
         texts.append(f"{found.too_few}.")
     if found is not None and found.n < found.n_clips:
