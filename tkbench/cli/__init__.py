@@ -22,6 +22,7 @@ from tkbench.cli import (  # noqa: F401
     doctor,
     generate,
     prep,
+    protocol,
     reproduce,
     score,
     study,

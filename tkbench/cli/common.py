@@ -39,6 +39,7 @@ prep = group("prep", "Turn videos into standardized shards.")
 weights = group("weights", "Networks that metrics need: list, fetch, add, verify.")
 board = group("leaderboard", "Tables built from result bundles: build, check, submit, remove, export, show.")
 bench = group("bench", "Measure speed.")
+protocols = group("protocol", "What decides a score: list, show, compare and freeze protocols.")
 data = group("data", "Look into shards and take clips out of them.")
 
 Workers = Annotated[

@@ -29,6 +29,7 @@ from tkbench.runtime.devices import check_device, device_facts, put_on
 from tkbench.runtime.parallel import Pool, one_thread, pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import sha256_of
+from tkbench.scoring import lists
 from tkbench.scoring.clips import (
     CHUNK,
     MIN_FACE_SHARE,
@@ -125,6 +126,9 @@ def evaluate(
     check_device(options.device)
     source = open_split(data, split)
     rules = chosen_protocol(protocol, default_protocol(source.dataset))
+    split = lists.split_for(rules, source, split)
+    source = open_split(data, split)
+    known_list = lists.check(rules, source)
     created = models.create(model)  # a wrong name fails here, not in a worker
     card = created.card
     refuse_training_clips(card, source)
@@ -162,7 +166,15 @@ def evaluate(
         protocol=rules.name,
         rank_by=rules.rank_by,
         coverage_min=rules.coverage_min,
-        signature=signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card)),
+        signature=signature(
+            rules,
+            source,
+            columns,
+            len(keys),
+            limit,
+            other_voice=is_crossed(card),
+            more=(*known_list, *_voices(rules, card, partners)),
+        ),
         columns=columns,
         summary=bundle.summarise(rows, speakers, columns, **stats),
         stats=stats,
@@ -216,8 +228,12 @@ def signature(
     limit: int | None,
     *,
     other_voice: bool = False,
+    more: Sequence[str] = (),
 ) -> str:
-    """Everything that can move a number, in one line: protocol, metrics with their networks, preparation, decoder."""
+    """Everything that can move a number, in one line: protocol, metrics with their networks, preparation, decoder.
+
+    more: the list of clips of a data set's own protocol, and that of the pairs where another clip's voice was heard.
+    """
     parts = [
         rules.signature(),
         *dict.fromkeys(column.signature for column in columns),
@@ -225,11 +241,19 @@ def signature(
         f"data:{source.dataset}@{source.data_hash[:12]}",
         f"n:{n_clips}" + ("" if limit is None else f"(first {limit})"),
         *(["drive:other"] if other_voice else []),
+        *more,
         f"seen:{MIN_FACE_SHARE}",
         f"ffmpeg:{media.stack()['ffmpeg']}",
         f"tkbench:{__version__}",
     ]
     return "|".join(parts)
+
+
+def _voices(rules: Protocol, card: ModelCard, partners: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The hash of the pairs where the voice is another clip's and the protocol, by its `[data]`, names them."""
+    if rules.data is None or not is_crossed(card):
+        return ()
+    return (f"pairs:seeded@{lists.pairs_hash(partners)[:12]}",)
 
 
 def software() -> dict[str, str]:
