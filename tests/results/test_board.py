@@ -13,7 +13,8 @@ import pytest
 from support.bundles import make
 
 from tkbench.errors import BadBundle, UnknownName, UsageError
-from tkbench.results import board, bundle, leaderboard, proof, rows
+from tkbench.results import board, bundle, proof, rows
+from tkbench.results.export import export
 
 PARENT = Path(__file__).parents[1]
 
@@ -187,10 +188,10 @@ def test_one_bad_bundle_stops_no_table(tmp_path: Path, boards: Path) -> None:
     assert len(changed.faults) == 2
     assert list(cells_of(changed.tables[0], "tier")) == ["good"]
     bad: list[str] = []
-    assert "| good |" in leaderboard.export(good.parent, "markdown", bad=bad)
+    assert "| good |" in export(good.parent, "markdown", bad=bad)
     assert [line.split(":")[0].split("/")[-2] for line in bad] == ["cut", "other"]
     with pytest.raises(BadBundle):
-        leaderboard.export(good.parent, "markdown")
+        export(good.parent, "markdown")
 
 
 def test_a_bundle_of_other_columns_does_not_enter(tmp_path: Path, boards: Path) -> None:
@@ -241,9 +242,9 @@ def test_places_that_hold_nothing_are_named(tmp_path: Path, boards: Path) -> Non
         board.check(tmp_path / "empty")
     table = make(tmp_path / "runs", "a", 5.0).parent
     with pytest.raises(BadBundle, match=f"runs holds {table.name}: give one of these"):
-        leaderboard.export(tmp_path / "runs", "csv")
+        export(tmp_path / "runs", "csv")
     with pytest.raises(BadBundle, match=f"nothing: no such folder.*holds {table.name}"):
-        leaderboard.export(tmp_path / "runs" / "nothing", "csv")
+        export(tmp_path / "runs" / "nothing", "csv")
 
 
 def test_a_links_file_is_not_kept(tmp_path: Path, boards: Path) -> None:
@@ -269,7 +270,7 @@ def test_other_software_is_marked(tmp_path: Path, boards: Path) -> None:
     path = board.publish(made, boards).tables[0]
     assert cells_of(path, "other_software") == {"a": "", "b": "", "old": "numpy 1.26.4 (most rows: 2.4.6)"}
     assert cells_of(path, "stack")["a"] == "numpy 2.4.6; opencv 5.1.0"
-    text = leaderboard.export(made[0].parent, "markdown")
+    text = export(made[0].parent, "markdown")
     assert "old†" in text
     assert "old: numpy 1.26.4 (most rows: 2.4.6); its effect was not measured" in text
     assert proof.verify_table(path, boards / "rows") > 0

@@ -10,7 +10,8 @@ from support.bundles import make
 
 from tkbench import doctor
 from tkbench.errors import UsageError
-from tkbench.results import board, bundle, leaderboard, stacks
+from tkbench.results import board, bundle, stacks
+from tkbench.results.export import export
 
 OLD = {"numpy": "1.26.4", "opencv": "4.11.0", "cpu": "AVX2"}
 NEW = {"numpy": "2.4.6", "opencv": "5.1.0", "cpu": "AVX2"}
@@ -40,7 +41,7 @@ def test_what_doctor_found_stands_beneath_the_table(tmp_path: Path) -> None:
     stacks.record(boards / stacks.FILE, OLD, NEW, "earlier")
     stacks.record(boards / stacks.FILE, NEW, OLD, "ssim 3e-05 (close)")
     assert len(stacks.read(boards / stacks.FILE)) == 2
-    text = leaderboard.export(boards / "rows" / path.stem, "markdown")
+    text = export(boards / "rows" / path.stem, "markdown")
     assert (
         "c: numpy 1.26.4 (most rows: 2.4.6), opencv 4.11.0 (most rows: 5.1.0); measured effect: ssim 3e-05 (close)"
         in text

@@ -17,6 +17,7 @@ import typer
 from tkbench.cli import (  # noqa: F401
     bench,
     board,
+    cite,
     data,
     demo,
     doctor,

@@ -177,17 +177,44 @@ def export_command(
         str | None,
         typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
     ] = None,
+    intervals: Annotated[
+        str, typer.Option(help="LaTeX: brackets, pm (the farther bound after the sign) or none.")
+    ] = "brackets",
+    counts: Annotated[
+        bool, typer.Option("--counts", help="LaTeX: the number of clips beside every mean.")
+    ] = False,
+    no_anchors: Annotated[
+        bool,
+        typer.Option(
+            "--no-anchors", help="LaTeX: leave the anchors out; the others are ranked among themselves."
+        ),
+    ] = False,
+    caption: Annotated[
+        str,
+        typer.Option(
+            help="LaTeX: the caption, itself LaTeX.", show_default="data, protocol, intervals, signature"
+        ),
+    ] = "",
+    label: Annotated[
+        str, typer.Option(help="LaTeX: the label, after tab:.", show_default="the name of the table")
+    ] = "",
 ) -> None:
     """Print the ranked table of a folder of bundles, with its signature.
 
-    A bundle that cannot be read is named and left out; the exit code is then 2.
+    A bundle that cannot be read is named and left out; the exit code is then 2. In LaTeX the models that no other is
+    clearly better than are bold.
 
     Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
-    """
-    from tkbench.results.leaderboard import export
 
+    For a paper: `tkbench leaderboard export runs/synth-v1-1a2b3c4d -f latex --intervals pm --no-anchors --label main`
+
+    """
+    from tkbench.results.export import export
+    from tkbench.results.latex import Style
+
+    style = Style(intervals, counts, not no_anchors, caption, label)  # type: ignore[arg-type]
     bad: list[str] = []
-    sys.stdout.write(export(runs, format, names_of(columns), bad=bad))
+    sys.stdout.write(export(runs, format, names_of(columns), style=style, bad=bad))
     sys.stdout.flush()
     refuse_all(bad)
 

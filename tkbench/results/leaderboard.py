@@ -1,4 +1,4 @@
-"""Tables from result bundles: rank, CSV, Markdown, LaTeX.
+"""Tables from result bundles: ranks, cells, CSV, Markdown. `latex` has those for papers.
 
 All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A table is
 built from bundles, never from another table, so there is no row without the numbers that it rests on.
@@ -12,15 +12,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tkbench.errors import BadBundle, UnknownName, UsageError, printable
+from tkbench.errors import BadBundle, UnknownName, printable
 from tkbench.registry import suggest
 from tkbench.results import halves, pleased, stacks
 from tkbench.results import rows as kept_rows
 from tkbench.results import standing as standings
-from tkbench.results.bundle import Bundle, Result, Summary, find
+from tkbench.results.bundle import Bundle, Result, Summary
 from tkbench.results.delta import with_deltas
 from tkbench.results.standing import Standing
 from tkbench.types import Column
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
-FORMATS = ("csv", "markdown", "latex")
 STACKS = stacks.FILE
 CELL = ("", "_low", "_high", "_level", "_speakers", "_n", "_status")
 """What a CSV has of each metric: `_level` is that of the interval, `_speakers` the mean of the speakers' means."""
@@ -322,25 +320,6 @@ def safe(cell: object) -> str:
 _NUMBER = re.compile(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf)")
 
 
-def export(runs: Path, form: str, columns: Sequence[str] = (), *, bad: list[str] | None = None) -> str:
-    """The table of a folder of bundles as csv, markdown or latex, with its signature beneath.
-
-    columns: names of metrics, in the order wanted; none means all of them. A CSV is always whole. bad: see
-    `bundle.find`.
-    """
-    if form not in FORMATS:
-        raise UsageError(f"--format {form!r}: expected one of {', '.join(FORMATS)}")
-    entries = ranked(find(runs, bad))
-    if form == "csv":
-        if columns:
-            raise UsageError(
-                "--columns is for tables that people read (markdown, latex); a CSV is always whole"
-            )
-        return to_csv(entries)
-    picked = chosen(entries[0].result.columns, columns)
-    return to_markdown(entries, picked) if form == "markdown" else to_latex(entries, picked)
-
-
 def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
     """The columns of these names, all of them for none; raises UnknownName with the nearest ones."""
     known = {column.name: column for column in columns}
@@ -431,8 +410,8 @@ def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
         lines.append(
             "| " + " | ".join(map(_markdown, [standing(entry), name, *cells(entry, columns)])) + " |"
         )
-    caption = [_markdown(line, borders=False) for line in _caption(entries, columns).splitlines()]
-    return "\n".join([*lines, "", *caption, ""])
+    below = [_markdown(line, borders=False) for line in caption(entries, columns).splitlines()]
+    return "\n".join([*lines, "", *below, ""])
 
 
 def _markdown(text: str, *, borders: bool = True) -> str:
@@ -446,52 +425,6 @@ def _markdown(text: str, *, borders: bool = True) -> str:
     return text.replace("|", "\\|") if borders else text
 
 
-LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
-LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-LATEX |= {"Δ": r"$\Delta$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
-
-
-def tex(text: str) -> str:
-    r"""Text for LaTeX.
-
-    >>> tex("lse_c 5%")
-    'lse\\_c 5\\%'
-    """
-    return "".join(LATEX.get(letter, letter) for letter in " ".join(printable(text).split()))
-
-
-def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
-    """A booktabs table; means with intervals in small type, who is not ranked and why beneath the rule."""
-    width = 2 + len(columns)
-    lines = [r"\begin{tabular}{ll" + "r" * len(columns) + "}", r"\toprule"]
-    lines.append(
-        " & ".join(["", "Model", *(tex(f"{heading(c)} {ARROWS[c.better]}") for c in columns)]) + r" \\"
-    )
-    lines.append(r"\midrule")
-    for entry in entries:
-        row = [tex(standing(entry)) or "--"]
-        row.append(tex(entry.result.model) + (" (anchor)" if entry.anchor else ""))
-        for text in cells(entry, columns):
-            mean, bracket, rest = text.partition(" [")
-            row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
-        lines.append(" & ".join(row) + r" \\")
-    # What a reader must know stands in the table; what ranks and brackets are is for its caption.
-    notes = [*_warnings(entries, columns), *(_not_ranked(entry) for entry in entries if entry.note)]
-    if notes:
-        lines.append(r"\midrule")
-        lines += [
-            rf"\multicolumn{{{width}}}{{p{{0.9\linewidth}}}}{{\footnotesize {tex(note)}}} \\"
-            for note in notes
-        ]
-    lines += [
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(f"% {line}" for line in _caption(entries, columns).splitlines()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def clusters_of(result: Result) -> str:
     """What intervals are drawn over: "speakers", or "clips" where (nearly) each clip is its own."""
     cells = [result.summary[column.name] for column in result.columns if column.per_clip]
@@ -499,13 +432,15 @@ def clusters_of(result: Result) -> str:
     return "clips" if cell is not None and cell.n_clusters > 0.9 * cell.n else "speakers"
 
 
-def _not_ranked(entry: Entry) -> str:
+def not_ranked(entry: Entry) -> str:
+    """Why a row has no rank, as a sentence."""
     return f"{entry.result.model} is not ranked: {entry.note}."
 
 
-def _caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
+def caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
+    """What stands beneath a printed table, line by line, the signature last."""
     result = entries[0].result
-    notes = [_not_ranked(entry) for entry in entries if entry.note]
+    notes = [not_ranked(entry) for entry in entries if entry.note]
     return "\n".join(
         [
             f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
@@ -526,7 +461,7 @@ def intervals_are(result: Result) -> str:
 
 def remarks(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
     """What has to be known to read the intervals and ranks of a table, a sentence each; every format prints these."""
-    return [*_ranks_are(entries), *_warnings(entries, columns)]
+    return [*ranks_are(entries), *warnings_of(entries, columns)]
 
 
 def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
@@ -534,7 +469,8 @@ def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
     return found if found is not None and len(found.names) > 1 else None
 
 
-def _ranks_are(entries: Sequence[Entry]) -> list[str]:
+def ranks_are(entries: Sequence[Entry]) -> list[str]:
+    """What the interval of a rank is, where a table has some."""
     found = _ranked_together(entries)
     if found is None:
         return []
@@ -546,7 +482,8 @@ def _ranks_are(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+def warnings_of(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+    """What a reader must not overlook in a table, a sentence each."""
     found = _ranked_together(entries)
     texts = list(filter(None, [stacks.remark([entry.other for entry in entries if entry.other is not None])]))
     if found is not None and found.too_few:
