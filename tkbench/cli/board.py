@@ -1,4 +1,4 @@
-"""`tkbench leaderboard build | check | submit | remove | export | show | claimed`: tables that rest on bundles."""
+"""`tkbench leaderboard build | check | submit | remove | export | figure | show | claimed`: tables of bundles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tkbench.cli.common import Workers, board, names_of, refuse_all, say, show, stdout_width
+from tkbench.cli.common import Workers, board, names_of, refuse_all, say, show, stdout_width, writable
 from tkbench.cli.score import Shown, Whole, scored_again
 from tkbench.errors import BadBundle, UsageError
 
@@ -216,6 +216,32 @@ def export_command(
     bad: list[str] = []
     sys.stdout.write(export(runs, format, names_of(columns), style=style, bad=bad))
     sys.stdout.flush()
+    refuse_all(bad)
+
+
+@board.command("figure")
+def figure_command(
+    runs: Runs,
+    out: Annotated[Path, typer.Option(help="The file: its name ends in .svg or .pdf.")],
+    metric: Annotated[
+        str | None,
+        typer.Option(help="The column, by its name in the CSV.", show_default="the one that ranks"),
+    ] = None,
+) -> None:
+    """Draw one column of a table, each model with its interval, as SVG or PDF.
+
+    Example: `tkbench leaderboard figure runs/synth-v1-1a2b3c4d --out lse.pdf`
+    """
+    from tkbench.results import figure, leaderboard
+    from tkbench.results.bundle import find
+
+    writable(out, "--out")
+    bad: list[str] = []
+    entries = leaderboard.ranked(find(runs, bad))
+    result = entries[0].result
+    (column,) = leaderboard.chosen(result.columns, [metric or result.rank_by])
+    figure.write(figure.draw(entries, column), out)
+    say(f"figure: {out}")
     refuse_all(bad)
 
 

@@ -1,8 +1,9 @@
 r"""What a table rests on, for the paper that prints it: `tkbench cite runs/<table>`.
 
-A sentence for the methods section, with `\cite` and the hash of the signature. Then BibTeX for tkbench, the metrics that
-have a number, the data set, the tracker and the models. `tkbench/assets/references.toml` holds the entries. What has
-none there (a plug-in's metric, a stranger's model) is named, so that nobody believes the list to be whole.
+First comes a sentence for the methods section, with `\cite` and the hash of the signature. Then come BibTeX entries for
+tkbench, the metrics that have a number, the data set, the tracker and the models, out of
+`tkbench/assets/references.toml`. What has none there (a plug-in's metric, a stranger's model) is named, so that nobody
+believes the list to be whole.
 """
 
 from __future__ import annotations
