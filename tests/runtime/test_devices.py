@@ -53,7 +53,7 @@ def test_cuda_is_refused_before_any_work_where_there_is_none(
 
 
 def test_every_metric_with_a_network_and_every_generator_is_told(tmp_path: Path) -> None:
-    for protocol in ("synth-v1", "tkbench-v2", "lips-v2"):
+    for protocol in ("synth-v1", "tkbench-v3", "lips-v2"):
         built = build_metrics(load(protocol), "cuda:7")
         assert {metric.device for metric in (*built.per_clip, *built.whole_set)} == {"cuda:7"}, protocol
     path = make_checkpoint("cals", tmp_path)

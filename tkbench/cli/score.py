@@ -21,6 +21,7 @@ from tkbench.cli.common import (
     writable,
 )
 from tkbench.errors import TkbenchError, UsageError
+from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
     from tkbench.scoring.rescore import Rescored
@@ -183,9 +184,10 @@ def evaluate_command(
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
     if lse is not None:
-        from tkbench.report.publish import lse_table
+        from tkbench.report.publish import lse_tables
 
-        show(lse_table(bundles))
+        for part in lse_tables(bundles):
+            show(part)
 
 
 def _expand(item: str) -> tuple[str, ...]:
@@ -408,7 +410,10 @@ def scored_again(
         )
     left = f"; not scored here: {', '.join(found.left_out)}" if found.left_out else ""
     same = found.clips - len(found.differences)
-    say(f"{folder}: {found.clips} clips scored again in {found.columns} columns, {same} agree{left}")
+    say(
+        f"{folder}: {counted(found.clips, 'clip')} scored again in {counted(found.columns, 'column')}, "
+        f"{same} agree{left}"
+    )
     return found
 
 

@@ -21,6 +21,7 @@ from tkbench.results.bundle import Bundle, Result
 from tkbench.results.latex import signature_hash, tex
 from tkbench.results.leaderboard import check_comparable, clusters_of, percent
 from tkbench.runtime import toml
+from tkbench.runtime.words import counted
 
 
 class References(TypedDict):
@@ -131,9 +132,10 @@ def _sentence(
     faces = f" Faces are tracked by Face Mesh{_cited(tracker)}." if tracker else ""
     return (
         f"Scores are those of tkbench {tex(version)}{_cited(['tkbench'])} by the protocol {tex(result.protocol)} on "
-        f"{result.n_clips} clips of {tex(result.dataset)}{_cited(data)}, split {tex(result.split)}: {'; '.join(parts)}."
-        f"{faces} Intervals are {tex(level)} intervals over {clusters_of(result)}; models are compared by a paired "
-        "sign-flip test with Holm's correction. Every setting that can move a number is in the signature of the table, "
+        f"{counted(result.n_clips, 'clip')} of {tex(result.dataset)}{_cited(data)}, split {tex(result.split)}: "
+        f"{'; '.join(parts)}.{faces} Intervals are {tex(level)} intervals over {clusters_of(result)}; models are "
+        "compared by a paired sign-flip test with Holm's correction. Every setting that can move a number is in the "
+        "signature of the table, "
         rf"whose sha256 begins with \texttt{{{signature_hash(result.signature)}}}."
     )
 

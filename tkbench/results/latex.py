@@ -19,6 +19,7 @@ from tkbench.results.bundle import Bundle, Result, Summary
 from tkbench.results.delta import with_deltas
 from tkbench.results.leaderboard import Entry
 from tkbench.results.standing import Standing
+from tkbench.runtime.words import counted
 from tkbench.types import Column
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ def to_latex(
         ]
         lines.append(" & ".join(row) + r" \\")
     notes = [
+        *leaderboard.second_choice(result),
         *_unscored(entries, columns),
         *leaderboard.warnings_of(entries, columns),
         *(leaderboard.not_ranked(entry) for entry in entries if entry.note),
@@ -197,7 +199,8 @@ def _caption(entries: Sequence[Entry], style: Style) -> str:
             None,
             [
                 tex(
-                    f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}."
+                    f"{result.dataset}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol "
+                    f"{result.protocol}."
                 ),
                 tex(f"Means of clips{_of_intervals(result, style)}."),
                 f"Bold: no other model is clearly better (paired sign-flip test over {unit}, Holm's correction)."
