@@ -128,7 +128,7 @@ def pairs_command(
 
     The pairs `cross` are those that `cross:MODEL` is scored by, and their hash is in its signature.
 
-    Example: `tkbench protocol pairs lrs2-v1 --data shards/lrs2 > pairs.txt`
+    Example: `tkbench protocol pairs lrs2-v1 --data shards/lrs2`
 
     Wav2Lip's: `tkbench protocol pairs lrs2-v1 --data shards/lrs2 --pairs wav2lip --list test_filelists/lrs2.txt`
     """

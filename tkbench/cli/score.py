@@ -97,7 +97,10 @@ def evaluate_command(
         bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")
     ] = False,
     device: Annotated[
-        str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits.")
+        str,
+        typer.Option(
+            help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits."
+        ),
     ] = "cpu",
     columns: Shown = None,
     whole: Whole = False,
