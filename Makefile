@@ -11,7 +11,7 @@ help:
 	@echo "make demo       make a corpus, prepare it, score and rank seven models, write a report in $(OUT)/runs/"
 	@echo "make test       run the fast tests"
 	@echo "make test-slow  run every test; real clips come from TKBENCH_CLIPS or ../shared/clips, if they are there"
-	@echo "make check      check style and types (ruff, mypy); changes nothing"
+	@echo "make check      check style, types and leaderboards/ (ruff, mypy, tkbench); changes nothing"
 	@echo "make format     format the code and fix what ruff can fix"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
@@ -49,6 +49,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/tkbench leaderboard check leaderboards
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

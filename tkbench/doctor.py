@@ -23,6 +23,7 @@ import numpy as np
 from tkbench import media, weights
 from tkbench.crops import align
 from tkbench.errors import UsageError
+from tkbench.runtime import feature_cache
 from tkbench.runtime.parallel import one_thread, usable_cores
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Array
@@ -36,6 +37,9 @@ PACKAGES = (
     "mediapipe", "numpy", "opencv-contrib-python", "pandas", "pyarrow", "pytorch-fid", "scikit-image", "scipy",
     "torch", "torchvision",
 )  # fmt: skip
+
+SCORED_BY = ("av", *feature_cache.LIBRARIES)
+"""Those that a bundle's `stack` names."""
 
 Verdict = Literal["same", "close", "different"]
 
@@ -278,6 +282,28 @@ def _difference(one: Stage, two: Stage) -> Difference:
 def first_difference(found: list[Difference]) -> Difference | None:
     """The first stage that is different; None where every stage is the same or close."""
     return next((item for item in found if item.verdict == "different"), None)
+
+
+def in_short(found: list[Difference]) -> str:
+    """What two machines differ in, in one clause: the largest gap of each stage that is not the same.
+
+    >>> in_short([Difference("mfcc", "", "close", 2e-14, ""), Difference("file", "", "same", 0.0, "")])
+    'mfcc 2e-14 (close), the other 1 of 2 stages the same'
+    """
+    same = sum(item.verdict == "same" for item in found)
+    gaps = [f"{item.stage} {item.gap:.2g} ({item.verdict})" for item in found if item.verdict != "same"]
+    if not gaps:
+        return f"all {len(found)} stages the same to the bit"
+    return f"{', '.join(gaps)}, the other {same} of {len(found)} stages the same"
+
+
+def stack_of(examined: Examination) -> dict[str, str]:
+    """The software of a machine by the names that bundles give it: packages that scores pass through, and the CPU."""
+    named = {
+        name: examined.stack[name] for name in SCORED_BY if examined.stack.get(name, "missing") != "missing"
+    }
+    cpu = examined.machine.get("cpu features")
+    return {**named, **({"cpu": cpu} if cpu else {})}
 
 
 def changed_versions(one: Examination, two: Examination) -> list[tuple[str, str, str]]:

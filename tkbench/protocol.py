@@ -1,22 +1,25 @@
 """Protocols: everything that can move a score, read from a TOML file and written out in one line.
 
-The bundled ones live in `tkbench/protocols/`. A protocol is frozen once a row cites it: a change is a new version,
-and a test holds the hash of every released file. Installed packages add protocols by the entry point group
-`tkbench.protocols`. A user may write a file of their own; its name is in every row.
+The bundled ones live in `tkbench/protocols/`. A protocol is frozen once a row cites it: a change is a new version. The
+file SHA256SUMS beside it has its hash, and a file that was changed since is refused. A protocol with `[data]` is for
+one split of one data set, and has the hash of its list of clips. Installed packages add protocols by the entry
+point group `tkbench.protocols`. A user may write a file of their own; its name is in every row.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tkbench.errors import UsageError
 from tkbench.registry import Registry, find_file
 from tkbench.runtime import toml
+from tkbench.runtime.storage import write_file
 from tkbench.types import Column
 
 INTERVAL = "halves-1"
@@ -52,6 +55,64 @@ class StatsSpec(_Strict):
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
 
 
+class PairSpec(_Strict):
+    """One `[[data.pairs]]` entry: which voice goes with which clip.
+
+    `seeded`: the rule of `scoring.clips.choose_partner` with the protocol's seed, a voice of another speaker for each
+    clip. `list`: a file that others published, by repository, commit and path; each line names a clip for the voice and
+    one for the picture.
+    """
+
+    name: str = Field(pattern="^[a-z0-9-]+$")
+    how: Literal["self", "seeded", "list"]
+    repository: str = ""
+    commit: str = Field(default="", pattern="^([0-9a-f]{40})?$")
+    path: str = ""
+    lines: int = Field(default=0, ge=0)
+    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    """Of the published file. A seeded list has the hash that its clips give it: `tkbench protocol pairs` prints it."""
+    short: bool = False
+    """Whether its lines name a clip by its file alone, BRING_00018, and not by <id>/<number>."""
+    note: str = ""
+
+
+class DataSpec(_Strict):
+    """`[data]`: the split of a data set that a protocol is for, and how its clips must have been prepared.
+
+    A protocol whose list of clips nobody has seen yet has no `sha256` and is a draft: it says the rule and the
+    published count, and the hash of the list that is scored is in the signature all the same.
+    """
+
+    dataset: str
+    split: str
+    clips: int = Field(ge=1)
+    """How many the split has; those that a preparation had to leave out count as well."""
+    counted_by: str
+    """Who says so."""
+    rule: str
+    """Which clips these are, in words."""
+    sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    """Of the list: the sorted keys, each followed by a line feed (`tkbench data splits`). Empty: a draft."""
+    list_from: str = ""
+    """Where the list that has this hash was seen."""
+    canvas: tuple[int, int]
+    """Width and height of every prepared clip, pixels."""
+    crops: tuple[str, ...]
+    """Crop recipes, with their versions, that the metrics need in the preparation."""
+    aggregation: str
+    """What means and intervals are over, in words; the numbers are in `[stats]`."""
+    pairs: tuple[PairSpec, ...] = ()
+
+    @property
+    def draft(self) -> bool:
+        """Whether nobody has seen the list yet."""
+        return not self.sha256
+
+    def signature(self) -> str:
+        """`split:lrs2/test@ed810ec500c3`, or `@draft`."""
+        return f"split:{self.dataset}/{self.split}@{self.sha256[:12] or 'draft'}"
+
+
 class Protocol(_Strict):
     """A scoring protocol.
 
@@ -70,6 +131,8 @@ class Protocol(_Strict):
     coverage_min: float = Field(default=0.9, ge=0.0, le=1.0)
     length_slack: int = Field(default=5, ge=0)
     seed: int = 0
+    data: DataSpec | None = None
+    """None: for any data set."""
 
     def signature(self) -> str:
         """Every setting of the protocol in one line; equal lines mean comparable numbers."""
@@ -85,6 +148,7 @@ class Protocol(_Strict):
             f"coverage:{self.coverage_min:g}",
             f"rank:{self.rank_by}",
             *([f"rank-without:{self.rank_without}"] if self.rank_without else []),
+            *([self.data.signature()] if self.data is not None else []),
         ]
         return "|".join(parts)
 
@@ -134,7 +198,88 @@ def load(name: str | Path) -> Protocol:
     return found
 
 
+SUMS = "SHA256SUMS"
+"""Lists the frozen files of a folder, as `sha256sum -c` reads it."""
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """Name of a frozen file -> its sha256, of a folder; nothing where none is frozen."""
+    path = folder / SUMS
+    if not path.is_file():
+        return {}
+    found = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        digest, _, name = line.partition("  ")
+        if len(digest) != 64 or not name:
+            raise UsageError(
+                f"{path} line {number}: {line!r:.80}; expected a sha256, two spaces and a file's name"
+            )
+        found[name] = digest
+    return found
+
+
+def status_of(path: Path) -> Literal["frozen", "draft", "open"]:
+    """Whether a file is frozen, is a draft whose list of clips nobody has seen, or may still change."""
+    if path.name in sums(path.parent):
+        return "frozen"
+    data = _read(path).data
+    return "draft" if data is not None and data.draft else "open"
+
+
+def path_of(name: str | Path) -> Path:
+    """The file of a protocol, by name or path. Raises UnknownName."""
+    return _find(name)
+
+
+def freeze(path: Path) -> str:
+    """Put a file's sha256 into SHA256SUMS beside it, so that a changed file is refused from now on; returns the hash.
+
+    Raises UsageError for a draft, and for a file that was changed after it was frozen.
+    """
+    found = _read(path)
+    if found.data is not None and found.data.draft:
+        raise UsageError(
+            f"{path}: a draft: nobody has seen its list of clips. Give --data SHARDS of the whole split, whose list is "
+            "then written into a new file"
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    lines = sums(path.parent) | {path.name: digest}
+    text = "".join(f"{lines[name]}  {name}\n" for name in sorted(lines))
+    write_file(path.parent / SUMS, text.encode())
+    return digest
+
+
+def settings(protocol: Protocol) -> dict[str, str]:
+    """Every setting by its place in the file, as texts: what `tkbench protocol show` and `diff` print.
+
+    >>> settings(load("synth-v1"))["metrics.sync(judge=syncnet-synth)"]
+    'yes'
+    """
+    found: dict[str, str] = {}
+
+    def add(where: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                add(f"{where}.{key}" if where else str(key), inner)
+        elif isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+            for inner in value:
+                add(f"{where}.{inner['name']}", {key: item for key, item in inner.items() if key != "name"})
+        elif value not in ("", None):
+            found[where] = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+    record = protocol.model_dump()
+    record["metrics"] = {spec.signature(): "yes" for spec in protocol.metrics}
+    add("", record)
+    return found
+
+
 def _read(path: Path) -> Protocol:
+    frozen = sums(path.parent).get(path.name)
+    if frozen is not None and hashlib.sha256(path.read_bytes()).hexdigest() != frozen:
+        raise UsageError(
+            f"{path}: was changed after it was frozen (sha256 {frozen[:12]} in {SUMS}); a change is a new file with a "
+            "new version, as in NAME-v2"
+        )
     table = toml.read(path, advice=f"compare with one of {', '.join(bundled())}")
     try:
         return Protocol.model_validate(table)

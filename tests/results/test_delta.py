@@ -13,7 +13,7 @@ from support import bundles
 from support.bundles import SPEAKERS, make
 
 from tkbench.report import page
-from tkbench.results import bundle, leaderboard
+from tkbench.results import bundle, latex, leaderboard
 from tkbench.results.delta import delta_column
 
 KEYS = sorted(SPEAKERS)
@@ -79,9 +79,9 @@ def test_tables_print_both_names_and_the_distance(tmp_path: Path) -> None:
     head = leaderboard.to_markdown(entries, columns).splitlines()[0]
     assert "LSE-C / Sync-C (synth) ↑" in head
     assert "ΔLSE-C / ΔSync-C (synth) →0" in head
-    latex = leaderboard.to_latex(entries, columns)
-    assert r"LSE-C / Sync-C (synth) $\uparrow$" in latex
-    assert r"$\Delta$LSE-C / $\Delta$Sync-C (synth) $\to$0" in latex
+    text = latex.to_latex(entries, columns)
+    assert r"LSE-C / Sync-C (synth) $\uparrow$" in text
+    assert r"$\Delta$LSE-C / $\Delta$Sync-C (synth) $\to$0" in text
     rows = list(csv.DictReader(io.StringIO(leaderboard.to_csv(entries))))
     over = next(row for row in rows if row["model"] == "over")
     assert float(over["delta_lse_c_synth"]) == pytest.approx(0.5)

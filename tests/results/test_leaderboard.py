@@ -11,7 +11,8 @@ import pytest
 from support.bundles import MANY, SPEAKERS, make
 
 from tkbench.errors import BadBundle, UnknownName, UsageError
-from tkbench.results import bundle, leaderboard
+from tkbench.results import board, bundle, latex, leaderboard
+from tkbench.results.export import export
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_model_that_leaves_out_its_hardest_clips_does_not_lead(tmp_path: Path)
         (1, (1, 1), "whole"),
         (2, (2, 2), "picky"),
     ]
-    said = leaderboard.export(picky.parent, "markdown")
+    said = export(picky.parent, "markdown")
     assert "compared on the 33 of 36 clips that each has a score for" in said
 
 
@@ -82,10 +83,10 @@ def test_speakers_that_count_alike_and_one_that_brings_most_are_remarked_on(tmp_
     assert cell.mean == pytest.approx((20 + 34.5) / 30)
     assert cell.cluster_mean == pytest.approx((1 + 34.5) / 11)
     assert cell.largest_share == pytest.approx(2 / 3)
-    said = leaderboard.export(folder.parent, "markdown")
+    said = export(folder.parent, "markdown")
     assert "One speaker brings 66 % of the clips" in said
     assert "m LSE-C 3.227 (of clips 1.817)" in said
-    even = leaderboard.export(make(tmp_path / "even", "m", 1.0, speakers=MANY).parent, "markdown")
+    even = export(make(tmp_path / "even", "m", 1.0, speakers=MANY).parent, "markdown")
     assert "brings" not in even
     assert "counted once" not in even
 
@@ -128,13 +129,14 @@ def test_intervals_say_what_they_are_drawn_over(runs: Path) -> None:
     """Three speakers of nine clips; where each clip is its own cluster, no speaker is claimed."""
     result = bundle.find(runs)[0].result
     assert leaderboard.clusters_of(result) == "speakers"
-    assert "intervals over speakers" in leaderboard.export(runs, "markdown")
+    assert "intervals over speakers" in export(runs, "markdown")
     alone = {name: cell.model_copy(update={"n_clusters": cell.n}) for name, cell in result.summary.items()}
     assert leaderboard.clusters_of(result.model_copy(update={"summary": alone})) == "clips"
 
 
 def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
-    path = leaderboard.write_csv(bundle.find(runs), tmp_path / "boards")
+    folders = [row.folder for row in bundle.find(runs)]
+    path = board.publish(folders, tmp_path / "boards").tables[0]
     assert path.name == f"{runs.name}.csv"
     table = pd.read_csv(path)
     assert list(table["model"]) == ["real", "mine", "worse", "'=1+1", "gaps"]
@@ -147,10 +149,10 @@ def test_csv_reads_back(runs: Path, tmp_path: Path) -> None:
     assert table["lse_c_synth_speakers"][:4].tolist() == pytest.approx(table["lse_c_synth"][:4].tolist())
     assert table["coverage"].iloc[-1] == pytest.approx(7 / 9, abs=1e-5)
     assert table["signature"].nunique() == 1
-    assert list(path.parent.iterdir()) == [path]
-    assert (
-        path.read_bytes() == leaderboard.write_csv(bundle.find(runs)[::-1], tmp_path / "again").read_bytes()
-    )
+    assert sorted(item.name for item in path.parent.iterdir()) == [".lock", "rows", path.name]
+    assert (table["tier"] == "measured").all()
+    again = board.publish(folders[::-1], tmp_path / "again").tables[0]
+    assert path.read_bytes() == again.read_bytes()
 
 
 def test_different_signatures_never_share_a_table(tmp_path: Path) -> None:
@@ -171,8 +173,8 @@ def test_different_data_never_share_a_table(tmp_path: Path) -> None:
 
 def test_a_name_cannot_break_a_table(tmp_path: Path) -> None:
     folder = make(tmp_path, "a|<b>&_%", 1.0).parent
-    assert r"a\|&lt;b>&_%" in leaderboard.export(folder, "markdown")
-    assert r"a\textbar{}\textless{}b\textgreater{}\&\_\%" in leaderboard.export(folder, "latex")
+    assert r"a\|&lt;b>&_%" in export(folder, "markdown")
+    assert r"a\textbar{}\textless{}b\textgreater{}\&\_\%" in export(folder, "latex")
 
 
 def test_a_model_comes_once(runs: Path) -> None:
@@ -182,25 +184,26 @@ def test_a_model_comes_once(runs: Path) -> None:
 
 
 def test_markdown_and_latex_hold_every_model_and_the_signature(runs: Path) -> None:
-    markdown = leaderboard.export(runs, "markdown")
+    markdown = export(runs, "markdown")
     assert "|  | real (anchor) |" in markdown
     assert "∞" in markdown
     assert "unscored: weights-missing" in markdown
     assert "(n=7/9)" in markdown
-    latex = leaderboard.export(runs, "latex")
-    assert r"$\infty$" in latex
-    assert latex.count(r"\\") == 6 + 3
-    assert r"\footnotesize 3 speakers can show no order of 4 models" in latex.split(r"\bottomrule")[0]
-    assert r"gaps is not ranked: coverage 78\% is below 90\%." in latex.split(r"\bottomrule")[0]
-    for text in (markdown, latex):
+    printed = export(runs, "latex")
+    assert r"$\infty$" in printed
+    assert printed.count(r"\\") == 6 + 4
+    assert "FID: unscored: weights-missing." in printed
+    assert r"\footnotesize 3 speakers can show no order of 4 models" in printed.split(r"\bottomrule")[0]
+    assert r"gaps is not ranked: coverage 78\% is below 90\%." in printed.split(r"\bottomrule")[0]
+    for text in (markdown, printed):
         # Three speakers: no interval of 95 %, and no order of four models.
         assert "3 speakers can show no order of 4 models: that takes 8." in text
     assert "; 75 %]" in markdown
     assert "Fewer than 6 speakers have no 95 % interval" in markdown
-    for text in (markdown, latex, leaderboard.export(runs, "csv")):
+    for text in (markdown, printed, export(runs, "csv")):
         assert "test-v1|n:9" in text
     with pytest.raises(UsageError, match="markdown"):
-        leaderboard.export(runs, "docx")
+        export(runs, "docx")
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex"])
@@ -208,18 +211,18 @@ def test_printed_tables_hold_the_columns_asked_for_in_that_order(runs: Path, for
     """The signature stays whole: it is that of the run."""
     columns = bundle.find(runs)[0].result.columns
     last, first = columns[-1], columns[0]
-    text = leaderboard.export(runs, form, [last.name, first.name])
-    labels = [leaderboard.tex(c.label) if form == "latex" else c.label for c in (last, first)]
+    text = export(runs, form, [last.name, first.name])
+    labels = [latex.tex(c.label) if form == "latex" else c.label for c in (last, first)]
     head = next(line for line in text.splitlines() if "Model" in line)
     assert head.index(labels[0]) < head.index(labels[1])
     assert head.count("&" if form == "latex" else "|") == (3 if form == "latex" else 5)
     assert "test-v1|n:9" in text
     with pytest.raises(UnknownName, match=first.name):
-        leaderboard.export(runs, form, [first.name[:-1]])
+        export(runs, form, [first.name[:-1]])
     with pytest.raises(UsageError, match="always whole"):
-        leaderboard.export(runs, "csv", [first.name])
+        export(runs, "csv", [first.name])
 
 
 def test_an_empty_folder_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadBundle, match="no result bundle"):
-        leaderboard.export(tmp_path, "csv")
+        export(tmp_path, "csv")

@@ -312,3 +312,19 @@ def test_leaderboard_shows_rank_intervals(tmp_path: Path) -> None:
     alone = leaderboard.ranked([bundle.read(folders[0])])
     assert alone[0].ranks is None
     assert leaderboard.to_csv(alone).splitlines()[1].startswith("1,,,good")
+
+
+@pytest.mark.parametrize("clusters", [6, 40])
+def test_many_pairs_have_the_p_of_each_alone(clusters: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs are counted slice by slice; a pair alone is tested on all splits at once. Ties count, too."""
+    rng = np.random.default_rng(3)
+    models = rng.normal(0, 1, (5, clusters)).round(1)
+    models[4] = models[3]
+    pairs = [(a, b) for a in range(5) for b in range(a)]
+    split = paired.Split(3000, 1)
+    monkeypatch.setattr(halves, "AT_ONCE", 7 * clusters)
+    found = paired.p_values(models, pairs, split)
+    counts = np.ones(clusters)
+    alone = [paired.differences((models[a] - models[b])[None], counts, split=split)[0].p for a, b in pairs]
+    assert found == alone
+    assert found[pairs.index((4, 3))] == 1.0

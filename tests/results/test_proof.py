@@ -16,7 +16,7 @@ import pytest
 from support.bundles import make
 
 from tkbench.errors import BadBundle
-from tkbench.results import bundle, leaderboard, proof
+from tkbench.results import board, bundle, leaderboard, proof
 
 
 def hashed(folder: Path, change: Callable[[dict], object] = lambda record: None) -> Path:
@@ -134,7 +134,8 @@ def test_rows_without_end_are_counted_before_they_are_read(tmp_path: Path) -> No
 def test_every_cell_of_a_table_is_held_against_its_bundle(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     folders = [make(runs, "a", 5.0), make(runs, "b", 6.0)]
-    path = leaderboard.write_csv([bundle.read(folder) for folder in folders], tmp_path / "boards")
+    path = board.publish(folders, tmp_path / "boards").tables[0]
+    assert proof.verify_table(path, path.parent / "rows") > 20
     assert proof.verify_table(path, runs) > 20
     text = path.read_text()
     path.write_text(text.replace("30,30", "31,30", 1))

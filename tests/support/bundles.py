@@ -38,6 +38,7 @@ def make(
     speakers: Mapping[str, str] = SPEAKERS,
     strata: Mapping[str, Mapping[str, bundle.Value]] | None = None,
     sets: Sequence[bundle.SetScore] = (),
+    stack: Mapping[str, str] | None = None,
 ) -> Path:
     """`signature` begins with the protocol's name and the number of clips, "test-v1|n:9", unless it is given.
 
@@ -78,7 +79,7 @@ def make(
         summary=bundle.summarise(rows, speakers, columns, n_boot=200, seed=0, level=0.95),
         stats={"n_boot": 200, "seed": 0, "level": 0.95},
         weights={},
-        stack={"ffmpeg": "n"},
+        stack={"ffmpeg": "n", **(stack or {})},
         seed=0,
     )
     curves = [

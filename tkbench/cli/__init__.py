@@ -14,7 +14,22 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 # Each module adds its commands to the app; help shows them in this order.
-from tkbench.cli import bench, data, demo, doctor, generate, prep, reproduce, score, study, train, weights  # noqa: F401
+from tkbench.cli import (  # noqa: F401
+    bench,
+    board,
+    cite,
+    data,
+    demo,
+    doctor,
+    generate,
+    prep,
+    protocol,
+    reproduce,
+    score,
+    study,
+    train,
+    weights,
+)
 from tkbench.cli.common import app, say, talk
 from tkbench.cli.data_sets import add_data_sets
 from tkbench.errors import TkbenchError

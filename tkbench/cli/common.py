@@ -37,8 +37,9 @@ def group(name: str, text: str) -> typer.Typer:
 
 prep = group("prep", "Turn videos into standardized shards.")
 weights = group("weights", "Networks that metrics need: list, fetch, add, verify.")
-board = group("leaderboard", "Tables built from result bundles.")
+board = group("leaderboard", "Tables built from result bundles: build, check, submit, remove, export, show.")
 bench = group("bench", "Measure speed.")
+protocols = group("protocol", "What decides a score: list, show, compare and freeze protocols.")
 data = group("data", "Look into shards and take clips out of them.")
 
 Workers = Annotated[
@@ -105,6 +106,16 @@ def show(table: RenderableType) -> None:
     from rich.console import Console
 
     Console(highlight=False, width=stdout_width()).print(table)
+
+
+def refuse_all(faults: Sequence[str]) -> None:
+    """Say what was wrong with some of the input, a line each, after the rest was done; then exit code 2."""
+    from tkbench.errors import BadBundle
+
+    for line in faults[:-1]:
+        say(f"tkbench: {line}")
+    if faults:
+        raise BadBundle(faults[-1])
 
 
 def names_of(text: str | None) -> list[str]:

@@ -27,6 +27,14 @@ def doctor_command(
     out: Annotated[
         Path | None, typer.Option(help="Write the result to a JSON file, to send or to compare.")
     ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --compare: add what was found to this file, which tables read where rows were scored by other "
+            "software, as in leaderboards/stacks.csv.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run every stage on a small clip and compare each with the values that come with the package.
 
@@ -36,8 +44,10 @@ def doctor_command(
 
     Example: `tkbench doctor --out here.json`
 
-    Two machines: `tkbench doctor --compare here.json there.json`
+    Two machines: `tkbench doctor --compare here.json there.json --record leaderboards/stacks.csv`
     """
+    if record is not None and compare is None:
+        raise UsageError("--record goes with --compare A.json B.json")
     from tkbench import doctor
     from tkbench.runtime.progress import bar
 
@@ -66,6 +76,11 @@ def doctor_command(
         say(f"first stage that differs: {first.stage} ({first.what}); {first.detail}")
         for what, there, here in changed:
             say(f"  {what}: {names[0]} {there}, {names[1]} {here}")
+    if record is not None:
+        from tkbench.results import stacks
+
+        stacks.record(record, doctor.stack_of(one), doctor.stack_of(two), doctor.in_short(found))
+        say(f"recorded: {record}")
     if out is not None:
         say(f"written: {out}")
     if first is not None:

@@ -1,8 +1,7 @@
-"""`tkbench eval | verify | report | leaderboard | ls`: from shards to tables."""
+"""`tkbench eval | verify | report | ls`: from shards to tables."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,20 +13,21 @@ from tkbench.cli.common import (
     Split,
     Workers,
     app,
-    board,
     count_workers,
     names_of,
+    refuse_all,
     say,
     show,
     stdout_width,
     writable,
 )
-from tkbench.errors import BadBundle, TkbenchError, UsageError
+from tkbench.errors import TkbenchError, UsageError
 from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
     from tkbench.results.by_stratum import ByStratum
     from tkbench.results.strata import By as Stratum
+    from tkbench.scoring.rescore import Rescored
 
 Shown = Annotated[
     str | None,
@@ -178,7 +178,7 @@ def evaluate_command(
         raise UsageError(f"--name {name!r} is for one model, found {len(names)}: {', '.join(names)}")
     if cache is not None and no_cache:
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
-    strata = _strata(by)
+    strata = strata_of(by)
     from tkbench import models
     from tkbench.prep.datasets import default_protocol
     from tkbench.protocol import chosen
@@ -261,7 +261,7 @@ def evaluate_command(
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
     if strata:
-        _show_strata(bundles, strata, wanted)
+        show_strata(bundles, strata, wanted)
     if lse is not None:
         from tkbench.report.publish import lse_tables
 
@@ -293,7 +293,7 @@ def _expand(item: str) -> tuple[str, ...]:
     return ANCHORS if item == "anchors" else (item,)
 
 
-def _strata(by: str | None) -> tuple[Stratum, ...]:
+def strata_of(by: str | None) -> tuple[Stratum, ...]:
     """What --by asks for."""
     if by is None:
         return ()
@@ -302,20 +302,21 @@ def _strata(by: str | None) -> tuple[Stratum, ...]:
     return tuple(parse(by))
 
 
-def _show_strata(
+def show_strata(
     folders: Sequence[Path], strata: Sequence[Stratum], columns: list[str], data: Path | None = None
 ) -> None:
     """Tables of these bundles by stratum; `data`: the shards, for bundles that hold no strata."""
     from tkbench.results import by_stratum
 
-    found = _split(folders, strata, columns, data)
+    found = table_by(folders, strata, columns, data)
     for part in by_stratum.rich_tables(found):
         show(part)
 
 
-def _split(
+def table_by(
     folders: Sequence[Path], strata: Sequence[Stratum], columns: list[str], data: Path | None
 ) -> ByStratum:
+    """Bundles split by strata; `data`: the shards, for bundles that hold none."""
     from tkbench.results import bundle
     from tkbench.results.by_stratum import split_by
     from tkbench.runtime.progress import bar
@@ -342,62 +343,7 @@ def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, who
     for part in publish.rich_tables(made.folder, stdout_width(), names=columns, whole=whole):
         show(part)
     say(f"leaderboard: {made.csv}\nreport:      {made.report}")
-
-
-@board.command("export")
-def board_export(
-    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
-    columns: Annotated[
-        str | None,
-        typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
-    ] = None,
-    by: By = None,
-    data_folder: StrataOf = None,
-) -> None:
-    """Print the ranked table of a folder of bundles, with its signature; with --by a CSV by strata of the clips.
-
-    Example: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format latex --columns lse_c_synth,psnr`
-
-    By stratum: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format csv --by pose,duration`
-    """
-    if by is not None:
-        if format != "csv":
-            raise UsageError(f"--by with --format {format}: tables by stratum are exported as csv")
-        from tkbench.results import by_stratum
-        from tkbench.results.bundle import find
-
-        folders = [row.folder for row in find(runs)]
-        sys.stdout.write(by_stratum.to_csv(_split(folders, _strata(by), names_of(columns), data_folder)))
-        return
-    from tkbench.results.leaderboard import export
-
-    sys.stdout.write(export(runs, format, names_of(columns)))
-
-
-@board.command("show")
-def board_show(
-    runs: Annotated[Path, typer.Argument(help="Folder of result bundles of one data set and protocol.")],
-    columns: Shown = None,
-    whole: Whole = False,
-    by: By = None,
-    data_folder: StrataOf = None,
-) -> None:
-    """Show the ranked table of a folder of bundles, fitted to the terminal; with --by split by strata of the clips.
-
-    Example: `tkbench leaderboard show runs/synth-v1-1a2b3c4d --columns lse_c_synth,psnr`
-
-    One model by stratum: `tkbench leaderboard show runs/synth-v1-1a2b3c4d/real --by pose,loudness:-30:-20`
-    """
-    if by is not None:
-        from tkbench.results.bundle import find
-
-        folders = [row.folder for row in find(runs)]
-        return _show_strata(folders, _strata(by), names_of(columns), data_folder)
-    from tkbench.report.publish import rich_tables
-
-    for part in rich_tables(runs, stdout_width(), names=names_of(columns), whole=whole):
-        show(part)
+    refuse_all(made.faults)
 
 
 @app.command("report")
@@ -439,7 +385,9 @@ def report_command(
     from tkbench.report import write
     from tkbench.results.bundle import find
 
-    say(str(write([row.folder for row in find(runs[0])], out or runs[0] / "report.html")))
+    bad: list[str] = []
+    say(str(write([row.folder for row in find(runs[0], bad)], out or runs[0] / "report.html")))
+    refuse_all(bad)
 
 
 @app.command("sensitivity")
@@ -554,9 +502,13 @@ def verify_command(
             help="Folder that the shards were prepared from, as `tkbench eval` takes it.", show_default=False
         ),
     ] = None,
-    runs: Annotated[Path, typer.Option(help="Folder of bundles that a CSV's cells are held against.")] = Path(
-        "runs"
-    ),
+    runs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of bundles that a CSV's cells are held against.",
+            show_default="the rows kept beside the CSV, else runs",
+        ),
+    ] = None,
     workers: Workers = None,
 ) -> None:
     """Recompute a bundle's row from its per-clip numbers and curves, hold its facts against its signature, and check
@@ -571,6 +523,7 @@ def verify_command(
     A table: `tkbench verify leaderboards/synth-v1-1a2b3c4d.csv --runs runs`
     """
     from tkbench.results import proof
+    from tkbench.results.rows import FOLDER as ROWS
 
     if videos is not None and model is not None:
         raise UsageError("--videos and --model exclude each other: give one of them")
@@ -581,23 +534,29 @@ def verify_command(
     for place in rows:
         try:
             if place.suffix.lower() == ".csv":
-                say(f"{place}: {proof.verify_table(place, runs)} cells are those of its bundles")
+                kept = place.parent / ROWS / place.stem
+                held = runs if runs is not None else kept if kept.is_dir() else Path("runs")
+                say(f"{place}: {proof.verify_table(place, held)} cells are those of its bundles")
                 continue
             say(str(proof.verify(place)))
             if data_folder is not None and again is not None:
                 wrong += _scored_again(place, data_folder, again, (sample, seed, sources, workers))
         except TkbenchError as error:
             wrong.append(str(error))
-    for line in wrong[:-1]:
-        say(f"tkbench: {line}")
-    if wrong:
-        raise BadBundle(wrong[-1])
+    refuse_all(wrong)
 
 
 def _scored_again(
     folder: Path, shards: Path, model: str, how: tuple[int | None, int, Path | None, int | None]
 ) -> list[str]:
     """Score a bundle's videos again and say what was compared; a line per clip that differs."""
+    return list(scored_again(folder, shards, model, how).differences)
+
+
+def scored_again(
+    folder: Path, shards: Path, model: str, how: tuple[int | None, int, Path | None, int | None]
+) -> Rescored:
+    """The same, as what was found. how: sample, seed, sources and workers, as `tkbench verify` takes them."""
     from tkbench.runtime.progress import bar
     from tkbench.scoring.rescore import rescore
 
@@ -619,7 +578,7 @@ def _scored_again(
         f"{folder}: {counted(found.clips, 'clip')} scored again in {counted(found.columns, 'column')}, "
         f"{same} agree{left}"
     )
-    return list(found.differences)
+    return found
 
 
 @app.command("ls")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tkbench import report
-from tkbench.results import bundle, cost, leaderboard
+from tkbench.results import board, bundle, cost, leaderboard, stacks
 from tkbench.runtime.words import counted
 from tkbench.types import Column
 
@@ -25,29 +25,33 @@ class Published:
     report: Path
     folder: Path
     """The table's folder: every bundle in it is a row."""
+    faults: tuple[str, ...] = ()
+    """A line per bundle beside the new ones that could not be used."""
 
 
 def publish(bundles: Sequence[Path], leaderboards: Path) -> Published:
     """Bring CSV and report up to date with every bundle that lies beside the new ones."""
     folder = bundles[0].parent
-    rows = bundle.find(folder)
-    csv = leaderboard.write_csv(rows, leaderboards)
+    bad: list[str] = []
+    rows = bundle.find(folder, bad)
     page = report.write([row.folder for row in rows], folder / "report.html")
-    return Published(csv, page, folder)
+    changed = board.publish(bundles, leaderboards)
+    return Published(changed.tables[0], page, folder, tuple(dict.fromkeys([*bad, *changed.faults])))
 
 
 def rich_tables(
-    folder: Path, width: int, *, names: Sequence[str] = (), whole: bool = False
+    folder: Path, width: int, *, names: Sequence[str] = (), whole: bool = False, bad: list[str] | None = None
 ) -> list[RenderableType]:
     """The ranked table for a terminal of `width` characters: title, table, and what must be known to read it.
 
     Shown are the ranking column and as many others as fit, in the protocol's order. `names`: these columns instead.
     Those of `results.cost` are shown where they are named. `whole`: all of them. More than fit stand in further
-    tables below each other. Raises UnknownName for a column that the table does not have.
+    tables below each other. `bad`: see `bundle.find`. Raises UnknownName for a
+    column that the table does not have.
     """
     from rich.text import Text
 
-    entries = leaderboard.ranked(cost.with_costs(bundle.find(folder), names))
+    entries = leaderboard.ranked(cost.with_costs(bundle.find(folder, bad), names))
     result = entries[0].result
     mine = [column for column in result.columns if not _has_table_of_its_own(column)]
     scored = _in_order_of_use(entries, mine)
@@ -118,7 +122,8 @@ def _table(entries: Sequence[leaderboard.Entry], columns: Sequence[Column]) -> T
         shown = [_short(cell) for cell in leaderboard.cells(entry, columns)]
         rank = leaderboard.standing(entry) or "-"
         style = "dim" if entry.anchor else None
-        table.add_row(escape(rank), escape(entry.result.model), *map(escape, shown), style=style)
+        mark = stacks.MARK if entry.other else ""
+        table.add_row(escape(rank), escape(entry.result.model + mark), *map(escape, shown), style=style)
     return table
 
 

@@ -627,20 +627,44 @@ def _refuse(token: str) -> NoReturn:
     raise json.JSONDecodeError(f"{token} is not a JSON value", token, 0)
 
 
-def find(folder: Path) -> list[Bundle]:
-    """The bundles in a table's folder, by folder name; raises BadBundle where there is none."""
+def find(folder: Path, bad: list[str] | None = None) -> list[Bundle]:
+    """The bundles in a table's folder, by folder name; raises BadBundle where there is none.
+
+    bad: where given, a bundle that cannot be read, or whose clips are not its own, adds a line to it and is left out.
+    Without it, such a bundle raises BadBundle.
+    """
+    if not folder.exists():
+        raise BadBundle(f"{folder}: no such folder, so no result bundle; {_elsewhere(folder)}")
     if (folder / "result.json").is_file():
         return [read(folder)]
-    found = [
-        read(path.parent)
-        for path in sorted(folder.glob("*/result.json"))
-        if not path.parent.name.startswith(".")
-    ]
+    found = []
+    for path in sorted(folder.glob("*/result.json")):
+        if path.parent.name.startswith("."):
+            continue
+        try:
+            row = read(path.parent)
+            if bad is not None:
+                row.clips()
+            found.append(row)
+        except BadBundle as error:
+            if bad is None:
+                raise
+            bad.append(str(error))
     if not found:
-        raise BadBundle(
-            f"{folder}: no result bundle in it; expected the folder of a table, such as runs/<table>"
-        )
+        if bad:
+            raise BadBundle(bad.pop())
+        raise BadBundle(f"{folder}: no result bundle in it; {_elsewhere(folder)}")
     return found
+
+
+def _elsewhere(folder: Path) -> str:
+    """What to give instead: the tables that lie in a folder or beside it."""
+    for place in (folder, folder.parent):
+        tables_here = sorted({path.parents[1].name for path in place.glob("*/*/result.json")})
+        if tables_here:
+            more = f" and {len(tables_here) - 5} more" if len(tables_here) > 5 else ""
+            return f"{place} holds {', '.join(tables_here[:5])}{more}: give one of these folders"
+    return "expected the folder of a table, such as runs/<table>"
 
 
 def column_of(table: pd.DataFrame, name: str) -> list[str]:

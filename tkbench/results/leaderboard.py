@@ -1,4 +1,4 @@
-"""Tables from result bundles: rank, CSV, Markdown, LaTeX.
+"""Tables from result bundles: ranks, cells, CSV, Markdown. `latex` has those for papers.
 
 All rows of a table have one signature, so they were made by the same protocol, data, networks and decoder. A table is
 built from bundles, never from another table, so there is no row without the numbers that it rests on.
@@ -11,18 +11,17 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tkbench.errors import BadBundle, UnknownName, UsageError, printable
+from tkbench.errors import BadBundle, UnknownName, printable
 from tkbench.registry import suggest
-from tkbench.results import halves, pleased
+from tkbench.results import halves, pleased, stacks
+from tkbench.results import rows as kept_rows
 from tkbench.results import standing as standings
-from tkbench.results.bundle import Bundle, Result, Summary, find
+from tkbench.results.bundle import Bundle, Result, Summary
 from tkbench.results.delta import with_deltas
 from tkbench.results.standing import Standing
-from tkbench.runtime.storage import write_file
 from tkbench.runtime.words import counted
 from tkbench.types import Column
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARROWS = {"higher": "↑", "lower": "↓", "zero": "→0"}
-FORMATS = ("csv", "markdown", "latex")
+STACKS = stacks.FILE
 CELL = ("", "_low", "_high", "_level", "_speakers", "_n", "_status")
 """What a CSV has of each metric: `_level` is that of the interval, `_speakers` the mean of the speakers' means."""
 
@@ -48,6 +47,8 @@ class Entry:
     """The interval of the rank: see `standing`. None for one row, one speaker, and where it is not ranked."""
     standing: Standing | None = None
     """The ranked models of the table, compared; None where the ranking metric is one number for the whole set."""
+    other: stacks.Other | None = None
+    """How its software differs from that of most rows; None where it does not."""
 
     @property
     def result(self) -> Result:
@@ -70,10 +71,16 @@ def ranked(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None 
     notes = {bundle.result.model: _unranked(bundle.result) for bundle in bundles}
     by_name = sorted(bundles, key=lambda bundle: bundle.result.model)
     scored = [bundle for bundle in by_name if not notes[bundle.result.model]]
-    return (_placed(scored, tables) if scored else []) + [
-        Entry(None, bundle, _is_anchor(bundle), notes[bundle.result.model])
-        for bundle in by_name
-        if notes[bundle.result.model]
+    placed = _placed(scored, tables) if scored else []
+    others = stacks.others(by_name)
+    return [
+        replace(entry, other=others.get(entry.result.model))
+        for entry in placed
+        + [
+            Entry(None, bundle, _is_anchor(bundle), notes[bundle.result.model])
+            for bundle in by_name
+            if notes[bundle.result.model]
+        ]
     ]
 
 
@@ -243,26 +250,19 @@ def number(value: float, digits: int) -> str:
     return text.removeprefix("-") if not text.strip("-0.") else text  # no "-0.00"
 
 
-def write_csv(bundles: Sequence[Bundle], folder: Path) -> Path:
-    """Write `<folder>/<table>.csv`, replacing what was there, and return it."""
-    entries = ranked(bundles)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{bundles[0].result.table}.csv"
-    write_file(path, to_csv(entries).encode())
-    return path
-
-
 def to_csv(entries: Sequence[Entry]) -> str:
     """Every mean with its interval, n and status, to six significant digits; empty where there is none.
+
+    `tier` is empty for bundles that no table keeps. `other_software` says what of a row's `stack` most rows have not.
 
     Where 0 is best, `_size` is the mean distance from it, by which models are compared.
     """
     columns = entries[0].result.columns
-    head = ["rank", "rank_low", "rank_high", "model", "anchor", "n_clips", "coverage"]
+    head = ["rank", "rank_low", "rank_high", "model", "anchor", "tier", "n_clips", "coverage"]
     for column in columns:
         head += [f"{column.name}{end}" for end in CELL]
         head += [f"{column.name}_size"] if column.better == "zero" else []
-    head += ["note", "dataset", "split", "protocol", "signature", "bundle_sha256"]
+    head += ["note", "stack", "other_software", "dataset", "split", "protocol", "signature", "bundle_sha256"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(safe, head))
@@ -274,6 +274,7 @@ def to_csv(entries: Sequence[Entry]) -> str:
             *span,
             result.model,
             str(entry.anchor).lower(),
+            kept_rows.tier_of(entry.bundle),
             result.n_clips,
         ]
         ranking = result.summary.get(result.rank_by)
@@ -287,6 +288,8 @@ def to_csv(entries: Sequence[Entry]) -> str:
             row += [_plain(cell.mean_size)] if column.better == "zero" else []
         row += [
             entry.note,
+            stacks.text_of(entry.bundle),
+            "" if entry.other is None else str(entry.other),
             result.dataset,
             result.split,
             result.protocol,
@@ -323,24 +326,6 @@ def safe(cell: object) -> str:
 _NUMBER = re.compile(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf)")
 
 
-def export(runs: Path, form: str, columns: Sequence[str] = ()) -> str:
-    """The table of a folder of bundles as csv, markdown or latex, with its signature beneath.
-
-    columns: names of metrics, in the order wanted; none means all of them. A CSV is always whole.
-    """
-    if form not in FORMATS:
-        raise UsageError(f"--format {form!r}: expected one of {', '.join(FORMATS)}")
-    entries = ranked(find(runs))
-    if form == "csv":
-        if columns:
-            raise UsageError(
-                "--columns is for tables that people read (markdown, latex); a CSV is always whole"
-            )
-        return to_csv(entries)
-    picked = chosen(entries[0].result.columns, columns)
-    return to_markdown(entries, picked) if form == "markdown" else to_latex(entries, picked)
-
-
 def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
     """The columns of these names, all of them for none; raises UnknownName with the nearest ones."""
     known = {column.name: column for column in columns}
@@ -348,6 +333,11 @@ def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
         if name not in known:
             raise UnknownName(f"the table has no column {name!r}: {suggest(name, list(known))}")
     return [known[name] for name in names] or list(columns)
+
+
+def named(entry: Entry) -> str:
+    """A model as printed tables call it: anchors are said to be ones, a row of other software has a mark."""
+    return entry.result.model + (" (anchor)" if entry.anchor else "") + (stacks.MARK if entry.other else "")
 
 
 def standing(entry: Entry) -> str:
@@ -422,12 +412,12 @@ def to_markdown(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     head = ["", "Model", *(_markdown(f"{heading(column)} {ARROWS[column.better]}") for column in columns)]
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
     for entry in entries:
-        name = entry.result.model + (" (anchor)" if entry.anchor else "")
+        name = named(entry)
         lines.append(
             "| " + " | ".join(map(_markdown, [standing(entry), name, *cells(entry, columns)])) + " |"
         )
-    caption = [_markdown(line, borders=False) for line in _caption(entries, columns).splitlines()]
-    return "\n".join([*lines, "", *caption, ""])
+    below = [_markdown(line, borders=False) for line in caption(entries, columns).splitlines()]
+    return "\n".join([*lines, "", *below, ""])
 
 
 def _markdown(text: str, *, borders: bool = True) -> str:
@@ -441,52 +431,6 @@ def _markdown(text: str, *, borders: bool = True) -> str:
     return text.replace("|", "\\|") if borders else text
 
 
-LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
-LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-LATEX |= {"Δ": r"$\Delta$", "∞": r"$\infty$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\to$"}
-
-
-def tex(text: str) -> str:
-    r"""Text for LaTeX.
-
-    >>> tex("lse_c 5%")
-    'lse\\_c 5\\%'
-    """
-    return "".join(LATEX.get(letter, letter) for letter in " ".join(printable(text).split()))
-
-
-def to_latex(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
-    """A booktabs table; means with intervals in small type, who is not ranked and why beneath the rule."""
-    width = 2 + len(columns)
-    lines = [r"\begin{tabular}{ll" + "r" * len(columns) + "}", r"\toprule"]
-    lines.append(
-        " & ".join(["", "Model", *(tex(f"{heading(c)} {ARROWS[c.better]}") for c in columns)]) + r" \\"
-    )
-    lines.append(r"\midrule")
-    for entry in entries:
-        row = [tex(standing(entry)) or "--"]
-        row.append(tex(entry.result.model) + (" (anchor)" if entry.anchor else ""))
-        for text in cells(entry, columns):
-            mean, bracket, rest = text.partition(" [")
-            row.append(tex(mean) + (rf" {{\scriptsize {tex('[' + rest)}}}" if bracket else ""))
-        lines.append(" & ".join(row) + r" \\")
-    # What a reader must know stands in the table; what ranks and brackets are is for its caption.
-    notes = [*_warnings(entries, columns), *(_not_ranked(entry) for entry in entries if entry.note)]
-    if notes:
-        lines.append(r"\midrule")
-        lines += [
-            rf"\multicolumn{{{width}}}{{p{{0.9\linewidth}}}}{{\footnotesize {tex(note)}}} \\"
-            for note in notes
-        ]
-    lines += [
-        r"\bottomrule",
-        r"\end{tabular}",
-        *(f"% {line}" for line in _caption(entries, columns).splitlines()),
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def clusters_of(result: Result) -> str:
     """What intervals are drawn over: "speakers", or "clips" where (nearly) each clip is its own."""
     cells = [result.summary[column.name] for column in result.columns if column.per_clip]
@@ -494,13 +438,15 @@ def clusters_of(result: Result) -> str:
     return "clips" if cell is not None and cell.n_clusters > 0.9 * cell.n else "speakers"
 
 
-def _not_ranked(entry: Entry) -> str:
+def not_ranked(entry: Entry) -> str:
+    """Why a row has no rank, as a sentence."""
     return f"{entry.result.model} is not ranked: {entry.note}."
 
 
-def _caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
+def caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
+    """What stands beneath a printed table, line by line, the signature last."""
     result = entries[0].result
-    notes = [_not_ranked(entry) for entry in entries if entry.note]
+    notes = [not_ranked(entry) for entry in entries if entry.note]
     return "\n".join(
         [
             f"{result.dataset}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol {result.protocol}; "
@@ -521,10 +467,10 @@ def intervals_are(result: Result) -> str:
 
 def remarks(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
     """What has to be known to read the intervals and ranks of a table, a sentence each; every format prints these."""
-    return [*_second_choice(entries[0].result), *_ranks_are(entries), *_warnings(entries, columns)]
+    return [*second_choice(entries[0].result), *ranks_are(entries), *warnings_of(entries, columns)]
 
 
-def _second_choice(result: Result) -> list[str]:
+def second_choice(result: Result) -> list[str]:
     """A sentence where the protocol's first choice of a ranking column lacks its network, and the second ranks."""
     said = dict(part.partition(":")[::2] for part in result.signature.split("|"))
     columns = {column.name: column for column in result.columns}
@@ -542,7 +488,8 @@ def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
     return found if found is not None and len(found.names) > 1 else None
 
 
-def _ranks_are(entries: Sequence[Entry]) -> list[str]:
+def ranks_are(entries: Sequence[Entry]) -> list[str]:
+    """What the interval of a rank is, where a table has some."""
     found = _ranked_together(entries)
     models = sum(entry.rank is not None for entry in entries)
     if found is None or models < 2:
@@ -555,8 +502,10 @@ def _ranks_are(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
-    found, texts = _ranked_together(entries), []
+def warnings_of(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
+    """What a reader must not overlook in a table, a sentence each."""
+    found = _ranked_together(entries)
+    texts = list(filter(None, [stacks.remark([entry.other for entry in entries if entry.other is not None])]))
     if found is not None and found.too_few:
         texts.append(f"{found.too_few}.")
     if found is not None and found.n < found.n_clips:

@@ -116,8 +116,24 @@ class Split:
 
 def p_values(models: Float64, pairs: Sequence[tuple[int, int]], split: Split) -> list[float]:
     """The two-sided p of each pair of models, by their summed scores per speaker (models, clusters)."""
-    parts = halves.split_sums(models, draws=split.n_draws, seed=split.seed, fast=True)
-    return [_p(row := models[a] - models[b], _sides(row, parts[a] - parts[b])) for a, b in pairs]
+    rows = [models[a] - models[b] for a, b in pairs]
+    totals = [float(row.sum()) for row in rows]
+    ties = [TIE * float(np.abs(row).sum()) for row in rows]
+    beyond, splits = [0] * len(pairs), 0
+    for part in halves.slices_of_sums(models, draws=split.n_draws, seed=split.seed, fast=True):
+        splits += part.shape[1]
+        for i, (a, b) in enumerate(pairs):
+            side = part[a] - part[b]
+            if totals[i] > 0:
+                beyond[i] += int(np.count_nonzero(side <= ties[i]))
+                beyond[i] += int(np.count_nonzero(totals[i] - side <= ties[i]))
+            else:
+                beyond[i] += int(np.count_nonzero(side >= -ties[i]))
+                beyond[i] += int(np.count_nonzero(totals[i] - side >= -ties[i]))
+    return [
+        1.0 if abs(total) <= tie else (1 + count) / (1 + splits)
+        for total, tie, count in zip(totals, ties, beyond, strict=True)
+    ]
 
 
 def differences(

@@ -26,6 +26,7 @@ from tkbench import media
 from tkbench.errors import BadBundle, BadMedia
 from tkbench.results import bundle as bundles
 from tkbench.results import leaderboard, strata, tables
+from tkbench.results import rows as kept_rows
 from tkbench.results.bundle import Bundle, Result, Summary, column_of
 from tkbench.runtime import storage
 from tkbench.runtime.words import counted
@@ -42,6 +43,7 @@ MOST_WORK = 40_000_000_000
 SEED = 2**53
 """Seeds below are whole numbers as floats, too, which result.json has them as."""
 _LISTED = re.compile(r"(clips|curves|videos|strata|strata_sets|mouths)\.parquet|previews/[0-9]{2,4}\.mp4")
+PLAYERS = "previews/"
 _ROUNDING = 1e-5
 """By how much a value may leave its bounds: a cosine of 1.0000001."""
 
@@ -67,10 +69,13 @@ class Proof:
         return text
 
 
-def verify(folder: Path) -> Proof:
-    """Hold all that a bundle says against what it holds; BadBundle names the first difference."""
+def verify(folder: Path, *, players: bool = True) -> Proof:
+    """Hold all that a bundle says against what it holds; BadBundle names the first difference.
+
+    players: whether the preview videos must be there. Rows that a table keeps have none.
+    """
     try:
-        return _verify(folder)
+        return _verify(folder, players)
     except (MemoryError, RecursionError, OverflowError) as error:
         raise BadBundle(
             f"{folder}: cannot be read ({type(error).__name__}); run `tkbench eval` again"
@@ -79,16 +84,16 @@ def verify(folder: Path) -> Proof:
         raise BadBundle(f"{folder}: cannot be read ({error.strerror or error})") from error
 
 
-def _verify(folder: Path) -> Proof:
+def _verify(folder: Path, players: bool) -> Proof:
     bundle = bundles.read(folder)
     result = bundle.result
-    _check_files(bundle)
+    _check_files(bundle, players)
     _check_facts(bundle)
     rows, speakers = _rows_of(bundle)
     again = _summary_again(bundle, rows, speakers)
     values = {(row.key, row.metric): row for row in rows}
     proven = _check_curves(bundle, values)
-    _check_previews(bundle, values)
+    _check_previews(bundle, values, players)
     hashed = _check_videos(bundle, values)
     _check_strata(bundle, values)
     for name, summary in again.items():
@@ -102,7 +107,8 @@ def _verify(folder: Path) -> Proof:
     if proven:
         labels = [column.label for column in result.columns if column.name in proven]
         recomputed.append(f"{', '.join(labels)} from the curves")
-    recomputed.append(f"hashes of {len(result.files)} files")
+    here = [name for name in result.files if players or not name.startswith(PLAYERS)]
+    recomputed.append(f"hashes of {len(here)} files")
     recomputed.append("what the signature says of data, weights, statistics and protocol")
     if hashed:
         recomputed.append(f"{hashed} videos have hashes, which --videos compares")
@@ -113,7 +119,7 @@ def _verify(folder: Path) -> Proof:
 # -- files ---------------------------------------------------------------------------------------------------
 
 
-def _check_files(bundle: Bundle) -> None:
+def _check_files(bundle: Bundle, players: bool) -> None:
     """Every file that is listed is there, plain, inside, and has its hash; those that must be listed are."""
     folder, listed = bundle.folder, bundle.result.files
     names = [preview.file for preview in bundle.result.previews]
@@ -128,6 +134,8 @@ def _check_files(bundle: Bundle) -> None:
             raise BadBundle(f"{folder}: lists the file {name!r:.100}, which lies outside of it")
         if not _LISTED.fullmatch(name):
             raise BadBundle(f"{folder}: lists the file {name!r:.100}, which is none of a bundle's")
+        if not players and name.startswith(PLAYERS):
+            continue
         _check_plain(folder, name)
         if (digest := storage.sha256_of(path)) != expected:
             raise BadBundle(f"{path}: sha256 {digest[:12]}, expected {expected[:12]}; the file was changed")
@@ -150,7 +158,7 @@ def _check_plain(folder: Path, name: str) -> None:
         raise BadBundle(f"{place}: {facts.st_size} bytes, at most {LARGEST_FILE} are a bundle's")
 
 
-def _check_previews(bundle: Bundle, values: Mapping[tuple[str, str], Row]) -> None:
+def _check_previews(bundle: Bundle, values: Mapping[tuple[str, str], Row], players: bool) -> None:
     """Players are videos, of clips of this bundle, with their scores."""
     keys = {key for key, _ in values}
     for preview in bundle.result.previews:
@@ -164,6 +172,8 @@ def _check_previews(bundle: Bundle, values: Mapping[tuple[str, str], Row]) -> No
                 raise BadBundle(
                     f"{path}: says {metric!r:.40} of {preview.key} is {score:.6g}, its clips say {found}"
                 )
+        if not players:
+            continue
         try:
             media.probe(path)
         except BadMedia as error:
@@ -487,13 +497,27 @@ def _same(a: object, b: object) -> bool:
 def verify_table(path: Path, runs: Path) -> int:
     """Hold every cell of a leaderboard's CSV against its bundles, which are verified first; how many cells.
 
-    runs: the folder that holds the table's folder of bundles, or this folder itself. BadBundle names the first cell,
+    runs: the folder that holds the table's folder of bundles, or this folder itself; the rows that are kept beside the
+    CSV serve as well. BadBundle names the first cell,
     row or column that differs.
     """
-    stored = _read_csv(path)
+    stored = read_csv(path)
     folder = runs / path.stem if (runs / path.stem).is_dir() else runs
-    rows = [verify(row.folder).bundle for row in bundles.find(folder)]
-    fresh = list(csv.reader(io.StringIO(leaderboard.to_csv(leaderboard.ranked(rows)))))
+    rows = [
+        verify(row.folder, players=not (row.folder / kept_rows.FACTS).exists()).bundle
+        for row in bundles.find(folder)
+    ]
+    return compare_tables(path, stored, leaderboard.ranked(rows), str(folder))
+
+
+def compare_tables(
+    path: Path, stored: list[list[str]], entries: Sequence[leaderboard.Entry], folder: str
+) -> int:
+    """Hold the cells of a CSV against those that its entries give; how many. BadBundle names the first that differs.
+
+    The tier of a row is compared where the entry's bundle is kept as a row: other bundles have none.
+    """
+    fresh = list(csv.reader(io.StringIO(leaderboard.to_csv(entries))))
     head, place = fresh[0], fresh[0].index("model")
     if stored[0] != head:
         odd = sorted(set(stored[0]) ^ set(head)) or ["their order"]
@@ -507,8 +531,9 @@ def verify_table(path: Path, runs: Path) -> int:
             raise BadBundle(f"{path}: {model!r:.80} of {folder} has no row")
         if model not in ours:
             raise BadBundle(f"{path}: {model!r:.80} has no bundle in {folder}")
+    for model in ours:
         for name, found, expected in zip(head, theirs[model], ours[model], strict=True):
-            if found != expected:
+            if found != expected and not (name == "tier" and not expected):
                 raise BadBundle(
                     f"{path}: {model!r:.80}, {name}: {found!r:.60}, but its bundle gives {expected!r:.60}"
                 )
@@ -517,7 +542,8 @@ def verify_table(path: Path, runs: Path) -> int:
     return len(head) * len(ours)
 
 
-def _read_csv(path: Path) -> list[list[str]]:
+def read_csv(path: Path) -> list[list[str]]:
+    """The cells of a leaderboard, head first. Raises BadBundle for another file."""
     try:
         if (size := path.stat().st_size) > LARGEST_CSV:
             raise BadBundle(f"{path}: {size} bytes, at most {LARGEST_CSV} are a leaderboard's")

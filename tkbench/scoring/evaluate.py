@@ -31,7 +31,7 @@ from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.scoring import players
+from tkbench.scoring import lists, players
 from tkbench.scoring.clips import (
     MIN_FACE_SHARE,
     MetricSet,
@@ -99,6 +99,9 @@ def evaluate(
         raise UsageError(f"--out {out}: bundles are written to a folder; give one that all workers see")
     source = open_split(data, split)
     rules = chosen_protocol(protocol, default_protocol(source.dataset))
+    split = lists.split_for(rules, source, split)
+    source = open_split(data, split)
+    known_list = lists.check(rules, source)
     created = models.create(model)  # a wrong name fails here, not in a worker
     card = created.card
     refuse_training_clips(card, source)
@@ -113,7 +116,15 @@ def evaluate(
     partners = partners_of(card, keys, speakers, rules.seed)
     columns = metrics.columns
     rank_by = rules.ranks_by(columns)
-    line = signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card))
+    line = signature(
+        rules,
+        source,
+        columns,
+        len(keys),
+        limit,
+        other_voice=is_crossed(card),
+        more=(*known_list, *_voices(rules, card, partners)),
+    )
     table = bundle.table_name(source.dataset, rules.name, line)
     ranking = next(column for column in columns if column.name == rank_by)
     shown = players.plan(keys, ranking, players.true_scores(out / table, rank_by))
@@ -311,8 +322,12 @@ def signature(
     limit: int | None,
     *,
     other_voice: bool = False,
+    more: Sequence[str] = (),
 ) -> str:
-    """Everything that can move a number, in one line: protocol, metrics with their networks, preparation, decoder."""
+    """Everything that can move a number, in one line: protocol, metrics with their networks, preparation, decoder.
+
+    more: the list of clips of a data set's own protocol, and that of the pairs where another clip's voice was heard.
+    """
     parts = [
         rules.signature(),
         *dict.fromkeys(column.signature for column in columns),
@@ -320,11 +335,19 @@ def signature(
         f"data:{source.dataset}@{source.data_hash[:12]}",
         f"n:{n_clips}" + ("" if limit is None else f"(first {limit})"),
         *(["drive:other"] if other_voice else []),
+        *more,
         f"seen:{MIN_FACE_SHARE}",
         f"ffmpeg:{media.stack()['ffmpeg']}",
         f"tkbench:{__version__}",
     ]
     return "|".join(parts)
+
+
+def _voices(rules: Protocol, card: ModelCard, partners: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The hash of the pairs where the voice is another clip's and the protocol, by its `[data]`, names them."""
+    if rules.data is None or not is_crossed(card):
+        return ()
+    return (f"pairs:seeded@{lists.pairs_hash(partners)[:12]}",)
 
 
 def gather(

@@ -90,9 +90,12 @@ class ChunkScores:
 
 
 def software() -> dict[str, str]:
-    """Versions of the software between the files and the numbers."""
+    """Versions of the software between the files and the numbers, and the instructions that its loops are made for."""
+    import torch
+
     found = {name: version for name in feature_cache.LIBRARIES if (version := feature_cache.version_of(name))}
-    return {"tkbench": __version__, "python": platform.python_version(), **media.stack(), **found}
+    cpu = {"cpu": str(torch.backends.cpu.get_cpu_capability())}
+    return {"tkbench": __version__, "python": platform.python_version(), **cpu, **media.stack(), **found}
 
 
 @lru_cache(maxsize=2)

@@ -1,0 +1,111 @@
+"""Tables for papers: pasteable, bold by the test, and nothing from a bundle runs as LaTeX."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.bundles import MANY, make
+
+from tkbench.errors import UsageError
+from tkbench.results import bundle, latex
+from tkbench.results.export import export
+from tkbench.results.latex import Style
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Of twelve speakers: a and b cannot be told apart, c is clearly worse; real leads."""
+    keys = sorted(MANY)
+    even = {key: 3.0 + (i % 5) / 10 for i, key in enumerate(keys)}
+    tilted = {key: value + (0.01 if i % 2 else -0.01) for i, (key, value) in enumerate(even.items())}
+    make(
+        tmp_path,
+        "real",
+        0,
+        scores={k: v + 5 for k, v in even.items()},
+        speakers=MANY,
+        card={"anchor": True},
+        psnr=99,
+    )
+    make(tmp_path, "a_1", 0, scores=even, speakers=MANY, psnr=30)
+    make(tmp_path, "b", 0, scores=tilted, speakers=MANY, psnr=31)
+    return make(tmp_path, "c", 0, scores={k: v - 2 for k, v in even.items()}, speakers=MANY, psnr=29).parent
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Model -> cells of its line."""
+    inner = text.split(r"\midrule")[1]
+    lines = [line.removesuffix(r" \\").split(" & ") for line in inner.splitlines() if " & " in line]
+    return {line[1]: line for line in lines}
+
+
+def test_a_table_is_a_float_that_one_pastes(runs: Path) -> None:
+    text = export(runs, "latex")
+    assert text.startswith("% \\usepackage{booktabs}\n\\begin{table}[t]\n")
+    for name in ("table", "tabular"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+    bare = re.sub(r"\\[{}]", "", body)
+    assert bare.count("{") == bare.count("}")
+    assert re.search(r"(?<!\\)[_#]", re.sub(r"\\label\{.*?\}", "", body)) is None
+    signature = bundle.find(runs)[0].result.signature
+    assert latex.signature_hash(signature) in body
+    assert rf"\label{{tab:{runs.name}}}" in body
+    assert f"% Signature: {signature}" in text
+
+
+def test_bold_is_who_no_other_is_clearly_better_than(runs: Path) -> None:
+    rows = rows_of(export(runs, "latex", ["lse_c_synth", "psnr"]))
+    assert {name for name, cells in rows.items() if "textbf" in cells[2]} == {r"a\_1", "b"}
+    assert {name for name, cells in rows.items() if "textbf" in cells[3]} == {"b"}
+    assert "textbf" not in rows["real (anchor)"][2]
+
+
+def test_without_anchors_models_are_ranked_among_themselves(runs: Path) -> None:
+    with_them, without = (
+        rows_of(export(runs, "latex")),
+        rows_of(export(runs, "latex", style=Style(anchors=False))),
+    )
+    assert set(with_them) - set(without) == {"real (anchor)"}
+    assert with_them["c"][0].startswith("4")
+    assert without["c"][0].startswith("3")
+    alone = make(runs.parent / "alone", "real", 1.0, card={"anchor": True}).parent
+    with pytest.raises(UsageError, match="every bundle is an anchor"):
+        export(alone, "latex", style=Style(anchors=False))
+
+
+def test_intervals_and_counts_are_as_chosen(runs: Path) -> None:
+    cell = bundle.read(runs / "b").result.summary["lse_c_synth"]
+    reach = max(cell.high - cell.mean, cell.mean - cell.low)
+    shown = {
+        "brackets": rf"{{\scriptsize [{cell.low:.3f}, {cell.high:.3f}]}}",
+        "pm": rf"$\pm$ {reach:.3f}",
+        "none": "",
+    }
+    for name, interval in shown.items():
+        style = Style(intervals=name)  # type: ignore[arg-type]
+        got = rows_of(export(runs, "latex", ["lse_c_synth"], style=style))["b"][2]
+        assert got == rf"\textbf{{{cell.mean:.3f}}} {interval}".strip()
+    counted = rows_of(export(runs, "latex", ["lse_c_synth"], style=Style(counts=True)))["b"][2]
+    assert r"($n=36$)" in counted
+    with pytest.raises(UsageError, match="brackets, pm, none"):
+        Style(intervals="both")  # type: ignore[arg-type]
+
+
+def test_caption_and_label_are_the_authors(runs: Path) -> None:
+    text = export(runs, "latex", style=Style(caption=r"Ours \emph{leads}.", label="main"))
+    assert r"\caption{Ours \emph{leads}.}" in text
+    assert r"\label{tab:main}" in text
+    with pytest.raises(UsageError, match="--label"):
+        Style(label="a}b")
+    with pytest.raises(UsageError, match="for --format latex"):
+        export(runs, "markdown", style=Style(label="main"))
+
+
+def test_no_name_of_a_bundle_runs(tmp_path: Path) -> None:
+    folder = make(tmp_path, r"\input{x}%$", 1.0).parent
+    text = export(folder, "latex")
+    assert r"\textbackslash{}input\{x\}\%\$" in text
+    assert r"\input" not in text.split("% ")[1]
