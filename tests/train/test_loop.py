@@ -15,7 +15,7 @@ import pytest
 import torch
 from support.toy_shards import make_shards
 
-from tkbench import models, shards, weights
+from tkbench import audio, models, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsRefused
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
@@ -36,7 +36,10 @@ NETS: dict[str, dict[str, Any]] = {
     "expert": {"width": 0.05},
     "wav2lip": {"width": 0.05},
     "synctalkface": {"width": 0.05, "slots": 8},
-    "cals": {"width": 0.05, "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24}},
+    "cals": {
+        "width": 0.05,
+        "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24, "window": 3, "cut": True},
+    },
 }
 LOSSES: dict[str, dict[str, Any]] = {
     "expert": {"contrast": 1.0},
@@ -415,8 +418,10 @@ def test_what_no_run_can_begin_with(folder: Path, expert: Path, crops: Path, tmp
 def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> None:
     """Units, sounds, targets and references of the same frames; with 0, of all of them."""
     batch = {name: torch.arange(12.0)[None, :, None] for name in ("video", "reference", "mels")}
-    batch["reference"], batch["mels"] = batch["reference"][:, 2:-2], batch["mels"][:, 2:-2]
-    units = batch["mels"] + 0.5
+    batch["reference"] = batch["reference"][:, 2:-2]
+    # The sound of a cut window comes with three frames on either side.
+    batch["mels"] = torch.arange(-1.0, 13.0)[None, :, None]
+    units = batch["mels"][:, 3:-3] + 0.5
     firsts = set()
     for run in (0, 5):
         goal = objective(config("cals", loss={"drawn_frames": run}, data=Data(frames=8, batch=2)), expert)
@@ -430,6 +435,62 @@ def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> No
     assert firsts == {(0, 2.5), (5, 2.5), (5, 3.5), (5, 4.5), (5, 5.5)}
     with pytest.raises(UsageError, match=r"drawn_frames = 9: from 5 frames.* those of a window, 6"):
         objective(config("cals", loss={"drawn_frames": 9}), expert)
+
+
+def test_windows_of_cals_hold_what_its_units_hear(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    voice = {**NETS["cals"]["voice"], "cut": False}
+    for window in (3, -1):
+        net = {**NETS["cals"], "voice": {**voice, "window": window}}
+        with pytest.raises(UsageError, match=rf"window = {window}, \[data\] frames = 6: .* window of 0 to 2"):
+            objective(config("cals", net=net), expert)
+    objective(config("cals", net={**NETS["cals"], "voice": {**voice, "window": 2}}), expert)
+    # Where the sound is cut, it is loaded with any window; beyond the clip it is silent.
+    run = Trainer(
+        TrainingJob(
+            folder,
+            tmp_path / "x.safetensors",
+            config("cals", data=Data(frames=6, batch=2, padded_sound=True)),
+            expert=expert,
+            accelerator="cpu",
+            cache=crops,
+        )
+    )
+    windows = run.windows
+    (key, n) = next(iter(windows.lengths.items()))
+    spectrum = audio.mel(windows.shards.get_audio(key))
+    starts, _ = windows.draw(key, 0)
+    found = windows._visit(key, 0, 0, len(starts))
+    for start, mels in zip(starts, found["mels"], strict=True):
+        wanted = audio.windows(spectrum, np.arange(start - 3, start + 6 + 3), lead=1)
+        np.testing.assert_array_equal(mels, wanted)
+    assert windows.starts(n).start == 2
+
+
+def test_what_only_training_uses_goes_on_with_the_next_training(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """Where the folder of the first run still stands; without it these layers begin anew, and another run it is."""
+    given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
+    rules = config("cals", loss={"shape": 1.0, "amplitude": 1.0}, steps=2)
+    first = train(TrainingJob(folder, tmp_path / "first.safetensors", rules, **given))
+    assert first is not None
+    heads = torch.load(first.folder / LAST, weights_only=True)["heads"]
+    assert any(name.startswith("reader.") for name in heads)
+
+    def begun() -> Trainer:
+        return Trainer(TrainingJob(folder, tmp_path / "x.safetensors", rules, start=first.out, **given))
+
+    run = begun()
+    for name, value in run.goal.heads.state_dict().items():
+        assert torch.equal(value, heads[name]), name
+    (first.folder / LAST).unlink()
+    anew = begun()
+    assert any(not torch.equal(v, heads[name]) for name, v in anew.goal.heads.state_dict().items())
+    assert list(state.differences(json.loads(run.identity), json.loads(anew.identity))) == [
+        "whether the run folder of --from was there"
+    ]
 
 
 def test_the_discriminators_rate_rises_when_it_wakes_and_stays() -> None:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from tkbench import shards
+from tkbench import audio, shards
 from tkbench.errors import UsageError
 from tkbench.metrics.mouth import lengths
 from tkbench.metrics.voicefeatures import log_mel, without_drift
@@ -155,11 +155,11 @@ def utterances(data: Path) -> tuple[shards.Shards, list[Utterance]]:
     source = shards.open_shards(data)
     found = []
     for key in sorted(source.keys()):
-        audio, landmarks = source.get_audio(key), source.get_arrays(key)["landmarks"]
+        voice, landmarks = source.get_audio(key), source.get_arrays(key)["landmarks"]
         record = json.loads(source.members(key, ["json"])["json"])
         spoken = record.get("extra", {}).get("phonemes") or []
         words = tuple(Word(str(p["phone"]), float(p["start"]), float(p["end"])) for p in spoken)
-        mel = log_mel(audio) / 10
+        mel = log_mel(voice) / 10
         frames = min(len(landmarks), len(mel) // STEPS_PER_FRAME)
         mel = mel - np.percentile(mel.max(axis=1), 95)
         letters = np.full(frames, -1)
@@ -218,7 +218,7 @@ def explained(true: Array, made: Array) -> float:
 
 def windowed(slices: Float32, window: int) -> Float32:
     """(T, D) slices -> (T, 2 n + 1, D); beyond the ends of a clip stands its first or last slice."""
-    places = np.arange(len(slices))[:, None] + np.arange(-window, window + 1)[None]
+    places = audio.around(np.arange(len(slices)), window)
     return slices[np.clip(places, 0, len(slices) - 1)]
 
 
@@ -268,11 +268,10 @@ def trained(train: Task, held: Task, window: int, seed: int, *, steps: int = STE
     plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     all_slices = torch.from_numpy(slices)
     wanted = torch.from_numpy(goal if classes else np.float32((goal - middle) / spread))
-    around = torch.arange(2 * window + 1)
     net.train()
     for _ in range(steps):
         rows = rng.integers(0, len(starts), BATCH)
-        heard = all_slices[torch.from_numpy(starts[rows])[:, None] + around]
+        heard = all_slices[torch.from_numpy(audio.around(starts[rows] + window, window))]
         told = net(heard)
         asked = wanted[torch.from_numpy(rows)]
         loss = (

@@ -14,6 +14,11 @@ LAST = "last.pt"
 """The state of a run, in its folder."""
 
 
+def run_folder(out: Path) -> Path:
+    """The folder of the run that writes the checkpoint `out`."""
+    return out.with_name(out.stem + ".run")
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
     """What a run reads, what it writes, and on which devices it runs."""
@@ -36,7 +41,7 @@ class TrainingJob:
     @property
     def folder(self) -> Path:
         """Where the state, the curves and the sample faces of the run are."""
-        return self.out.with_name(self.out.stem + ".run")
+        return run_folder(self.out)
 
     def check(self) -> None:
         """Raises what would stop the run, as far as files and names tell it, before torch is loaded.
