@@ -196,7 +196,7 @@ def test_a_run_does_not_go_on_from_another_one(folder: Path, crops: Path, tmp_pa
 
 def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
-    with pytest.raises(UsageError, match="give --expert FILE"):
+    with pytest.raises(UsageError, match=r"give --expert FILE.*cut as Cut\(recipe='steady-172', size=96\)"):
         train(TrainingJob(folder, out, config("cals"), accelerator="cpu"))
     with pytest.raises(WeightsRefused, match="a judge never trains"):
         train(
@@ -208,6 +208,24 @@ def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"\.safetensors"):
         train(TrainingJob(folder, tmp_path / "m.pth", config("expert"), accelerator="cpu"))
     assert objective(config("synctalkface", loss={"av": 0.0}), None).expert is None
+
+
+def test_the_bundled_expert_teaches_where_none_is_given(folder: Path, expert: Path, tmp_path: Path) -> None:
+    """For faces cut as its own; it is pinned, small, and no judge."""
+    rules, out = load_config("cals-small", "cals"), tmp_path / "m.safetensors"
+    path = weights.find("expert-synth")
+    assert path.stat().st_size < 2_500_000
+    assert weights.sha256(path) != weights.get("syncnet-synth").sha256
+    assert checkpoint.read_facts(path).cut == rules.cut
+    assert TrainingJob(folder, out, rules).teacher() == path
+    assert TrainingJob(folder, out, rules, expert=expert).teacher() == expert
+    assert TrainingJob(folder, out, config("cals")).teacher() is None
+    assert TrainingJob(folder, out, load_config("expert-small", "expert")).teacher() is None
+    taught = objective(rules, path)
+    assert taught.expert is not None
+    assert not any(p.requires_grad for p in taught.expert.parameters())
+    # A run without a term that learns from it does not load it.
+    assert objective(replace(rules, loss={"units": 0.0, "av": 0.0, "vv": 0.0}), path).expert is None
 
 
 def trainer(folder: Path, out: Path, rules: Config, expert: Path | None, cache: Path) -> Trainer:

@@ -102,7 +102,8 @@ class Trainer:
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         self.job, self.config, config = job, job.config, job.config
         torch.manual_seed(config.seed)
-        self.goal: Objective = objective(config, job.expert)
+        self.teacher = job.teacher()
+        self.goal: Objective = objective(config, self.teacher)
         self.before: list[checkpoint.EarlierTraining] = []
         """The trainings whose weights this one begins with."""
         if job.start is not None:
@@ -365,9 +366,9 @@ class Trainer:
 
     def _expert_hash(self) -> str | None:
         """sha256 of the expert's checkpoint, where the objective uses it."""
-        if self.job.expert is None or self.goal.expert is None:
+        if self.teacher is None or self.goal.expert is None:
             return None
-        return weights.sha256(self.job.expert)
+        return weights.sha256(self.teacher)
 
     def _save_state(self) -> None:
         """Write the state; every rank waits for it."""
