@@ -28,7 +28,7 @@ from tkbench.train.loop import LAST, Trained, Trainer, TrainingJob, train
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, shape_loss, softened, sync_mels
 from tkbench.train.objectives.synctalkface import frozen_features
-from tkbench.train.steps import NotFinite, check_finite, mirrored, set_rates
+from tkbench.train.steps import NotFinite, check_finite, mirrored, on_device, set_rates
 from tkbench.types import Batch
 
 CUT = Cut("steady-172", 64)
@@ -658,6 +658,24 @@ def test_every_bundled_configuration_builds_its_network() -> None:
             goal = resolve(kinds.registry.get(model).objective)(rules)
             assert goal.net.spec.size == rules.cut.size
     assert load_config(None, "cals").model == "cals"
+
+
+@pytest.mark.parametrize("model", ["synctalkface", "expert"])
+def test_configurations_at_128_pixels_build_and_step(model: str, folder: Path, tmp_path: Path) -> None:
+    """The last kind of step, with every term but that of the expert, which is trained first."""
+    rules = load_config(f"{model}-128", model)
+    few = replace(rules.data, batch=2, frames_per_window=0, min_reference_gap=5, workers=0)
+    loss = {**rules.loss, "av": 0.0} if model == "synctalkface" else rules.loss
+    job = TrainingJob(
+        folder, tmp_path / "x.safetensors", replace(rules, data=few, loss=loss), accelerator="cpu"
+    )
+    run = Trainer(job)
+    batch = on_device(run.windows[0], run.fabric.device)
+    assert batch["video"].shape[2:4] == (128, 128)
+    parts = run.step([batch], rules.steps - 1)
+    assert all(bool(value.isfinite()) for value in parts.values())
+    if model == "synctalkface":
+        assert {"gan", "quality", "inside", "solid", "amplitude", "slope", "warp", "vv"} <= set(parts)
 
 
 def test_configurations_are_read_strictly(tmp_path: Path) -> None:
