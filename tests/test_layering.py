@@ -20,7 +20,7 @@ LAYERS = [
     {"prep", "metrics", "models"},
     {"scoring", "data", "generate", "doctor"},
     {"train", "report"},
-    {"sheet", "bench", "demo", "study"},
+    {"sheet", "bench", "demo", "study", "api"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -9,6 +9,7 @@ import pytest
 
 from tkbench import protocol
 from tkbench.errors import UnknownName, UsageError
+from tkbench.types import Column
 
 # A released protocol never changes: copy the file to a new version instead, and add its hash here.
 FROZEN: dict[str, str] = {
@@ -20,6 +21,7 @@ FROZEN: dict[str, str] = {
     "synth-v1": "63861c89a0643bd6d0aa01494a68c5ff9640dec78ba14ef109b8cabc85861bf0",
     "tkbench-v1": "09840fa9fb3e1a9128a57e32c30add4998e66205e27dd6c8f2b2cb244f5653e3",
     "tkbench-v2": "441e3441b7219928b003506aa4181f3763f365a37a63ccf52ef7edaec24c941d",
+    "tkbench-v3": "19e005906f715e112041fb763e5a17958469c97c86e4542e4750bac5d3a0019a",
 }
 
 
@@ -32,6 +34,20 @@ def test_every_bundled_protocol_loads_under_its_own_name() -> None:
 @pytest.mark.parametrize("name", sorted(FROZEN))
 def test_released_protocols_are_frozen(name: str) -> None:
     assert hashlib.sha256(protocol.bundled()[name].read_bytes()).hexdigest() == FROZEN[name]
+
+
+def test_the_second_choice_ranks_only_where_the_first_lacks_its_network() -> None:
+    rules = protocol.load("tkbench-v3")
+    kept = set(protocol.load("tkbench-v2").signature().split("|")) - {"tkbench-v2"}
+    assert set(rules.signature().split("|")) - kept == {"tkbench-v3", "rank-without:voice_score"}
+    there, missing = (
+        Column("lse_c", "LSE-C", "distance", "higher", 3, signature=f"lse[net:syncnet-v2@{sha},shift:15]")
+        for sha in ("0123456789ab", "missing")
+    )
+    other = Column("psnr", "PSNR", "dB", "higher", 2, signature="psnr[net:x@missing]")
+    assert rules.ranks_by([there, other]) == "lse_c"
+    assert rules.ranks_by([missing, other]) == "voice_score"
+    assert protocol.load("tkbench-v2").ranks_by([missing]) == "lse_c"
 
 
 def test_signature_moves_with_every_setting(tmp_path: Path) -> None:

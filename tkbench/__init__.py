@@ -4,7 +4,9 @@
 
     tkbench.make_corpus("corpus", clips=12, speakers=4, seed=0)
     tkbench.prepare("corpus", "shards")
-    tkbench.score("shards", "real")
+    tkbench.score("shards", "real").report()
+    tkbench.leaderboard("runs")
+    tkbench.measure.psnr(video, real)
     tkbench.data.load("shards", split="train")
 
 The names below are imported when they are first used, so `import tkbench` itself is instant.
@@ -19,26 +21,46 @@ from tkbench.version import __version__
 
 if TYPE_CHECKING:
     from tkbench import data as data
+    from tkbench.api import compare as compare
+    from tkbench.api import leaderboard as leaderboard
+    from tkbench.api import score as score
+    from tkbench.api import verify as verify
     from tkbench.prep.run import prepare as prepare
     from tkbench.report import write as write_report
-    from tkbench.scoring.evaluate import evaluate as score
+    from tkbench.scoring import arrays as measure
     from tkbench.shards import open_shards as open_shards
     from tkbench.synth.corpus import make_corpus as make_corpus
 
 _LAZY = {
-    "score": "tkbench.scoring.evaluate:evaluate",
+    "compare": "tkbench.api:compare",
+    "leaderboard": "tkbench.api:leaderboard",
+    "score": "tkbench.api:score",
+    "verify": "tkbench.api:verify",
     "make_corpus": "tkbench.synth.corpus:make_corpus",
     "open_shards": "tkbench.shards:open_shards",
     "prepare": "tkbench.prep.run:prepare",
     "write_report": "tkbench.report:write",
 }
 
-__all__ = ["__version__", "make_corpus", "open_shards", "prepare", "score", "write_report"]
+_MODULES = {"data": "tkbench.data", "measure": "tkbench.scoring.arrays"}
+
+__all__ = [
+    "__version__",
+    "compare",
+    "leaderboard",
+    "make_corpus",
+    "measure",
+    "open_shards",
+    "prepare",
+    "score",
+    "verify",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> object:
-    if name == "data":
-        return importlib.import_module("tkbench.data")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     target = _LAZY.get(name)
     if target is None:
         raise AttributeError(f"module 'tkbench' has no attribute {name!r}")

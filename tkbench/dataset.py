@@ -26,7 +26,7 @@ from tkbench.registry import suggest
 from tkbench.runtime.progress import Progress, silent
 from tkbench.types import Clip, Skipped
 
-PROTOCOL = "tkbench-v2"
+PROTOCOL = "tkbench-v3"
 """What scores are made by, unless a data set names another protocol."""
 FAKE_SUFFIX = "-fake"
 """Ends the name of a data set that was read from a tree of `tkbench data fake`."""

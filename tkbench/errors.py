@@ -8,6 +8,7 @@
     │   └── BadSample                          one sample in it whose parts do not fit each other
     ├── BadBundle         (ValueError)         a result bundle that is incomplete, changed or of another version
     ├── BadInput          (ValueError)         an array with the wrong shape, dtype or range
+    ├── Unscored          (ValueError)         arrays that a metric has no number for; the message has the reason
     ├── WeightsMissing    (FileNotFoundError)  a pinned weight that is not on this machine
     ├── WeightsRefused    (ValueError)         a weight file whose content is not the pinned one
     ├── Stopped           (ChildProcessError)  a program that another process ended: nobody's fault, worth another try
@@ -66,6 +67,10 @@ class BadMedia(TkbenchError, ValueError):
     def __reduce__(self) -> tuple[type[BadMedia], tuple[Reason, str]]:
         # Errors cross process borders; the default would rebuild from the one message.
         return (type(self), (self.reason, self.detail))
+
+
+class Unscored(TkbenchError, ValueError):
+    """Arrays of a right form that a metric has no number for; tables say it as nan with a reason."""
 
 
 class BadShards(TkbenchError, ValueError):

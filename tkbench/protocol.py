@@ -7,6 +7,7 @@ and a test holds the hash of every released file. Installed packages add protoco
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tkbench.errors import UsageError
 from tkbench.registry import Registry, find_file
 from tkbench.runtime import toml
+from tkbench.types import Column
 
 INTERVAL = "halves-1"
 """The rule that intervals are made by (`results.stats`): a change of any interval is a new version."""
@@ -55,11 +57,14 @@ class Protocol(_Strict):
 
     `length_slack`: frames by which a generated video may be shorter than the real one and still be scored, on the
     frames that both have. `coverage_min`: share of clips that must have a score for a model to be ranked.
+    `rank_without`: the column to rank by where the network of `rank_by` is missing; "" for none. The signatures of the
+    columns name missing networks, so such rows have a table of their own.
     """
 
     name: str
     summary: str
     rank_by: str
+    rank_without: str = ""
     metrics: tuple[MetricSpec, ...] = Field(min_length=1)
     stats: StatsSpec = StatsSpec()
     coverage_min: float = Field(default=0.9, ge=0.0, le=1.0)
@@ -79,8 +84,24 @@ class Protocol(_Strict):
             f"stats({stats},interval={INTERVAL})",
             f"coverage:{self.coverage_min:g}",
             f"rank:{self.rank_by}",
+            *([f"rank-without:{self.rank_without}"] if self.rank_without else []),
         ]
         return "|".join(parts)
+
+    def ranks_by(self, columns: Sequence[Column]) -> str:
+        """The column that ranks: `rank_by`, or `rank_without` where the network of `rank_by` is missing.
+
+        >>> rules = load("tkbench-v3")
+        >>> [
+        ...     rules.ranks_by(
+        ...         [Column("lse_c", "LSE-C", "", "higher", 3, signature=f"lse[net:syncnet-v2@{sha}]")]
+        ...     )
+        ...     for sha in ("missing", "0123456789ab")
+        ... ]
+        ['voice_score', 'lse_c']
+        """
+        lacking = any(column.name == self.rank_by and column.lacks_network for column in columns)
+        return self.rank_without if self.rank_without and lacking else self.rank_by
 
 
 installed: Registry[Path] = Registry("protocol", "tkbench.protocols", of=Path)

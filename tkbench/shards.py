@@ -585,6 +585,10 @@ class Shards:
     def __contains__(self, key: object) -> bool:
         return key in self._samples()
 
+    def __iter__(self) -> Iterator[Sample]:
+        """The clips in the order of their keys; one in memory at a time."""
+        return self.iter()
+
     def members(self, key: str, wanted: Sequence[str] | None = None) -> dict[str, bytes]:
         """The raw members of a clip, {suffix: bytes}: those that each clip has, or those that are `wanted`."""
         wanted = MEMBERS if wanted is None else wanted

@@ -7,6 +7,7 @@ Pixels are uint8 RGB, rows first. Points and boxes are (x, y) in pixels; pixel c
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -341,6 +342,11 @@ class Column:
             raise ValueError(
                 f"column {self.name!r}: bounds {low:g} to {high:g}, expected the smaller one first"
             )
+
+    @property
+    def lacks_network(self) -> bool:
+        """Whether it has no scores because its network, or the package with it, was not there, by its signature."""
+        return re.search(r"[@-]missing\b", self.signature) is not None
 
 
 _ARRAYS = {

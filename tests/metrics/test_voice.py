@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import Gap
 from support.talkers import late, seeing, talker
@@ -481,13 +483,19 @@ class Few:
 
     dataset = "elsewhere"
 
-    def __init__(self, people: int) -> None:
+    def __init__(self, people: int, *, readable: bool = True) -> None:
         self.speakers = {f"k{n}": f"s{n}" for n in range(people)}
+        self.readable = readable
 
     def keys(self) -> tuple[str, ...]:
         return tuple(self.speakers)
 
+    def manifest(self, columns: Sequence[str]) -> pd.DataFrame:
+        rows = [(key, "ok", len(talker(int(key[1:]) % 2))) for key in self.speakers]
+        return pd.DataFrame(rows, columns=["key", "status", "n_frames"])[list(columns)]
+
     def get_audio(self, key: str) -> Float32:
+        assert self.readable, "what cannot be enough is refused before any clip is read"
         return talker(int(key[1:]) % 2).audio
 
     def get_arrays(self, key: str) -> dict[str, Float32]:
@@ -500,10 +508,12 @@ def test_a_fit_from_data_is_in_folds_and_refuses_too_little(
     from tkbench.train import voice as maker
 
     out = tmp_path / "few.safetensors"
-    monkeypatch.setattr(maker.shards, "open_shards", lambda path: Few(9))
-    with pytest.raises(UsageError, match="a fit needs 300 s by 8"):
-        maker.fit_voice(tmp_path, out)
+    monkeypatch.setattr(maker.shards, "open_shards", lambda path: Few(9, readable=False))
+    for fit in (maker.fit_voice, maker.fit_voice_score):
+        with pytest.raises(UsageError, match="by 9 speakers; a fit needs 300 s by 8"):
+            fit(tmp_path, out)
     assert not out.exists()
+    monkeypatch.setattr(maker.shards, "open_shards", lambda path: Few(9))
     monkeypatch.setattr(maker, "MIN_SECONDS", 10.0)
     monkeypatch.setattr(maker, "WRONG_PAIRS", 50)
     said = maker.fit_voice(tmp_path, out)

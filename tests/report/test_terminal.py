@@ -11,7 +11,7 @@ from support.report_runs import KINDS, make_run
 
 from tkbench.cli import app
 from tkbench.errors import UnknownName
-from tkbench.report.publish import rich_tables
+from tkbench.report.publish import lse_tables, rich_tables
 from tkbench.results import bundle, leaderboard
 
 
@@ -77,3 +77,33 @@ def test_the_width_is_that_of_COLUMNS_off_a_terminal(
         app(["leaderboard", "show", str(folder)], standalone_mode=False)
         lines = capsys.readouterr().out.splitlines()
         assert 0.6 * int(width) < max(map(len, lines)) <= int(width)
+
+
+def test_every_model_with_a_gap_is_named_once_for_all_columns_with_its_reasons(tmp_path: Path) -> None:
+    folders = [
+        make_run(tmp_path, model, failed=n) for model, n in zip(list(KINDS)[:3], (0, 1, 5), strict=True)
+    ]
+    text = " ".join(shown(folders[0].parent, 200).split())
+    _, one, five = list(KINDS)[:3]
+    said = (
+        "LSE-C (syncnet-synth), LSE-D (syncnet-synth), AVOffset (syncnet-synth), PSNR and 6 more unscored on"
+    )
+    assert f"{said} 1 clip of {one}, 4 clips of {five}: not-generated; no file clip-000.mp4" in text
+    assert f"and 6 more unscored on 1 clip of {five}: wrong-length" in text
+    assert text.count("wrong-length") == 1
+    assert text.count("LPIPS unscored: weights-missing") == 1, (
+        "no model has a score, whatever else is missing"
+    )
+
+
+def test_advice_of_recipes_stands_once(folder: Path, tmp_path: Path) -> None:
+    made = [make_run(tmp_path, model, field=True) for model in list(KINDS)[:2]]
+    console = Console(file=StringIO(), width=200, color_system=None)
+    for part in lse_tables(made):
+        console.print(part)
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert text.count("weights-missing") == 3, "a word in each row, and the line beneath"
+    detail = bundle.find(made[0].parent)[0].result.summary["lse_c"].detail
+    assert detail
+    assert " ".join(text.split()).count(detail) == 1

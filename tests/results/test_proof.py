@@ -153,3 +153,31 @@ def test_no_cell_of_a_table_steers_a_spreadsheet_or_terminal(tmp_path: Path) -> 
     entries = leaderboard.ranked([bundle.read(folder)])
     assert "'=cmd|x" in leaderboard.to_csv(entries)
     assert "=cmd\\|x" in leaderboard.to_markdown(entries, entries[0].result.columns)
+
+
+@pytest.mark.parametrize(
+    ("network", "rank_by", "said"),
+    [
+        ("@missing", "psnr", ""),
+        ("@missing", "lse_c_synth", "rank_by is psnr"),
+        ("@0123456789ab", "psnr", "rank_by is psnr"),
+    ],
+)
+def test_the_second_choice_of_a_protocol_ranks_where_the_first_lacks_its_network(
+    tmp_path: Path, network: str, rank_by: str, said: str
+) -> None:
+    folder = make(tmp_path, "m", 5.0)
+
+    def change(record: dict) -> None:
+        record["rank_by"] = rank_by
+        record["columns"][0]["signature"] = f"sync[x{network}]"
+        record["signature"] = record["signature"].replace(
+            "rank:lse_c_synth|sync(synth)", f"rank:lse_c_synth|rank-without:psnr|sync[x{network}]"
+        )
+        record["weights"] = {} if network == "@missing" else {"x": "0123456789ab" + "0" * 52}
+
+    if not said:
+        proof.verify(hashed(folder, change))
+        return
+    with pytest.raises(BadBundle, match=said):
+        proof.verify(hashed(folder, change))

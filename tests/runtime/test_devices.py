@@ -34,10 +34,18 @@ from tkbench.types import Batch
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:99", "CUDA", ""])
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:99", "CUDA", "", "mps:0"])
 def test_a_device_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--device"):
         check_device(name)
+
+
+def test_apples_gpu_is_taken_where_torch_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="finds no GPU of Apple here; use cpu"):
+        check_device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert check_device("mps") == "mps"
 
 
 def test_cuda_is_refused_before_any_work_where_there_is_none(
@@ -53,7 +61,7 @@ def test_cuda_is_refused_before_any_work_where_there_is_none(
 
 
 def test_every_metric_with_a_network_and_every_generator_is_told(tmp_path: Path) -> None:
-    for protocol in ("synth-v1", "tkbench-v2", "lips-v2"):
+    for protocol in ("synth-v1", "tkbench-v3", "lips-v2"):
         built = build_metrics(load(protocol), "cuda:7")
         assert {metric.device for metric in (*built.per_clip, *built.whole_set)} == {"cuda:7"}, protocol
     path = make_checkpoint("cals", tmp_path)

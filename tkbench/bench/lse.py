@@ -29,6 +29,7 @@ from tkbench.metrics.mfcc import mfcc
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.timing import cpu_seconds
+from tkbench.runtime.words import counted
 from tkbench.types import Float32
 
 if TYPE_CHECKING:
@@ -72,7 +73,10 @@ class Report:
         """A rich table: seconds, windows per second, and how many times the reference's speed."""
         from rich.table import Table
 
-        title = f"LSE of {self.clips} clips, {self.windows} windows, {self.workers} cores, decoding included"
+        title = (
+            f"LSE of {counted(self.clips, 'clip')}, {counted(self.windows, 'window')}, "
+            f"{counted(self.workers, 'core')}, decoding included"
+        )
         out = Table(title=title, title_justify="left")
         for name in ("form", "wall s", "windows/s", "x", "CPU s", "x (CPU)", "largest gap"):
             out.add_column(name, justify="left" if name == "form" else "right")

@@ -49,7 +49,7 @@ def reproduce_command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda or cuda:1.")] = "cpu",
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps.")] = "cpu",
 ) -> None:
     """Make published numbers again from the files that were published with them; nothing is fetched.
 

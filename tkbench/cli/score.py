@@ -22,6 +22,7 @@ from tkbench.cli.common import (
     writable,
 )
 from tkbench.errors import BadBundle, TkbenchError, UsageError
+from tkbench.runtime.words import counted
 
 Shown = Annotated[
     str | None,
@@ -94,7 +95,7 @@ def evaluate_command(
         bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")
     ] = False,
     device: Annotated[
-        str, typer.Option(help="Where networks run: cpu, cuda or cuda:1. Scores differ in their last digits.")
+        str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits.")
     ] = "cpu",
     columns: Shown = None,
     whole: Whole = False,
@@ -181,9 +182,10 @@ def evaluate_command(
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
     if lse is not None:
-        from tkbench.report.publish import lse_table
+        from tkbench.report.publish import lse_tables
 
-        show(lse_table(bundles))
+        for part in lse_tables(bundles):
+            show(part)
 
 
 def _expand(item: str) -> tuple[str, ...]:
@@ -426,7 +428,10 @@ def _scored_again(
         )
     left = f"; not scored here: {', '.join(found.left_out)}" if found.left_out else ""
     same = found.clips - len(found.differences)
-    say(f"{folder}: {found.clips} clips scored again in {found.columns} columns, {same} agree{left}")
+    say(
+        f"{folder}: {counted(found.clips, 'clip')} scored again in {counted(found.columns, 'column')}, "
+        f"{same} agree{left}"
+    )
     return list(found.differences)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tkbench import report
 from tkbench.results import bundle, leaderboard
+from tkbench.runtime.words import counted
 from tkbench.types import Column
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def rich_tables(
         blocks = blocks[:1]
     shown = [column for block in blocks for column in block]
     title = (
-        f"{result.dataset}, {result.split}: {result.n_clips} clips, protocol {result.protocol}; "
+        f"{result.dataset}, {result.split}: {counted(result.n_clips, 'clip')}, protocol {result.protocol}; "
         f"{leaderboard.intervals_are(result)}"
     )
     below = [*leaderboard.remarks(entries, shown), *_notes(entries)]
@@ -128,7 +129,7 @@ def _heading(column: Column) -> str:
 
 
 def _has_table_of_its_own(column: Column) -> bool:
-    """Whether a column belongs to `lse_table`: the field's recipes would make 24 columns here, and are rows there."""
+    """Whether a column belongs to `lse_tables`: the field's recipes would make 24 columns here, and are rows there."""
     from tkbench.metrics.lse_recipes import RECIPES
 
     return column.signature.removeprefix("lse[").partition(",")[0] in RECIPES
@@ -144,44 +145,85 @@ def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
     for entry in entries:
         if entry.note:
             notes.setdefault(f"not ranked: {entry.note}", []).append(entry.result.model)
+    lines = [f"{', '.join(models)} {note}" for note, models in notes.items()]
+    # A summary has the detail of its commonest reason alone: columns without one go with those that say it.
+    gaps: dict[tuple[str, str], dict[str, list[str]]] = {}
     for column in entries[0].result.columns:
-        if _has_table_of_its_own(column):
-            continue
-        for entry in entries:
-            cell = entry.result.summary[column.name]
-            if cell.n_unscored:
-                count = "" if not cell.n else f" on {cell.n_unscored} clips of {entry.result.model}"
-                reasons = ", ".join(cell.reasons)
-                notes.setdefault(f"unscored{count}: {reasons}; {cell.detail}", []).append(column.label)
-                break
-    return [f"{', '.join(names)} {note}" for note, names in notes.items()]
+        if not _has_table_of_its_own(column):
+            for gap, detail in _gaps(entries, column):
+                gaps.setdefault(gap, {}).setdefault(detail, []).append(column.label)
+    for (reason, where), details in gaps.items():
+        without = details.pop("", [])
+        first, *others = details.items() if details else [("", [])]
+        for detail, labels in [(first[0], first[1] + without), *others]:
+            lines.append(f"{_named(labels)} unscored{where}: {reason}" + (f"; {detail}" if detail else ""))
+    return lines
 
 
-def lse_table(folders: Sequence[Path]) -> Table:
-    """LSE-C, LSE-D and AVOffset of each model by every recipe in its bundle: a row per recipe."""
+def _gaps(entries: Sequence[leaderboard.Entry], column: Column) -> list[tuple[tuple[str, str], str]]:
+    """What lacks a score in a column: ((reason, where), what to do), once per reason."""
+    found = []
+    cells = [(entry.result.model, entry.result.summary[column.name]) for entry in entries]
+    for reason in dict.fromkeys(name for _, cell in cells for name in cell.reasons):
+        mine = [(model, cell) for model, cell in cells if reason in cell.reasons]
+        parts = [f"{counted(cell.reasons[reason], 'clip')} of {model}" for model, cell in mine]
+        # A network that is missing, and whatever else no model escapes, needs no list.
+        everywhere = len(mine) == len(cells) and not any(cell.n for _, cell in mine)
+        where = "" if everywhere else f" on {_named(parts)}"
+        texts = [cell.detail for _, cell in mine if max(cell.reasons, key=cell.reasons.__getitem__) == reason]
+        found.append(((reason, where), next(filter(None, texts), "")))
+    return found
+
+
+NAMED = 4
+"""Names that a note lists before it counts the others."""
+
+
+def _named(names: Sequence[str]) -> str:
+    """Names with commas; of more than one too many only the first.
+
+    >>> _named(["a", "b", "c", "d", "e"]), _named(["a", "b", "c", "d", "e", "f"])
+    ('a, b, c, d, e', 'a, b, c, d and 2 more')
+    """
+    if len(names) <= NAMED + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more"
+
+
+def lse_tables(folders: Sequence[Path]) -> list[RenderableType]:
+    """LSE-C, LSE-D and AVOffset of each model by every recipe in its bundle: a row per recipe; beneath, what to do."""
     from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="LSE by recipe; numbers of different rows are not comparable", title_justify="left")
     for name in ("model", "recipe", "LSE-C / Sync-C ↑", "LSE-D / Sync-D ↓", "AVOffset →0", "clips", ""):
         table.add_column(name, justify="left" if name in ("model", "recipe", "") else "right")
+    advice: dict[str, None] = {}
     for folder in folders:
         result = bundle.read(folder).result
-        summary = result.summary
         for column in result.columns:
             if not column.name.startswith("lse_c"):
                 continue
             end = column.name.removeprefix("lse_c")
-            trio = [summary[f"{start}{end}"] for start in ("lse_c", "lse_d", "av_offset")]
+            trio = [result.summary[f"{start}{end}"] for start in ("lse_c", "lse_d", "av_offset")]
             shown = ["-" if not cell.n else f"{cell.mean:.3f}" for cell in trio]
             scored = f"{trio[0].n}/{trio[0].n + trio[0].n_unscored}"
-            recipe = column.label.removeprefix("LSE-C").strip(" ()")
-            # The metric `sync` has no recipe in its label: it is the one without lossy coding.
-            recipe = (
-                recipe
-                if ",ends:valid" not in column.signature or "tkbench" in recipe
-                else (f"tkbench-v1, {recipe}" if recipe else "tkbench-v1")
+            table.add_row(
+                escape(result.model),
+                escape(_recipe(column)),
+                *shown,
+                scored,
+                escape(", ".join(trio[0].reasons)),
             )
-            why = "" if not trio[0].reasons else f"{', '.join(trio[0].reasons)}: {trio[0].detail}"
-            table.add_row(escape(result.model), escape(recipe), *shown, scored, escape(why))
-    return table
+            if trio[0].reasons:
+                advice.setdefault(f"{', '.join(trio[0].reasons)}: {trio[0].detail}")
+    return [table, *([Text("\n".join(advice), style="dim")] if advice else [])]
+
+
+def _recipe(column: Column) -> str:
+    """The recipe of an LSE column. The metric `sync` has none in its label: it is the one without lossy coding."""
+    recipe = column.label.removeprefix("LSE-C").strip(" ()")
+    if ",ends:valid" not in column.signature or "tkbench" in recipe:
+        return recipe
+    return f"tkbench-v1, {recipe}" if recipe else "tkbench-v1"

@@ -23,6 +23,7 @@ from tkbench.results.bundle import Bundle, Result, Summary, find
 from tkbench.results.delta import with_deltas
 from tkbench.results.standing import Standing
 from tkbench.runtime.storage import write_file
+from tkbench.runtime.words import counted
 from tkbench.types import Column
 
 if TYPE_CHECKING:
@@ -498,7 +499,7 @@ def _caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     notes = [_not_ranked(entry) for entry in entries if entry.note]
     return "\n".join(
         [
-            f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
+            f"{result.dataset}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol {result.protocol}; "
             f"{intervals_are(result)}.",
             *remarks(entries, columns),
             *notes,
@@ -516,7 +517,20 @@ def intervals_are(result: Result) -> str:
 
 def remarks(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
     """What has to be known to read the intervals and ranks of a table, a sentence each; every format prints these."""
-    return [*_ranks_are(entries), *_warnings(entries, columns)]
+    return [*_second_choice(entries[0].result), *_ranks_are(entries), *_warnings(entries, columns)]
+
+
+def _second_choice(result: Result) -> list[str]:
+    """A sentence where the protocol's first choice of a ranking column lacks its network, and the second ranks."""
+    said = dict(part.partition(":")[::2] for part in result.signature.split("|"))
+    columns = {column.name: column for column in result.columns}
+    first = columns.get(said.get("rank", ""))
+    if first is None or first.name == result.rank_by or result.rank_by not in columns:
+        return []
+    return [
+        f"Ranked by {columns[result.rank_by].label}: {result.protocol} ranks by {first.label}, whose network is "
+        f"missing here."
+    ]
 
 
 def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
@@ -548,6 +562,12 @@ def _warnings(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
         result = entries[0].result
         ranking = next(column for column in result.columns if column.name == result.rank_by)
         texts += filter(None, [pleased.warning(ranking.name, ranking.label)])
+        late = [entry.result.model for entry in entries if entry.result.model.startswith("shift:")]
+        if late and pleased.forgives_lag(ranking.name):
+            texts.append(
+                f"{ranking.label} forgives a constant lag, so {', '.join(late)} can stand level with the true video; "
+                "the columns of lag show it."
+            )
     return [*texts, *_of_means(entries, columns)]
 
 

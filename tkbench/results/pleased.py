@@ -19,6 +19,19 @@ PLEASED: dict[str, str] = {
 """A column's name -> what scores as well there as the true lips in a poor picture."""
 
 
+FORGIVING = ("lse_c", "lse_d", "voice_score", "voice_corr", "voice_sure")
+"""Columns, by how their names begin, that take the best of several lags."""
+
+
+def forgives_lag(column: str) -> bool:
+    """Whether a score does not change where all lips are late by the same few frames.
+
+    >>> forgives_lag("lse_c_synth"), forgives_lag("psnr")
+    (True, False)
+    """
+    return column.startswith(FORGIVING)
+
+
 def warning(column: str, label: str) -> str:
     """The sentence for a table that ranks by `column`, or "".
 

@@ -28,6 +28,7 @@ from tkbench.results import bundle as bundles
 from tkbench.results import leaderboard, tables
 from tkbench.results.bundle import Bundle, Result, Summary, column_of
 from tkbench.runtime import storage
+from tkbench.runtime.words import counted
 from tkbench.types import Array, Column, Row
 
 LARGEST_FILE = 256 << 20
@@ -96,7 +97,7 @@ def _verify(folder: Path) -> Proof:
                 raise BadBundle(
                     f"{folder}: {name}.{fact} is {stored!r:.80}, but its clips give {value!r:.80}"
                 )
-    recomputed = [f"means and intervals of {len(again)} columns from {result.n_clips} clips"]
+    recomputed = [f"means and intervals of {len(again)} columns from {counted(result.n_clips, 'clip')}"]
     if proven:
         labels = [column.label for column in result.columns if column.name in proven]
         recomputed.append(f"{', '.join(labels)} from the curves")
@@ -205,7 +206,7 @@ def _check_facts(bundle: Bundle) -> None:
         raise fault("protocol", result.protocol, parts[0])
     wanted = {
         "coverage": f"{result.coverage_min:g}",
-        "rank": result.rank_by,
+        "rank": _ranking_by_signature(result, known),
         "n": str(result.n_clips),
         "data": f"{result.dataset}@{result.data_hash[:12]}",
         "seed": str(result.seed),
@@ -226,6 +227,20 @@ def _check_facts(bundle: Bundle) -> None:
     card = result.model_card.get("name")
     if card is not None and card != result.model:
         raise BadBundle(f"{folder}: the model is {result.model!r:.80}, its card is that of {card!r:.80}")
+
+
+def _ranking_by_signature(result: Result, known: Mapping[str, str]) -> str:
+    """What the signature must say after "rank:" for this bundle's ranking column to be right.
+
+    The protocol's second choice is right where the network of the first is missing, and only there.
+    """
+    first = next((column for column in result.columns if column.name == known.get("rank")), None)
+    second = known.get("rank-without")
+    if second is not None and first is not None and first.lacks_network:
+        return (
+            first.name if result.rank_by == second else f"{second} (the network of {first.name} is missing)"
+        )
+    return result.rank_by
 
 
 def _check_weights(bundle: Bundle, column: Column) -> None:

@@ -24,6 +24,7 @@ from tkbench.results import halves
 from tkbench.results.bundle import ALONE, Result, column_of
 from tkbench.results.paired import Split, draws_for, holm, p_values
 from tkbench.results.stats import cluster_sums
+from tkbench.runtime.words import counted
 from tkbench.types import Column, Float64
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def too_few(clusters: int, models: int, level: float, pairs: int | None = None) 
     needed = halves.speakers_needed(pairs, level)
     if not pairs or clusters >= needed:
         return ""
-    who = "1 speaker" if clusters == 1 else f"{clusters} speakers"
+    who = counted(clusters, "speaker")
     what = f"order of {models} models" if pairs == inner else f"difference among {pairs} pairs"
     return f"{who} can show no {what}: that takes {needed}"
 

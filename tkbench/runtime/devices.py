@@ -18,13 +18,19 @@ def check_device(name: str) -> str:
     'cpu'
     >>> check_device("gpu")
     Traceback (most recent call last):
-    tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda or cuda:NUMBER
+    tkbench.errors.UsageError: --device 'gpu': expected cpu, cuda, cuda:NUMBER or mps
     """
     if name == "cpu":
         return name
+    if name == "mps":
+        import torch
+
+        if not torch.backends.mps.is_available():
+            raise UsageError(f"--device 'mps': torch {torch.__version__} finds no GPU of Apple here; use cpu")
+        return name
     kind, colon, number = name.partition(":")
     if kind != "cuda" or (colon and not number.isdecimal()):
-        raise UsageError(f"--device {name!r}: expected cpu, cuda or cuda:NUMBER")
+        raise UsageError(f"--device {name!r}: expected cpu, cuda, cuda:NUMBER or mps")
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

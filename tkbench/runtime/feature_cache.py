@@ -37,6 +37,7 @@ import numpy as np
 
 from tkbench.errors import BadInput
 from tkbench.runtime.storage import user_folder
+from tkbench.runtime.words import counted
 from tkbench.types import Array
 
 LIMIT = 4 << 30
@@ -306,4 +307,4 @@ def damage_note(counts: Counts) -> str:
     """
     if not counts.damaged:
         return ""
-    return f"{counts.damaged} damaged cache {'entry' if counts.damaged == 1 else 'entries'} computed again"
+    return f"{counted(counts.damaged, 'damaged cache entry', 'damaged cache entries')} computed again"

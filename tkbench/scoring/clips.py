@@ -163,11 +163,12 @@ def build_metrics(rules: Protocol, device: str = "cpu") -> MetricSet:
                 f"metric {spec.name!r}: {type(metric).__name__} is no PerClipMetric and no SetMetric"
             )
     names = [column.name for column in built.columns]
-    if rules.rank_by not in names:
-        raise UsageError(
-            f"protocol {rules.name}: rank_by = {rules.rank_by!r} is none of its columns: "
-            f"{suggest(rules.rank_by, names)}"
-        )
+    wanted = {"rank_by": rules.rank_by} | ({"rank_without": rules.rank_without} if rules.rank_without else {})
+    for setting, name in wanted.items():
+        if name not in names:
+            raise UsageError(
+                f"protocol {rules.name}: {setting} = {name!r} is none of its columns: {suggest(name, names)}"
+            )
     return built
 
 

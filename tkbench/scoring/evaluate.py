@@ -160,7 +160,7 @@ def evaluate(
         data_hash=source.data_hash,
         n_clips=len(keys),
         protocol=rules.name,
-        rank_by=rules.rank_by,
+        rank_by=rules.ranks_by(columns),
         coverage_min=rules.coverage_min,
         signature=signature(rules, source, columns, len(keys), limit, other_voice=is_crossed(card)),
         columns=columns,
@@ -342,7 +342,7 @@ def _previews(
     folder: Path, tools: Tools, model: Model, rows: Sequence[Row], partners: Mapping[str, str | None]
 ) -> list[tuple[str, str]]:
     """Write "real | generated" players of the worst clips into `folder`; returns (key, file name)."""
-    rank_by = tools.rules.rank_by
+    rank_by = tools.rules.ranks_by(tools.metrics.columns)
     better = next(column.better for column in tools.metrics.columns if column.name == rank_by)
     written: list[tuple[str, str]] = []
     for key in worst_first(rows, rank_by, higher_is_better=better == "higher"):

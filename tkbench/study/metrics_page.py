@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from tkbench.models import create
 from tkbench.results.leaderboard import ARROWS
+from tkbench.runtime.words import counted
 from tkbench.study.metrics import HONEST, MADE, VIDEOS, Judged, MetricStudy
 from tkbench.study.page import render, write_all
 from tkbench.types import Column
@@ -84,7 +85,8 @@ def left_out(study: MetricStudy) -> str:
 def facts(study: MetricStudy) -> str:
     """What the numbers were measured on."""
     return (
-        f"Means over {study.clips} clips of {study.speakers} people (data {study.data}@{study.data_hash[:12]}). In "
+        f"Means over {counted(study.clips, 'clip')} of {counted(study.speakers, 'person', 'people')} "
+        f"(data {study.data}@{study.data_hash[:12]}). In "
         f"brackets the way from `still` to `real`. Marked: at least as good as {' or '.join(HONEST)}, whose lips are "
         "the true ones."
     )

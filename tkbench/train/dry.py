@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from tkbench.runtime.timing import duration, peak_bytes
+from tkbench.runtime.words import counted
 from tkbench.train.job import TrainingJob
 from tkbench.train.loop import Trainer
 from tkbench.train.steps import device_name, on_device
@@ -56,7 +57,8 @@ class DryRun:
     def __str__(self) -> str:
         total = sum(self.parameters.values())
         lines = [
-            f"{self.out}: {self.steps} steps of {self.windows} windows from {self.clips} clips, {self.precision} on "
+            f"{self.out}: {counted(self.steps, 'step')} of {counted(self.windows, 'window')} "
+            f"from {counted(self.clips, 'clip')}, {self.precision} on "
             f"{self.device}",
             "batch: "
             + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in self.shapes.items()),

@@ -8,7 +8,7 @@ From other data it makes sums in folds of speakers: each speaker is scored by a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tkbench.metrics.voice import MIN_FRAMES, MIN_SPEECH, correlation_curve
 from tkbench.metrics.voicefeatures import SCORE, SYNC, FeatureSet, speech_seconds
 from tkbench.metrics.voicefit import COMMANDS, FOLDS, LEVELS, Chance, Fit, fold_of
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.words import counted
 from tkbench.types import FPS, SAMPLES_PER_FRAME, Float64
 
 MIN_SPEAKERS = 8
@@ -67,7 +68,8 @@ def fit_voice_score(data: Path, out: Path, *, progress: Progress = silent) -> st
 
 def _done(out: Path, fit: Fit, clips: Sequence[Clip]) -> str:
     seconds = sum(len(clip.mouth) for clip in clips) / FPS
-    return f"{out}: {len(clips)} clips, {seconds:.0f} s, {len({c.speaker for c in clips})} speakers, {fit.points}"
+    people = counted(len({clip.speaker for clip in clips}), "speaker")
+    return f"{out}: {counted(len(clips), 'clip')}, {seconds:.0f} s, {people}, {fit.points}"
 
 
 def write(fit: Fit, out: Path) -> None:
@@ -104,14 +106,14 @@ def read_clips(source: shards.Shards, features: FeatureSet, progress: Progress) 
 def _fit(data: Path, features: FeatureSet, progress: Progress) -> tuple[Fit, list[Clip]]:
     """A fit without its law of chance: one map from the synthetic corpus, sums in folds from other data."""
     source = shards.open_shards(data)
+    rows = source.manifest(["key", "status", "n_frames"])
+    kept = (rows["status"] == "ok") & (rows["n_frames"] >= MIN_FRAMES)
+    # What cannot be enough is said before the clips are read, which takes minutes.
+    _check_enough(
+        data, {source.speakers[key] or key for key in rows["key"][kept]}, float(rows["n_frames"][kept].sum())
+    )
     points, clips = read_clips(source, features, progress)
-    seconds = sum(len(clip.mouth) for clip in clips) / FPS
-    speakers = {clip.speaker for clip in clips}
-    if len(speakers) < MIN_SPEAKERS or seconds < MIN_SECONDS:
-        raise UsageError(
-            f"{data}: {seconds:.0f} s of speech by {len(speakers)} speakers; a fit needs {MIN_SECONDS:.0f} s by "
-            f"{MIN_SPEAKERS}. Use the bundled fit, or add clips"
-        )
+    _check_enough(data, {clip.speaker for clip in clips}, sum(len(clip.mouth) for clip in clips))
     parts = [voicefit.nothing(features) for _ in range(FOLDS)]
     for clip in clips:
         place = fold_of(clip.speaker)
@@ -122,6 +124,15 @@ def _fit(data: Path, features: FeatureSet, progress: Progress) -> tuple[Fit, lis
     else:
         fit.folds = tuple(parts)
     return fit, clips
+
+
+def _check_enough(data: Path, speakers: Set[str], frames: float) -> None:
+    seconds = frames / FPS
+    if len(speakers) < MIN_SPEAKERS or seconds < MIN_SECONDS:
+        raise UsageError(
+            f"{data}: {seconds:.0f} s of speech by {counted(len(speakers), 'speaker')}; a fit needs "
+            f"{MIN_SECONDS:.0f} s by {MIN_SPEAKERS}. Use the bundled fit, or add clips"
+        )
 
 
 def law_of_chance(fit: Fit, clips: Sequence[Clip], rng: np.random.Generator, *, pairs: int) -> Chance:

@@ -128,5 +128,5 @@ def test_an_option_that_no_command_could_have_is_refused() -> None:
 
 def test_shards_of_a_data_set_that_is_not_installed_have_a_protocol() -> None:
     assert datasets.known("somewhere-else").name == "folder"
-    assert datasets.default_protocol("somewhere-else-fake") == "tkbench-v2"
+    assert datasets.default_protocol("somewhere-else-fake") == "tkbench-v3"
     assert datasets.known("lrs2-fake").name == datasets.find("lrs2-fake").name == "lrs2"

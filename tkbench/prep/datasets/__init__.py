@@ -92,6 +92,6 @@ def default_protocol(dataset: str) -> str:
     """The protocol that the scores of a data set are made by where nobody says; also of one that is not installed here.
 
     >>> default_protocol("synth"), default_protocol("lrs2"), default_protocol("lrs2-fake")
-    ('synth-v1', 'tkbench-v2', 'tkbench-v2')
+    ('synth-v1', 'tkbench-v3', 'tkbench-v3')
     """
     return known(dataset).protocol
