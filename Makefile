@@ -15,8 +15,8 @@ help:
 	@echo "make format     format the code and fix what ruff can fix"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
-	@echo "make models     train the bundled SyncTalkFace and CALS again from their recipes: hours, and a GPU"
-	@echo "                (without a GPU: make models SECOND=sharp)"
+	@echo "make models     train the bundled expert, SyncTalkFace and CALS again from their recipes: five to six hours of a"
+	@echo "                core (with a GPU: make models SECOND=gpu)"
 	@echo "make clean      remove .venv and $(OUT)"
 
 $(VENV)/.installed: pyproject.toml
@@ -65,9 +65,10 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
-# The configuration of the second of three trainings: gpu, as for the bundled checkpoints, or sharp, whose steps are small
-# enough for a CPU.
-SECOND ?= gpu
+# The configuration of the second of three trainings: sharp, whose steps are small enough for a CPU, or gpu.
+# About five to six hours of one quiet core: the expert half an hour, SyncTalkFace three to four, CALS one and a quarter.
+# The cards beside the checkpoints say what each took. A run that was stopped goes on.
+SECOND ?= sharp
 # One thread, as for the bundled checkpoints.
 models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed

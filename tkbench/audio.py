@@ -133,6 +133,29 @@ def windows(spectrum: Float32, frames: Array, *, lead: int = 0, steps: int = WIN
     return np.ascontiguousarray(views[:, begin + before].swapaxes(0, 1), np.float32)
 
 
+def around(frames: Array, reach: int) -> Array:
+    """The frames that are heard with each of (n,) frames: (n, 2 reach + 1), `reach` on either side and itself.
+
+    Some may lie before or behind the clip; who asks says what is heard there.
+
+    >>> around(np.array([0, 5]), 1).tolist()
+    [[-1, 0, 1], [4, 5, 6]]
+    """
+    return np.asarray(np.asarray(frames)[:, None] + np.arange(-reach, reach + 1))
+
+
+def edges(before: int, behind: int) -> Array:
+    """Which of a window's 16 steps belong to the first `before` or the last `behind` of its five frames: (16,) bool.
+
+    A window begins at a whole step, up to 10 ms before its first frame, so the border lies within a step of 12.5 ms.
+
+    >>> edges(1, 0).nonzero()[0].tolist(), edges(0, 3).nonzero()[0].tolist()
+    ([0, 1, 2, 3], [7, 8, 9, 10, 11, 12, 13, 14, 15])
+    """
+    frame = np.arange(WINDOW) * FPS // STEPS_PER_SECOND
+    return np.asarray((frame < before) | (frame >= 5 - behind))
+
+
 def whole_windows(n_frames: int, *, lead: int = 0, steps: int = WINDOW) -> range:
     """The frames of a clip whose windows lie wholly inside its sound.
 

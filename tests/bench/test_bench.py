@@ -19,6 +19,7 @@ from tkbench.bench.train import WARM, TrainReport, _full, bench_train
 from tkbench.errors import UnknownName, UsageError, WeightsMissing
 from tkbench.prep.plan import Settings
 from tkbench.train.config import Data, load_config
+from tkbench.train.objectives import objective
 from tkbench.types import UInt8
 
 SHORT = Settings(min_frames=12)
@@ -255,8 +256,9 @@ def test_training_pace_is_that_of_full_steps(tmp_path: Path) -> None:
     assert report.table().row_count == 1
     assert said == ["wav2lip", "measured"]
     assert sorted(tmp_path.iterdir()) == there
-    full = _full(load_config(None, "cals"), 1)
-    assert (full.loss["pretrain"], full.loss["gan_from"]) == (0, 0)
+    full = _full(load_config(None, "synctalkface"), 1)
+    assert [full.loss[name] for name in ("pretrain", "memory_from", "sync_from", "gan_from")] == [0] * 4
+    objective(replace(full, loss={**full.loss, "av": 0.0}), None)  # no step of another phase is asked for
     with pytest.raises(UnknownName, match="cals"):
         bench_train(folder, models=["calls"], steps=1)
 

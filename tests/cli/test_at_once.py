@@ -103,9 +103,9 @@ REFUSED = {
     "sensitivity --data nowhere": "nowhere: no such folder",
     "weights add syncnet-v2 nowhere.pth": "nowhere.pth: no such file",
     # No expert, no checkpoint, no weights.
-    f"{TRAIN} --model cals": "give --expert FILE",
-    f"{TRAIN} --model synctalkface": "give --expert FILE",
-    f"{TRAIN} --model wav2lip": "give --expert FILE",
+    f"{TRAIN} --model cals --config cals-paper": "give --expert FILE",
+    f"{TRAIN} --model synctalkface --config synctalkface-paper": "give --expert FILE",
+    f"{TRAIN} --model wav2lip --config wav2lip-paper": "give --expert FILE",
     f"{GENERATE} --model wav2lip": "needs a checkpoint",
     "prep folder --root . --out o --backend mediapipe-tasks": "weights that are not in",
     # A wrong configuration, or options that do not fit.

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from tkbench import audio
+from tkbench.errors import UsageError
 from tkbench.models.cals.audio_to_lip import (
     AudioToLip,
     AudioToLipSpec,
@@ -40,6 +45,87 @@ def test_no_frame_outside_the_window_moves_a_unit(window: int) -> None:
                 assert moved > 0, (
                     f"frame {place} does not reach unit {middle}, a window of {window} should let it"
                 )
+
+
+@pytest.mark.parametrize("window", [0, 1, 2, 3, 5, 13])
+def test_where_the_sound_is_cut_nothing_beyond_the_window_is_heard(window: int) -> None:
+    """Steps of the mel are changed one by one; those of all frames within the window are heard, and no other."""
+    torch.manual_seed(0)
+    net = AudioToLip(
+        AudioToLipSpec(width=0.0625, layers=2, heads=4, units=10, window=window, cut=True)
+    ).eval()
+    first, count = 20, 5
+    at, frame = 2, first + 2
+    frames = np.arange(first - window, first + count + window)
+
+    def units(spectrum: np.ndarray) -> torch.Tensor:
+        with torch.no_grad():
+            return net(torch.from_numpy(audio.windows(spectrum, frames, lead=1))[None])[0]
+
+    rng = np.random.default_rng(0)
+    spectrum = rng.normal(size=(80, 160)).astype(np.float32)
+    before = units(spectrum)
+    assert before.shape == (count, 10)
+    heard = []
+    for step in range(160):
+        other = spectrum.copy()
+        other[:, step] = 3 * rng.normal(size=80)
+        if bool((units(other)[at] != before[at]).any()):
+            heard.append(step)
+    # Frame f lies between the steps 3.2 f and 3.2 (f + 1); a piece begins up to one step before its frame.
+    low, high = 3.2 * (frame - window), 3.2 * (frame + window + 1)
+    assert heard == list(range(heard[0], heard[-1] + 1))
+    assert low - 1 < heard[0] < low + 1.3, (window, heard)
+    assert high - 2.3 < heard[-1] < high, (window, heard)
+
+
+def test_a_cut_unit_is_the_same_alone_and_in_a_clip() -> None:
+    """Each unit has its own sequence: what else is in the clip changes nothing, whatever its length."""
+    spec = CALSSpec(size=64, width=0.05, voice=replace(TINY, window=4, cut=True))
+    torch.manual_seed(0)
+    net = CALS(spec).eval()
+    assert net.context == 4
+    mel = torch.randn(8 + 150, 80, 16)
+    with torch.inference_mode():
+        whole = net.embed_voice(mel)
+        assert whole.shape == (150, 10)
+        for place in (0, 63, 64, 149):
+            torch.testing.assert_close(
+                net.embed_voice(mel[place : place + 9])[0], whole[place], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_what_is_hidden_is_hidden_where_the_sound_is_cut() -> None:
+    for window in (1, 4):
+        net = AudioToLip(replace(TINY, window=window, cut=True)).eval()
+        frames = 6 + 2 * window
+        mel, masked = torch.randn(2, frames, 80, 16), torch.zeros(2, frames, dtype=torch.bool)
+        masked[1, window + 2] = True
+        other = mel.clone()
+        other[1, window + 2] += 5
+        with torch.no_grad():
+            assert torch.equal(net(mel, masked), net(other, masked))
+            assert not torch.equal(net(mel), net(other))
+
+
+def test_a_cut_needs_a_window() -> None:
+    with pytest.raises(
+        UsageError, match=r"cut = true, window = -1: sound is cut to a window; set window to 0"
+    ):
+        AudioToLipSpec(cut=True)
+
+
+@pytest.mark.parametrize(
+    ("window", "frames", "seen"), [(13, 15, True), (15, 15, False), (-1, 25, False), (0, 5, True)]
+)
+def test_a_window_that_the_weights_have_not_seen_is_refused(window: int, frames: int, seen: bool) -> None:
+    net = CALS(CALSSpec(size=64, width=0.05, voice=replace(TINY, window=window)))
+    if seen:
+        net.check_heard(frames)
+    else:
+        with pytest.raises(UsageError, match=rf"window = {window} hears .* on windows of {frames} frames"):
+            net.check_heard(frames)
+    CALS(CALSSpec(size=64, width=0.05, voice=replace(TINY, window=20, cut=True))).check_heard(5)
 
 
 def test_whole_clip_is_seen_without_a_window() -> None:

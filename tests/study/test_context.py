@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 from tkbench.cli import app
 from tkbench.errors import UsageError
 from tkbench.study import context, context_page
-from tkbench.study.context import ContextStudy, Point, Utterance, reach, study_context
+from tkbench.study.context import ContextStudy, Point, Utterance, study_context
 from tkbench.study.frames import LETTERS
+from tkbench.synth import reach as synth_reach
 from tkbench.synth.articulation import Style
+from tkbench.synth.reach import reach
 from tkbench.synth.visemes import letters_at
 from tkbench.types import Float64, Word
 
@@ -32,7 +34,7 @@ def utterance(seed: int, speaker: str, split: str) -> Utterance:
         words.append(Word(str(rng.choice(LETTERS[:-1])), time, time + length))
         time += length
     frames = 100
-    letters = np.array([LETTERS.index(x) for x in letters_at(tuple(words), context.middles(frames))])
+    letters = np.array([LETTERS.index(x) for x in letters_at(tuple(words), synth_reach.middles(frames))])
     nothing = np.zeros((frames, 8), np.float32)
     return Utterance(speaker, split, tuple(words), letters, nothing, nothing)
 
@@ -103,8 +105,8 @@ def test_a_window_is_cut_from_its_neighbours_and_nothing_else() -> None:
 
 def test_explained_is_one_for_the_truth_and_none_for_the_mean() -> None:
     true: Float64 = np.random.default_rng(0).normal(size=(200, 3))
-    assert context.explained(true, true) == 1.0
-    assert context.explained(true, np.broadcast_to(true.mean(axis=0), true.shape)) == pytest.approx(0.0)
+    assert synth_reach.explained(true, true) == 1.0
+    assert synth_reach.explained(true, np.broadcast_to(true.mean(axis=0), true.shape)) == pytest.approx(0.0)
 
 
 def test_finished_points_are_kept(

@@ -17,7 +17,8 @@ from tkbench import media
 from tkbench.errors import MissingExtra, UsageError
 from tkbench.synth import PRESETS, ClipOptions, Knobs, make_clip, make_corpus, preset, write_clip
 from tkbench.synth.articulation import SHORTEST, Articulation, Style
-from tkbench.synth.corpus import splits_of
+from tkbench.synth.clip import teeth_of
+from tkbench.synth.corpus import _reach, splits_of
 from tkbench.synth.sentences import sentence
 from tkbench.synth.visemes import PARAMETERS, VISEMES, gestures
 from tkbench.types import Word
@@ -356,3 +357,35 @@ def test_a_face_that_leaves_and_a_cut_change_the_picture_at_their_time(speech):
     changed = np.abs(hidden.frames.astype(float) - plain.frames)[:, 40:].mean((1, 2, 3))
     assert changed[16] > 5
     assert changed[5] == changed[30] == 0
+
+
+def test_slow_mouths_need_more_context_and_the_corpus_says_how_much(corpus: Path) -> None:
+    record = json.loads((corpus / "corpus.json").read_text(encoding="utf-8"))
+    rows = record["clips"]
+    assert 1 <= record["reach_frames"] <= 4
+    slow = [{**row, "knobs": {"sluggishness": 0.4}} for row in rows]
+    assert _reach(corpus, record["seed"], slow) > record["reach_frames"]
+
+    plain, slower = (
+        np.array(make_clip(size=64, knobs=Knobs(sluggishness=s)).truth["aperture"]) for s in (1.0, 0.4)
+    )
+    assert np.abs(np.diff(slower)).sum() < 0.8 * np.abs(np.diff(plain)).sum()
+    with pytest.raises(UsageError, match="sluggishness 0 scales how fast"):
+        Knobs(sluggishness=0.0)
+
+
+def test_teeth_are_where_the_mouth_is_open_and_light() -> None:
+    clip = make_clip(seed=7, speaker=2, index=2, seconds=SHORT, size=128)
+    masks = teeth_of(seed=7, speaker=2, index=2, seconds=SHORT, size=128)
+    assert masks.shape == clip.frames.shape[:3]
+    aperture = np.array(clip.truth["aperture"])
+    shown = masks.reshape(len(masks), -1).sum(axis=1)
+    assert shown[aperture < 0.02].max(initial=0) < 2
+    opened = aperture > np.median(aperture)
+    assert shown[opened].mean() > 5
+    grey = clip.frames[opened].mean(axis=-1)
+    sure = masks[opened] > 0.8
+    # The dark of the mouth and the lips around are in the same rows and columns.
+    rows, columns = np.flatnonzero(sure.any(axis=(0, 2))), np.flatnonzero(sure.any(axis=(0, 1)))
+    around = grey[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    assert grey[sure].mean() > 1.2 * around.mean()

@@ -15,7 +15,7 @@ import pytest
 import torch
 from support.toy_shards import make_shards
 
-from tkbench import models, shards, weights
+from tkbench import audio, models, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsRefused
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
@@ -28,7 +28,7 @@ from tkbench.train.loop import LAST, Trained, Trainer, TrainingJob, train
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, shape_loss, softened, sync_mels
 from tkbench.train.objectives.synctalkface import frozen_features
-from tkbench.train.steps import NotFinite, check_finite, mirrored, set_rates
+from tkbench.train.steps import NotFinite, check_finite, mirrored, on_device, set_rates
 from tkbench.types import Batch
 
 CUT = Cut("steady-172", 64)
@@ -36,7 +36,10 @@ NETS: dict[str, dict[str, Any]] = {
     "expert": {"width": 0.05},
     "wav2lip": {"width": 0.05},
     "synctalkface": {"width": 0.05, "slots": 8},
-    "cals": {"width": 0.05, "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24}},
+    "cals": {
+        "width": 0.05,
+        "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24, "window": 3, "cut": True},
+    },
 }
 LOSSES: dict[str, dict[str, Any]] = {
     "expert": {"contrast": 1.0},
@@ -193,7 +196,7 @@ def test_a_run_does_not_go_on_from_another_one(folder: Path, crops: Path, tmp_pa
 
 def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
-    with pytest.raises(UsageError, match="give --expert FILE"):
+    with pytest.raises(UsageError, match=r"give --expert FILE.*cut as Cut\(recipe='steady-172', size=96\)"):
         train(TrainingJob(folder, out, config("cals"), accelerator="cpu"))
     with pytest.raises(WeightsRefused, match="a judge never trains"):
         train(
@@ -205,6 +208,24 @@ def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"\.safetensors"):
         train(TrainingJob(folder, tmp_path / "m.pth", config("expert"), accelerator="cpu"))
     assert objective(config("synctalkface", loss={"av": 0.0}), None).expert is None
+
+
+def test_the_bundled_expert_teaches_where_none_is_given(folder: Path, expert: Path, tmp_path: Path) -> None:
+    """For faces cut as its own; it is pinned, small, and no judge."""
+    rules, out = load_config("cals-small", "cals"), tmp_path / "m.safetensors"
+    path = weights.find("expert-synth")
+    assert path.stat().st_size < 2_500_000
+    assert weights.sha256(path) != weights.get("syncnet-synth").sha256
+    assert checkpoint.read_facts(path).cut == rules.cut
+    assert TrainingJob(folder, out, rules).teacher() == path
+    assert TrainingJob(folder, out, rules, expert=expert).teacher() == expert
+    assert TrainingJob(folder, out, config("cals")).teacher() is None
+    assert TrainingJob(folder, out, load_config("expert-small", "expert")).teacher() is None
+    taught = objective(rules, path)
+    assert taught.expert is not None
+    assert not any(p.requires_grad for p in taught.expert.parameters())
+    # A run without a term that learns from it does not load it.
+    assert objective(replace(rules, loss={"units": 0.0, "av": 0.0, "vv": 0.0}), path).expert is None
 
 
 def trainer(folder: Path, out: Path, rules: Config, expert: Path | None, cache: Path) -> Trainer:
@@ -415,8 +436,10 @@ def test_what_no_run_can_begin_with(folder: Path, expert: Path, crops: Path, tmp
 def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> None:
     """Units, sounds, targets and references of the same frames; with 0, of all of them."""
     batch = {name: torch.arange(12.0)[None, :, None] for name in ("video", "reference", "mels")}
-    batch["reference"], batch["mels"] = batch["reference"][:, 2:-2], batch["mels"][:, 2:-2]
-    units = batch["mels"] + 0.5
+    batch["reference"] = batch["reference"][:, 2:-2]
+    # The sound of a cut window comes with three frames on either side.
+    batch["mels"] = torch.arange(-1.0, 13.0)[None, :, None]
+    units = batch["mels"][:, 3:-3] + 0.5
     firsts = set()
     for run in (0, 5):
         goal = objective(config("cals", loss={"drawn_frames": run}, data=Data(frames=8, batch=2)), expert)
@@ -430,6 +453,62 @@ def test_what_cals_draws_are_frames_of_one_run(folder: Path, expert: Path) -> No
     assert firsts == {(0, 2.5), (5, 2.5), (5, 3.5), (5, 4.5), (5, 5.5)}
     with pytest.raises(UsageError, match=r"drawn_frames = 9: from 5 frames.* those of a window, 6"):
         objective(config("cals", loss={"drawn_frames": 9}), expert)
+
+
+def test_windows_of_cals_hold_what_its_units_hear(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    voice = {**NETS["cals"]["voice"], "cut": False}
+    for window in (3, -1):
+        net = {**NETS["cals"], "voice": {**voice, "window": window}}
+        with pytest.raises(UsageError, match=rf"window = {window}, \[data\] frames = 6: .* window of 0 to 2"):
+            objective(config("cals", net=net), expert)
+    objective(config("cals", net={**NETS["cals"], "voice": {**voice, "window": 2}}), expert)
+    # Where the sound is cut, it is loaded with any window; beyond the clip it is silent.
+    run = Trainer(
+        TrainingJob(
+            folder,
+            tmp_path / "x.safetensors",
+            config("cals", data=Data(frames=6, batch=2, padded_sound=True)),
+            expert=expert,
+            accelerator="cpu",
+            cache=crops,
+        )
+    )
+    windows = run.windows
+    (key, n) = next(iter(windows.lengths.items()))
+    spectrum = audio.mel(windows.shards.get_audio(key))
+    starts, _ = windows.draw(key, 0)
+    found = windows._visit(key, 0, 0, len(starts))
+    for start, mels in zip(starts, found["mels"], strict=True):
+        wanted = audio.windows(spectrum, np.arange(start - 3, start + 6 + 3), lead=1)
+        np.testing.assert_array_equal(mels, wanted)
+    assert windows.starts(n).start == 2
+
+
+def test_what_only_training_uses_goes_on_with_the_next_training(
+    folder: Path, expert: Path, crops: Path, tmp_path: Path
+) -> None:
+    """Where the folder of the first run still stands; without it these layers begin anew, and another run it is."""
+    given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
+    rules = config("cals", loss={"shape": 1.0, "amplitude": 1.0}, steps=2)
+    first = train(TrainingJob(folder, tmp_path / "first.safetensors", rules, **given))
+    assert first is not None
+    heads = torch.load(first.folder / LAST, weights_only=True)["heads"]
+    assert any(name.startswith("reader.") for name in heads)
+
+    def begun() -> Trainer:
+        return Trainer(TrainingJob(folder, tmp_path / "x.safetensors", rules, start=first.out, **given))
+
+    run = begun()
+    for name, value in run.goal.heads.state_dict().items():
+        assert torch.equal(value, heads[name]), name
+    (first.folder / LAST).unlink()
+    anew = begun()
+    assert any(not torch.equal(v, heads[name]) for name, v in anew.goal.heads.state_dict().items())
+    assert list(state.differences(json.loads(run.identity), json.loads(anew.identity))) == [
+        "whether the run folder of --from was there"
+    ]
 
 
 def test_the_discriminators_rate_rises_when_it_wakes_and_stays() -> None:
@@ -579,6 +658,24 @@ def test_every_bundled_configuration_builds_its_network() -> None:
             goal = resolve(kinds.registry.get(model).objective)(rules)
             assert goal.net.spec.size == rules.cut.size
     assert load_config(None, "cals").model == "cals"
+
+
+@pytest.mark.parametrize("model", ["synctalkface", "expert"])
+def test_configurations_at_128_pixels_build_and_step(model: str, folder: Path, tmp_path: Path) -> None:
+    """The last kind of step, with every term but that of the expert, which is trained first."""
+    rules = load_config(f"{model}-128", model)
+    few = replace(rules.data, batch=2, frames_per_window=0, min_reference_gap=5, workers=0)
+    loss = {**rules.loss, "av": 0.0} if model == "synctalkface" else rules.loss
+    job = TrainingJob(
+        folder, tmp_path / "x.safetensors", replace(rules, data=few, loss=loss), accelerator="cpu"
+    )
+    run = Trainer(job)
+    batch = on_device(run.windows[0], run.fabric.device)
+    assert batch["video"].shape[2:4] == (128, 128)
+    parts = run.step([batch], rules.steps - 1)
+    assert all(bool(value.isfinite()) for value in parts.values())
+    if model == "synctalkface":
+        assert {"gan", "quality", "inside", "solid", "amplitude", "slope", "warp", "vv"} <= set(parts)
 
 
 def test_configurations_are_read_strictly(tmp_path: Path) -> None:

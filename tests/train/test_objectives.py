@@ -22,14 +22,18 @@ from tkbench.models.wav2lip.expert import Expert, ExpertSpec
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config, Data
 from tkbench.train.objectives import objective
-from tkbench.train.objectives.base import face_l1, mouth_box, shape_loss
+from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, mouth_box, shape_loss
+from tkbench.train.objectives.reader import MouthReader, movement_slope
 
 CUT = Cut("steady-172", 64)
 NETS: dict[str, dict[str, Any]] = {
     "expert": {"width": 0.05},
     "wav2lip": {"width": 0.05},
     "synctalkface": {"width": 0.05, "slots": 8, "dropout": 0.0},
-    "cals": {"width": 0.05, "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24, "dropout": 0.0}},
+    "cals": {
+        "width": 0.05,
+        "voice": {"width": 0.0625, "layers": 2, "heads": 4, "units": 24, "dropout": 0.0, "window": 4},
+    },
 }
 FRAMES, CLIPS = 9, 2
 
@@ -262,6 +266,77 @@ def test_open_mouths_have_a_loss_of_their_own(
     close(done.total, before.total + 3 * done.parts["inside"] + 0.5 * done.parts["solid"])
     closed = goal.step({**batch, "opening": torch.zeros_like(opening)}, 5, None)
     close(closed.total, before.total)
+
+
+@pytest.mark.parametrize("model", ["wav2lip", "synctalkface", "cals"])
+def test_mouths_are_to_open_as_far_as_true_ones(model: str, expert: Path) -> None:
+    late = {"sync_from": 9}
+    plain, goal = make(model, expert, **late), make(model, expert, amplitude=2.0, amplitude_from=3, **late)
+    batch = batch_of(goal.margin)
+    done, before = goal.step(batch, 5, None), plain.step(batch, 5, None)
+    box = mouth_box(64, 64)
+
+    def read(faces: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return goal.heads["reader"](faces[..., box[0] : box[1], box[2] : box[3]])
+
+    true = batch["mouth"].flatten(0, 1)
+    shown, drawn = read(done.real), read(done.made[0])
+    centred = (true[:, 0] - true[:, 0].mean()) / SHAPE_UNIT
+    least = 0.25 * centred.square().mean()
+    slope = (drawn[:, 0] * centred).mean() / torch.maximum((shown[:, 0] * centred).mean(), least)
+    close(done.parts["slope"], slope)
+    close(done.parts["amplitude"], (1 - slope) ** 2)
+    close(done.parts["amplitude_reader"], shape_loss(shown, true.float()))
+    close(done.total, before.total + 2 * (done.parts["amplitude"] + done.parts["amplitude_reader"]))
+    assert "amplitude" not in goal.step(batch, 2, None).parts
+    assert "slope" not in before.parts
+    # The reader learns from true pictures alone, the generator from what it reads in drawn ones.
+    goal.zero_grad()
+    (2 * goal.step(batch, 5, None).total).backward()
+    both = [p.grad.clone() for p in goal.heads["reader"].parameters()]
+    goal.zero_grad()
+    shape_loss(goal.heads["reader"](done.real[..., box[0] : box[1], box[2] : box[3]]), true).backward()
+    for one, other in zip(both, goal.heads["reader"].parameters(), strict=True):
+        close(one, 4 * other.grad)
+
+
+def test_the_slope_of_openings_does_not_depend_on_how_well_they_are_read() -> None:
+    torch.manual_seed(0)
+    true = torch.randn(4000)
+    for reads in (1.0, 0.4):
+        shown = reads * true + 0.3 * torch.randn(4000)
+        drawn = reads * 0.7 * true + 0.5 * torch.randn(4000) - 3
+        assert float(movement_slope(drawn, shown, true)) == pytest.approx(0.7, abs=0.05)
+    assert float(movement_slope(torch.randn(4000), true, true)) == pytest.approx(0, abs=0.05)
+
+
+def test_a_small_network_learns_to_read_how_far_mouths_open() -> None:
+    """Dark bars between two light lips, of a height that is read back from pictures it has not seen."""
+    generator = torch.Generator().manual_seed(0)
+
+    def mouths(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        opening = torch.rand(count, generator=generator)
+        row = torch.arange(36)[None, :]
+        middle = 14 + 6 * torch.rand(count, 1, generator=generator)
+        dark = ((row - middle).abs() < 1 + 8 * opening[:, None]).float()
+        faces = 0.7 - 0.6 * dark[:, None, :, None].expand(-1, 3, -1, 42)
+        faces = faces + 0.05 * torch.randn(faces.shape, generator=generator)
+        lengths = torch.zeros(count, 8)
+        lengths[:, 0] = 0.1 * (opening - 0.5)
+        return faces, lengths
+
+    torch.manual_seed(0)
+    reader = MouthReader()
+    adam = torch.optim.Adam(reader.parameters(), 2e-3)
+    for _ in range(120):
+        faces, lengths = mouths(32)
+        adam.zero_grad()
+        shape_loss(reader(faces), lengths).backward()
+        adam.step()
+    faces, lengths = mouths(200)
+    with torch.no_grad():
+        assert float(shape_loss(reader(faces), lengths)) < 0.15
 
 
 def test_the_first_windows_of_a_batch_are_drawn() -> None:

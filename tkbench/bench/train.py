@@ -132,7 +132,7 @@ def bench_train(
 
 def _full(config: Config, steps: int) -> Config:
     """The configuration with every term from the first step on, and without validation or samples in between."""
-    early = {"pretrain": 0, "gan_from": 0, "sync_from": 0}
+    early = dict.fromkeys(("pretrain", "memory_from", "sync_from", "amplitude_from", "gan_from"), 0)
     loss = {name: early.get(name, value) for name, value in config.loss.items()}
     never = 10 * (WARM_GPU + steps)
     quiet = replace(config.run, log_every=never, val_every=never, save_every=never, sample_every=never)

@@ -162,6 +162,13 @@ def prep_synth(
         str | None,
         typer.Option(help="Put every clip in this split, instead of dividing speakers over the three."),
     ] = None,
+    sluggishness: Annotated[
+        float,
+        typer.Option(
+            help="Scales how fast mouths go from sound to sound: 0.4 blends sounds 2.5 times as far. corpus.json says "
+            "how many frames of context they then need (reach_frames)."
+        ),
+    ] = 1.0,
     workers: Workers = None,
 ) -> None:
     """Make a corpus of synthetic talking faces with exact truth: phonemes, lip aperture, A/V offset.
@@ -169,8 +176,10 @@ def prep_synth(
     Example: `tkbench prep synth --out corpus --clips 24 --speakers 12 --seed 0`
     """
     from tkbench.runtime.progress import bar
-    from tkbench.synth.corpus import make_corpus
+    from tkbench.synth.corpus import ClipOptions, make_corpus
+    from tkbench.synth.knobs import Knobs
 
+    options = ClipOptions(others=Knobs(sluggishness=sluggishness))
     with bar("corpus") as progress:
         path = make_corpus(
             out,
@@ -179,6 +188,7 @@ def prep_synth(
             seed=seed,
             split=split,
             workers=count_workers(workers),
+            options=options,
             progress=lambda done, total: progress(done, total, "clips"),
         )
     say(f"corpus: {path}\nnext:   tkbench prep folder --root {out} --out shards")

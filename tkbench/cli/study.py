@@ -117,6 +117,70 @@ def context_command(
     _told(found.sentence(), context_page.write(found, out))
 
 
+@study.command("ablation")
+def ablation_command(
+    data_folder: Shards,
+    model: Annotated[str, typer.Option("--model", "-m", help="synctalkface or cals.")],
+    out: Annotated[Path, typer.Option(help="Folder for trainings, scores, table, figure and page.")] = Path(
+        "study"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="Networks per row.")] = 3,
+    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 400,
+    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 600,
+    full: Annotated[
+        bool, typer.Option("--full", help="As many steps as the configuration has: for a GPU.")
+    ] = False,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            help="A bundled configuration or a TOML file; by default MODEL-small.", show_default=False
+        ),
+    ] = None,
+    expert: Annotated[
+        Path | None,
+        typer.Option(help="The frozen sync expert; by default the bundled one.", show_default=False),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder where crops are kept between runs.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Score only the first clips of the split test.", show_default=False),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes that score.")] = 1,
+    trainings: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after so many trainings; run it again to go on.", show_default=False),
+    ] = None,
+) -> None:
+    """What does each part of a model bring? Trains it anew without each, at equal steps and several seeds.
+
+    SyncTalkFace: the memory, L_vv, L_av. CALS: the context, masked learning, d_av, d_vv. Run it again to go on: every
+    training is a stage that resumes, some minutes to half an hour of a core each.
+
+    Example: `tkbench study ablation --model cals --data shards --out study`
+    """
+    from tkbench.shards import open_shards
+    from tkbench.study.ablation import Budget, Unfinished, Work, study_ablation
+
+    # Before torch is loaded, and before a folder is made.
+    open_shards(data_folder)
+    writable(out, "--out", folder=True)
+    budget = Budget.of(model, config) if full else Budget(first, drawn)
+    from tkbench.runtime.progress import bar
+    from tkbench.study import ablation_page
+
+    work = Work(data_folder, out, expert, cache, limit, workers, trainings)
+    with bar("study ablation") as progress:
+        found = study_ablation(
+            model, work, seeds=tuple(range(seeds)), budget=budget, config=config, progress=progress
+        )
+    if isinstance(found, Unfinished):
+        say(str(found))
+    else:
+        _told(found.sentence(), ablation_page.write(found, out))
+
+
 def _told(sentence: str, files: list[Path]) -> None:
     """What was found, and where it is written: the page is the last file, the table the first."""
     say(sentence)

@@ -44,7 +44,11 @@ def train_command(
     ] = None,
     expert: Annotated[
         Path | None,
-        typer.Option(help="The frozen sync expert that generators learn from.", show_default=False),
+        typer.Option(
+            help="The frozen sync expert that generators learn from; by default the bundled one, for synthetic faces "
+            "cut as the small configurations do.",
+            show_default=False,
+        ),
     ] = None,
     start: Annotated[
         Path | None,
@@ -88,14 +92,15 @@ def train_command(
     """Train a network on prepared shards; the same command again continues a stopped run (syncnet and voice begin
     anew).
 
-    Generators learn from a frozen expert, which is trained first:
+    Generators learn from a frozen expert; one for synthetic faces is bundled:
 
-    Example: `tkbench train --model expert --data shards --out expert.safetensors`
-
-    Then: `tkbench train --model cals --data shards --expert expert.safetensors --out cals.safetensors`
+    Example: `tkbench train --model cals --data shards --out cals.safetensors`
 
     And on from there, with your own faces: `tkbench train --model cals --config cals-sharp --from cals.safetensors
-    --data mine --expert expert.safetensors --out my-cals.safetensors`
+    --data mine --out my-cals.safetensors`
+
+    Another expert is trained first: `tkbench train --model expert --data mine --out expert.safetensors`, then
+    `--expert expert.safetensors`.
 
     Before a long run: the same with `--dry-run`. Another setting of a configuration: `--set optim.lr=5e-4`.
 

@@ -23,7 +23,7 @@ class WindowBatch(TypedDict, total=False):
     mel: Float32
     """(B, 80, 16 * F // 5) the sound of the window, from its first frame on."""
     mels: Float32
-    """(B, F, 80, 16) 0.2 s around each frame, from 40 ms before it on."""
+    """(B, sound + F + sound, 80, 16) 0.2 s around each frame, from 40 ms before it on; silent outside the clip."""
     mouth: Float32
     """(B, F, 8), with `WindowSpec.mouths` only: the lengths of `metrics.mouth.NAMES` in eye distances, less their
     medians over the clip."""

@@ -59,6 +59,8 @@ class WindowSpec:
     frames: int = 5
     margin: int = 0
     """Frames before and behind the window that come with `video`."""
+    sound: int = 0
+    """Frames before and behind the window that come with `mels`."""
     min_reference_gap: int = 1
     """Least number of frames between the start of a window and that of its reference; 1 is what Wav2Lip and
     SyncTalkFace do: any other start."""
@@ -71,8 +73,8 @@ class WindowSpec:
     """Also where the true mouths are open, from the same landmarks."""
 
     def __post_init__(self) -> None:
-        if min(self.frames, self.min_reference_gap) < 1 or self.margin < 0:
-            raise UsageError("frames and min_reference_gap must be at least 1, margin at least 0")
+        if min(self.frames, self.min_reference_gap) < 1 or min(self.margin, self.sound) < 0:
+            raise UsageError("frames and min_reference_gap must be at least 1, margin and sound at least 0")
 
     @property
     def mel_steps(self) -> int:
@@ -211,8 +213,8 @@ class Windows:
         if not self.window.padded_sound:
             around = audio.whole_windows(n_frames, lead=1)
             along = audio.whole_windows(n_frames, steps=self.window.mel_steps)
-            low = max(low, around.start, along.start)
-            high = min(high, around.stop - frames, along.stop - 1)
+            low = max(low, around.start + self.window.sound, along.start)
+            high = min(high, around.stop - frames - self.window.sound, along.stop - 1)
         return range(low, max(low, high + 1))
 
     def _usable(self, n_frames: int) -> bool:
@@ -296,6 +298,7 @@ class Windows:
         picked, others = (drawn[first:stop] for drawn in self.draw(key, epoch))
         inside = np.arange(window.frames)
         wide = np.arange(-window.margin, window.frames + window.margin)
+        heard = np.arange(-window.sound, window.frames + window.sound)
         wanted = None
         if self.cache is None:
             wanted = np.zeros(self.lengths[key], bool)
@@ -305,10 +308,10 @@ class Windows:
         parts = self._parts(key, kinds, wanted)
         crops, spectrum = parts["crops"], parts["mel"]
         clock = time.perf_counter()
-        mels = audio.windows(spectrum, (picked[:, None] + inside).ravel(), lead=1)
+        mels = audio.windows(spectrum, (picked[:, None] + heard).ravel(), lead=1)
         found: WindowBatch = {
             "mel": audio.windows(spectrum, picked, steps=window.mel_steps),
-            "mels": mels.reshape(len(picked), window.frames, *mels.shape[1:]),
+            "mels": mels.reshape(len(picked), len(heard), *mels.shape[1:]),
             "reference_mel": audio.windows(spectrum, others, steps=window.mel_steps),
             "frame": picked,
             "reference_frame": others,

@@ -196,6 +196,13 @@ def trainings(facts: Facts) -> list[EarlierTraining]:
     return [cast(EarlierTraining, own), *facts.training.get("before", ())]
 
 
+def frames_of(facts: Facts) -> int | None:
+    """Frames in a window of the training that made a checkpoint; None where that is not known."""
+    data = facts.training.get("config", {}).get("data")
+    frames = data.get("frames") if isinstance(data, Mapping) else None
+    return frames if isinstance(frames, int) else None
+
+
 def load_published(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a Wav2Lip checkpoint as its authors saved them: a table with `state_dict`.
 

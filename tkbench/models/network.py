@@ -48,12 +48,20 @@ class FaceNetwork(Network):
 
     spec: FaceSpec
 
+    @property
+    def context(self) -> int:
+        """Frames of sound before and behind the drawn ones that `embed_voice` is given, too."""
+        return 0
+
     def embed_voice(self, mel: torch.Tensor) -> torch.Tensor:
-        """(T, 80, 16) mel of a clip, one window per frame -> what `draw` takes, T rows.
+        """(context + T + context, 80, 16) mel, one window per frame -> what `draw` takes, T rows.
 
         A network that hears each frame by itself leaves the mel as it is.
         """
         return mel
+
+    def check_heard(self, frames: int) -> None:
+        """Raises UsageError where this network would hear more at once than in training, in windows of `frames`."""
 
     def draw(self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
         """N rows of `embed_voice` and (N, 6, size, size), the masked target over the reference -> N faces.

@@ -41,6 +41,8 @@ class Talker:
         net, self.facts = checkpoint.load(path, kind)
         if not isinstance(net, FaceNetwork):
             raise UsageError(f"model {kind!r}: draws no faces; known are {', '.join(kinds.generators())}")
+        if frames := checkpoint.frames_of(self.facts):
+            net.check_heard(frames)
         self.kind = kinds.registry.get(kind)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net: FaceNetwork = net.to(self.device)
@@ -84,7 +86,8 @@ class Talker:
         (hair, collar) moves with the video. An evaluation does not use it, because the true jaw would show around the
         drawn mouth and be scored.
         """
-        mel = audio.windows(audio.mel(sound), np.arange(frames), lead=self.facts.lead)
+        heard = np.arange(-self.net.context, frames + self.net.context)
+        mel = audio.windows(audio.mel(sound), heard, lead=self.facts.lead)
         return Speech(self, mel, reference, matrix, outline)
 
 

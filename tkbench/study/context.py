@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from tkbench import shards
+from tkbench import audio, shards
 from tkbench.errors import UsageError
 from tkbench.metrics.mouth import lengths
 from tkbench.metrics.voicefeatures import log_mel, without_drift
@@ -40,6 +40,7 @@ from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import write_file
 from tkbench.study.frames import LETTERS
 from tkbench.synth.articulation import Articulation, Style
+from tkbench.synth.reach import Said, explained, middles, reach, within
 from tkbench.synth.visemes import letters_at
 from tkbench.types import FPS, Array, Float32, Float64, Word
 
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 WINDOWS = (0, 1, 2, 3, 4, 6, 8, 13, 15, 25)
 """Frames on either side."""
 SEEDS = (0, 1, 2)
-REACHED = 0.95
-"""The share of the widest window's gain that defines the reach."""
 SLOW = 0.4
 """Sluggishness of the slow control: sounds blend 2.5 times as far."""
 STEPS, BATCH, RATE = 1200, 512, 2e-3
@@ -138,28 +137,16 @@ class ContextStudy:
         return f"Reach (sound that is needed on either side), and the gain over none: {'; '.join(parts)}."
 
 
-def reach(curve: dict[int, float], *, share: float = REACHED, least: float = 0.01) -> int:
-    """The smallest window with `share` of the gain from 0 to the widest; 0 where that is below `least`.
-
-    >>> reach({0: 0.5, 1: 0.9, 2: 0.98, 4: 1.0}), reach({0: 0.7, 4: 0.705})
-    (2, 0)
-    """
-    first, last = curve[min(curve)], curve[max(curve)]
-    if last - first < least:
-        return 0
-    return min(n for n, value in curve.items() if value - first >= share * (last - first))
-
-
 def utterances(data: Path) -> tuple[shards.Shards, list[Utterance]]:
     """Every clip with its sound, its tracked mouth, and what is said where that is known."""
     source = shards.open_shards(data)
     found = []
     for key in sorted(source.keys()):
-        audio, landmarks = source.get_audio(key), source.get_arrays(key)["landmarks"]
+        voice, landmarks = source.get_audio(key), source.get_arrays(key)["landmarks"]
         record = json.loads(source.members(key, ["json"])["json"])
         spoken = record.get("extra", {}).get("phonemes") or []
         words = tuple(Word(str(p["phone"]), float(p["start"]), float(p["end"])) for p in spoken)
-        mel = log_mel(audio) / 10
+        mel = log_mel(voice) / 10
         frames = min(len(landmarks), len(mel) // STEPS_PER_FRAME)
         mel = mel - np.percentile(mel.max(axis=1), 95)
         letters = np.full(frames, -1)
@@ -178,11 +165,6 @@ def utterances(data: Path) -> tuple[shards.Shards, list[Utterance]]:
     return source, found
 
 
-def middles(frames: int) -> Float64:
-    """The time in the middle of each frame, (T,) seconds."""
-    return np.asarray((np.arange(frames) + 0.5) / FPS)
-
-
 def articulated(said: Utterance, style: Style | None) -> Float32:
     """(T, 8) mouth parameters in the middle of each frame; None: each frame is its own phoneme, spoken alone."""
     if style is None:
@@ -199,26 +181,12 @@ def _alone() -> Float32:
 
 def truth_within(said: Utterance, window: int, style: Style) -> Float64:
     """(T, 8) mouth parameters from the gestures alone that are spoken within `window` frames of each frame."""
-    whole = Articulation.of(said.phonemes, style)
-    rows = []
-    for k in range(len(said.letters)):
-        low, high = (k - window) / FPS, (k + 1 + window) / FPS
-        near = tuple(g for g in whole.gestures if g.start < high and g.end > low)
-        rows.append(replace(whole, gestures=near or whole.gestures[:1])(np.array([(k + 0.5) / FPS])))
-    return np.concatenate(rows)
-
-
-def explained(true: Array, made: Array) -> float:
-    """R2 over all columns that vary, each about its own mean and in its own spread."""
-    spread = true.var(axis=0)
-    moving = spread > 1e-9
-    rest = ((true - made) ** 2).mean(axis=0)
-    return float((1 - rest[moving] / spread[moving]).mean())
+    return within(Said(said.phonemes, len(said.letters), style), window)
 
 
 def windowed(slices: Float32, window: int) -> Float32:
     """(T, D) slices -> (T, 2 n + 1, D); beyond the ends of a clip stands its first or last slice."""
-    places = np.arange(len(slices))[:, None] + np.arange(-window, window + 1)[None]
+    places = audio.around(np.arange(len(slices)), window)
     return slices[np.clip(places, 0, len(slices) - 1)]
 
 
@@ -268,11 +236,10 @@ def trained(train: Task, held: Task, window: int, seed: int, *, steps: int = STE
     plan = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps)
     all_slices = torch.from_numpy(slices)
     wanted = torch.from_numpy(goal if classes else np.float32((goal - middle) / spread))
-    around = torch.arange(2 * window + 1)
     net.train()
     for _ in range(steps):
         rows = rng.integers(0, len(starts), BATCH)
-        heard = all_slices[torch.from_numpy(starts[rows])[:, None] + around]
+        heard = all_slices[torch.from_numpy(audio.around(starts[rows] + window, window))]
         told = net(heard)
         asked = wanted[torch.from_numpy(rows)]
         loss = (

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from tkbench.study.context import REACHED, ContextStudy, reach
+from tkbench.study.context import ContextStudy
 from tkbench.study.page import render, write_all
+from tkbench.synth.reach import REACHED, reach
 from tkbench.types import FPS
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 380, 54, 40, 16, 150

@@ -73,6 +73,11 @@ def speaker_of(seed: int, index: int) -> Speaker:
     )  # fmt: skip
 
 
+def style_of(speaker: Speaker, knobs: Knobs) -> Style:
+    """How a speaker articulates in a clip with these knobs."""
+    return replace(speaker.style, sluggishness=speaker.style.sluggishness * knobs.sluggishness)
+
+
 @dataclass(frozen=True)
 class Script:
     """What is said, and when: sound on the 25 fps grid."""
@@ -151,7 +156,7 @@ class _Shot:
         self.speaker = speaker
         # The mouth that is seen now belongs to the voice of `offset_frames` ago.
         heard = times - knobs.offset_frames / FPS
-        self.values = Articulation.of(script.phonemes, speaker.style)(heard)
+        self.values = Articulation.of(script.phonemes, style_of(speaker, knobs))(heard)
         self.motions = scene.motions(rng, times, _stress(script, heard))
         self.camera = scene.camera(rng, size)
         self.background = scene.background(rng, size)
@@ -297,10 +302,43 @@ def make_clip(
     return SynthClip(frames, times, audio, truth, knobs)
 
 
+def teeth_of(
+    *,
+    seed: int,
+    speaker: int,
+    index: int,
+    seconds: tuple[float, float] = (2.5, 4.0),
+    size: int = 256,
+    knobs: Knobs | None = None,
+) -> Float32:
+    """Which pixels of a clip's frames are teeth, (n, size, size) from 0 to 1, for the arguments of `make_clip`.
+
+    Every frame is drawn twice before it comes to the camera, once with teeth that are black: what differs is teeth.
+    """
+    cv2.setNumThreads(1)
+    knobs = knobs or Knobs()
+    who = speaker_of(seed, speaker)
+    rng = np.random.default_rng([seed, 2, index])
+    script = script_of(rng, who.voice, seconds)
+    times = np.array(knobs.times(script.n_frames / FPS, rng))
+    shot = _Shot(who, script, rng, size, knobs, times)
+    masks = []
+    for i in range(len(times)):
+        light, dark = (_with_teeth(shot, i, tone) for tone in (1.0, 0.0))
+        # Red is the strongest colour of enamel, up to 250, less in the shade of the lips.
+        masks.append(np.clip((light - dark)[..., 0] / 120, 0, 1))
+    return np.stack(masks).astype(np.float32)
+
+
+def _with_teeth(shot: _Shot, i: int, tone: float) -> Float32:
+    shot.renderer.tone = np.full(3, tone, np.float32)
+    return shot.draw(i)
+
+
 def truth_of(key: str, split: str, speaker: Speaker, script: Script, knobs: Knobs) -> Truth:
     """The truth of a clip, from what was drawn for it."""
     times = np.arange(script.n_frames) / FPS - knobs.offset_frames / FPS
-    values = Articulation.of(script.phonemes, speaker.style)(times)
+    values = Articulation.of(script.phonemes, style_of(speaker, knobs))(times)
     return {
         "key": key,
         "speaker": speaker.name,

@@ -1,6 +1,7 @@
 """A corpus of synthetic clips on disk.
 
-OUT/corpus.json             what the corpus is: seed, speakers, a row for each clip; written last
+OUT/corpus.json             what the corpus is: seed, speakers, the reach of its coarticulation, a row for each clip;
+                            written last
 OUT/sheet.png               three pictures of each clip
 OUT/s000/c0000.mp4          a clip, with the sound that its knobs ask for
 OUT/s000/c0000.wav          its sound as it was synthesized: 16 kHz mono
@@ -23,11 +24,12 @@ import numpy as np
 from tkbench import media
 from tkbench.errors import UsageError
 from tkbench.synth import FORMAT
-from tkbench.synth.clip import SynthClip, make_clip
+from tkbench.synth.clip import SynthClip, Truth, make_clip, speaker_of, style_of
 from tkbench.synth.knobs import Knobs, preset
 from tkbench.synth.people import PEOPLE
+from tkbench.synth.reach import Said, reach_of
 from tkbench.synth.speech import resample
-from tkbench.types import SAMPLE_RATE, Float32, UInt8
+from tkbench.types import SAMPLE_RATE, Float32, UInt8, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,9 @@ class ClipOptions:
     size: int = 256
     """Side of the pictures."""
     knobs: Mapping[int, Knobs | str] = field(default_factory=dict)
-    """Clip number -> its difficulties, as Knobs or by the name of a preset; all other clips are plain."""
+    """Clip number -> its difficulties, as Knobs or by the name of a preset."""
+    others: Knobs = field(default_factory=Knobs)
+    """The difficulties of all other clips; none."""
 
 
 class ClipRow(TypedDict):
@@ -97,7 +101,7 @@ def make_corpus(
         raise UsageError(f"knobs are given for clip {unknown[0]}, but clips run from 0 to {clips - 1}")
     splits = [split] * speakers if split else splits_of(speakers)
     jobs = [
-        _Job(str(out), seed, i, i % speakers, splits[i % speakers], options, chosen.get(i, Knobs()))
+        _Job(str(out), seed, i, i % speakers, splits[i % speakers], options, chosen.get(i, options.others))
         for i in range(clips)
     ]
     for index in range(speakers):
@@ -123,6 +127,7 @@ def make_corpus(
         "seed": seed,
         "n_clips": clips,
         "speakers": [f"s{i:03d}" for i in range(speakers)],
+        "reach_frames": _reach(out, seed, [row for row, _ in rows]),
         "knobs": {row["key"]: row["knobs"] for row, _ in rows if row["knobs"]},
         "clips": [row for row, _ in rows],
         "sheet": "sheet.png",
@@ -133,6 +138,24 @@ def make_corpus(
     partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
     return path
+
+
+REACH_CLIPS = 6
+"""Clips from which the reach of a corpus is computed, evenly spaced: it takes about a second a clip."""
+
+
+def _reach(out: Path, seed: int, rows: list[ClipRow]) -> int | None:
+    """Frames of context on either side that the mouths of a corpus need; None where nobody speaks."""
+    places = np.linspace(0, len(rows) - 1, min(REACH_CLIPS, len(rows))).round().astype(int)
+    said = []
+    for row in (rows[int(place)] for place in places):
+        truth: Truth = json.loads((out / row["key"]).with_suffix(".json").read_text(encoding="utf-8"))
+        who = speaker_of(seed, int(row["speaker"][1:]))
+        slow = float(str(row["knobs"].get("sluggishness", 1.0)))
+        phonemes = tuple(Word(p["phone"], p["start"], p["end"]) for p in truth["phonemes"])
+        if phonemes:
+            said.append(Said(phonemes, truth["n_frames"], style_of(who, Knobs(sluggishness=slow))))
+    return reach_of(said) if said else None
 
 
 @dataclass(frozen=True, slots=True)

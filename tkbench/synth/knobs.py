@@ -49,11 +49,19 @@ class Knobs:
     """During this time the picture shows only the background; (0, inf) for a clip without any face."""
     yaw: float = 0.0
     """Degrees by which the head is turned, to about 30."""
+    sluggishness: float = 1.0
+    """Scales the falling-off rates of the speaker's articulation: below 1 sounds blend farther. `tkbench.synth.reach`
+    says how far."""
 
     def __post_init__(self) -> None:
         if self.fps <= 0 or self.rotation % 90:
             raise UsageError(
                 f"knobs: fps {self.fps} must be positive and rotation {self.rotation} a multiple of 90"
+            )
+        if not 0.1 <= self.sluggishness <= 10:
+            raise UsageError(
+                f"knobs: sluggishness {self.sluggishness:g} scales how fast a mouth moves on; give 0.1 to 10 (1 is "
+                f"plain speech, 0.4 blends sounds 2.5 times as far)"
             )
         if self.audio_offset < 0:
             raise UsageError(
@@ -110,6 +118,7 @@ PRESETS: dict[str, Knobs] = {
     "face-leaves": Knobs(no_face=(1.0, 1.8)),
     "no-face": Knobs(no_face=(0.0, float("inf"))),
     "turned": Knobs(yaw=25.0),
+    "slow-mouth": Knobs(sluggishness=0.4),
 }
 """One of each, by name: `make_corpus(..., options=ClipOptions(knobs={3: "vfr"}))`."""
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tkbench import shards
+from tkbench import shards, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint, kinds
 from tkbench.train.config import Config
 
+EXPERT = "expert"
+"""The kind of network that generators learn from."""
 LAST = "last.pt"
 """The state of a run, in its folder."""
+
+
+def run_folder(out: Path) -> Path:
+    """The folder of the run that writes the checkpoint `out`."""
+    return out.with_name(out.stem + ".run")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class TrainingJob:
     """The checkpoint to write (.safetensors); its card and the folder of the run stand beside it."""
     config: Config
     expert: Path | None = None
-    """Checkpoint of the frozen sync expert."""
+    """Checkpoint of the frozen sync expert; None: the bundled one, see `teacher`."""
     start: Path | None = None
     """A checkpoint of the same kind whose weights the run begins with."""
     cache: Path | None = None
@@ -36,7 +43,14 @@ class TrainingJob:
     @property
     def folder(self) -> Path:
         """Where the state, the curves and the sample faces of the run are."""
-        return self.out.with_name(self.out.stem + ".run")
+        return run_folder(self.out)
+
+    def teacher(self) -> Path | None:
+        """The frozen expert: the one that is given, or the bundled one where it knows faces of this cut, or None."""
+        if self.expert is not None or self.config.model == EXPERT:
+            return self.expert
+        path = weights.find(kinds.registry.get(EXPERT).bundled or "")
+        return path if checkpoint.read_facts(path).cut == self.config.cut else None
 
     def check(self) -> None:
         """Raises what would stop the run, as far as files and names tell it, before torch is loaded.
@@ -57,7 +71,7 @@ class TrainingJob:
         for path, kind in ((self.expert, "expert"), (self.start, self.config.model)):
             if path is not None:
                 checkpoint.facts_of(path, kind)
-        if self.expert is None:
+        if self.teacher() is None:
             self._check_expert()
 
     def _check_expert(self) -> None:
@@ -65,7 +79,7 @@ class TrainingJob:
         model = self.config.model
         weights = (self.config.loss.get(term) for term in kinds.registry.get(model).expert_terms)
         if any(isinstance(weight, (int, float)) and weight > 0 for weight in weights):
-            raise no_expert(model)
+            raise no_expert(self.config)
 
 
 def check_split(source: Path) -> None:
@@ -78,9 +92,11 @@ def check_split(source: Path) -> None:
         )
 
 
-def no_expert(model: str) -> UsageError:
-    """What is said where a run needs the sync expert and has none."""
+def no_expert(config: Config) -> UsageError:
+    """What is said where a run needs the sync expert, none is given, and the bundled one knows other faces."""
+    known = checkpoint.read_facts(weights.find(kinds.registry.get(EXPERT).bundled or "")).cut
     return UsageError(
-        f"--model {model} learns from a frozen sync expert: give --expert FILE, a checkpoint of "
-        f"`tkbench train --model expert` (the judge is not one)"
+        f"--model {config.model} learns from a frozen sync expert: give --expert FILE, a checkpoint of "
+        f"`tkbench train --model expert` (the judge is not one); the bundled expert is for faces cut as {known}, the "
+        f"configuration cuts {config.cut}"
     )

@@ -27,7 +27,7 @@ from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import Progress, silent
 from tkbench.train import board, state
 from tkbench.train.card import card
-from tkbench.train.job import LAST, TrainingJob
+from tkbench.train.job import LAST, TrainingJob, run_folder
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import Objective, StepTable, first_windows
 from tkbench.train.steps import (
@@ -102,11 +102,13 @@ class Trainer:
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
         self.job, self.config, config = job, job.config, job.config
         torch.manual_seed(config.seed)
-        self.goal: Objective = objective(config, job.expert)
+        self.teacher = job.teacher()
+        self.goal: Objective = objective(config, self.teacher)
         self.before: list[checkpoint.EarlierTraining] = []
         """The trainings whose weights this one begins with."""
         if job.start is not None:
             self.before = checkpoint.begin_with(self.goal.net, job.start, config.model)
+        heads = self._begin_heads()
         self.quality: Quality | None = self.goal.quality()
         for net in (self.goal, self.quality):
             if net is not None:
@@ -144,7 +146,12 @@ class Trainer:
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
         begun = self.before[0]["sha256"] if self.before else ""
         self.identity = state.identity(
-            config, self.windows.shards.data_hash, self.fabric.world_size, self._expert_hash() or "", begun
+            config,
+            self.windows.shards.data_hash,
+            self.fabric.world_size,
+            self._expert_hash() or "",
+            begun,
+            heads=heads,
         )
         self.done, self.spent, self.waited = 0, 0.0, 0.0
         self.best: state.Best = {}
@@ -328,6 +335,7 @@ class Trainer:
                 size=(config.cut.size, config.cut.size),
                 frames=config.data.frames,
                 margin=self.goal.margin,
+                sound=self.goal.sound,
                 min_reference_gap=config.data.min_reference_gap,
                 padded_sound=config.data.padded_sound,
                 mouths=self.goal.mouths,
@@ -345,11 +353,22 @@ class Trainer:
             cache=self.job.cache or self.folder / "crops",
         )
 
+    def _begin_heads(self) -> bool:
+        """Go on with the layers that only training uses, where the run that made `--from` still has them."""
+        start = self.job.start
+        if start is None or "steps" not in self.before[0]:
+            return False
+        found = state.heads_of(run_folder(start) / LAST, self.before[0]["steps"])
+        own = self.goal.heads.state_dict()
+        known = {name: v for name, v in found.items() if name in own and own[name].shape == v.shape}
+        self.goal.heads.load_state_dict({**own, **known})
+        return bool(known)
+
     def _expert_hash(self) -> str | None:
         """sha256 of the expert's checkpoint, where the objective uses it."""
-        if self.job.expert is None or self.goal.expert is None:
+        if self.teacher is None or self.goal.expert is None:
             return None
-        return weights.sha256(self.job.expert)
+        return weights.sha256(self.teacher)
 
     def _save_state(self) -> None:
         """Write the state; every rank waits for it."""

@@ -82,15 +82,18 @@ class Average:
         torch._foreach_lerp_(kept, fresh, 1 - decay)
 
 
-def identity(config: Config, data: str, world: int, expert: str = "", start: str = "") -> str:
+def identity(
+    config: Config, data: str, world: int, expert: str = "", start: str = "", *, heads: bool = False
+) -> str:
     """What must not change between the parts of a run, in one line.
 
-    expert, start: the sha256 of the frozen expert, and of the checkpoint that the run began with.
+    expert, start: the sha256 of the frozen expert, and of the checkpoint that the run began with; heads: whether layers
+    that only training uses came with it.
     """
     settings = asdict(config)
     settings["run"] = {"precision": config.run.precision}
     settings["data"].pop("workers")
-    files = {"expert": expert} | ({"start": start} if start else {})
+    files = {"expert": expert} | ({"start": start} if start else {}) | ({"heads": True} if heads else {})
     return json.dumps({"config": settings, "data": data, "world": world, **files}, sort_keys=True)
 
 
@@ -113,11 +116,29 @@ def load(path: Path, wanted: str) -> State:
     return cast(State, state)
 
 
+def heads_of(path: Path, steps: int) -> dict[str, torch.Tensor]:
+    """What only training uses, in the state of the run that wrote a checkpoint after `steps` steps.
+
+    Empty where that state is not there any more, or is of another step: the layers then begin anew.
+    """
+    if not path.is_file():
+        return {}
+    kept = read_torch(path, "cannot be read as a training state")
+    if not isinstance(kept, dict) or kept.get("tkbench_train") != FORMAT or kept.get("step") != steps:
+        return {}
+    return cast(State, kept)["heads"]
+
+
 def differences(one: object, other: object, where: str = "") -> Iterable[str]:
     """Dotted names of what differs between two tables."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in sorted({*one, *other}):
             yield from differences(one.get(name), other.get(name), f"{where}.{name}" if where else name)
     elif one != other:
-        named = {"data": "the data", "expert": "the expert", "start": "the checkpoint of --from"}
+        named = {
+            "data": "the data",
+            "expert": "the expert",
+            "start": "the checkpoint of --from",
+            "heads": "whether the run folder of --from was there",
+        }
         yield named.get(where, f"{where} ({one} there, {other} here)")

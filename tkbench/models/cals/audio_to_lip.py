@@ -3,15 +3,25 @@
 Ours, where the paper is silent: the voice encoder of SyncTalkFace on 0.2 s of mel per frame, and a pre-norm
 Transformer of 4 layers (512 wide, 8 heads, 2048 inside, dropout 0.1). Positions are relative, with a learned bias for
 each distance and head: training has windows of a second or less, inference clips of any length.
+
+The context window comes in two forms. In the paper's the sound itself is cut (`cut`): a unit is made from the n frames
+on either side of its own, 40 ms each, and from nothing else. A piece of mel spans five frames, so only the pieces that
+lie within the window are heard; in a window of less than three frames on either side the frame's own piece does not,
+and is silent beyond it. (To within a step of the mel, 12.5 ms, and the 25 ms on either side that each step hears.) In
+the other form, which is ours, the piece of each frame is whole, and bands of attention, one per layer, add up to the
+window.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
+from tkbench import audio
+from tkbench.errors import UsageError
 from tkbench.models.layers import wide
 from tkbench.models.wav2lip.generator import voice_encoder
 
@@ -32,6 +42,19 @@ class AudioToLipSpec:
     """Numbers in a lip motion unit: those of the lip encoder that gives the targets."""
     window: int = -1
     """Frames of context on either side of a unit; -1: the whole clip."""
+    cut: bool = False
+    """Whether the sound itself is cut to the window, as in the paper; otherwise bands of attention add up to it."""
+
+    def __post_init__(self) -> None:
+        if self.cut and self.window < 0:
+            raise UsageError(
+                f"[net.voice] cut = true, window = {self.window}: sound is cut to a window; set window to 0 or more"
+            )
+
+    @property
+    def around(self) -> int:
+        """Frames of sound before and behind the first and last unit that Audio-to-Lip is given, too."""
+        return self.window if self.cut else 0
 
 
 def shares(window: int, layers: int) -> tuple[int, ...]:
@@ -52,6 +75,20 @@ def band(frames: int, reach: int, device: torch.device | None = None) -> torch.T
     if reach < 0:
         return torch.ones(frames, frames, dtype=torch.bool, device=device)
     return (place[:, None] - place[None]).abs() <= reach
+
+
+LEAD, SPAN = 1, 5
+"""Frames by which the piece of mel of a frame begins before it, and frames that it spans."""
+
+
+def whole_pieces(window: int) -> range:
+    """Which pieces lie within a window, counted from its middle frame.
+
+    >>> whole_pieces(3), whole_pieces(1)
+    (range(-2, 1), range(0, 0))
+    """
+    first, last = LEAD - window, window - (SPAN - 1 - LEAD)
+    return range(first, last + 1) if first <= last else range(0)
 
 
 class Attention(nn.Module):
@@ -99,12 +136,12 @@ class Attention(nn.Module):
 
 
 class AudioToLip(nn.Module):
-    """(B, T, 80, 16) mel, one piece per frame -> (B, T, units)."""
+    """(B, around + T + around, 80, 16) mel, one piece per frame -> (B, T, units); `AudioToLipSpec.around`."""
 
     def __init__(self, spec: AudioToLipSpec | None = None) -> None:
         super().__init__()
         self.spec = spec = spec or AudioToLipSpec()
-        dim = wide(512, spec.width)
+        self.dim = dim = wide(512, spec.width)
         self.audio_encoder = voice_encoder(spec.width)
         self.hidden = nn.Parameter(0.02 * torch.randn(dim))
         """The learned vector that replaces a masked frame."""
@@ -112,7 +149,13 @@ class AudioToLip(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, spec.units))
 
     def forward(self, mel: torch.Tensor, masked: torch.Tensor | None = None) -> torch.Tensor:
-        """masked: (B, T) bool, True where the frame's own sound is hidden; None hides nothing."""
+        """masked: bool, one for each piece, True where the frame's own sound is hidden; None hides nothing."""
+        x = self.heard_within(mel, masked) if self.spec.cut else self.heard_whole(mel, masked)
+        units: torch.Tensor = self.head(x)
+        return units
+
+    def heard_whole(self, mel: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:
+        """(B, T, 80, 16) -> (B, T, D); bands of attention keep to the window."""
         size, frames = mel.shape[:2]
         x = self.audio_encoder(mel.flatten(0, 1)[:, None]).reshape(size, frames, -1)
         if masked is not None:
@@ -121,8 +164,37 @@ class AudioToLip(nn.Module):
         reach = shares(window, len(self.layers)) if window >= 0 else (-1,) * len(self.layers)
         for layer, own in zip(self.layers, reach, strict=True):
             x = layer(x, own)
-        units: torch.Tensor = self.head(x)
-        return units
+        return x
+
+    def heard_within(self, mel: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:
+        """(B, n + T + n, 80, 16) -> (B, T, D), each from a sequence of its own: the pieces within its window."""
+        n, (size, frames) = self.spec.window, mel.shape[:2]
+        count, inside = frames - 2 * n, whole_pieces(n)
+        middles = np.arange(n, n + count)
+        pieces, own = [], 0 in inside
+        if inside:
+            pieces.append(mel[:, n + inside.start : n + count - 1 + inside.stop])
+        if not own:
+            silent = audio.edges(max(0, LEAD - n), SPAN - 1 - LEAD - n)
+            cut = mel[:, middles].masked_fill(torch.from_numpy(silent).to(mel.device), audio.SILENCE)
+            pieces.append(cut)
+        # All pieces through the encoder at once, so that its norms see whole and cut ones alike.
+        x = self.audio_encoder(torch.cat(pieces, dim=1).flatten(0, 1)[:, None]).reshape(size, -1, self.dim)
+        # The pieces in x of each unit, and the frames that they belong to.
+        spans = np.arange(count)[:, None] + np.arange(len(inside))
+        at = middles[:, None] + np.array(inside, np.int64)
+        if not own:
+            spans = np.concatenate([spans, x.shape[1] - count + np.arange(count)[:, None]], axis=1)
+            at = np.concatenate([at, middles[:, None]], axis=1)
+        x = x[:, torch.from_numpy(spans).to(mel.device)]
+        if masked is not None:
+            hidden = masked[:, torch.from_numpy(at).to(mel.device)]
+            x = torch.where(hidden[..., None], self.hidden.to(x.dtype), x)
+        middle = inside.index(0) if own else len(inside)
+        x = x.flatten(0, 1)
+        for layer in self.layers:
+            x = layer(x, -1)
+        return x[:, middle].unflatten(0, (size, count))
 
 
 def draw_mask(

@@ -32,6 +32,7 @@ EXPERT = NetworkKind(
     objective="tkbench.train.objectives.expert:ExpertObjective",
     black=0.0,
     draws_faces=False,
+    bundled="expert-synth",
     published_cut=PUBLISHED_CUT,
     note="The network follows the authors' code. Ours: the contrast term and the weight of motion, where they are "
     "not 0 and 1.",

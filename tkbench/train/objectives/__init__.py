@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tkbench.errors import UsageError
 from tkbench.models import kinds
 from tkbench.registry import resolve
-from tkbench.train.job import no_expert
+from tkbench.train.job import EXPERT, no_expert
 
 if TYPE_CHECKING:
     from tkbench.models.wav2lip.expert import Expert
@@ -28,8 +28,8 @@ def objective(config: Config, expert: Path | None) -> Objective:
     """
     made: Objective = resolve(kinds.registry.get(config.model).objective)(config)
     if made.needs_expert() and expert is None:
-        raise no_expert(config.model)
-    if expert is not None and config.model != "expert":
+        raise no_expert(config)
+    if expert is not None and config.model != EXPERT and made.needs_expert():
         made.expert = _frozen(expert, config)
     return made
 

@@ -23,6 +23,7 @@ from tkbench.models.settings import build
 from tkbench.models.wav2lip.expert import FRAMES, Expert, windows_of
 from tkbench.models.wav2lip.quality import Quality, adversarial_loss
 from tkbench.train.config import Config
+from tkbench.train.objectives.reader import OPENING, MouthReader, movement_slope, read_frozen
 
 
 @dataclass(slots=True)
@@ -57,6 +58,8 @@ class Objective(nn.Module):
 
     margin = 2
     """Frames before and behind a window that are loaded with it."""
+    sound = 0
+    """Frames before and behind a window whose sound is loaded with it."""
     loss_type: ClassVar[type[Loss]] = Loss
     net: Network
     weight: Loss
@@ -181,6 +184,10 @@ class FaceLoss(Loss):
     solid: float = 0.0
     """Weight of what shines through there of the reference, for a network with `[net] blend` (ours); see
     `inside_losses`."""
+    amplitude: float = 0.0
+    """Weight of (1 - slope)^2, the slope of drawn openings on true ones (ours); see `reader`."""
+    amplitude_from: int = 0
+    """The first drawn step of that term (ours): before it the reader learns to read."""
 
 
 class FaceObjective(Objective):
@@ -201,6 +208,9 @@ class FaceObjective(Objective):
                 "[loss] solid: [net] blend is false, so nothing shines through; set it, or leave the term out"
             )
         self.openings = max(self.weight.inside, self.weight.solid) > 0
+        if self.weight.amplitude > 0:
+            self.mouths = True
+            self.heads["reader"] = MouthReader()
 
     def quality(self) -> Quality | None:
         spec = self.net.spec
@@ -208,6 +218,34 @@ class FaceObjective(Objective):
 
     def gan_from(self) -> int:
         return self.weight.gan_from
+
+    def reader_loss(self, real: torch.Tensor, mouth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the reader misses of true mouths, and the openings that it reads: (N, 3, H, W) in [0, 1], (N, 8)."""
+        shown = self.heads["reader"](self.mouths_of(real))
+        return shape_loss(shown, mouth), shown[:, OPENING]
+
+    def amplitude_terms(
+        self, made: torch.Tensor, real: torch.Tensor, mouth: torch.Tensor, step: int
+    ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Terms of the loss, and the slope for the log: (N, 3, H, W) drawn and true faces in [0, 1], (N, 8) lengths.
+
+        Both empty without a weight of `amplitude`.
+        """
+        if self.weight.amplitude <= 0:
+            return {}, {}
+        missed, shown = self.reader_loss(real, mouth)
+        reader = cast(MouthReader, self.heads["reader"])
+        read = read_frozen(reader, self.mouths_of(made))[:, OPENING]
+        slope = movement_slope(read, shown, mouth[:, OPENING] / SHAPE_UNIT)
+        terms = {"amplitude_reader": missed}
+        if step >= self.weight.amplitude_from:
+            terms["amplitude"] = (1 - slope).square()
+        return terms, {"slope": slope}
+
+    def mouths_of(self, faces: torch.Tensor) -> torch.Tensor:
+        """The pixels of MOUTH, as soft as the expert is shown them: drawn and true mouths look alike so."""
+        top, bottom, left, right = mouth_box(*faces.shape[-2:])
+        return softened(faces[..., top:bottom, left:right], self.weight.soft)
 
 
 def first_windows(batch: TensorBatch, count: int) -> TensorBatch:

@@ -7,6 +7,7 @@
               av        d_av: a drawn mouth is closest to its own sound, among sounds of other times and clips
               vv        d_vv: a drawn mouth is closest to its own true mouth, among mouths of other times and clips
               gan       quality
+              amplitude drawn mouths open as far as true ones, where asked for; its reader learns in both phases
 
 Of this the paper is known to have masked learning, the two sync terms, and their discriminative kind. Targets
 (what the frozen expert sees in the five frames around each one), InfoNCE with a temperature of 0.07, phase
@@ -78,6 +79,14 @@ class CALSObjective(FaceObjective):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self.sound = self.net.context
+        voice, frames = self.net.spec.voice, config.data.frames
+        if not voice.cut and not 0 <= 2 * voice.window < frames:
+            raise UsageError(
+                f"[net.voice] window = {voice.window}, [data] frames = {frames}: windows of training must hold what a "
+                f"unit hears, 2 window + 1 frames; take a window of 0 to {(frames - 1) // 2} or longer windows, or cut "
+                f"the sound (cut = true), whose frames are loaded with any window"
+            )
         if self.weight.shape > 0:
             self.add_shape_head(self.net.spec.voice.units)
         if self.weight.drawn_frames and not FRAMES <= self.weight.drawn_frames <= config.data.frames:
@@ -110,6 +119,7 @@ class CALSObjective(FaceObjective):
         target, mels = self.true_units(batch), batch["mels"]
         masked = draw_mask(len(mels), mels.shape[1], self.weight.masked, self.weight.longest).to(mels.device)
         units = self.net.audio_to_lip(mels, masked)
+        masked = masked[:, self.sound : self.sound + target.shape[1]]
         loss = unit_loss(units, target)
         parts = {
             "units": loss,
@@ -120,6 +130,10 @@ class CALSObjective(FaceObjective):
         if self.weight.shape > 0:
             parts["shape"] = self.shape_loss(units, batch)
             loss = loss + self.weight.shape * parts["shape"]
+        if self.weight.amplitude > 0:
+            real = self.to_unit_range(self.scaled(self.without_margin(batch["video"])))
+            parts["amplitude_reader"] = self.reader_loss(real.flatten(0, 1), batch["mouth"].flatten(0, 1))[0]
+            loss = loss + self.weight.amplitude * parts["amplitude_reader"]
         return Step(loss, detached(parts))
 
     def face_step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
@@ -143,6 +157,9 @@ class CALSObjective(FaceObjective):
         if self.openings:
             opening = batch["opening"].flatten(0, 1)
             parts["inside"], parts["solid"] = inside_losses(made, real, drawn.share, opening)
+        mouth = batch["mouth"].flatten(0, 1) if self.mouths else made.new_zeros(0)
+        terms, told = self.amplitude_terms(made, real, mouth, step)
+        parts |= terms
         if max(self.weight.av, self.weight.vv) > 0 and step >= self.weight.sync_from:
             assert self.expert is not None
             picked = torch.arange(0, frames - 4, self.weight.stride, device=made.device)
@@ -156,7 +173,7 @@ class CALSObjective(FaceObjective):
                     true = self.expert.embed_mouths(windows_of(self.to_unit_range(target))[place])
                 parts["vv"] = contrast_loss(mouths, true, self.weight.temperature)
         total = weighted(self.weight, parts)
-        return Step(total, detached(parts), real.detach(), (made.detach(),))
+        return Step(total, detached(parts | told), real.detach(), (made.detach(),))
 
     def drawn_frames(self, units: torch.Tensor, batch: TensorBatch) -> tuple[torch.Tensor, TensorBatch]:
         """The frames that are drawn, a run without the margin: their units, and their part of the batch."""
@@ -164,11 +181,13 @@ class CALSObjective(FaceObjective):
         count = self.weight.drawn_frames or frames
         start = int(torch.randint(0, frames - count + 1, ()))
         part = slice(start, start + count)
+        heard = slice(self.sound + start, self.sound + start + count)
         return units[:, part], {
             "video": self.without_margin(batch["video"])[:, part],
             "reference": batch["reference"][:, part],
-            "mels": batch["mels"][:, part],
+            "mels": batch["mels"][:, heard],
             **({"opening": batch["opening"][:, part]} if self.openings else {}),
+            **({"mouth": batch["mouth"][:, part]} if self.mouths else {}),
         }
 
     def sample(self, batch: TensorBatch) -> torch.Tensor:

@@ -124,6 +124,9 @@ class SyncTalkFaceObjective(FaceObjective):
             parts = self.encoder_terms(batch, recall)
         else:
             parts = self.memory_terms(batch, recall)
+        if self.weight.amplitude > 0:
+            real = self.to_unit_range(self.scaled(self.without_margin(batch["video"]))).flatten(0, 1)
+            parts["amplitude_reader"] = self.reader_loss(real, batch["mouth"].flatten(0, 1))[0]
         total = weighted(self.weight, parts)
         return Step(total, detached(parts | self.health(recall)))
 
@@ -210,6 +213,9 @@ class SyncTalkFaceObjective(FaceObjective):
             opening = batch["opening"].flatten(0, 1)
             both = [inside_losses(s, real, d.share, opening) for s, d in zip(drawn, made.drawn, strict=True)]
             parts["inside"], parts["solid"] = (torch.stack(terms).sum() for terms in zip(*both, strict=True))
+        mouth = batch["mouth"].flatten(0, 1) if self.mouths else real.new_zeros(0)
+        terms, told = self.amplitude_terms(drawn[0], real, mouth, step)
+        parts |= terms
         clips = [s.unflatten(0, (size, frames)) for s in drawn]
         judged = step >= self.weight.sync_from
         if self.weight.av > 0 and judged:
@@ -226,7 +232,7 @@ class SyncTalkFaceObjective(FaceObjective):
             parts["vv"] = torch.stack(gaps).sum()
         total = weighted(self.weight, parts)
         parts["l1"] = nn.functional.l1_loss(drawn[0].float(), real)
-        parts |= self.health(made.recall)
+        parts |= self.health(made.recall) | told
         return Step(total, detached(parts), real.detach(), tuple(s.detach() for s in drawn))
 
     def sample(self, batch: TensorBatch) -> torch.Tensor:

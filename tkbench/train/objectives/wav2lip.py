@@ -64,11 +64,16 @@ class Wav2LipObjective(FaceObjective):
             opening = batch["opening"].flatten(0, 1)
             parts["inside"], parts["solid"] = inside_losses(made, real, drawn.share, opening)
             total = total + self.weight.inside * parts["inside"] + self.weight.solid * parts["solid"]
+        mouth = batch["mouth"].flatten(0, 1) if self.mouths else made.new_zeros(0)
+        terms, told = self.amplitude_terms(made, real, mouth, step)
+        parts |= terms
+        if terms:
+            total = total + self.weight.amplitude * torch.stack(list(terms.values())).sum()
         if self.expert is not None:
             mouths = self.embed_drawn(made.unflatten(0, target.shape[:2]), self.weight.soft)
             parts["sync"] = agreement_loss(mouths, self.expert.embed_voice(sync_mels(batch["mels"])))
             total = total + sync * parts["sync"]
-        return Step(total, detached(parts), real.detach(), (made.detach(),))
+        return Step(total, detached(parts | told), real.detach(), (made.detach(),))
 
     def sample(self, batch: TensorBatch) -> torch.Tensor:
         faces = generator_input(self.scaled(batch["video"]), self.scaled(batch["reference"]))
