@@ -97,3 +97,39 @@ def run_cli(
         return (code if isinstance(code, int) else 0), out, err
 
     return call
+
+
+TREES = {"lrw": 2, "lrs2": 4, "lrs3": 3, "hdtf": 5}
+"""Clips of each tree; a data set that is not here gets as many as it needs."""
+
+
+def with_fakes() -> list[str]:
+    """Data sets that a synthetic tree can be made of."""
+    from tkbench.prep import datasets
+
+    return [name for name in datasets.registry.own() if datasets.find(name).fake is not None]
+
+
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fake of each data set, small."""
+    from tkbench.prep import datasets
+    from tkbench.prep.datasets.fake import make_fake
+
+    folder = tmp_path_factory.mktemp("fakes")
+    for dataset in with_fakes():
+        maker = datasets.find(dataset).fake
+        assert maker is not None
+        make_fake(dataset, folder / dataset, clips=TREES.get(dataset, maker.least), seed=3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared(trees: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shards of each."""
+    from tkbench.prep.run import prepare
+
+    folder = tmp_path_factory.mktemp("prepared")
+    for dataset in with_fakes():
+        prepare(trees / dataset, folder / dataset, dataset=dataset)
+    return folder

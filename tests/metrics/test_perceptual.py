@@ -17,7 +17,7 @@ from support.pytorch_fid import frechet_distance
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
-from tkbench.metrics import fid, perceptual, registry
+from tkbench.metrics import fid, frechet, perceptual, registry
 from tkbench.types import Reason, Sample
 
 
@@ -235,7 +235,7 @@ def test_fid_features_and_value_equal_pytorch_fid(
     assert np.abs(found - rows["real"]).max() / np.abs(rows["real"]).max() < 1e-5
     # scipy's square root is out of its depth with fewer rows than features, so the distance of the reference's
     # features is taken with ours, which the next tests hold against pytorch-fid's.
-    expected = fid.frechet(*fid.moments(rows["real"]), *fid.moments(rows["made"]))
+    expected = fid.frechet(*frechet.moments(rows["real"]), *frechet.moments(rows["made"]))
     gap("FID of 3 frames", scored.value, expected, relative=True)
     assert scored.value == pytest.approx(expected, rel=1e-4)
 
@@ -247,7 +247,7 @@ def spread(n: int, d: int, seed: int, move: float = 0.0) -> np.ndarray:
 
 def test_frechet_equals_pytorch_fid(gap: Gap) -> None:
     for seed in range(3):
-        a, b = fid.moments(spread(400, 64, seed)), fid.moments(spread(300, 64, seed + 10, move=0.1))
+        a, b = frechet.moments(spread(400, 64, seed)), frechet.moments(spread(300, 64, seed + 10, move=0.1))
         expected = frechet_distance(*a, *b)
         gap("Frechet distance, full rank", fid.frechet(*a, *b), expected, relative=True)
         assert fid.frechet(*a, *b) == pytest.approx(expected, rel=1e-8)
@@ -259,19 +259,19 @@ def test_frechet_of_known_gaussians() -> None:
     a, b, gap = rng.uniform(0.1, 2, 20), rng.uniform(0.1, 2, 20), rng.normal(size=20)
     expected = (gap**2).sum() + ((np.sqrt(a) - np.sqrt(b)) ** 2).sum()
     assert fid.frechet(np.zeros(20), np.diag(a), gap, np.diag(b)) == pytest.approx(expected, rel=1e-12)
-    mean, cov = fid.moments(spread(10, 50, 0))  # rank 9 of 50
+    mean, cov = frechet.moments(spread(10, 50, 0))  # rank 9 of 50
     assert fid.frechet(mean, cov, mean, cov) == pytest.approx(0, abs=1e-6)
-    other = fid.moments(spread(12, 50, 1))
+    other = frechet.moments(spread(12, 50, 1))
     assert fid.frechet(mean, cov, *other) == pytest.approx(fid.frechet(*other, mean, cov), rel=1e-8)
 
 
 def test_moments_equal_numpy() -> None:
     rows = spread(30, 8, 0).astype(np.float32) + 100
-    mean, cov = fid.moments(rows)
+    mean, cov = frechet.moments(rows)
     np.testing.assert_allclose(mean, rows.mean(axis=0, dtype=np.float64), rtol=1e-14)
     np.testing.assert_allclose(cov, np.cov(rows.astype(np.float64), rowvar=False), rtol=1e-10)
     with pytest.raises(BadInput, match="two rows"):
-        fid.moments(rows[:1])
+        frechet.moments(rows[:1])
 
 
 class Means:

@@ -143,7 +143,7 @@ def covariance_over_n(patch: Patch) -> None:
         mean, cov = whole(rows)
         return mean, cov * (len(rows) - 1) / len(rows)
 
-    patch.setattr(test_perceptual.fid, "moments", over_n)
+    patch.setattr(frechet, "moments", over_n)
 
 
 def trace_without_the_root(patch: Patch) -> None:

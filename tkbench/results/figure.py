@@ -115,7 +115,7 @@ def ticks_of(low: float, high: float) -> list[float]:
     """Three to six round numbers that span an interval.
 
     >>> ticks_of(0.13, 0.58), ticks_of(2.0, 2.0)
-    ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [1.5, 2.0, 2.5])
+    ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [1.8, 2.0, 2.2])
     """
     span = high - low or max(abs(high), 1.0) / 2
     raw = span / 4

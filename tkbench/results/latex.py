@@ -67,7 +67,7 @@ def signature_hash(signature: str) -> str:
     """12 hex digits of a signature's sha256, whose first 8 are in the table's name.
 
     >>> signature_hash("a|b")
-    '0eab8a0aab78'
+    '0eab8a0a3380'
     """
     return hashlib.sha256(signature.encode()).hexdigest()[:12]
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tkbench import shards
@@ -77,6 +76,8 @@ def brightness(video: UInt8, landmarks: Array) -> float:
     >>> round(brightness(grey, points), 6)
     100.0
     """
+    import cv2  # slow to load, and refusals come first
+
     means = []
     for frame, points in zip(video, ibug68(landmarks), strict=True):
         if not np.isfinite(points).all():

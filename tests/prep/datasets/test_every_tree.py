@@ -227,7 +227,9 @@ GUIDE = Path(__file__).parents[3] / "docs" / "data-sets.md"
 def lines() -> list[str]:
     blocks = re.findall(r"^```\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
     found = [re.sub(r"\s#.*", "", line).strip() for block in blocks for line in block.splitlines()]
-    return [line for line in found if line.startswith("tkbench ") and " folder " not in line]
+    # `data check` of shards has tests of its own.
+    ours = [line for line in found if line.startswith("tkbench ") and " folder " not in line]
+    return [line for line in ours if not line.startswith("tkbench data check shards/")]
 
 
 def of(line: str) -> tuple[str, str]:

@@ -33,7 +33,6 @@ from tkbench.prep.datasets import tables
 from tkbench.prep.datasets.keys import make_keys
 from tkbench.prep.datasets.tree import SAFE, listing
 from tkbench.registry import suggest
-from tkbench.shards import KEY
 from tkbench.types import FILE_HEIGHT, LABEL, Clip, Crop, FaceHint, Reason, Skipped
 
 COLUMNS = (
@@ -164,6 +163,8 @@ def _parse(
     if "" in parts or "." in parts:
         file = PurePosixPath(file).as_posix()
     key, split = row.get("key"), row.get("split", "test")
+    from tkbench.shards import KEY  # numpy comes with it, and help needs none
+
     if key is not None and not KEY.fullmatch(key):
         raise ValueError(f"key {key!r}: letters, digits, - and _ only, with / between parts")
     if not SAFE.fullmatch(split):
