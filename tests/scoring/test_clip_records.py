@@ -250,7 +250,9 @@ def test_what_a_clip_gave_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_record(tmp_path, "b/0") is None
 
 
-@pytest.mark.parametrize("state", [{1, 2}, np.array([object()]), {1: 2}, lambda: 1], ids=str)
+@pytest.mark.parametrize(
+    "state", [{1, 2}, np.array([object()]), {1: 2}, lambda: 1], ids=["set", "objects", "keys", "function"]
+)
 def test_a_state_that_cannot_be_kept_is_refused(state: object) -> None:
     with pytest.raises(BadInput, match="in the state of a set metric"):
         take_apart(state, {})
