@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tkbench.cli.common import Workers, board, names_of, refuse_all, say, show, stdout_width, writable
-from tkbench.cli.score import By, Shown, StrataOf, Whole, scored_again, show_strata, strata_of, table_by
+from tkbench.cli.score import (
+    By,
+    SampleSeed,
+    SampleSize,
+    ScoredVideos,
+    Shown,
+    SourcesAgain,
+    StrataOf,
+    Whole,
+    scored_again,
+    show_strata,
+    strata_of,
+    table_by,
+)
 from tkbench.errors import BadBundle, UsageError
 
 if TYPE_CHECKING:
@@ -89,24 +102,14 @@ def submit_command(
             "--data", "-d", help="The shards that were scored, to score the videos again.", show_default=False
         ),
     ] = None,
-    videos: Annotated[
-        Path | None, typer.Option(help="The videos that were scored, one per clip.", show_default=False)
-    ] = None,
+    videos: ScoredVideos = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="In the place of --videos: the model.", show_default=False),
     ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(min=1, help="Score only so many clips again, drawn by --seed.", show_default="all"),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other clips.")] = 0,
-    sources: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the shards were prepared from, as `tkbench eval` takes it.", show_default=False
-        ),
-    ] = None,
+    sample: SampleSize = None,
+    seed: SampleSeed = 0,
+    sources: SourcesAgain = None,
     replace: Replace = False,
     workers: Workers = None,
 ) -> None:

@@ -42,6 +42,12 @@ bench = group("bench", "Measure speed.")
 protocols = group("protocol", "What decides a score: list, show, compare and freeze protocols.")
 data = group("data", "Look into shards and take clips out of them.")
 
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of a Dask scheduler, like tcp://10.0.0.1:8786: use its workers.", show_default=False
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

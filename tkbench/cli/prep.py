@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tkbench.cli.common import (
+    Scheduler,
     Workers,
     add_command,
     count_workers,
@@ -67,12 +68,7 @@ class How:
 
 def _how(
     workers: Workers = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a Dask scheduler, like tcp://10.0.0.1:8786: use its workers.", show_default=False
-        ),
-    ] = None,
+    scheduler: Scheduler = None,
     shard_clips: Annotated[
         int | None,
         typer.Option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tkbench.cli.common import (
+    Scheduler,
     Shards,
     Split,
     Workers,
@@ -58,6 +59,23 @@ StrataOf = Annotated[
         "-d",
         help="The shards that were scored: --by measures bundles from before strata were stored.",
         show_default=False,
+    ),
+]
+
+
+# Of `tkbench verify` and `tkbench leaderboard submit`, which score a bundle's videos again.
+ScoredVideos = Annotated[
+    Path | None, typer.Option(help="The videos that were scored, one per clip.", show_default=False)
+]
+SampleSize = Annotated[
+    int | None,
+    typer.Option(min=1, help="Score only so many clips again, drawn by --seed.", show_default="all"),
+]
+SampleSeed = Annotated[int, typer.Option(min=0, help="Another seed draws other clips.")]
+SourcesAgain = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that the shards were prepared from, as `tkbench eval` takes it.", show_default=False
     ),
 ]
 
@@ -129,12 +147,7 @@ def evaluate_command(
     columns: Shown = None,
     whole: Whole = False,
     workers: Workers = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            help="Address of a Dask scheduler, like tcp://10.0.0.1:8786: use its workers.", show_default=False
-        ),
-    ] = None,
+    scheduler: Scheduler = None,
     resources: Annotated[
         str | None,
         typer.Option(
@@ -479,9 +492,7 @@ def verify_command(
             "--data", "-d", help="The shards that were scored, to score them again.", show_default=False
         ),
     ] = None,
-    videos: Annotated[
-        Path | None, typer.Option(help="The videos that were scored, one per clip.", show_default=False)
-    ] = None,
+    videos: ScoredVideos = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -491,17 +502,9 @@ def verify_command(
             show_default=False,
         ),
     ] = None,
-    sample: Annotated[
-        int | None,
-        typer.Option(min=1, help="Score only so many clips again, drawn by --seed.", show_default="all"),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other clips.")] = 0,
-    sources: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the shards were prepared from, as `tkbench eval` takes it.", show_default=False
-        ),
-    ] = None,
+    sample: SampleSize = None,
+    seed: SampleSeed = 0,
+    sources: SourcesAgain = None,
     runs: Annotated[
         Path | None,
         typer.Option(

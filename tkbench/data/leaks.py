@@ -206,28 +206,21 @@ def _clips_of(source: Shards, places: dict[str, int]) -> list[_Clip]:
 
 def _same_speakers(clips: Sequence[_Clip], places: Sequence[Place]) -> list[Leak]:
     """A leak for each speaker and pair of splits of one data set."""
-    return [
-        Leak(
-            "same-speaker",
-            places[one[0].place],
-            places[two[0].place],
-            one[0].key,
-            two[0].key,
-            len(one),
-            len(two),
-            detail=name,
-        )
-        for name, one, two in _shared(
-            [((places[clip.place].dataset, clip.speaker), clip) for clip in clips if clip.speaker]
-        )
-    ]
+    named = [((places[clip.place].dataset, clip.speaker), clip) for clip in clips if clip.speaker]
+    return _leaks("same-speaker", named, places)
 
 
 def _same_sources(clips: Sequence[_Clip], places: Sequence[Place]) -> list[Leak]:
     """A leak for each recording and pair of splits."""
+    named = [(("", source), clip) for clip in clips for source in clip.sources]
+    return _leaks("same-source", named, places)
+
+
+def _leaks(kind: str, named: Sequence[tuple[tuple[str, str], _Clip]], places: Sequence[Place]) -> list[Leak]:
+    """A leak for each name that clips of two places have."""
     return [
         Leak(
-            "same-source",
+            kind,
             places[one[0].place],
             places[two[0].place],
             one[0].key,
@@ -236,7 +229,7 @@ def _same_sources(clips: Sequence[_Clip], places: Sequence[Place]) -> list[Leak]
             len(two),
             detail=name,
         )
-        for name, one, two in _shared([(("", source), clip) for clip in clips for source in clip.sources])
+        for name, one, two in _shared(named)
     ]
 
 
