@@ -128,12 +128,13 @@ def test_its_commands_run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TKBENCH_CACHE", str(tmp_path / "features"))
     monkeypatch.setattr(parallel, "default_workers", lambda: 1)
+    (table,) = (path.name for path in (ROOT / "leaderboards" / "rows").iterdir() if path.is_dir())
     for source, target in chapter.get("copies", {}).items():
-        shutil.copytree(ROOT / source, target)
+        shutil.copytree(ROOT / source.replace("{table}", table), target)
     for name, text in chapter.get("files", {}).items():
         Path(name).write_text(written(text), encoding="utf-8")
     lines = [(line, line) for line in chapter["setup"]]
-    lines += [(line, small or line) for line, small in chapter["lines"].items()]
+    lines += [(line, (small or line).replace("{table}", table)) for line, small in chapter["lines"].items()]
     for line, small in lines:
         capsys.readouterr()
         before = told()
