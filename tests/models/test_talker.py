@@ -287,8 +287,7 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
             kind,
             marks=pytest.mark.xfail(
                 kind == "cals",
-                reason="made before its configuration cut the sound; "
-                "KNOWN_PROBLEMS.md",
+                reason="made before its configuration cut the sound; KNOWN_PROBLEMS.md",
                 strict=True,
             ),
         )
