@@ -50,7 +50,7 @@ def utterance(seed: int, speaker: str, split: str) -> Utterance:
 
 @pytest.fixture(scope="module")
 def spoken() -> list[Utterance]:
-    return [utterance(n, f"s{n % 10}", "test" if n % 10 < 3 else "train") for n in range(70)]
+    return [utterance(n, f"s{n % 10}", "test" if n % 10 < 3 else "train") for n in range(50)]
 
 
 class Shards:
@@ -67,7 +67,7 @@ def found(spoken: list[Utterance], tmp_path_factory: pytest.TempPathFactory) -> 
             windows=WINDOWS,
             seeds=(0,),
             curves=("phonemes slow", "phonemes none", "sound", "recognition"),
-            steps=300,
+            steps=250,
         )
 
 

@@ -94,12 +94,12 @@ def context_command(
     data_folder: Shards,
     out: Annotated[Path, typer.Option(help="Folder for results, table, figure and page.")] = Path("study"),
     seeds: Annotated[int, typer.Option(min=1, help="Networks per window.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 1200,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 800,
 ) -> None:
     """How many frames of sound on either side does a mouth need? The context window of CALS, measured.
 
-    Small networks are trained with windows of 0 to 25 frames, about ten seconds each. Run it again to go on. Where it
-    is known what is said (`tkbench prep synth`), the truth and networks that are told the phonemes stand beside.
+    Small networks are trained with windows of 0 to 25 frames, some seconds each. Run it again to go on. Where it is
+    known what is said (`tkbench prep synth`), the truth and networks that are told the phonemes stand beside.
 
     Example: `tkbench study context --data demo/shards --out demo/study`
     """
@@ -125,15 +125,16 @@ def ablation_command(
         "study"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Networks per row.")] = 3,
-    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 400,
-    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 600,
+    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 300,
+    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 300,
     full: Annotated[
         bool, typer.Option("--full", help="As many steps as the configuration has: for a GPU.")
     ] = False,
     config: Annotated[
         str | None,
         typer.Option(
-            help="A bundled configuration or a TOML file; by default MODEL-small.", show_default=False
+            help="A bundled configuration or a TOML file; by default MODEL-ablation, with --full MODEL-small.",
+            show_default=False,
         ),
     ] = None,
     expert: Annotated[
@@ -161,12 +162,13 @@ def ablation_command(
     Example: `tkbench study ablation --model cals --data shards --out study`
     """
     from tkbench.shards import open_shards
-    from tkbench.study.ablation import Budget, Unfinished, Work, study_ablation
+    from tkbench.study.ablation import Budget, Unfinished, Work, small_form, study_ablation
 
     # Before torch is loaded, and before a folder is made.
     open_shards(data_folder)
     writable(out, "--out", folder=True)
     budget = Budget.of(model, config) if full else Budget(first, drawn)
+    config = config or (None if full else small_form(model))
     from tkbench.runtime.progress import bar
     from tkbench.study import ablation_page
 

@@ -100,11 +100,12 @@ def facts(study: ContextStudy) -> str:
     return (
         f"R2 of the mouth's shape (recognition: share of frames) on {counted(study.held_frames, 'frame')} of "
         f"{counted(study.held_speakers, 'person', 'people')}, mean over the seeds "
-        f"{', '.join(map(str, study.seeds()))}; trained on {study.train_speakers} others. Small networks of {counted(study.steps, 'step')} that tell shapes; "
-        f"none draws faces. Reach: the smallest window with {REACHED:.0%} of the widest one's gain, in frames of "
-        f"{1000 // FPS} ms on either side; in square brackets 95 % intervals over speakers, in round ones each seed. "
-        f"Columns are windows; {style}. {counted(len(study.points), 'point')} took {study.hours():.2f} core-hours, the "
-        f"longest {max(p.seconds for p in study.points) / 60:.1f} minutes."
+        f"{', '.join(map(str, study.seeds()))}; trained on {study.train_speakers} others. Small networks of "
+        f"{counted(study.steps, 'step')} that tell shapes; none draws faces. Reach: the smallest window with "
+        f"{REACHED:.0%} of the widest one's gain, in frames of {1000 // FPS} ms on either side; in square brackets "
+        f"95 % intervals over speakers, in round ones each seed. Columns are windows; {style}. "
+        f"{counted(len(study.points), 'point')} took {study.hours():.2f} core-hours, the longest "
+        f"{max(p.seconds for p in study.points) / 60:.1f} minutes."
     )
 
 

@@ -73,7 +73,18 @@ def markdown(study: MetricStudy) -> str:
         ]
         lines.append("| " + " | ".join([label(one.column), *cells]) + " |")
     rest = left_out(study)
-    return "\n\n".join([study.sentence(), "\n".join(lines), *([rest] if rest else []), facts(study)]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                study.sentence(),
+                "\n".join(lines),
+                *([rest] if rest else []),
+                facts(study),
+                f"Signature: `{study.signature}`",
+            ]
+        )
+        + "\n"
+    )
 
 
 def left_out(study: MetricStudy) -> str:
@@ -88,7 +99,7 @@ def facts(study: MetricStudy) -> str:
         f"Means over {counted(study.clips, 'clip')} of {counted(study.speakers, 'person', 'people')} "
         f"(data {study.data}@{study.data_hash[:12]}). In "
         f"brackets the way from `still` to `real`. Marked: at least as good as {' or '.join(HONEST)}, whose lips are "
-        "the true ones."
+        f"the true ones. All videos took {study.hours:.2f} core-hours."
     )
 
 
