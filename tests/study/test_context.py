@@ -252,7 +252,14 @@ def test_a_control_that_fails_is_said(found: ContextStudy) -> None:
     broken = replace(found, points=tuple(held))
     assert "phonemes slow reaches" in broken.failures()[0]
     assert "A control fails" in broken.sentence()
-    assert "The controls hold" in found.sentence()
+    assert "No control that was measured fails; some were not." in found.sentence()
+    # `phonemes` stands in for itself: its curve is that of the truth, so all controls are there and hold.
+    like = [replace(p, curve="phonemes", seed=0) for p in found.points if p.curve == "truth"]
+    assert "The controls hold" in replace(found, points=(*found.points, *like)).sentence()
+    flat = [replace(p, curve="phonemes none") for p in narrow]
+    others = [p for p in (*found.points, *like) if p.curve != "phonemes none"]
+    gained = replace(found, points=(*others, *flat))
+    assert "phonemes none gains +" in gained.sentence()
 
 
 def test_the_page_shows_every_curve(found: ContextStudy, tmp_path: Path) -> None:

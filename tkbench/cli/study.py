@@ -125,8 +125,8 @@ def ablation_command(
         "study"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Networks per row.")] = 3,
-    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 300,
-    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 300,
+    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 600,
+    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 400,
     full: Annotated[
         bool, typer.Option("--full", help="As many steps as the configuration has: for a GPU.")
     ] = False,
@@ -157,7 +157,7 @@ def ablation_command(
     """What does each part of a model bring? Trains it anew without each, at equal steps and several seeds.
 
     SyncTalkFace: the memory, L_vv, L_av. CALS: the context, masked learning, d_av, d_vv. Run it again to go on: every
-    training is a stage that resumes, some minutes to half an hour of a core each.
+    training is a stage that resumes, two to ten minutes of a core each.
 
     Example: `tkbench study ablation --model cals --data shards --out study`
     """

@@ -114,8 +114,8 @@ def small_form(model: str) -> str:
 class Budget:
     """Steps of every row: those without pictures, and those that draw."""
 
-    first: int = 300
-    drawn: int = 300
+    first: int = 600
+    drawn: int = 400
 
     def __post_init__(self) -> None:
         if self.first < 2 or self.drawn < 3:

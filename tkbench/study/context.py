@@ -64,8 +64,6 @@ TRUTHS = {"truth": 1.0, "truth slow": SLOW}
 PAIRS = (("truth", "phonemes"), ("truth slow", "phonemes slow"))
 """A truth, and the network that has to recover its reach."""
 NONE: Curve = "phonemes none"
-FLAT = 0.01
-"""A gain that counts as none."""
 ORDER = (
     "truth",
     "phonemes",
@@ -201,11 +199,13 @@ class ContextStudy:
         """What was found."""
         parts = [f"{name} {self.reach(name).said()}" for name in self.names()]
         text = f"Reach on either side, and the gain over hearing the frame alone: {'; '.join(parts)}."
-        if NONE not in self.curves:
+        if "truth" not in self.curves:
             return text + " Nobody knows here what is said, so there are no controls."
         failures = self.failures()
         if failures:
             return f"{text} A control fails, so the curves prove nothing yet: {'; '.join(failures)}."
+        if not {NONE, *(told for _, told in PAIRS)} <= set(self.curves):
+            return text + " No control that was measured fails; some were not."
         return (
             f"{text} The controls hold: told the phonemes, networks recover the reach of the truth within a frame, "
             "also where it is wider, and gain nothing where there is no coarticulation."
