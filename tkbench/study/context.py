@@ -97,7 +97,7 @@ class Reach:
         if self.frames == 0:
             return f"no gain ({self.gain:+.3f})"
         interval = "" if self.low == self.high == self.frames else f" [{self.low}, {self.high}]"
-        return f"{self.frames}{interval} frames ({self.gain:+.2f})"
+        return f"{self.frames}{interval} {'frame' if self.frames == 1 else 'frames'} ({self.gain:+.2f})"
 
 
 Curves = dict[str, dict[int, dict[int, Float64]]]

@@ -95,11 +95,13 @@ def left_out(study: MetricStudy) -> str:
 
 def facts(study: MetricStudy) -> str:
     """What the numbers were measured on."""
+    # Bundles of older versions are taken over without having been timed.
+    cost = f" All videos took {study.hours:.2f} core-hours." if study.hours > 0 else ""
     return (
         f"Means over {counted(study.clips, 'clip')} of {counted(study.speakers, 'person', 'people')} "
         f"(data {study.data}@{study.data_hash[:12]}). In "
         f"brackets the way from `still` to `real`. Marked: at least as good as {' or '.join(HONEST)}, whose lips are "
-        f"the true ones. All videos took {study.hours:.2f} core-hours."
+        f"the true ones.{cost}"
     )
 
 
