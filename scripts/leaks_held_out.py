@@ -137,7 +137,9 @@ def voice(name: str) -> str:
 def table(one: Path, two: Path) -> list[str]:
     """What the search found, as lines of Markdown."""
     clips, copies = set(open_shards(one).keys()), set(open_shards(two).keys())
-    found = {(leak.a, leak.b): leak.kind for leak in find_leaks([one, two]).leaks if leak.kind != "same-speaker"}
+    found = {
+        (leak.a, leak.b): leak.kind for leak in find_leaks([one, two]).leaks if leak.kind != "same-speaker"
+    }
     lines = [
         f"{len(CLIPS)} clips of 3 s, {len(clips)} prepared, and {len(copies)} copies of them.",
         "",
@@ -145,7 +147,9 @@ def table(one: Path, two: Path) -> list[str]:
         "|---|--:|--:|--:|--:|--:|",
     ]
     for change in CHANGES:
-        pairs = [(name, f"{name}-{change.name}") for name in sorted(clips) if f"{name}-{change.name}" in copies]
+        pairs = [
+            (name, f"{name}-{change.name}") for name in sorted(clips) if f"{name}-{change.name}" in copies
+        ]
         kinds = Counter(found.get(pair, "") for pair in pairs)
         counts = [kinds[kind] for kind in ("same-recording", "same-sound", "same-face", "")]
         lines.append(f"| {change.text} | {len(pairs)} | " + " | ".join(map(str, counts)) + " |")
@@ -177,7 +181,9 @@ def near(shards: Path) -> list[str]:
     for a, b in combinations(sorted(prints), 2):
         one, two = prints[a], prints[b]
         if voice(a) != voice(b):
-            sounds.append(best_sound(one, two, range(LEAST_SOUND - len(two.sound), len(one.sound) - LEAST_SOUND + 1)))
+            sounds.append(
+                best_sound(one, two, range(LEAST_SOUND - len(two.sound), len(one.sound) - LEAST_SOUND + 1))
+            )
         faces.append(best_face(one, two, range(LEAST_FACE - len(two.face), len(one.face) - LEAST_FACE + 1)))
     return [
         f"At the best of all offsets, sounds of two different clips differ in at least {min(sounds):.3f} of their bits "
@@ -188,10 +194,14 @@ def near(shards: Path) -> list[str]:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clips", type=Path, required=True, help="the folder that has CLIPS")
     parser.add_argument("--work", type=Path, default=Path("held-out"), help="copies and shards are kept here")
-    parser.add_argument("--write", type=Path, help="a document with the marks <!-- held-out --> to write into")
+    parser.add_argument(
+        "--write", type=Path, help="a document with the marks <!-- held-out --> to write into"
+    )
     arguments = parser.parse_args()
     missing = [file for file in CLIPS if not (arguments.clips / file).is_file()]
     if missing:
