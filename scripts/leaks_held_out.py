@@ -161,8 +161,8 @@ def table(one: Path, two: Path) -> list[str]:
     alarms = [(*pair, found[pair]) for pair in apart if pair in found]
     lines += [
         "",
-        f"Of {len(shared)} pairs in which two models speak with one voice, {sound} were `same-sound` and {face} passed for "
-        f"one face. Of {len(apart)} pairs that share nothing, {len(alarms)} were called the same"
+        f"Of {len(shared)} pairs in which two models speak with one voice, {sound} were `same-sound` and {face} "
+        f"passed for one face. Of {len(apart)} pairs that share nothing, {len(alarms)} were called the same"
         + (f": {', '.join(' '.join(alarm) for alarm in alarms)}." if alarms else "."),
         *near(one),
     ]

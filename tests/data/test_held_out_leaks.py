@@ -1,4 +1,4 @@
-"""Copies of real clips on which no threshold was chosen are found; scripts/leaks_held_out.py does so with more of them."""
+"""Copies of real clips on which no threshold was chosen are found; scripts/leaks_held_out.py searches for more."""
 
 from __future__ import annotations
 

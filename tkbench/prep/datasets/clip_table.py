@@ -237,7 +237,10 @@ def _interval(row: tables.Row) -> tuple[float, float] | None:
 
 
 def _box(text: str) -> tuple[list[float], bool] | None:
-    """(x0, y0, x1, y1) and whether they are shares; None for what is not all numbers. Raises ValueError for other numbers."""
+    """(x0, y0, x1, y1) and whether they are shares; None for what is not all numbers.
+
+    Raises ValueError for numbers that are no box.
+    """
     parts = [part for part in _BETWEEN.split(text) if part]
     try:
         box = [float(part) for part in parts]

@@ -168,7 +168,10 @@ def _past(text: str, at: int, what: str) -> int:
 
 
 def _texts(found: dict[str, object], where: str) -> Row:
-    """A row of JSON or parquet as texts. Raises UsageError for a cell that is no text, number, time or list of these."""
+    """A row of JSON or parquet as texts.
+
+    Raises UsageError for a cell that is no text, number, time or list of these.
+    """
     row = {}
     for name, value in found.items():
         try:

@@ -18,8 +18,8 @@ DATASET = DataSet(
     clustered_by="actors",
     terms=Terms(
         licence=(
-            "for non-commercial research only, no copies to others, by its terms of use; the MIT licence of its repository "
-            "is of the code"
+            "for non-commercial research only, no copies to others, by its terms of use; the MIT licence of its "
+            "repository is of the code"
         ),
         source="https://github.com/uniBruce/Mead, Terms of Use_ Mead.pdf at 9c9f37c",
         cite=(
