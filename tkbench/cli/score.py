@@ -137,6 +137,14 @@ def evaluate_command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")
     ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="For cross:MODEL: a list with a line VOICE PICTURE for each video, such as Wav2Lip's test pairs. With "
+            "--videos, each is called PICTURE+VOICE.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[
         str,
         typer.Option(
@@ -178,13 +186,15 @@ def evaluate_command(
 
     Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
 
+    Other voices by a published list: `tkbench eval --data shards --model cross:cals --pairs lrs2.txt`
+
     By stratum, with the gap between best and worst: `tkbench eval --data shards --model real --by pose,speech`
 
     LSE by every recipe of the field: `tkbench eval --data shards --model real --lse all --sources videos`
     """
     names = [part for item in model or [] for part in _expand(item)]
     if videos is not None:
-        names.append(f"files:{videos}")
+        names.append(f"files:{videos}" if pairs is None else f"cross:files:{videos}")
     if not names:
         raise UsageError("nothing to score: give --model NAME (as in --model real) or --videos DIR")
     if name is not None and len(names) > 1:
@@ -226,6 +236,15 @@ def evaluate_command(
     from tkbench.scoring.recipes import extend
 
     check_by(strata, source)
+    if pairs is not None:
+        from tkbench.scoring.clips import open_split
+        from tkbench.scoring.lists import split_for
+        from tkbench.scoring.pairing import items_of
+
+        opened = open_split(data_folder, split_for(rules, source, split))
+        told = [items_of(rules, opened, models.create(item).card, pairs=pairs).told for item in names]
+        if told[0]:
+            say(told[0])
     if lse is not None:
         rules = extend(rules, lse)
     wanted = names_of(columns)
@@ -247,7 +266,7 @@ def evaluate_command(
                 split=split,
                 limit=limit,
                 workers=count_workers(workers),
-                options=EvalOptions(name, None, device, progress, sources),
+                options=EvalOptions(name, None, device, progress, sources, pairs=pairs),
             )
         show(guess.table(price))
         say(guess.verdict(price))
@@ -269,7 +288,7 @@ def evaluate_command(
                         workers=workforce,
                         split=split,
                         limit=limit,
-                        options=EvalOptions(name, place, device, progress, sources, strata, fresh),
+                        options=EvalOptions(name, place, device, progress, sources, strata, fresh, pairs),
                     )
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)

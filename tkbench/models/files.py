@@ -20,6 +20,12 @@ from tkbench.types import FPS, Batch, Generated, MediaFacts, Reason, Sample, UIn
 SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
 
+def files_of(model: object) -> Files | None:
+    """The folder of videos behind a model, also behind `cross:files:DIR`; None where the model makes its own."""
+    inner = getattr(model, "model", model)
+    return inner if isinstance(inner, Files) else None
+
+
 class Files:
     """Reads `DIR/<key>.mp4` (or .mkv, .avi, .mov, .webm) for each clip.
 

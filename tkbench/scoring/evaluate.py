@@ -20,7 +20,7 @@ from tkbench.errors import StorageError, UnknownName, UsageError
 from tkbench.metrics.base import AnySetMetric
 from tkbench.models import identity
 from tkbench.models.base import ModelCard
-from tkbench.models.files import Files
+from tkbench.models.files import files_of
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
@@ -31,14 +31,12 @@ from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.scoring import lists, players
+from tkbench.scoring import lists, pairing, players
 from tkbench.scoring.clips import (
     MIN_FACE_SHARE,
     MetricSet,
     Run,
     build_metrics,
-    choose_partner,
-    clip_keys,
     is_crossed,
     open_split,
     set_rows,
@@ -70,6 +68,8 @@ class EvalOptions:
     """Strata for whose groups FID and other numbers of the whole set are computed, too; no other number needs them."""
     fresh: bool = False
     """Score all clips, also those that an evaluation finished which was stopped."""
+    pairs: Path | None = None
+    """A list of which voice goes with which picture, for `cross:MODEL`; see `scoring.pairing`."""
 
 
 def evaluate(
@@ -108,12 +108,12 @@ def evaluate(
     metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
     if options.name is not None:
         card = card.model_copy(update={"name": check_name(options.name)})
-    keys = clip_keys(source, data, limit)
+    items = pairing.items_of(rules, source, card, limit=limit, pairs=options.pairs)
+    keys, speakers = items.keys, items.speakers
     check_by(options.by, source)
-    if isinstance(created, Files):
-        created.check_keys(keys)
-    speakers = source.speakers
-    partners = partners_of(card, keys, speakers, rules.seed)
+    files = files_of(created)
+    if files is not None:
+        files.check_keys(keys)
     columns = metrics.columns
     rank_by = rules.ranks_by(columns)
     line = signature(
@@ -123,7 +123,7 @@ def evaluate(
         len(keys),
         limit,
         other_voice=is_crossed(card),
-        more=(*known_list, *_voices(rules, card, partners)),
+        more=(*known_list, *items.signature),
     )
     table = bundle.table_name(source.dataset, rules.name, line)
     ranking = next(column for column in columns if column.name == rank_by)
@@ -149,7 +149,7 @@ def evaluate(
         "software": software(),
         "tkbench": feature_cache.sources(),
     }
-    state_of = created.state_of if isinstance(created, Files) else _no_file
+    state_of = files.state_of if files is not None else _no_file
     try:
         with (
             work_folder(out.absolute(), (table, card.name), facts, fresh=options.fresh) as work,
@@ -160,12 +160,14 @@ def evaluate(
                 replace(
                     task,
                     keys=(key,),
-                    partners={key: partners[key]},
+                    partners=partners,
+                    pictures=pictures,
                     work=str(work.place),
                     players=shown.of((key,)),
                 )
                 for key in keys
                 if key not in kept
+                for partners, pictures in [items.voices_of((key,))]
             ]
             gather(todo, crew, options.progress, card.name, before=len(kept))
 
@@ -192,7 +194,7 @@ def evaluate(
                 stack=software() | device,
                 seed=rules.seed,
             )
-            strata = by_stratum(found.strata, source, keys)
+            strata = by_stratum(found.strata, source, keys, items.pictures)
             known: dict[str, Mapping[str, bundle.Value]] = {
                 **strata,
                 "speaker": {key: name for key, name in speakers.items() if name},
@@ -287,13 +289,6 @@ def check_by(by: Sequence[By], source: shards.Shards) -> None:
             raise UnknownName(f"{source.folder}: no stratum {item.name!r}: {suggest(item.name, known)}")
 
 
-def partners_of(
-    card: ModelCard, keys: Sequence[str], speakers: Mapping[str, str | None], seed: int
-) -> dict[str, str | None]:
-    """The clip whose voice drives each clip; None where it is its own."""
-    return {key: choose_partner(key, keys, speakers, seed) if card.drive == "other" else None for key in keys}
-
-
 def refuse_training_clips(card: ModelCard, source: shards.Shards) -> None:
     """UsageError where a split that is to be scored is the one that the model was trained on."""
     if not card.train_data:
@@ -341,13 +336,6 @@ def signature(
         f"tkbench:{__version__}",
     ]
     return "|".join(parts)
-
-
-def _voices(rules: Protocol, card: ModelCard, partners: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The hash of the pairs where the voice is another clip's and the protocol, by its `[data]`, names them."""
-    if rules.data is None or not is_crossed(card):
-        return ()
-    return (f"pairs:seeded@{lists.pairs_hash(partners)[:12]}",)
 
 
 def gather(
