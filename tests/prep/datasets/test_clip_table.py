@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from support.faces import photo
 
 from tkbench import media, shards
-from tkbench.errors import UsageError
+from tkbench.errors import BadMedia, UsageError
 from tkbench.prep import hint
 from tkbench.prep.datasets import read, tables
 from tkbench.prep.datasets.divide import Division, divide, parse_shares
 from tkbench.prep.datasets.splits import list_hash
+from tkbench.prep.official import part_of
 from tkbench.prep.plan import Settings
 from tkbench.prep.run import Run, prepare
 from tkbench.runtime import storage
@@ -333,6 +334,17 @@ def test_a_track_is_interpolated_and_stands_still_beyond_its_ends(tmp_path: Path
 def test_a_bad_track_names_its_line(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         hint.parse_track(text)
+
+
+@pytest.mark.parametrize("interval", [(1.0, 1.001), (50.0, 60.0), (2.0, 3.0)])
+def test_an_interval_without_a_frame_is_too_short(interval: tuple[float, float]) -> None:
+    """A fault of the data, not of the program: the row says so."""
+    with pytest.raises(BadMedia) as caught:
+        part_of(FACTS, interval)
+    assert caught.value.reason is Reason.TOO_SHORT
+    facts, notes = part_of(FACTS, (1.0, 60.0))
+    assert (facts.duration, len(notes)) == (1.0, 1)
+    assert "ends 58.00 s after the file" in notes[0]
 
 
 # -- splits for data that has none ---------------------------------------------------------------------------
