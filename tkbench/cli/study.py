@@ -31,7 +31,9 @@ def memory_command(
     ),
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder where crops are kept between runs.", show_default=False),
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Does the memory of SyncTalkFace hold sounds? Slots in use, what they say, what the face loses without them.
@@ -141,7 +143,10 @@ def ablation_command(
         typer.Option(help="The frozen sync expert; by default the bundled one.", show_default=False),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder where crops are kept between runs.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
     limit: Annotated[
         int | None,
