@@ -127,6 +127,9 @@ def submit_command(
     """
     from tkbench.results import proof
     from tkbench.results.board import UNSEEN, submit
+    from tkbench.results.bundle import read
+
+    read(bundle)  # before a folder of tables is made for it
 
     if videos is not None and model is not None:
         raise UsageError("--videos and --model exclude each other: give one of them")

@@ -27,7 +27,7 @@ from tkbench.errors import TkbenchError, UsageError
 from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
-    from tkbench.models.files import Files
+    from tkbench.models.base import Model
     from tkbench.protocol import Protocol
     from tkbench.results.bundle import Bundle
     from tkbench.results.by_stratum import ByStratum
@@ -212,7 +212,6 @@ def evaluate_command(
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     strata = strata_of(by)
     from tkbench import models
-    from tkbench.models.files import Files
     from tkbench.prep.datasets import default_protocol
     from tkbench.protocol import chosen
     from tkbench.runtime import feature_cache
@@ -243,12 +242,13 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-        if isinstance(made, Files):
-            _check_names(made, data_folder, rules, split, limit)
-    from tkbench.scoring.evaluate import EvalOptions, check_by, evaluate
+        _check_clips(made, data_folder, rules, split, limit)
+    from tkbench.scoring.evaluate import EvalOptions, check_by, check_name, evaluate
     from tkbench.scoring.recipes import extend
 
     check_by(strata, source)
+    if name is not None:
+        check_name(name)
     if lse is not None:
         rules = extend(rules, lse)
     wanted = names_of(columns)
@@ -322,13 +322,14 @@ def videos_model(videos: Path, pattern: str | None) -> str:
     return f"files:{videos}/{pattern}"
 
 
-def _check_names(made: Files, data: Path, rules: Protocol, split: str | None, limit: int | None) -> None:
-    """UsageError where a folder has a video of none of the clips; before torch is loaded and a process is started."""
+def _check_clips(made: Model, data: Path, rules: Protocol, split: str | None, limit: int | None) -> None:
+    """What can be wrong with clips and their videos by names and headers, before a process is started."""
     from tkbench.scoring import lists
     from tkbench.scoring.clips import clip_keys, open_split
+    from tkbench.scoring.evaluate import check_videos
 
-    source = open_split(data, split)
-    made.check_names(clip_keys(open_split(data, lists.split_for(rules, source, split)), data, limit))
+    source = open_split(data, lists.split_for(rules, open_split(data, split), split))
+    check_videos(made, source, clip_keys(source, data, limit))
 
 
 def needs_of(resources: str | None, scheduler: str | None) -> dict[str, float]:
