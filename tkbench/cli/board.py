@@ -186,7 +186,19 @@ def _tell(changed: Changed) -> None:
 @board.command("export")
 def export_command(
     runs: Runs,
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
+    format: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="csv, markdown or latex.", show_default="markdown"),
+    ] = None,
+    hub_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--hf",
+            help="Write a data set for the Hugging Face hub into this new folder instead: rows, scores of clips and "
+            "curves as parquet, the bundles, and a card.",
+            show_default=False,
+        ),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
@@ -225,7 +237,14 @@ def export_command(
     For a paper: `tkbench leaderboard export runs/synth-v1-1a2b3c4d -f latex --intervals pm --no-anchors --label main`
 
     By stratum: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format csv --by pose,duration`
+
+    For the Hugging Face hub: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --hf table`
     """
+    if hub_folder is not None:
+        if format is not None or columns is not None or by is not None:
+            raise UsageError("--hf writes whole tables: leave out --format, --columns and --by")
+        return _export_hub(runs, hub_folder)
+    format = format or "markdown"
     if by is not None:
         if format != "csv":
             raise UsageError(f"--by with --format {format}: tables by stratum are exported as csv")
@@ -243,6 +262,19 @@ def export_command(
     style = Style(intervals, counts, not no_anchors, caption, label)  # type: ignore[arg-type]
     bad: list[str] = []
     print_text(export(runs, format, names_of(columns), style=style, bad=bad))
+    refuse_all(bad)
+
+
+def _export_hub(runs: Path, out: Path) -> None:
+    from tkbench.results import hub
+    from tkbench.results.bundle import find
+
+    bad: list[str] = []
+    rows = find(runs, bad)
+    with waiting("export"):
+        files = hub.write(rows, out)
+    answer(folder=out, files=[str(path.relative_to(out)) for path in files])
+    say(f"{out}: {len(rows)} models in {len(files)} files\nopen it: datasets.load_dataset({str(out)!r})")
     refuse_all(bad)
 
 
