@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rules() -> Protocol:
     """PSNR alone: nothing here is about scores."""
-    return load("tkbench-v3").model_copy(update={"metrics": (MetricSpec(name="psnr"),), "rank_by": "psnr"})
+    return load("tkbench-v2").model_copy(update={"metrics": (MetricSpec(name="psnr"),), "rank_by": "psnr"})
 
 
 def test_a_command_that_always_fails_is_ended_after_a_few_clips(

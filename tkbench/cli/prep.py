@@ -261,7 +261,7 @@ def _prepare(
 ) -> None:
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
     from tkbench.prep.plan import Settings
-    from tkbench.prep.run import Run, prepare
+    from tkbench.prep.run import Run, prepare, refuse_out_in_root
     from tkbench.runtime.progress import bar
 
     workers, rules = (
@@ -280,6 +280,8 @@ def _prepare(
         reader_options=options or {},
         division=division,
     )
+    if not (options or {}).get("table"):  # a table names the videos that are read
+        refuse_out_in_root(root, out)
     if how.dry_run:
         from tkbench.prep.estimate import estimate
 

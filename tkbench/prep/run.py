@@ -80,7 +80,6 @@ def prepare(
     how, rules = run or Run(), settings or Settings()
     backends.check(rules.backend)
     source, target = storage.place(root), storage.place(out)
-    _refuse_out_in_root(source, target)
     if (workers > 1 or how.scheduler) and not (
         storage.in_other_processes(source) and storage.in_other_processes(target)
     ):
@@ -98,16 +97,17 @@ def prepare(
         raise storage.explain(error, target) from error
 
 
-def _refuse_out_in_root(source: Path, target: Path) -> None:
+def refuse_out_in_root(root: str | Path, out: str | Path) -> None:
     """UsageError where shards would be written among the videos: the next run would read them as videos."""
+    source, target = storage.place(root), storage.place(out)
     if storage.as_remote(source) is not None or storage.as_remote(target) is not None or not source.is_dir():
         return
-    inside, root = target.resolve(), source.resolve()
-    if inside == root or root in inside.parents:
-        where = "the same as" if inside == root else "inside"
+    inside, above = target.resolve(), source.resolve()
+    if inside == above or above in inside.parents:
+        where = "the same as" if inside == above else "inside"
         raise UsageError(
             f"--out {target}: is {where} --root {source}, where videos are looked for; give a folder beside it, as in "
-            f"--out {root.parent / (root.name + '-shards')}"
+            f"--out {above.parent / (above.name + '-shards')}"
         )
 
 
