@@ -15,7 +15,7 @@ help:
 	@echo "make format     format the code and fix what ruff can fix"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
-	@echo "make models     train the bundled expert, SyncTalkFace and CALS again from their recipes: five to six hours of a"
+	@echo "make models     train the bundled expert, SyncTalkFace and CALS again from their recipes: about eight hours of a"
 	@echo "                core (with a GPU: make models SECOND=gpu)"
 	@echo "make clean      remove .venv and $(OUT)"
 
@@ -66,7 +66,7 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
 # The configuration of the second of three trainings: sharp, whose steps are small enough for a CPU, or gpu.
-# About five to six hours of one quiet core: the expert half an hour, SyncTalkFace three to four, CALS one and a quarter.
+# About eight hours of one core: the expert a quarter of an hour, SyncTalkFace four, CALS three and a half.
 # The cards beside the checkpoints say what each took. A run that was stopped goes on.
 SECOND ?= sharp
 # One thread, as for the bundled checkpoints.

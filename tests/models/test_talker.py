@@ -286,9 +286,8 @@ def test_bundled_models_are_pinned_and_follow_the_voice(kind: str) -> None:
         pytest.param(
             kind,
             marks=pytest.mark.xfail(
-                kind in ("synctalkface", "cals"),
-                reason="made before their configurations had a memory that is used, and sound that is cut; "
-                "KNOWN_PROBLEMS.md",
+                kind == "cals",
+                reason="made before its configuration cut the sound; KNOWN_PROBLEMS.md",
                 strict=True,
             ),
         )

@@ -17,13 +17,14 @@ from tkbench.models import checkpoint
 from tkbench.models.cals.audio_to_lip import draw_mask
 from tkbench.models.face import Cut
 from tkbench.models.synctalkface.lips import lip_windows
-from tkbench.models.synctalkface.memory import align_loss
+from tkbench.models.synctalkface.memory import Address, Recall, align_loss
 from tkbench.models.wav2lip.expert import Expert, ExpertSpec
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config, Data
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, mouth_box, shape_loss
 from tkbench.train.objectives.reader import MouthReader, movement_slope
+from tkbench.train.objectives.synctalkface import explained
 
 CUT = Cut("steady-172", 64)
 NETS: dict[str, dict[str, Any]] = {
@@ -186,6 +187,24 @@ def test_synctalkface_begins_with_its_memory_alone() -> None:
         close(done.parts[name], 1 - (made - wanted).square().sum() / spread)
     assert done.made == ()
     assert len(goal.step(batch, 3, None).made) == 2
+
+
+def test_a_memory_is_validated_against_the_variance_over_everybody() -> None:
+    """A batch of validation is of one person, whose mouths differ by less than those of all."""
+    torch.manual_seed(2)
+    net = NETS["synctalkface"] | {"centred": True}
+    rules = Config(model="synctalkface", steps=9, cut=CUT, net=net, loss={"pretrain": 3, "av": 0.0})
+    goal = objective(rules, None)
+    everybody = torch.randn(200, 512)
+    person = everybody[:1] + 0.1 * torch.randn(30, 512)
+    for evaluated, wanted, spread in ((False, everybody, None), (True, person, 1.0)):
+        goal.train(not evaluated)
+        made = wanted + 0.3 * torch.randn_like(wanted)
+        address = Address(wanted, wanted, torch.full((len(wanted), 8), 1 / 8))
+        found = goal.health(Recall(made, address, made, address))
+        close(found["explained_voice"], explained(made, wanted, spread))
+        assert float(found["explained_lips"]) == pytest.approx(0.91, abs=0.02)
+    assert float(explained(made, wanted)) < 0
 
 
 def test_synctalkface_learns_shapes_before_it_has_a_memory() -> None:

@@ -155,6 +155,14 @@ def evaluate_command(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Compute all features anew and keep none.")
     ] = False,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help="For cross:MODEL: a list with a line VOICE PICTURE for each video, such as Wav2Lip's test pairs. With "
+            "--videos, each is called PICTURE+VOICE.",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "cpu",
     by: By = None,
     columns: Shown = None,
@@ -193,13 +201,16 @@ def evaluate_command(
 
     Named otherwise: `tkbench eval --data shards --videos out/ --pattern {key}_result.mp4`
 
+    Other voices by a published list: `tkbench eval --data shards --model cross:cals --pairs lrs2.txt`
+
     By stratum, with the gap between best and worst: `tkbench eval --data shards --model real --by pose,speech`
 
     LSE by every recipe of the field: `tkbench eval --data shards --model real --lse all --sources videos`
     """
     names = [part for item in model or [] for part in _expand(item)]
     if videos is not None:
-        names.append(videos_model(videos, pattern))
+        made_elsewhere = videos_model(videos, pattern)
+        names.append(made_elsewhere if pairs is None else f"cross:{made_elsewhere}")
     elif pattern is not None:
         raise UsageError(
             f"--pattern {pattern!r}: says how the files of --videos are named; give --videos, too"
@@ -233,6 +244,7 @@ def evaluate_command(
             f"--sources {sources}: no such folder; give the --root that the shards were prepared from"
         )
     called: dict[str, str] = {}
+    told = ""
     for item in names:
         made = models.create(item)
         title = name or made.card.name
@@ -242,11 +254,13 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-        _check_clips(made, data_folder, rules, split, limit)
+        told = told or _check_clips(made, data_folder, rules, (split, limit, pairs))
     from tkbench.scoring.evaluate import EvalOptions, check_by, check_name, evaluate
     from tkbench.scoring.recipes import extend
 
     check_by(strata, source)
+    if told:
+        say(told)
     if name is not None:
         check_name(name)
     if lse is not None:
@@ -270,7 +284,7 @@ def evaluate_command(
                 split=split,
                 limit=limit,
                 workers=count_workers(workers),
-                options=EvalOptions(name, None, device, progress, sources),
+                options=EvalOptions(name, None, device, progress, sources, pairs=pairs),
             )
         show(guess.table(price))
         say(guess.verdict(price))
@@ -295,7 +309,9 @@ def evaluate_command(
                         workers=workforce,
                         split=split,
                         limit=limit,
-                        options=EvalOptions(name, place, device, progress, sources, strata, fresh, say),
+                        options=EvalOptions(
+                            name, place, device, progress, sources, strata, fresh, pairs, say
+                        ),
                     )
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
@@ -322,14 +338,23 @@ def videos_model(videos: Path, pattern: str | None) -> str:
     return f"files:{videos}/{pattern}"
 
 
-def _check_clips(made: Model, data: Path, rules: Protocol, split: str | None, limit: int | None) -> None:
-    """What can be wrong with clips and their videos by names and headers, before a process is started."""
-    from tkbench.scoring import lists
-    from tkbench.scoring.clips import clip_keys, open_split
-    from tkbench.scoring.evaluate import check_videos
+def _check_clips(
+    made: Model, data: Path, rules: Protocol, which: tuple[str | None, int | None, Path | None]
+) -> str:
+    """What can be wrong with clips and their videos by names and headers, before a process is started.
 
+    which: --split, --limit and --pairs. Returns what is to be said of the pairs.
+    """
+    from tkbench.scoring import lists
+    from tkbench.scoring.clips import open_split
+    from tkbench.scoring.evaluate import check_videos
+    from tkbench.scoring.pairing import items_of
+
+    split, limit, pairs = which
     source = open_split(data, lists.split_for(rules, open_split(data, split), split))
-    check_videos(made, source, clip_keys(source, data, limit))
+    items = items_of(rules, source, made.card, limit=limit, pairs=pairs)
+    check_videos(made, source, items)
+    return items.told
 
 
 def needs_of(resources: str | None, scheduler: str | None) -> dict[str, float]:

@@ -26,6 +26,12 @@ Size = tuple[int, int]
 """Width and height."""
 
 
+def files_of(model: object) -> Files | None:
+    """The folder of videos behind a model, also behind `cross:files:DIR`; None where the model makes its own."""
+    inner = getattr(model, "model", model)
+    return inner if isinstance(inner, Files) else None
+
+
 class Files:
     """Reads `DIR/<key>.mp4` (or .mkv, .avi, .mov, .webm) for each clip.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import jinja2
 from markupsafe import Markup
@@ -25,9 +25,6 @@ from tkbench.results.bundle import Bundle, Result
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
 from tkbench.types import Better, Column, UInt8
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
@@ -61,8 +58,8 @@ class Site:
 def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence[Strata] = ()) -> str:
     """The page as text; for a site its videos are written beside it. strata: by default those of the bundles."""
     tables = {one.result.model: one.clips() for one in bundles}
-    curves = {one.result.model: one.curves() for one in bundles}
     entries = leaderboard.ranked(bundles, tables)
+    curves = players.curves_of(entries)
     result = entries[0].result
     # Bundles of an older format do not explain their columns.
     columns = list(max(entries, key=lambda entry: entry.result.format_version).result.columns)
@@ -328,17 +325,13 @@ def _judge_name(column: Column) -> str:
 
 
 def _judges(
-    entries: Sequence[Entry], columns: Sequence[Column], curves: Mapping[str, pd.DataFrame]
+    entries: Sequence[Entry], columns: Sequence[Column], curves: Mapping[str, players.Curves]
 ) -> list[JudgeCurves]:
     found: dict[str, list[figures.Series]] = {}
     styles = board.styles(entries)
     for entry in entries:
-        table = curves[entry.result.model]
-        means = table.groupby(["metric", "shift"], sort=True)["distance"].mean()
-        for judge in table["metric"].drop_duplicates().sort_values().tolist():
-            points = tuple(
-                (int(s), float(value)) for s, value in means[judge].items() if math.isfinite(value)
-            )
+        for judge, means in curves[entry.result.model].means.items():
+            points = tuple((shift, value) for shift, value in means.items() if math.isfinite(value))
             if not points:
                 continue
             style = styles[entry.result.model] + (" anchor" if entry.anchor else "")

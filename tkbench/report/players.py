@@ -69,14 +69,39 @@ class Players:
     """Players for which the page has no room."""
 
 
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What a page shows of a model's curves of lip sync: the whole table of 1,000 clips takes 10 MB."""
+
+    means: Mapping[str, Mapping[int, float]]
+    """Judge -> shift -> mean distance over the clips; judges by name, shifts from low to high."""
+    of_clips: Mapping[str, Mapping[str, list[float]]]
+    """Judge -> clip -> distance at each shift, of the clips that somebody has a player of."""
+
+
+def curves_of(entries: Sequence[Entry]) -> dict[str, Curves]:
+    """The curves of each model; one table is in memory at a time."""
+    keys = {preview.key for entry in entries for preview in entry.result.previews}
+    found = {}
+    for entry in entries:
+        table = entry.bundle.curves()
+        means: dict[str, dict[int, float]] = {}
+        averaged = table.groupby(["metric", "shift"], sort=True)["distance"].mean().reset_index()
+        columns = (averaged[name].tolist() for name in ("metric", "shift", "distance"))
+        for judge, shift, mean in zip(*columns, strict=True):
+            means.setdefault(judge, {})[shift] = mean
+        found[entry.result.model] = Curves(means, _by_clip(table, keys))
+    return found
+
+
 def collect(
     entries: Sequence[Entry],
-    curves: Mapping[str, pd.DataFrame],
+    curves: Mapping[str, Curves],
     judges: Mapping[str, str],
     speakers: Mapping[str, str],
     files: Path | None = None,
 ) -> Players:
-    """Every player of the bundles. curves: `Bundle.curves()` by model; judges: names of the curves' columns.
+    """Every player of the bundles. curves: by model; judges: names of the curves' columns.
 
     files: a folder beside the page, which gets the videos; without it they are in the page.
     """
@@ -85,7 +110,7 @@ def collect(
         for preview in entry.result.previews:
             found.setdefault(preview.key, {})[place] = preview.file
     mouths = {place: entry.bundle.mouths() for place, entry in enumerate(entries)}
-    shifts = {place: _by_clip(curves[entry.result.model], set(found)) for place, entry in enumerate(entries)}
+    shifts = {place: curves[entry.result.model].of_clips for place, entry in enumerate(entries)}
     clips: list[WatchClip] = []
     inside: list[tuple[str, str]] = []
     used = left_out = 0

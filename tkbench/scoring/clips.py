@@ -251,15 +251,19 @@ def match(sample: Sample, made: Generated, slack: int) -> tuple[Sample, Generate
         return sample, made
     shared = min(n, len(sample))
     note = f"{n} frames for {len(sample)}: scored on the first {shared}"
-    cut = replace(
-        sample,
-        video=sample.video[:shared],
-        audio=sample.audio[: shared * SAMPLES_PER_FRAME],
-        landmarks=sample.landmarks[:shared],
-        track_score=sample.track_score[:shared],
-    )
     detail = "; ".join(filter(None, (made.detail, note)))
-    return cut, Generated(made.key, video[:shared], detail=detail, file=made.file)
+    return first_frames(sample, shared), Generated(made.key, video[:shared], detail=detail, file=made.file)
+
+
+def first_frames(sample: Sample, count: int) -> Sample:
+    """The first frames of a sample, with their sound."""
+    return replace(
+        sample,
+        video=sample.video[:count],
+        audio=sample.audio[: count * SAMPLES_PER_FRAME],
+        landmarks=sample.landmarks[:count],
+        track_score=sample.track_score[:count],
+    )
 
 
 def track_face(sample: Sample, video: UInt8) -> TrackedFace:

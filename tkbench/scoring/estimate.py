@@ -20,8 +20,9 @@ from tkbench import models
 from tkbench.protocol import Protocol
 from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device
-from tkbench.scoring.clips import Run, clip_keys, open_split, start_states, tools_of
-from tkbench.scoring.evaluate import EvalOptions, partners_of
+from tkbench.scoring import pairing
+from tkbench.scoring.clips import Run, open_split, start_states, tools_of
+from tkbench.scoring.evaluate import EvalOptions
 from tkbench.scoring.records import pack
 from tkbench.scoring.tasks import Chunk, model_of, score_key
 from tkbench.types import FPS
@@ -153,9 +154,13 @@ def estimate(
     """Score a few clips of each third for each model, in this process and a temporary folder, and add up."""
     check_device(options.device)
     source = open_split(data, split)
-    keys = clip_keys(source, data, limit)
+    cards = [models.create(name).card for name in names]
+    items = [pairing.items_of(protocol, source, card, limit=limit, pairs=options.pairs) for card in cards]
+    keys = items[0].keys
     table = source.manifest(["key", "n_frames"])
-    lengths = {str(key): int(n) for key, n in zip(table["key"], table["n_frames"], strict=True) if n == n}
+    frames = {str(key): int(n) for key, n in zip(table["key"], table["n_frames"], strict=True) if n == n}
+    # A video of a list of pairs is as long as its voice.
+    lengths = {key: frames[str(items[0].partners[key]) if items[0].pictures else key] for key in keys}
     thirds = thirds_of(keys, lengths)
     picks = picks_of(thirds)
     found = []
@@ -163,9 +168,9 @@ def estimate(
         run = Run.begin(storage.everywhere(data), split, protocol, options.device)
         where = None if options.sources is None else str(options.sources.expanduser().absolute())
         for place, name in enumerate(names):
-            card = models.create(name).card
-            partners = partners_of(card, keys, source.speakers, protocol.seed)
-            task = Chunk(run, name, (), partners, cache=folder, sources=where)
+            card = cards[place]
+            mine = items[place]
+            task = Chunk(run, name, (), mine.partners, mine.pictures, cache=folder, sources=where)
             samples: list[Sampled] = []
             began = time.perf_counter()
             for done, (third, key) in enumerate(picks):

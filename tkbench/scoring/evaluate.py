@@ -22,7 +22,7 @@ from tkbench.metrics.base import AnySetMetric
 from tkbench.models import identity
 from tkbench.models.base import Model, ModelCard
 from tkbench.models.command import Command
-from tkbench.models.files import Files, Size
+from tkbench.models.files import Size, files_of
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
@@ -34,14 +34,12 @@ from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.words import counted
-from tkbench.scoring import lists, players
+from tkbench.scoring import lists, pairing, players
 from tkbench.scoring.clips import (
     MIN_FACE_SHARE,
     MetricSet,
     Run,
     build_metrics,
-    choose_partner,
-    clip_keys,
     is_crossed,
     open_split,
     set_rows,
@@ -80,6 +78,8 @@ class EvalOptions:
     """Strata for whose groups FID and other numbers of the whole set are computed, too; no other number needs them."""
     fresh: bool = False
     """Score all clips, also those that an evaluation finished which was stopped."""
+    pairs: Path | None = None
+    """A list of which voice goes with which picture, for `cross:MODEL`; see `scoring.pairing`."""
     tell: Callable[[str], None] = _say_nothing
     """Called with a line for people before any work: clips without a video, an earlier result that is replaced."""
 
@@ -120,12 +120,12 @@ def evaluate(
     metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
     if options.name is not None:
         card = card.model_copy(update={"name": check_name(options.name)})
-    keys = clip_keys(source, data, limit)
+    items = pairing.items_of(rules, source, card, limit=limit, pairs=options.pairs)
+    keys, speakers = items.keys, items.speakers
     check_by(options.by, source)
-    for line in check_videos(created, source, keys):
+    for line in check_videos(created, source, items):
         options.tell(line)
-    speakers = source.speakers
-    partners = partners_of(card, keys, speakers, rules.seed)
+    files = files_of(created)
     columns = metrics.columns
     rank_by = rules.ranks_by(columns)
     line = signature(
@@ -135,7 +135,7 @@ def evaluate(
         len(keys),
         limit,
         other_voice=is_crossed(card),
-        more=(*known_list, *_voices(rules, card, partners)),
+        more=(*known_list, *items.signature),
     )
     table = bundle.table_name(source.dataset, rules.name, line)
     if (earlier := out / table / bundle.slug(card.name)).is_dir():
@@ -163,7 +163,7 @@ def evaluate(
         "software": software(),
         "tkbench": feature_cache.sources(),
     }
-    state_of = created.state_of if isinstance(created, Files) else _no_file
+    state_of = files.state_of if files is not None else _no_file
     try:
         with (
             work_folder(out.absolute(), (table, card.name), facts, fresh=options.fresh) as work,
@@ -174,12 +174,14 @@ def evaluate(
                 replace(
                     task,
                     keys=(key,),
-                    partners={key: partners[key]},
+                    partners=partners,
+                    pictures=pictures,
                     work=str(work.place),
                     players=shown.of((key,)),
                 )
                 for key in keys
                 if key not in kept
+                for partners, pictures in [items.voices_of((key,))]
             ]
             # A command that fails ends after a few clips, not after a night; videos that exist are all looked at.
             patience = PATIENCE if isinstance(created, Command) and not kept else len(keys) + 1
@@ -216,7 +218,7 @@ def evaluate(
                 stack=software() | device,
                 seed=rules.seed,
             )
-            strata = by_stratum(found.strata, source, keys)
+            strata = by_stratum(found.strata, source, keys, items.pictures)
             known: dict[str, Mapping[str, bundle.Value]] = {
                 **strata,
                 "speaker": {key: name for key, name in speakers.items() if name},
@@ -235,16 +237,18 @@ def evaluate(
         raise storage.explain(error, out, kept="finished clips are kept") from error
 
 
-def check_videos(model: Model, source: shards.Shards, keys: Sequence[str]) -> list[str]:
+def check_videos(model: Model, source: shards.Shards, items: pairing.Items) -> list[str]:
     """What is to be said of the videos of a `files:` model before any work; raises UsageError where none fits."""
-    if not isinstance(model, Files):
+    files = files_of(model)
+    if files is None:
         return []
     table = source.manifest(["key", "width", "height", "source_width", "source_height"]).set_index("key")
+    seen = [items.pictures.get(key, key) for key in items.keys]
     sizes: dict[str, list[Size]] = {}
-    for key, *numbers in table.loc[list(keys)].itertuples():
+    for key, *numbers in table.loc[list(dict.fromkeys(seen))].itertuples():
         pairs = (numbers[:2], numbers[2:])
         sizes[str(key)] = [(int(w), int(h)) for w, h in pairs if w == w and h == h and w and h]
-    return model.check(keys, sizes)
+    return files.check(items.keys, {key: sizes[clip] for key, clip in zip(items.keys, seen, strict=True)})
 
 
 def _end_without_video(work: WorkFolder, model: str, keys: Sequence[str]) -> None:
@@ -337,13 +341,6 @@ def check_by(by: Sequence[By], source: shards.Shards) -> None:
             raise UnknownName(f"{source.folder}: no stratum {item.name!r}: {suggest(item.name, known)}")
 
 
-def partners_of(
-    card: ModelCard, keys: Sequence[str], speakers: Mapping[str, str | None], seed: int
-) -> dict[str, str | None]:
-    """The clip whose voice drives each clip; None where it is its own."""
-    return {key: choose_partner(key, keys, speakers, seed) if card.drive == "other" else None for key in keys}
-
-
 def refuse_training_clips(card: ModelCard, source: shards.Shards) -> None:
     """UsageError where a split that is to be scored is the one that the model was trained on."""
     if not card.train_data:
@@ -391,13 +388,6 @@ def signature(
         f"tkbench:{__version__}",
     ]
     return "|".join(parts)
-
-
-def _voices(rules: Protocol, card: ModelCard, partners: Mapping[str, str | None]) -> tuple[str, ...]:
-    """The hash of the pairs where the voice is another clip's and the protocol, by its `[data]`, names them."""
-    if rules.data is None or not is_crossed(card):
-        return ()
-    return (f"pairs:seeded@{lists.pairs_hash(partners)[:12]}",)
 
 
 def gather(

@@ -150,26 +150,56 @@ def _published(spec: PairSpec, source: Shards, file: Path | None) -> Pairs:
     where = f"{spec.path} of {spec.repository}@{spec.commit[:7]}"
     if file is None:
         raise UsageError(f"the pairs {spec.name!r} are a published file: give --list with {where}")
-    if not file.is_file() or file.stat().st_size > LARGEST_LIST:
-        raise UsageError(f"--list {file}: no file of at most {LARGEST_LIST >> 20} MB; give {where}")
-    content = file.read_bytes()
+    content = read_list(file, "--list", f"; give {where}")
     if (digest := hashlib.sha256(content).hexdigest()) != spec.sha256:
         raise UsageError(f"--list {file}: sha256 {digest[:12]}, {where} has {spec.sha256[:12]}")
-    # Published lists leave out folders: BRING_00018 of LRW, <id>/<number> of LRS2 and LRS3.
-    by_end = {
-        key.rpartition("/")[2] if spec.short else "/".join(key.split("/")[-2:]): key for key in source.keys()
-    }
-    lines, missing = [], 0
-    for line in content.decode("utf-8").split("\n"):
+    lines, missing = named_pairs(content, source, file)
+    return Pairs(lines, digest, missing)
+
+
+def read_list(file: Path, option: str, advice: str = "") -> bytes:
+    """The bytes of a list of pairs; UsageError where it is no file, or too large for one."""
+    if not file.is_file() or file.stat().st_size > LARGEST_LIST:
+        raise UsageError(f"{option} {file}: no file of at most {LARGEST_LIST >> 20} MB{advice}")
+    return file.read_bytes()
+
+
+def named_pairs(content: bytes, source: Shards, file: Path) -> tuple[tuple[Pair, ...], int]:
+    """The lines `VOICE PICTURE` of a list as clips of these shards, and how many name a clip that is not there.
+
+    Published lists leave out folders (BRING_00018 of LRW, <id>/<number> of LRS2 and LRS3), so a clip may be named by
+    its end, if that is the end of one clip only. Raises UsageError for a line that is not two names, and for a name
+    that is the end of several clips.
+    """
+    by_end: dict[str, str | None] = {}
+    for key in source.keys():
+        parts = key.split("/")
+        for start in range(len(parts)):
+            end = "/".join(parts[start:])
+            by_end[end] = key if start == 0 or end not in by_end else None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file}: is no text in UTF-8 ({error.reason} at byte {error.start})") from None
+    lines: list[Pair] = []
+    missing = 0
+    for number, line in enumerate(text.split("\n"), start=1):
         named = line.split()
         if not named:
             continue
-        voice, picture = (by_end.get(part, "") for part in named[:2])
-        if voice and picture:
-            lines.append((voice, picture))
+        if len(named) != 2:
+            raise UsageError(f"{file}: line {number} has {len(named)} words, expected VOICE PICTURE")
+        found = [by_end.get(part, "") for part in named]
+        if None in found:
+            several = named[found.index(None)]
+            raise UsageError(
+                f"{file}: line {number}: {several!r:.80} is the end of several clips; name it whole"
+            )
+        if found[0] and found[1]:
+            lines.append((found[0], found[1]))
         else:
             missing += 1
-    return Pairs(tuple(lines), digest, missing)
+    return tuple(lines), missing
 
 
 def frozen_text(text: str, rules: Protocol, source: Shards) -> str:

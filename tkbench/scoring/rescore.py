@@ -25,8 +25,9 @@ from tkbench.results import bundle
 from tkbench.results.bundle import Bundle
 from tkbench.runtime.parallel import Pool
 from tkbench.runtime.progress import Progress, silent
-from tkbench.scoring.clips import CHUNK, Run, build_metrics, open_split, set_rows
-from tkbench.scoring.evaluate import gather, partners_of
+from tkbench.scoring import pairing
+from tkbench.scoring.clips import CHUNK, Run, build_metrics, is_crossed, open_split, set_rows
+from tkbench.scoring.evaluate import gather
 from tkbench.scoring.recipes import extend
 from tkbench.scoring.tasks import Chunk, ChunkScores
 from tkbench.shards import Shards
@@ -72,11 +73,16 @@ def rescore(
     result = kept.result
     rules = rules_of(kept)
     source = data_of(kept, data)
-    keys = tuple(source.keys())[: result.n_clips]
-    stored = {(row.key, row.metric): row for row in bundle.rows_of(kept.clips())}
-    if set(keys) != {key for key, _ in stored} - {"*"}:
+    card = models.create(model).card
+    if "drive:other" in result.signature.split("|") and not is_crossed(card):
+        model, card = f"cross:{model}", models.create(f"cross:{model}").card
+    scored = sorted({row.key for row in bundle.rows_of(kept.clips())} - {"*"})
+    items = pairing.of_bundle(result.signature, scored, source)
+    if items is None:
+        items = pairing.items_of(rules, source, card, limit=result.n_clips)
+    keys, speakers = items.keys, items.speakers
+    if list(keys) != scored:
         raise BadBundle(f"{kept.folder}: its clips are not the first {len(keys)} of {data}")
-    speakers = source.speakers
     table = kept.clips()
     for key, said in zip(bundle.column_of(table, "key"), bundle.column_of(table, "speaker"), strict=True):
         if key != "*" and said != speakers[key]:
@@ -89,13 +95,11 @@ def rescore(
             raise UsageError(f"--sample {sample}: expected one clip or more")
         drawn = np.random.default_rng(seed).choice(len(keys), size=sample, replace=False)
         chosen = tuple(keys[place] for place in sorted(drawn))
-    card = models.create(model).card
-    partners = partners_of(card, keys, speakers, rules.seed)
     split = source.split if len(source.splits) == 1 else None
     run = Run.begin(data, split, rules)
     where = None if sources is None else str(sources.expanduser().absolute())
     chunks = [
-        Chunk(run, model, part, {key: partners[key] for key in part}, sources=where)
+        Chunk(run, model, part, *items.voices_of(part), sources=where)
         for part in (chosen[i : i + CHUNK] for i in range(0, len(chosen), CHUNK))
     ]
     parts = gather(chunks, workers, progress, f"scoring {result.model} again")

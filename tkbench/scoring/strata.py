@@ -91,14 +91,18 @@ def brightness(video: UInt8, landmarks: Array) -> float:
 
 
 def by_stratum(
-    measured: Mapping[str, Mapping[str, float]], source: shards.Shards, keys: Sequence[str]
+    measured: Mapping[str, Mapping[str, float]],
+    source: shards.Shards,
+    keys: Sequence[str],
+    pictures: Mapping[str, str] | None = None,
 ) -> dict[str, dict[str, Value]]:
     """Stratum -> clip -> number or text, of what was measured {clip: {stratum: number}} and what the data set says.
 
     A label that is called as a measured stratum gets the name `label_NAME`. Where several splits are open, the split is
-    a stratum, too.
+    a stratum, too. pictures: the clip that is seen in each of `keys`, where that is not the key itself.
     """
     wanted = set(keys)
+    seen = {key: (pictures or {}).get(key, key) for key in keys}
     found: dict[str, dict[str, Value]] = {}
     for key in sorted(wanted & set(measured)):
         for name, value in measured[key].items():
@@ -106,15 +110,13 @@ def by_stratum(
                 found.setdefault(name, {})[key] = value
     for name, texts in labels_of(source).items():
         # A text that cannot be printed would make a bundle that nobody can read.
-        mine: dict[str, Value] = {
-            key: text for key, raw in texts.items() if key in wanted and (text := _printable(raw))
-        }
+        mine: dict[str, Value] = {key: text for key in keys if (text := _printable(texts.get(seen[key], "")))}
         if mine:
             found[name] = mine
     if len(source.splits) > 1:
         table = source.manifest(["key", "split"])
-        pairs = zip(table["key"], table["split"], strict=True)
-        found["split"] = {str(key): str(split) for key, split in pairs if key in wanted}
+        splits = {str(key): str(split) for key, split in zip(table["key"], table["split"], strict=True)}
+        found["split"] = {key: splits[seen[key]] for key in keys}
     return found
 
 

@@ -19,7 +19,7 @@ from tkbench import media, models
 from tkbench.errors import BadSample, UsageError
 from tkbench.metrics.base import NOT_GIVEN
 from tkbench.models.base import Model
-from tkbench.models.files import Files
+from tkbench.models.files import files_of
 from tkbench.results.bundle import Curve
 from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, device_facts, put_on
@@ -36,6 +36,7 @@ from tkbench.scoring.clips import (
     unscored_rows,
 )
 from tkbench.scoring.meter import Metered
+from tkbench.scoring.pairing import sample_of
 from tkbench.scoring.records import ClipRecord, read_record, write_record
 from tkbench.scoring.released import released_file
 from tkbench.scoring.strata import measure
@@ -58,6 +59,8 @@ class Chunk:
     keys: tuple[str, ...]
     partners: Mapping[str, str | None]
     """Clip -> the clip whose voice drives it; None where its own does."""
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    """Item of a list of pairs -> the clip that is seen; see `scoring.pairing`."""
     cache: str | None = None
     """See `EvalOptions.cache`; None keeps what one clip needs twice, and no more."""
     sources: str | None = None
@@ -192,11 +195,11 @@ def _per_clip(tools: Tools) -> list[Column]:
 def score_key(chunk: Chunk, tools: Tools, model: Metered, key: str, states: list[object]) -> ClipRecord:
     """Generate and score one clip; `states` of the set metrics get its frames."""
     device = device_facts(chunk.run.device)
-    inner = model.model
-    made_of = inner.state_of(key) if isinstance(inner, Files) else ""
+    files = files_of(model.model)
+    made_of = files.state_of(key) if files is not None else ""
     record = ClipRecord(key, [], [], states, has_video=False, made_of=made_of, device=device)
     try:
-        sample = tools.source.get(key)
+        sample = sample_of(tools.source, key, chunk.pictures, chunk.partners[key])
         record.strata = measure(sample)
         sample, made = generate_for(tools, model, sample, chunk.partners[key])
     except BadSample as error:  # one bad clip is a row, never the end of an evaluation

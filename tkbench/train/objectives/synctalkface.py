@@ -167,16 +167,21 @@ class SyncTalkFaceObjective(FaceObjective):
 
     @torch.no_grad()
     def health(self, recall: Recall) -> dict[str, torch.Tensor]:
-        """For the log: slots in use, and the share of the lip features that is recalled, by lips and by voice."""
+        """For the log: slots in use, and the share of the lip features that is recalled, by lips and by voice.
+
+        A batch of validation is of one or two people, and what differs between people is missing from its spread. So it
+        is measured there against the variance over everybody, which is 1 where queries are centred.
+        """
         if recall.lips is None:
             return {}
         if self.training:
             self.use.count(recall)
         wanted = recall.lips.query
         assert recall.by_lips is not None
+        spread = 1.0 if self.net.spec.centred and not self.training else None
         return self.use.in_use() | {
-            "explained_lips": explained(recall.by_lips, wanted),
-            "explained_voice": explained(recall.by_voice, wanted),
+            "explained_lips": explained(recall.by_lips, wanted, spread),
+            "explained_voice": explained(recall.by_voice, wanted, spread),
         }
 
     def after(self, step: int, optimiser: torch.optim.Optimizer) -> None:
@@ -251,11 +256,14 @@ def agree_loss(voice: torch.Tensor, lips: torch.Tensor) -> torch.Tensor:
     return nn.functional.mse_loss(voice.float(), lips.float())
 
 
-def explained(made: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The share of the variance of `wanted` (N, C) that `made` explains: 1 is all, 0 a memory that is one constant."""
+def explained(made: torch.Tensor, wanted: torch.Tensor, spread: float | None = None) -> torch.Tensor:
+    """The share of the variance of `wanted` (N, C) that `made` explains: 1 is all, 0 a memory that is one constant.
+
+    spread: the variance, where it is known; None takes that of these N.
+    """
     made, wanted = made.float(), wanted.float()
-    spread = (wanted - wanted.mean(dim=0)).square().mean().clamp(min=1e-12)
-    return 1 - (made - wanted).square().mean() / spread
+    variance = (wanted - wanted.mean(dim=0)).square().mean().clamp(min=1e-12) if spread is None else spread
+    return 1 - (made - wanted).square().mean() / variance
 
 
 def frozen_features(encoder: LipEncoder, windows: torch.Tensor) -> torch.Tensor:
