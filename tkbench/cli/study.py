@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import Shards, group, say, writable
+from tkbench.errors import UsageError
 
 study = group("study", "What the papers claim of their models, measured.")
 
@@ -46,7 +47,10 @@ def memory_command(
     from tkbench.shards import open_shards
 
     # Before torch is loaded, and before a folder is made.
-    kinds.registry.get(model.partition(":")[0])
+    kind = model.partition(":")[0]
+    kinds.registry.check(kind)
+    if kind != "synctalkface":
+        raise UsageError(f"study memory --model {model}: only synctalkface has a memory; found {kind!r}")
     for folder in (data_folder, counted):
         if folder is not None:
             open_shards(folder)
