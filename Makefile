@@ -6,18 +6,19 @@ OUT ?= demo
 # Tests run on every core, but at most four, one file per process at a time. `make test SPREAD=` runs them in one process.
 SPREAD ?= -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: help demo test test-slow check format judge voice models clean
+.PHONY: help demo test test-slow check format docs judge voice models clean
 help:
 	@echo "make demo       make a corpus, prepare it, score and rank seven models, write a report in $(OUT)/runs/"
 	@echo "make test       run the fast tests"
 	@echo "make test-slow  run every test; real clips come from TKBENCH_CLIPS or ../shared/clips, if they are there"
 	@echo "make check      check style, types and leaderboards/ (ruff, mypy, tkbench); changes nothing"
 	@echo "make format     format the code and fix what ruff can fix"
+	@echo "make docs       build the documentation as a site in site/; its packages have an environment of their own"
 	@echo "make judge      train the bundled judge again from its recipe"
 	@echo "make voice      fit the bundled map of mouth and voice again from its recipe"
 	@echo "make models     train the bundled expert, SyncTalkFace and CALS again from their recipes: about eight hours of a"
 	@echo "                core (with a GPU: make models SECOND=gpu)"
-	@echo "make clean      remove .venv and $(OUT)"
+	@echo "make clean      remove .venv, .venv-docs, site and $(OUT)"
 
 $(VENV)/.installed: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "tkbench needs Python 3.10 or newer on the PATH (or PYTHON=/path/to/python); found: $$(python3 --version 2>&1)"; exit 2; }
@@ -55,6 +56,17 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The packages of the extra `docs` alone, without tkbench: half a minute instead of torch.
+DOCS := $(shell sed -n 's/^docs = \[\(.*\)\]$$/\1/p' pyproject.toml | tr -d ,)
+$(VENV)-docs/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --disable-pip-version-check --progress-bar off -q $(DOCS)
+	@touch $@
+
+docs: $(VENV)-docs/.installed
+	@NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 judge: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out judge/corpus --clips 300 --speakers 60 --seed 100
 	$(BIN)/tkbench prep folder --root judge/corpus --out judge/shards
@@ -87,4 +99,4 @@ models: $(VENV)/.installed
 	done
 
 clean:
-	rm -rf $(VENV) $(OUT)
+	rm -rf $(VENV) $(VENV)-docs site $(OUT)

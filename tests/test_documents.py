@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 import sys
+import textwrap
 from functools import lru_cache
 from pathlib import Path
 
@@ -44,14 +45,15 @@ def text_of(path: Path) -> str:
 
 @lru_cache
 def blocks(path: Path) -> tuple[tuple[str, str], ...]:
-    """(language, content) of each fenced block."""
-    return tuple(re.findall(r"^```(\w*)\n(.*?)^```", text_of(path), re.M | re.S))
+    """(language, content) of each fenced block, also of those within a list."""
+    found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```", text_of(path), re.M | re.S)
+    return tuple((language, textwrap.dedent(content)) for _, language, content in found)
 
 
 @lru_cache
 def prose(path: Path) -> str:
     """The text without its fenced blocks and comments."""
-    return re.sub(r"^```.*?^```|<!--.*?-->", "", text_of(path), flags=re.M | re.S)
+    return re.sub(r"^ *```.*?^ *```|<!--.*?-->", "", text_of(path), flags=re.M | re.S)
 
 
 def spans(path: Path) -> list[str]:
@@ -133,16 +135,21 @@ def defined(file: Path) -> frozenset[str]:
 # -- commands and code ---------------------------------------------------------------------------------------
 
 
-def command_lines(path: Path) -> list[str]:
-    """The `tkbench ...` lines of blocks without a language, continued lines joined, comments cut off."""
+def all_lines(path: Path) -> list[str]:
+    """The commands of blocks without a language or with a shell's, continued lines joined, comments cut off."""
     lines: list[str] = []
     for language, content in blocks(path):
         if language in ("", "bash", "sh", "console"):
             for line in content.replace("\\\n", " ").splitlines():
                 bare = re.sub(r"(^|\s)#.*", "", line.removeprefix("$ ")).strip().removeprefix("time ")
-                if bare.startswith("tkbench "):
+                if bare:
                     lines.append(bare)
     return lines
+
+
+def command_lines(path: Path) -> list[str]:
+    """Those of them that are commands of tkbench."""
+    return [line for line in all_lines(path) if line.startswith("tkbench ")]
 
 
 EXAMPLES = (["takes"],)
@@ -321,14 +328,15 @@ def test_every_reason_is_explained_and_given_where_it_is_said() -> None:
 
 def test_citations_name_this_version_and_the_same_works() -> None:
     cff = text_of(ROOT / "CITATION.cff")
-    readme = text_of(ROOT / "README.md")
+    page = text_of(ROOT / "docs" / "cite.md")
     assert re.findall(r"^version: (.+)$", cff, re.M) == [__version__]
-    assert re.findall(r"version = \{(.+)\}", readme) == [__version__]
-    plain = re.sub(r"[{}]", "", readme)
+    for text in (page, text_of(ROOT / "README.md")):
+        assert re.findall(r"version = \{(.+)\}", text) == [__version__]
+    plain = re.sub(r"[{}]", "", page)
     titles = re.findall(r'^    title: "(.+)"$', cff, re.M)
     assert len(titles) == 4
     for title in titles:
-        assert f"= {title}," in plain, f"README.md does not cite {title!r}"
+        assert f"= {title}," in plain, f"docs/cite.md does not cite {title!r}"
 
 
 def test_the_changelog_has_this_version_and_says_what_scores_change() -> None:

@@ -84,3 +84,16 @@ def test_clips_are_not_written_among_shards(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds shards; give another folder"):
         export(source, source)
     assert sorted(source.iterdir()) == before
+
+
+def test_shards_made_anew_under_the_same_name_are_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one process, as in a notebook: the second folder has another clip at another place."""
+    for name, clips in (("one", {"a": ("test", 26)}), ("two", {"a": ("test", 40), "b": ("test", 26)})):
+        (tmp_path / name).mkdir()
+        make_shards(tmp_path / name, clips)
+        monkeypatch.chdir(tmp_path / name)
+        assert export("shards", "clips") == len(clips)
+        frames = len(media.read_video(tmp_path / name / "clips" / "a.mp4"))
+        assert frames == clips["a"][1]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import Shards, group, say, writable
+from tkbench.errors import UsageError
 
 study = group("study", "What the papers claim of their models, measured.")
 
@@ -31,7 +32,9 @@ def memory_command(
     ),
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder where crops are kept between runs.", show_default=False),
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Does the memory of SyncTalkFace hold sounds? Slots in use, what they say, what the face loses without them.
@@ -44,7 +47,10 @@ def memory_command(
     from tkbench.shards import open_shards
 
     # Before torch is loaded, and before a folder is made.
-    kinds.registry.get(model.partition(":")[0])
+    kind = model.partition(":")[0]
+    kinds.registry.check(kind)
+    if kind != "synctalkface":
+        raise UsageError(f"study memory --model {model}: only synctalkface has a memory; found {kind!r}")
     for folder in (data_folder, counted):
         if folder is not None:
             open_shards(folder)
@@ -142,7 +148,10 @@ def ablation_command(
         typer.Option(help="The frozen sync expert; by default the bundled one.", show_default=False),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder where crops are kept between runs.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
     limit: Annotated[
         int | None,

@@ -31,6 +31,8 @@ class _Task:
     """Some clips to be written."""
 
     shards: str
+    manifest: str
+    """Its sha256."""
     keys: tuple[str, ...]
     out: str
 
@@ -59,7 +61,9 @@ def export(
         parent.mkdir(parents=True, exist_ok=True)
     done = len(keys) - len(todo)
     progress(done, len(keys), "exporting")
-    tasks = [_Task(str(path), tuple(todo[at : at + _EACH]), str(out)) for at in range(0, len(todo), _EACH)]
+    manifest = str(whole.index["manifest_sha256"])
+    parts = [tuple(todo[at : at + _EACH]) for at in range(0, len(todo), _EACH)]
+    tasks = [_Task(str(path), manifest, part, str(out)) for part in parts]
     with pool(workers, items=len(tasks)) as crew:
         for _, count in crew.run(_write, tasks):
             done += count
@@ -91,12 +95,13 @@ def _check(folder: Path, shards: Shards) -> None:
 
 
 @lru_cache(maxsize=1)
-def _opened(path: str) -> Shards:
+def _opened(path: str, manifest: str) -> Shards:
+    """manifest: its sha256, so that shards made anew under the same name are opened anew."""
     return open_shards(path)
 
 
 def _write(task: _Task) -> int:
-    shards, folder = _opened(task.shards), Path(task.out)
+    shards, folder = _opened(task.shards, task.manifest), Path(task.out)
     with one_thread():
         for key in task.keys:
             members = shards.members(key, ("mp4", "flac"))
