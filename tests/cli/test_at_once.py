@@ -76,7 +76,7 @@ REFUSED = {
     "eval --data shards --model real --protocol nope": "no protocol is called 'nope'",
     f"{GENERATE} --model nope": "no model is called 'nope'",
     "prep nope --root x --out o": "No such command 'nope'",
-    "prep folder --root . --out o --backend nope": "no face tracker is called 'nope'",
+    "prep folder --root . --out ../o --backend nope": "no face tracker is called 'nope'",
     "weights fetch nope": "no weight is called 'nope'",
     "bench train shards --model nope": "no configuration is called 'nope-small'",
     # A file or folder that is not there.
@@ -107,7 +107,7 @@ REFUSED = {
     f"{TRAIN} --model synctalkface --config synctalkface-paper": "give --expert FILE",
     f"{TRAIN} --model wav2lip --config wav2lip-paper": "give --expert FILE",
     f"{GENERATE} --model wav2lip": "needs a checkpoint",
-    "prep folder --root . --out o --backend mediapipe-tasks": "weights that are not in",
+    "prep folder --root . --out ../o --backend mediapipe-tasks": "weights that are not in",
     # A wrong configuration, or options that do not fit.
     f"{TRAIN} --model cals --config nope": "no configuration is called 'nope'",
     f"{TRAIN} --model cals --config wav2lip-small": "is for --model wav2lip",

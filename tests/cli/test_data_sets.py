@@ -64,7 +64,7 @@ def test_a_data_set_that_cannot_be_used_says_why_and_breaks_nothing_else(
 ) -> None:
     module, said = FAULTS[fault]
     package(ODD, module)
-    where = ("--root", tmp_path, "--out", tmp_path / "o")
+    where = ("--root", tmp_path, "--out", tmp_path.with_name("o"))
     line = refused(run_cli("prep", "odd", *where, "--annotations", "x"))
     assert said in line
     assert "'odd'" in line or "'Odd'" in line
@@ -85,7 +85,7 @@ def test_a_data_set_that_cannot_be_used_says_why_and_breaks_nothing_else(
 
 def test_a_name_of_ours_cannot_be_taken(package: Callable[..., None], run_cli: Run, tmp_path: Path) -> None:
     package({"tkbench.datasets": {"lrs2": "oddpack:DATASET"}}, RECORD.format("'lrs2'"))
-    where = ("--root", tmp_path, "--out", tmp_path / "o")
+    where = ("--root", tmp_path, "--out", tmp_path.with_name("o"))
     for words in (("prep", "lrs2", *where), ("data", "check", "lrs2", "--root", tmp_path)):
         line = refused(run_cli(*words))
         assert "tkbench.prep.datasets.lrs2:DATASET of tkbench" in line

@@ -105,18 +105,22 @@ def test_files_joins_by_key(tmp_path: Path) -> None:
 def test_files_that_match_no_clip_are_refused_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
-    model = models.create(f"files:{folder}")
-    assert isinstance(model, Files)
+
+    def check() -> list[str]:
+        model = models.create(f"files:{folder}")
+        assert isinstance(model, Files)
+        return model.check(["a1", "b/2"], {})
+
     with pytest.raises(UsageError, match=r"holds no video; expected one per clip, such as a1\.mp4"):
-        model.check_keys(["a1", "b/2"])
+        check()
     (folder / "made_2_x.mp4").write_bytes(b"")
     (folder / "notes.txt").write_bytes(b"")
     with pytest.raises(
-        UsageError, match=r"holds 1 videos \(the first is made_2_x\.mp4\).*like made_\{key\}_x\.mp4"
+        UsageError, match=r"1 video \(made_2_x\.mp4\).*--pattern 'made_\{name\}_x\.mp4' would fit 1 of"
     ):
-        model.check_keys(["a1", "b/2"])
+        check()
     (folder / "b__2.mp4").write_bytes(b"")
-    model.check_keys(["a1", "b/2"])
+    assert check() == [f"{folder}: 1 of 2 clips have a video; without one is a1, scored as not-generated"]
 
 
 def test_files_of_another_size_are_refused_and_source_size_is_cut(tmp_path: Path) -> None:

@@ -102,7 +102,18 @@ ROWS_OF_CALS = ["no context", "no masked learning", "no d_av", "no d_vv", SILENC
 def study(effects: dict[str, tuple[float, ...]]) -> AblationStudy:
     gaps = compared(drawn_scores(effects), COLUMNS, ROWS_OF_CALS, SEEDS)
     return AblationStudy(
-        "cals", "drawn", "0" * 64, "signature", SEEDS, Budget(), 36, 12, 1.0, 9.0, tuple(gaps)
+        "cals",
+        "drawn",
+        "0" * 64,
+        "signature",
+        SEEDS,
+        Budget(),
+        36,
+        12,
+        "cals-ablation",
+        1.0,
+        9.0,
+        tuple(gaps),
     )
 
 
@@ -152,14 +163,16 @@ def test_a_control_that_fails_is_said() -> None:
         for column in COLUMNS:
             scores[SILENCE, seed][column.name] += lower(-2.0, column)
     gaps = compared(scores, COLUMNS, ROWS_OF_CALS, SEEDS)
-    good = AblationStudy("cals", "drawn", "0" * 64, "x", SEEDS, Budget(), 36, 12, 1.0, 9.0, tuple(gaps))
+    good = AblationStudy(
+        "cals", "drawn", "0" * 64, "x", SEEDS, Budget(), 36, 12, "cals-ablation", 1.0, 9.0, tuple(gaps)
+    )
     assert good.controls_hold()
     assert "Both controls hold" in good.sentence()
     for seed in SEEDS:
         scores[AGAIN, seed][COLUMNS[0].name] += 1.0
     gaps = compared(scores, COLUMNS, ROWS_OF_CALS, SEEDS)
     assert not AblationStudy(
-        "cals", "drawn", "0" * 64, "x", SEEDS, Budget(), 36, 12, 1.0, 9.0, tuple(gaps)
+        "cals", "drawn", "0" * 64, "x", SEEDS, Budget(), 36, 12, "cals-ablation", 1.0, 9.0, tuple(gaps)
     ).controls_hold()
 
 
@@ -175,7 +188,8 @@ def test_the_page_has_every_row_with_its_finding(tmp_path: Path) -> None:
         assert f"| {row.name} | {row.meaning} |" in text
         assert f'<th scope="row" class="model">{row.name}</th>' in page
         assert found.finding(row.name) in page
-    assert "Signature: signature" in text
+    assert "Signature: `signature`" in text
+    assert "<code>signature</code>" in page
     assert "seeds 0, 1, 2" in text
     assert files[1].read_text().count("<title>") == len(ROWS_OF_CALS) * len(COLUMNS)
 

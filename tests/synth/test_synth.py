@@ -17,7 +17,7 @@ from tkbench import media
 from tkbench.errors import MissingExtra, UsageError
 from tkbench.synth import PRESETS, ClipOptions, Knobs, make_clip, make_corpus, preset, write_clip
 from tkbench.synth.articulation import SHORTEST, Articulation, Style
-from tkbench.synth.clip import teeth_of
+from tkbench.synth.clip import speaker_of, teeth_of
 from tkbench.synth.corpus import _reach, splits_of
 from tkbench.synth.sentences import sentence
 from tkbench.synth.visemes import PARAMETERS, VISEMES, gestures
@@ -370,6 +370,16 @@ def test_slow_mouths_need_more_context_and_the_corpus_says_how_much(corpus: Path
         np.array(make_clip(size=64, knobs=Knobs(sluggishness=s)).truth["aperture"]) for s in (1.0, 0.4)
     )
     assert np.abs(np.diff(slower)).sum() < 0.8 * np.abs(np.diff(plain)).sum()
+
+
+def test_the_truth_of_a_clip_states_how_its_speaker_articulates() -> None:
+    """From the stated style and phonemes alone the stated aperture comes back."""
+    clip = make_clip(size=64, knobs=Knobs(sluggishness=0.4))
+    style = Style(**clip.truth["style"])
+    assert style.sluggishness == pytest.approx(0.4 * speaker_of(0, 0).style.sluggishness)
+    phonemes = tuple(Word(p["phone"], p["start"], p["end"]) for p in clip.truth["phonemes"])
+    drawn = Articulation.of(phonemes, style)(np.arange(clip.truth["n_frames"]) / 25)
+    np.testing.assert_allclose(drawn[:, 0], clip.truth["aperture"], atol=6e-5)
     with pytest.raises(UsageError, match="sluggishness 0 scales how fast"):
         Knobs(sluggishness=0.0)
 

@@ -6,8 +6,10 @@ Exit codes: 0 done, 2 input that cannot be used (one line says what to do), 130 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -22,11 +24,13 @@ from tkbench.cli import (  # noqa: F401
     demo,
     doctor,
     generate,
+    names,
     prep,
     protocol,
     reproduce,
     score,
     study,
+    talking,
     train,
     weights,
 )
@@ -57,9 +61,25 @@ def _root(
 
 def _refuse(text: str, code: int) -> NoReturn:
     """The one line, and the end."""
+    if talking.now().verbose:
+        talk().print_exception()
+    talking.forget()
     if text:
         talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
     sys.exit(code)
+
+
+def at_home(word: str) -> str:
+    """A word of the command line with `~/` at the beginning of a path, as a shell writes it where it is not quoted.
+
+    >>> home = os.path.expanduser("~")
+    >>> at_home("~/a") == at_home("--data=~/a")[7:] == at_home("files:~/a")[6:] == home + "/a"
+    True
+    >>> at_home("a~/b"), at_home("cmd:run ~/x")
+    ('a~/b', 'cmd:run ~/x')
+    """
+    found = re.fullmatch(r"((?:--[\w-]+=)?(?:\w[\w-]*:)?)(~(?:/.*)?)", word, re.S)
+    return found[1] + str(Path(found[2]).expanduser()) if found else word
 
 
 def main() -> None:
@@ -68,6 +88,7 @@ def main() -> None:
     Ctrl-C and SIGTERM end a command in order; a second one ends it at once.
     """
     stopped = False
+    talking.forget()
 
     def stop(number: int, frame: object) -> None:
         nonlocal stopped
@@ -107,7 +128,7 @@ def main() -> None:
     try:
         if sys.argv[1:2] in (["prep"], ["data"]):
             add_data_sets(installed=True)
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(args=[at_home(word) for word in sys.argv[1:]], standalone_mode=False))
     except TkbenchError as error:
         _refuse(" ".join(str(error).split()), error.exit_code)
     except USAGE as error:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import Workers, bench, count_workers, say, show
+from tkbench.cli.common import ShardsHere, ShardsToo, Workers, bench, count_workers, one_of, say, show
 
 
 @bench.command("prep")
@@ -53,7 +53,8 @@ def bench_prep_command(
 
 @bench.command("load")
 def bench_load_command(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: ShardsHere = None,
+    data_folder: ShardsToo = None,
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
     recipe: Annotated[str, typer.Option(help="Crop recipe.")] = "face-128",
     frames: Annotated[int, typer.Option(min=1, help="Frames of a window.")] = 5,
@@ -62,13 +63,17 @@ def bench_load_command(
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each run, an epoch at most.")] = 10.0,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Also measure with a cache of crops in this folder.", show_default=False),
+        typer.Option(
+            help="Also measure with a folder where what was computed is kept for the next run: crops.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
     """Training windows per second that can be loaded from shards, and the share of decoding, cropping and mel.
 
     Example: `tkbench bench load shards --batch 16`
     """
+    shards = one_of(shards, data_folder)
     from tkbench.data import WindowSpec
     from tkbench.data.speed import bench_load
     from tkbench.runtime.progress import bar
@@ -114,7 +119,8 @@ def bench_lse_command(
 
 @bench.command("train")
 def bench_train_command(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards with a train split.")],
+    shards: ShardsHere = None,
+    data_folder: ShardsToo = None,
     model: Annotated[
         list[str] | None,
         typer.Option("--model", "-m", help="Repeat it for several.", show_default="all of that scale"),
@@ -129,13 +135,16 @@ def bench_train_command(
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder where crops are kept, as in `tkbench train`.", show_default=False),
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Training windows/s of each network with every term of its loss, and the share of time spent waiting for data.
 
     Example: `tkbench bench train shards --model cals --steps 5`
     """
+    shards = one_of(shards, data_folder)
     from tkbench.bench.train import bench_train
     from tkbench.runtime.progress import bar
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from tkbench.cli.common import Workers, board, names_of, refuse_all, say, show, stdout_width, writable
 from tkbench.cli.score import (
     By,
+    Pattern,
     SampleSeed,
     SampleSize,
     ScoredVideos,
@@ -22,7 +22,9 @@ from tkbench.cli.score import (
     show_strata,
     strata_of,
     table_by,
+    videos_model,
 )
+from tkbench.cli.talking import answer, answers_json, print_text, waiting
 from tkbench.errors import BadBundle, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ Replace = Annotated[
     typer.Option("--replace", help="Another bundle of the same model gives way; otherwise it is an error."),
 ]
 Runs = Annotated[
-    Path, typer.Argument(help="Folder of result bundles of one data set and protocol, such as runs/<table>.")
+    Path,
+    typer.Argument(
+        help="Folder of result bundles of one data set and protocol, such as runs/<table>; or runs, where it holds one."
+    ),
 ]
 LEADERBOARDS = Path("leaderboards")
 
@@ -72,7 +77,8 @@ def build_command(
     """
     from tkbench.results.board import build
 
-    changed = build(runs or [], boards, tier="measured" if measured else "reported", replace=replace)
+    with waiting("leaderboard build"):
+        changed = build(runs or [], boards, tier="measured" if measured else "reported", replace=replace)
     _tell(changed)
 
 
@@ -87,6 +93,7 @@ def check_command(
     from tkbench.results.board import check
 
     good, faults = check(boards)
+    answer(good=good, faults=faults)
     for line in good:
         say(line)
     refuse_all(faults)
@@ -103,6 +110,7 @@ def submit_command(
         ),
     ] = None,
     videos: ScoredVideos = None,
+    pattern: Pattern = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="In the place of --videos: the model.", show_default=False),
@@ -119,10 +127,13 @@ def submit_command(
     """
     from tkbench.results import proof
     from tkbench.results.board import UNSEEN, submit
+    from tkbench.results.bundle import read
+
+    read(bundle)  # before a folder of tables is made for it
 
     if videos is not None and model is not None:
         raise UsageError("--videos and --model exclude each other: give one of them")
-    again = f"files:{videos}" if videos is not None else model
+    again = videos_model(videos, pattern) if videos is not None else model
     if (data_folder is None) != (again is None):
         raise UsageError("to score again, give --data SHARDS and either --videos DIR or --model NAME")
     if data_folder is None or again is None:
@@ -175,7 +186,19 @@ def _tell(changed: Changed) -> None:
 @board.command("export")
 def export_command(
     runs: Runs,
-    format: Annotated[str, typer.Option("--format", "-f", help="csv, markdown or latex.")] = "markdown",
+    format: Annotated[
+        str | None,
+        typer.Option("--format", "-f", help="csv, markdown or latex.", show_default="markdown"),
+    ] = None,
+    hub_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--hf",
+            help="Write a data set for the Hugging Face hub into this new folder instead: rows, scores of clips and "
+            "curves as parquet, the bundles, and a card.",
+            show_default=False,
+        ),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(help="Only these columns, by their names in the CSV, with commas.", show_default="all"),
@@ -214,7 +237,14 @@ def export_command(
     For a paper: `tkbench leaderboard export runs/synth-v1-1a2b3c4d -f latex --intervals pm --no-anchors --label main`
 
     By stratum: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --format csv --by pose,duration`
+
+    For the Hugging Face hub: `tkbench leaderboard export runs/synth-v1-1a2b3c4d --hf table`
     """
+    if hub_folder is not None:
+        if format is not None or columns is not None or by is not None:
+            raise UsageError("--hf writes whole tables: leave out --format, --columns and --by")
+        return _export_hub(runs, hub_folder)
+    format = format or "markdown"
     if by is not None:
         if format != "csv":
             raise UsageError(f"--by with --format {format}: tables by stratum are exported as csv")
@@ -224,16 +254,27 @@ def export_command(
         wrong: list[str] = []
         folders = [row.folder for row in find(runs, wrong)]
         found = table_by(folders, strata_of(by), names_of(columns), data_folder)
-        sys.stdout.write(by_stratum.to_csv(found))
-        sys.stdout.flush()
+        print_text(by_stratum.to_csv(found))
         return refuse_all(wrong)
     from tkbench.results.export import export
     from tkbench.results.latex import Style
 
     style = Style(intervals, counts, not no_anchors, caption, label)  # type: ignore[arg-type]
     bad: list[str] = []
-    sys.stdout.write(export(runs, format, names_of(columns), style=style, bad=bad))
-    sys.stdout.flush()
+    print_text(export(runs, format, names_of(columns), style=style, bad=bad))
+    refuse_all(bad)
+
+
+def _export_hub(runs: Path, out: Path) -> None:
+    from tkbench.results import hub
+    from tkbench.results.bundle import find
+
+    bad: list[str] = []
+    rows = find(runs, bad)
+    with waiting("export"):
+        files = hub.write(rows, out)
+    answer(folder=out, files=[str(path.relative_to(out)) for path in files])
+    say(f"{out}: {len(rows)} models in {len(files)} files\nopen it: datasets.load_dataset({str(out)!r})")
     refuse_all(bad)
 
 
@@ -277,15 +318,20 @@ def show_command(
 
     One model by stratum: `tkbench leaderboard show runs/synth-v1-1a2b3c4d/real --by pose,loudness:-30:-20`
     """
+    from tkbench.results.bundle import find
+
     bad: list[str] = []
     if by is not None:
-        from tkbench.results.bundle import find
-
         folders = [row.folder for row in find(runs, bad)]
         show_strata(folders, strata_of(by), names_of(columns), data_folder)
         return refuse_all(bad)
     from tkbench.report.publish import rich_tables
 
+    if answers_json():
+        from tkbench import api
+
+        answer(table=api.leaderboard([row.folder for row in find(runs, bad)]).to_dict("records"))
+        return refuse_all(bad)
     for part in rich_tables(runs, stdout_width(), names=names_of(columns), whole=whole, bad=bad):
         show(part)
     refuse_all(bad)

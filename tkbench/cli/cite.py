@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tkbench.cli.common import app, refuse_all, say
+from tkbench.cli.talking import print_text
 
 
 @app.command("cite")
@@ -26,8 +26,7 @@ def cite_command(
 
     bad: list[str] = []
     found = cite(find(runs, bad))
-    sys.stdout.write(str(found))
-    sys.stdout.flush()
+    print_text(str(found), text=str(found), unknown=list(found.unknown))
     for line in found.unknown:
         say(line)
     refuse_all(bad)

@@ -1,6 +1,6 @@
-"""What every command shares: the app and its groups, options, and how it talks.
+"""What every command shares: the app and its groups, and options.
 
-Data goes to stdout, talk to stderr.
+Data goes to stdout, talk to stderr (`tkbench.cli.talking`).
 """
 
 from __future__ import annotations
@@ -8,17 +8,87 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+from tkbench.cli import talking
+from tkbench.cli.talking import say, show, stdout_width, talk
 
-app = typer.Typer(
+__all__ = ["say", "show", "stdout_width", "talk"]
+Command = TypeVar("Command", bound=Callable[..., None])
+
+PANELS = {
+    "Start here": ("demo", "doctor", "ls"),
+    "Prepare data": ("prep", "data"),
+    "Score models": ("weights", "eval", "compare", "leaderboard", "report"),
+    "Publish and check": ("verify", "cite", "reproduce"),
+    "Train": ("train", "generate"),
+    "Look closer": ("protocol", "sensitivity", "study", "bench"),
+}
+"""Commands and groups in the order of work, as `tkbench --help` shows them."""
+_PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names}
+
+
+class OrderOfWork(TyperGroup):
+    """The commands in the order of `PANELS`; a command that is in none comes last."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        order = list(_PANEL_OF)
+        return sorted(self.commands, key=lambda name: order.index(name) if name in order else len(order))
+
+
+class Commands(typer.Typer):
+    """A Typer whose commands all take `--json`, `--quiet` and `--verbose`."""
+
+    def command(self, name: str | None = None, **settings: object) -> Callable[[Command], Command]:
+        if self is app and name in _PANEL_OF:
+            settings.setdefault("rich_help_panel", _PANEL_OF[name])
+        register = super().command(name, **settings)  # type: ignore[arg-type]
+
+        def add(command: Command) -> Command:
+            register(talkative(name or "", command))
+            return command
+
+        return add
+
+
+def talkative(name: str, command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of how it talks besides its own."""
+
+    @functools.wraps(command)
+    def run(**given: object) -> None:
+        how = {option.name: bool(given.pop(option.name, False)) for option in talking_options}
+        with talking.mode(name, **how):
+            command(**given)
+
+    own = inspect.signature(command, eval_str=True).parameters
+    talking_options = [option for option in TALKING if option.name not in own]
+    set_parameters(run, [*own.values(), *talking_options])
+    return run
+
+
+TALKING = tuple(
+    inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, typer.Option(*words, help=text, rich_help_panel="How it talks")],
+    )
+    for name, words, text in (
+        ("as_json", ("--json",), "Print the answer as JSON on stdout."),
+        ("quiet", ("--quiet", "-q"), "Print answers and errors only."),
+        ("verbose", ("--verbose", "-v"), "Print every step, and the traceback of an error."),
+    )
+)
+
+app = Commands(
     name="tkbench",
+    cls=OrderOfWork,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -30,8 +100,8 @@ app = typer.Typer(
 
 def group(name: str, text: str) -> typer.Typer:
     """A group of commands, `tkbench NAME ...`."""
-    made = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help=text)
-    app.add_typer(made, name=name)
+    made = Commands(no_args_is_help=True, rich_markup_mode="markdown", help=text)
+    app.add_typer(made, name=name, rich_help_panel=_PANEL_OF.get(name))
     return made
 
 
@@ -61,10 +131,18 @@ Split = Annotated[
     ),
 ]
 Shards = Annotated[Path, typer.Option("--data", "-d", help="Folder of shards, as `tkbench prep` made it.")]
+ShardsHere = Annotated[Path | None, typer.Argument(help="Folder of shards.", show_default=False)]
+"""Of commands that take shards as an argument: `--data` says the same."""
+ShardsToo = Annotated[
+    Path | None, typer.Option("--data", "-d", help="The same as SHARDS.", show_default=False)
+]
 
 
-def writable(path: Path, what: str, *, folder: bool = False) -> Path:
-    """`path`, whose folder (itself with `folder`) is made if need be; UsageError where that cannot be."""
+def writable(path: Path, what: str, *, folder: bool = False, resumed: bool = False) -> Path:
+    """`path`, whose folder (itself with `folder`) is made if need be; UsageError where that cannot be.
+
+    A file that is there is written over, which is said; with `resumed` the command itself knows what to do with it.
+    """
     from tkbench.errors import UsageError
 
     place = path if folder else path.parent
@@ -78,40 +156,29 @@ def writable(path: Path, what: str, *, folder: bool = False) -> Path:
         raise UsageError(f"{what} {path}: is a folder, expected the name of a file")
     if not os.access(place, os.W_OK):
         raise UsageError(f"{what} {path}: cannot be written (permission denied); give another place")
+    if not folder and not resumed and path.exists():
+        say(f"{what} {path}: is there, and is written over")
     return path
 
 
-def talk() -> Console:
-    """The console for people: stderr."""
-    from rich.console import Console
+def pasted(*words: object) -> str:
+    """A command as a shell takes it: words with spaces are quoted.
 
-    return Console(stderr=True, highlight=False)
-
-
-def say(text: str) -> None:
-    """A line for people, on stderr, never wrapped: paths in it are copied by hand."""
-    talk().print(text, markup=False, soft_wrap=True)
+    >>> pasted("tkbench", "prep", "folder", "--root", "my videos")
+    "tkbench prep folder --root 'my videos'"
+    """
+    return shlex.join(map(str, words))
 
 
-WIDE = 200
-"""Characters of a line where stdout is no terminal and COLUMNS does not say otherwise."""
+def one_of(argument: Path | None, option: Path | None) -> Path:
+    """The shards that were given as an argument or by --data; UsageError for none or both."""
+    from tkbench.errors import UsageError
 
-
-def stdout_width() -> int:
-    """Characters that a line on stdout can hold: those of the terminal, or COLUMNS, or `WIDE`."""
-    from rich.console import Console
-
-    console = Console()
-    if console.is_terminal or os.environ.get("COLUMNS", "").isdecimal():
-        return console.width
-    return WIDE
-
-
-def show(table: RenderableType) -> None:
-    """A table on stdout, as wide as `stdout_width` says."""
-    from rich.console import Console
-
-    Console(highlight=False, width=stdout_width()).print(table)
+    given = [folder for folder in (argument, option) if folder is not None]
+    if len(given) != 1:
+        found = " and ".join(map(str, given)) or "none"
+        raise UsageError(f"expected one folder of shards, as an argument or by --data; found {found}")
+    return given[0]
 
 
 def refuse_all(faults: Sequence[str]) -> None:
@@ -119,7 +186,7 @@ def refuse_all(faults: Sequence[str]) -> None:
     from tkbench.errors import BadBundle
 
     for line in faults[:-1]:
-        say(f"tkbench: {line}")
+        talk().print(f"tkbench: {line}", markup=False, soft_wrap=True)
     if faults:
         raise BadBundle(faults[-1])
 

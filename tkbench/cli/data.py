@@ -10,24 +10,31 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import (
+    ShardsHere,
+    ShardsToo,
     Workers,
     add_command,
     count_workers,
     data,
+    one_of,
     option_type,
     parameter,
+    pasted,
     say,
     show,
     with_parameters,
     writable,
 )
+from tkbench.cli.talking import answer
 from tkbench.dataset import DataSet
 from tkbench.errors import UsageError
 
 
 @data.command("export")
 def data_export(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    *,
+    shards: ShardsHere = None,
+    data_folder: ShardsToo = None,
     out: Annotated[Path, typer.Option(help="Folder for the files.")],
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
     limit: Annotated[
@@ -42,6 +49,7 @@ def data_export(
 
     Example: `tkbench data export shards --out clips --split test --limit 10`
     """
+    shards = one_of(shards, data_folder)
     from tkbench.data.export import export
     from tkbench.runtime.progress import bar
 
@@ -49,12 +57,14 @@ def data_export(
         count = export(
             shards, out, split=split, limit=limit, workers=count_workers(workers), progress=progress
         )
+    answer(clips=count, folder=out)
     say(f"{count} clips: {out}")
 
 
 @data.command("verify")
 def data_verify(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: ShardsHere = None,
+    data_folder: ShardsToo = None,
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
 ) -> None:
     """Read every shard again and compare it with the hash and the count of clips in index.json.
@@ -63,18 +73,21 @@ def data_verify(
 
     Example: `tkbench data verify shards`
     """
+    shards = one_of(shards, data_folder)
     from tkbench.runtime.progress import bar
     from tkbench.shards import open_shards
 
     opened = open_shards(shards, split=split)
     with bar("verify") as progress:
         opened.verify(progress)
+    answer(clips=len(opened), data=opened.data_hash)
     say(f"{shards}: {len(opened)} clips, every shard is the one in its index (data {opened.data_hash[:12]})")
 
 
 @data.command("show")
 def data_show(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: ShardsHere = None,
+    data_folder: ShardsToo = None,
     out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("sheet.html"),
     split: Annotated[str | None, typer.Option(help="Only this split.", show_default=False)] = None,
     limit: Annotated[int, typer.Option(min=1, help="Clips that are shown.")] = 48,
@@ -93,6 +106,7 @@ def data_show(
 
     Example: `tkbench data show shards --out sheet.html`
     """
+    shards = one_of(shards, data_folder)
     writable(out, "--out")
     from tkbench.runtime.progress import bar
     from tkbench.sheet import write
@@ -104,7 +118,8 @@ def data_show(
 
 @data.command("card")
 def data_card(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: ShardsHere = None,
+    data_folder: ShardsToo = None,
     out: Annotated[Path, typer.Option(help="Folder for card.html, card.md and its plots.")] = Path(
         "data-card"
     ),
@@ -122,6 +137,7 @@ def data_card(
 
     Example: `tkbench data card shards --out data-card`
     """
+    shards = one_of(shards, data_folder)
     writable(out, "--out", folder=True)
     from tkbench.runtime.progress import bar
     from tkbench.sheet.data_card import write
@@ -286,7 +302,7 @@ def data_fake(
 
     with bar("fake") as progress:
         root = make_fake(dataset, out, clips=clips, seed=seed, progress=progress)
-    say(f"{dataset}: {root}\nnext:   tkbench prep {dataset} --root {root} --out shards")
+    say(f"{dataset}: {root}\nnext:   {pasted('tkbench', 'prep', dataset, '--root', root, '--out', 'shards')}")
 
 
 def data_splits(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tkbench.cli.common import app, say, show
+from tkbench.cli.talking import answer
 from tkbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def doctor_command(
         one, names = doctor.golden(), ("the package's", "here")
         show(_facts(two))
     found = doctor.compare(one, two)
+    answer(stages=[asdict(item) for item in found], machine=two.machine, stack=two.stack, weights=two.weights)
     show(_stages(found, names))
     changed = doctor.changed_versions(one, two)
     first = doctor.first_difference(found)

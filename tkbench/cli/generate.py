@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import app, say, writable
+from tkbench.cli.talking import answer
 from tkbench.models import kinds
 
 
@@ -42,5 +43,6 @@ def generate_command(
         found = generate(
             model if checkpoint is None else f"{model}:{checkpoint}", video, audio, out, progress=progress
         )
+    answer(file=out, **found)
     filled = f", {found['filled']} without a face filled from their neighbours" if found["filled"] else ""
     say(f"{out}: {found['frames']} frames from {found['source_frames']}{filled}")

@@ -18,11 +18,13 @@ from tkbench.cli.common import (
     count_workers,
     option_type,
     parameter,
+    pasted,
     prep,
     say,
     set_parameters,
     show,
 )
+from tkbench.cli.talking import answer
 from tkbench.dataset import DataSet
 
 if TYPE_CHECKING:
@@ -128,7 +130,17 @@ def _how(
     )
 
 
-PARAMETERS = {"root", "out", "split", "split_by", "split_seed", *inspect.signature(_how).parameters}
+PARAMETERS = {
+    "root",
+    "out",
+    "split",
+    "split_by",
+    "split_seed",
+    "as_json",
+    "quiet",
+    "verbose",
+    *inspect.signature(_how).parameters,
+}
 """What `tkbench prep NAME` takes for every data set: options of a record need other names."""
 
 
@@ -187,7 +199,8 @@ def prep_synth(
             options=options,
             progress=lambda done, total: progress(done, total, "clips"),
         )
-    say(f"corpus: {path}\nnext:   tkbench prep folder --root {out} --out shards")
+    answer(corpus=path, clips=clips)
+    say(f"corpus: {path}\nnext:   {pasted('tkbench', 'prep', 'folder', '--root', out, '--out', 'shards')}")
 
 
 def add_data_set(name: str, record: DataSet) -> None:
@@ -248,7 +261,7 @@ def _prepare(
 ) -> None:
     """What every `tkbench prep DATASET` does; options: what the reader takes besides the root."""
     from tkbench.prep.plan import Settings
-    from tkbench.prep.run import Run, prepare
+    from tkbench.prep.run import Run, prepare, refuse_out_in_root
     from tkbench.runtime.progress import bar
 
     workers, rules = (
@@ -267,6 +280,8 @@ def _prepare(
         reader_options=options or {},
         division=division,
     )
+    if not (options or {}).get("table"):  # a table names the videos that are read
+        refuse_out_in_root(root, out)
     if how.dry_run:
         from tkbench.prep.estimate import estimate
 
@@ -297,7 +312,7 @@ def _prepare(
         )
     show(_table(f"Preparation of {out}", summary.table()))
     if summary.n_ok:
-        say(f"shards: {out}\nnext:   tkbench eval --model real --data {out}")
+        say(f"shards: {out}\nnext:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}")
     else:
         say(f"{out}: no clip can be used ({summary.n_clips} looked at); the table above says why")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tkbench.cli.common import protocols, say, show
+from tkbench.cli.talking import print_text
 from tkbench.errors import UsageError
 
 Name = Annotated[str, typer.Argument(help="A bundled protocol, one of an installed package, or a TOML file.")]
@@ -53,7 +53,13 @@ def show_command(name: Name) -> None:
         f"file sha256 = {digest}",
         f"signature = {rules.signature()}",
     ]
-    sys.stdout.write("\n".join([*lines, *facts, ""]))
+    print_text(
+        "\n".join([*lines, *facts, ""]),
+        settings=protocol.settings(rules),
+        status=protocol.status_of(path),
+        sha256=digest,
+        signature=rules.signature(),
+    )
 
 
 @protocols.command("diff")
@@ -65,9 +71,14 @@ def diff_command(one: Name, two: Name) -> None:
     from tkbench import protocol
 
     left, right = (protocol.settings(protocol.load(name)) for name in (one, two))
-    for key in [*left, *(key for key in right if key not in left)]:
-        if left.get(key) != right.get(key):
-            sys.stdout.write(f"{key}: {left.get(key, 'not set')} -> {right.get(key, 'not set')}\n")
+    keys = [*left, *(key for key in right if key not in left)]
+    differing = {
+        key: [left.get(key, "not set"), right.get(key, "not set")]
+        for key in keys
+        if left.get(key) != right.get(key)
+    }
+    lines = [f"{key}: {before} -> {after}\n" for key, (before, after) in differing.items()]
+    print_text("".join(lines), differences=differing)
 
 
 @protocols.command("freeze")
@@ -139,6 +150,7 @@ def pairs_command(
     rules = protocol.load(name)
     source = open_split(data_folder, lists.split_for(rules, open_split(data_folder, None), None))
     found = lists.pairs_of(rules, pairs, source, published)
-    sys.stdout.write("".join(f"{voice} {picture}\n" for voice, picture in found.lines))
+    text = "".join(f"{voice} {picture}\n" for voice, picture in found.lines)
+    print_text(text, pairs=found.lines, sha256=found.sha256)
     left = f"; {found.missing} more name a clip that is not in {data_folder}" if found.missing else ""
     say(f"{len(found.lines)} pairs, sha256 {found.sha256}{left}")

@@ -22,10 +22,14 @@ from tkbench.cli.common import (
     stdout_width,
     writable,
 )
+from tkbench.cli.talking import answer, answers_json, detail, waiting
 from tkbench.errors import TkbenchError, UsageError
 from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
+    from tkbench.models.base import Model
+    from tkbench.protocol import Protocol
+    from tkbench.results.bundle import Bundle
     from tkbench.results.by_stratum import ByStratum
     from tkbench.results.strata import By as Stratum
     from tkbench.scoring.rescore import Rescored
@@ -63,6 +67,19 @@ StrataOf = Annotated[
 ]
 
 
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="How the files of --videos are named: {key} is a clip's name, {name} what follows its last /, as in "
+        "'{key}_result.mp4'.",
+        show_default="{key}",
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits."),
+]
+
 # Of `tkbench verify` and `tkbench leaderboard submit`, which score a bundle's videos again.
 ScoredVideos = Annotated[
     Path | None, typer.Option(help="The videos that were scored, one per clip.", show_default=False)
@@ -96,6 +113,7 @@ def evaluate_command(
         Path | None,
         typer.Option(help="Score the videos in this folder, one per clip; the same as --model files:DIR."),
     ] = None,
+    pattern: Pattern = None,
     name: Annotated[
         str | None, typer.Option(help="What tables call the model; for one model at a time.")
     ] = None,
@@ -129,8 +147,8 @@ def evaluate_command(
         Path | None,
         typer.Option(
             "--cache",
-            help="Folder for computed features, so that the next model computes only its own; by default "
-            "TKBENCH_CACHE, or tkbench/features in the user's cache folder. At most 4 GiB.",
+            help="Folder where what was computed is kept for the next run: features. By default TKBENCH_CACHE, or "
+            "tkbench/features in the user's cache folder. At most 4 GiB.",
             show_default=False,
         ),
     ] = None,
@@ -145,12 +163,7 @@ def evaluate_command(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[
-        str,
-        typer.Option(
-            help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits."
-        ),
-    ] = "cpu",
+    device: Device = "cpu",
     by: By = None,
     columns: Shown = None,
     whole: Whole = False,
@@ -186,6 +199,8 @@ def evaluate_command(
 
     Your own videos: `tkbench eval --data shards --videos out/ --name my-model`
 
+    Named otherwise: `tkbench eval --data shards --videos out/ --pattern {key}_result.mp4`
+
     Other voices by a published list: `tkbench eval --data shards --model cross:cals --pairs lrs2.txt`
 
     By stratum, with the gap between best and worst: `tkbench eval --data shards --model real --by pose,speech`
@@ -194,7 +209,12 @@ def evaluate_command(
     """
     names = [part for item in model or [] for part in _expand(item)]
     if videos is not None:
-        names.append(f"files:{videos}" if pairs is None else f"cross:files:{videos}")
+        made_elsewhere = videos_model(videos, pattern)
+        names.append(made_elsewhere if pairs is None else f"cross:{made_elsewhere}")
+    elif pattern is not None:
+        raise UsageError(
+            f"--pattern {pattern!r}: says how the files of --videos are named; give --videos, too"
+        )
     if not names:
         raise UsageError("nothing to score: give --model NAME (as in --model real) or --videos DIR")
     if name is not None and len(names) > 1:
@@ -224,27 +244,25 @@ def evaluate_command(
             f"--sources {sources}: no such folder; give the --root that the shards were prepared from"
         )
     called: dict[str, str] = {}
+    told = ""
     for item in names:
-        title = name or models.create(item).card.name
+        made = models.create(item)
+        title = name or made.card.name
         if title in called:
             raise UsageError(
                 f"--model {called[title]} and --model {item} would both be called {title!r}; score them one at a time, "
                 f"with --name"
             )
         called[title] = item
-    from tkbench.scoring.evaluate import EvalOptions, check_by, evaluate
+        told = told or _check_clips(made, data_folder, rules, (split, limit, pairs))
+    from tkbench.scoring.evaluate import EvalOptions, check_by, check_name, evaluate
     from tkbench.scoring.recipes import extend
 
     check_by(strata, source)
-    if pairs is not None:
-        from tkbench.scoring.clips import open_split
-        from tkbench.scoring.lists import split_for
-        from tkbench.scoring.pairing import items_of
-
-        opened = open_split(data_folder, split_for(rules, source, split))
-        told = [items_of(rules, opened, models.create(item).card, pairs=pairs).told for item in names]
-        if told[0]:
-            say(told[0])
+    if told:
+        say(told)
+    if name is not None:
+        check_name(name)
     if lse is not None:
         rules = extend(rules, lse)
     wanted = names_of(columns)
@@ -275,6 +293,9 @@ def evaluate_command(
     writable(leaderboards, "--leaderboards", folder=True)
     if cache is not None:
         writable(cache, "--cache", folder=True)
+    detail(
+        f"protocol {rules.name}, {count_workers(workers)} workers, device {device}, features {place or 'not kept'}"
+    )
     bundles = []
     with pool(count_workers(workers), scheduler=scheduler, resources=needs) as workforce:
         for item in names:
@@ -288,7 +309,9 @@ def evaluate_command(
                         workers=workforce,
                         split=split,
                         limit=limit,
-                        options=EvalOptions(name, place, device, progress, sources, strata, fresh, pairs),
+                        options=EvalOptions(
+                            name, place, device, progress, sources, strata, fresh, pairs, say
+                        ),
                     )
                 )
     _publish(bundles, leaderboards, wanted, whole=whole)
@@ -299,6 +322,39 @@ def evaluate_command(
 
         for part in lse_tables(bundles):
             show(part)
+
+
+def videos_model(videos: Path, pattern: str | None) -> str:
+    """The model that --videos and --pattern name.
+
+    >>> videos_model(Path("out"), None), videos_model(Path("out"), "{key}_result.mp4")
+    ('files:out', 'files:out/{key}_result.mp4')
+    """
+    if pattern is None:
+        return f"files:{videos}"
+    from tkbench.models.matching import parse_pattern
+
+    parse_pattern(pattern)
+    return f"files:{videos}/{pattern}"
+
+
+def _check_clips(
+    made: Model, data: Path, rules: Protocol, which: tuple[str | None, int | None, Path | None]
+) -> str:
+    """What can be wrong with clips and their videos by names and headers, before a process is started.
+
+    which: --split, --limit and --pairs. Returns what is to be said of the pairs.
+    """
+    from tkbench.scoring import lists
+    from tkbench.scoring.clips import open_split
+    from tkbench.scoring.evaluate import check_videos
+    from tkbench.scoring.pairing import items_of
+
+    split, limit, pairs = which
+    source = open_split(data, lists.split_for(rules, open_split(data, split), split))
+    items = items_of(rules, source, made.card, limit=limit, pairs=pairs)
+    check_videos(made, source, items)
+    return items.told
 
 
 def needs_of(resources: str | None, scheduler: str | None) -> dict[str, float]:
@@ -371,7 +427,13 @@ def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, who
     """Bring the table and the report up to date with new bundles, and show the table."""
     from tkbench.report import publish
 
-    made = publish.publish(bundles, leaderboards)
+    with waiting("table and report"):
+        made = publish.publish(bundles, leaderboards)
+    if answers_json():
+        from tkbench import api
+
+        facts = {"folder": made.folder, "leaderboard": made.csv, "report": made.report, "bundles": bundles}
+        answer(**facts, table=api.leaderboard(made.folder).to_dict("records"))
     for part in publish.rich_tables(made.folder, stdout_width(), names=columns, whole=whole):
         show(part)
     say(f"leaderboard: {made.csv}\nreport:      {made.report}")
@@ -382,7 +444,9 @@ def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, who
 def report_command(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Folder of result bundles of one data set and protocol; several with --site."),
+        typer.Argument(
+            help="Folder of result bundles of one data set and protocol, or of one such folder; several with --site."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -414,11 +478,17 @@ def report_command(
 
         say(str(pages.write(runs, site)))
         return
+    if out is not None:
+        writable(out, "--out")
     from tkbench.report import write
     from tkbench.results.bundle import find
 
     bad: list[str] = []
-    say(str(write([row.folder for row in find(runs[0], bad)], out or runs[0] / "report.html")))
+    rows = find(runs[0], bad)
+    with waiting("report"):
+        page = write([row.folder for row in rows], out or rows[0].folder.parent / "report.html")
+    answer(report=page)
+    say(str(page))
     refuse_all(bad)
 
 
@@ -482,7 +552,7 @@ def sensitivity_command(
 @app.command("compare")
 def compare_command(
     bundles: Annotated[
-        list[Path], typer.Argument(help="Folders of result bundles of one table, two or more.")
+        list[Path], typer.Argument(help="Result bundles of one table, two or more; or the folder of a table.")
     ],
     metric: Annotated[
         list[str] | None, typer.Option(help="Only this metric's column; repeatable.", show_default=False)
@@ -491,19 +561,34 @@ def compare_command(
     """Test which models differ: paired by clip, clustered by speaker, p corrected by Holm over all pairs.
 
     Example: `tkbench compare runs/synth-v1-1a2b3c4d/real runs/synth-v1-1a2b3c4d/still`
+
+    All models of a table: `tkbench compare runs --metric psnr`
     """
-    from tkbench.results.bundle import read
     from tkbench.results.compare import compare, rich_table
 
-    rows = [read(folder) for folder in bundles]
-    found = compare(rows, metrics=metric or ())
-    show(rich_table(found, level=rows[0].result.stats["level"]))
+    rows = [row for folder in bundles for row in bundles_at(folder)]
+    with waiting("compare"):
+        found = compare(rows, metrics=metric or ())
+    if answers_json():
+        from tkbench import api
+
+        answer(pairs=api.compare([row.folder for row in rows], metrics=metric or ()).to_dict("records"))
+    show(rich_table(found, level=rows[0].result.stats["level"], width=stdout_width()))
+
+
+def bundles_at(folder: Path) -> list[Bundle]:
+    """The bundle in a folder, or those of the table in it."""
+    from tkbench.results.bundle import find, read
+
+    inside = not (folder / "result.json").is_file() and any(folder.glob("**/result.json"))
+    return find(folder) if inside else [read(folder)]
 
 
 @app.command("verify")
 def verify_command(
     rows: Annotated[
-        list[Path], typer.Argument(help="Folders of result bundles, or CSV files of leaderboards.")
+        list[Path],
+        typer.Argument(help="Result bundles, folders of tables, or CSV files of leaderboards."),
     ],
     data_folder: Annotated[
         Path | None,
@@ -512,6 +597,7 @@ def verify_command(
         ),
     ] = None,
     videos: ScoredVideos = None,
+    pattern: Pattern = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -549,23 +635,46 @@ def verify_command(
 
     if videos is not None and model is not None:
         raise UsageError("--videos and --model exclude each other: give one of them")
-    again = f"files:{videos}" if videos is not None else model
+    again = videos_model(videos, pattern) if videos is not None else model
     if (data_folder is None) != (again is None):
         raise UsageError("to score again, give --data SHARDS and either --videos DIR or --model NAME")
     wrong: list[str] = []
-    for place in rows:
+    proved: dict[str, object] = {}
+    answer(verified=proved)
+    tables = [place for place in rows if place.suffix.lower() == ".csv"]
+    folders = [place for place in rows if place not in tables]
+    for place in [*tables, *_folders_below(folders, wrong)]:
         try:
-            if place.suffix.lower() == ".csv":
+            if place in tables:
                 kept = place.parent / ROWS / place.stem
                 held = runs if runs is not None else kept if kept.is_dir() else Path("runs")
-                say(f"{place}: {proof.verify_table(place, held)} cells are those of its bundles")
+                cells = proof.verify_table(place, held)
+                proved[str(place)] = f"{cells} cells"
+                say(f"{place}: {cells} cells are those of its bundles")
                 continue
-            say(str(proof.verify(place)))
+            with waiting(f"verify {place.name}"):
+                found = proof.verify(place)
+            proved[str(place)] = list(found.recomputed)
+            say(str(found))
             if data_folder is not None and again is not None:
                 wrong += _scored_again(place, data_folder, again, (sample, seed, sources, workers))
         except TkbenchError as error:
             wrong.append(str(error))
     refuse_all(wrong)
+
+
+def _folders_below(places: Sequence[Path], wrong: list[str]) -> list[Path]:
+    """The bundles of tables among these folders; others are kept, so that it is said what is wrong with them."""
+    found: list[Path] = []
+    for place in places:
+        if (place / "result.json").is_file() or not any(place.glob("*/**/result.json")):
+            found.append(place)
+            continue
+        try:
+            found += [row.folder for row in bundles_at(place)]
+        except TkbenchError as error:
+            wrong.append(str(error))
+    return found
 
 
 def _scored_again(
@@ -601,35 +710,3 @@ def scored_again(
         f"{same} agree{left}"
     )
     return found
-
-
-@app.command("ls")
-def list_names() -> None:
-    """List the names that commands take, with those of plug-ins: models, metrics, protocols, data sets and others.
-
-    Example: `tkbench ls`
-    """
-    from rich.table import Table
-
-    from tkbench import metrics, models, protocol
-    from tkbench.crops import align
-    from tkbench.metrics.lse_recipes import RECIPES
-    from tkbench.prep import backends, datasets
-    from tkbench.scoring.sensitivity import KNOBS
-
-    table = Table(show_header=False)
-    table.add_row("models", ", ".join(models.registry))
-    table.add_row("metrics", ", ".join(metrics.registry))
-    table.add_row(
-        "names in papers", "\n".join(f"{k}: {', '.join(v)}" for k, v in metrics.FIELD_NAMES.items())
-    )
-    table.add_row("protocols", ", ".join(protocol.names()))
-    table.add_row("LSE recipes", ", ".join(RECIPES))
-    table.add_row("data sets", ", ".join(datasets.registry))
-    table.add_row("trackers", ", ".join(backends.BACKENDS))
-    table.add_row("crop recipes", ", ".join(align.RECIPES))
-    table.add_row("knobs", ", ".join(KNOBS))
-    show(table)
-    for registry in (models.registry, metrics.registry, protocol.installed, datasets.registry):
-        for clash in registry.clashes:
-            say(clash)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import Shards, group, say, writable
+from tkbench.errors import UsageError
 
 study = group("study", "What the papers claim of their models, measured.")
 
@@ -31,7 +32,9 @@ def memory_command(
     ),
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder where crops are kept between runs.", show_default=False),
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Does the memory of SyncTalkFace hold sounds? Slots in use, what they say, what the face loses without them.
@@ -44,7 +47,10 @@ def memory_command(
     from tkbench.shards import open_shards
 
     # Before torch is loaded, and before a folder is made.
-    kinds.registry.get(model.partition(":")[0])
+    kind = model.partition(":")[0]
+    kinds.registry.check(kind)
+    if kind != "synctalkface":
+        raise UsageError(f"study memory --model {model}: only synctalkface has a memory; found {kind!r}")
     for folder in (data_folder, counted):
         if folder is not None:
             open_shards(folder)
@@ -94,12 +100,12 @@ def context_command(
     data_folder: Shards,
     out: Annotated[Path, typer.Option(help="Folder for results, table, figure and page.")] = Path("study"),
     seeds: Annotated[int, typer.Option(min=1, help="Networks per window.")] = 3,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 1200,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of each network.")] = 800,
 ) -> None:
     """How many frames of sound on either side does a mouth need? The context window of CALS, measured.
 
-    Small networks are trained with windows of 0 to 25 frames, about ten seconds each. Run it again to go on. Where it
-    is known what is said (`tkbench prep synth`), the truth and networks that are told the phonemes stand beside.
+    Small networks are trained with windows of 0 to 25 frames, some seconds each. Run it again to go on. Where it is
+    known what is said (`tkbench prep synth`), the truth and networks that are told the phonemes stand beside.
 
     Example: `tkbench study context --data demo/shards --out demo/study`
     """
@@ -125,15 +131,16 @@ def ablation_command(
         "study"
     ),
     seeds: Annotated[int, typer.Option(min=1, help="Networks per row.")] = 3,
-    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 400,
-    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 600,
+    first: Annotated[int, typer.Option(help="Steps of each row without pictures.")] = 600,
+    drawn: Annotated[int, typer.Option(help="Steps of each row that draw.")] = 400,
     full: Annotated[
         bool, typer.Option("--full", help="As many steps as the configuration has: for a GPU.")
     ] = False,
     config: Annotated[
         str | None,
         typer.Option(
-            help="A bundled configuration or a TOML file; by default MODEL-small.", show_default=False
+            help="A bundled configuration or a TOML file; by default MODEL-ablation, with --full MODEL-small.",
+            show_default=False,
         ),
     ] = None,
     expert: Annotated[
@@ -141,7 +148,10 @@ def ablation_command(
         typer.Option(help="The frozen sync expert; by default the bundled one.", show_default=False),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Folder where crops are kept between runs.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder where what was computed is kept for the next run: crops.", show_default=False
+        ),
     ] = None,
     limit: Annotated[
         int | None,
@@ -156,17 +166,18 @@ def ablation_command(
     """What does each part of a model bring? Trains it anew without each, at equal steps and several seeds.
 
     SyncTalkFace: the memory, L_vv, L_av. CALS: the context, masked learning, d_av, d_vv. Run it again to go on: every
-    training is a stage that resumes, some minutes to half an hour of a core each.
+    training is a stage that resumes, two to ten minutes of a core each.
 
     Example: `tkbench study ablation --model cals --data shards --out study`
     """
     from tkbench.shards import open_shards
-    from tkbench.study.ablation import Budget, Unfinished, Work, study_ablation
+    from tkbench.study.ablation import Budget, Unfinished, Work, small_form, study_ablation
 
     # Before torch is loaded, and before a folder is made.
     open_shards(data_folder)
     writable(out, "--out", folder=True)
     budget = Budget.of(model, config) if full else Budget(first, drawn)
+    config = config or (None if full else small_form(model))
     from tkbench.runtime.progress import bar
     from tkbench.study import ablation_page
 

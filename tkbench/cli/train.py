@@ -33,9 +33,7 @@ def train_command(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Where the trained weights go (.safetensors).")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help=f"What to train: {', '.join(trainable())}.")
-    ] = "syncnet",
+    model: Annotated[str, typer.Option("--model", "-m", help=f"What to train: {', '.join(trainable())}.")],
     config: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +62,7 @@ def train_command(
     cache: Annotated[
         Path | None,
         typer.Option(
-            help="Folder where crops are kept between runs; by default beside the weights.",
+            help="Folder where what was computed is kept for the next run: crops. By default beside the weights.",
             show_default=False,
         ),
     ] = None,
@@ -113,7 +111,7 @@ def train_command(
 
     if model not in trainable():
         raise UsageError(f"--model {model!r}: {suggest(model, list(trainable()))}")
-    writable(out, "--out")
+    writable(out, "--out", resumed=True)
     if cache is not None:
         writable(cache, "--cache", folder=True)
     if model in ("voice", "voice_score"):

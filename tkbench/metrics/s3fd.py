@@ -1,12 +1,14 @@
 """S3FD, the face detector of syncnet_python, with its weight `sfd_face.pth` from the registry.
 
 Zhang et al., "S3FD: Single Shot Scale-invariant Face Detector", ICCV 2017; layers, names and numbers are those of
-joonson/syncnet_python@cdd20ba, detectors/s3fd (nets.py, box_utils.py, __init__.py). Its fc6 has padding and dilation 6.
+joonson/syncnet_python@cdd20ba, detectors/s3fd (nets.py, box_utils.py, __init__.py), and so is the order of float32
+operations from the network's answers to boxes. Its fc6 has padding and dilation 6.
 The network of the `face-alignment` package is the same but for padding 3 there, so the two give different boxes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,8 @@ WEIGHT = "s3fd-syncnet"
 SCALE = 0.25
 """Pictures are shrunk to a quarter before they are searched: faces below about 60 pixels are not found."""
 CONFIDENCE = 0.9
+LEAST = 0.05
+"""Score that a box needs to take part in the first suppression."""
 MEAN = (104.0, 117.0, 123.0)
 STEPS = (4, 8, 16, 32, 64, 128)
 SIZES = (16, 32, 64, 128, 256, 512)
@@ -113,25 +117,44 @@ class S3FD(nn.Module):
         return out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        height, width = x.shape[2:]
-        rows = []
-        for (scores, offsets), step, size in zip(self.heads(x), STEPS, SIZES, strict=True):
-            share = scores.softmax(dim=1)[0, 1].flatten()
-            y, x_ = torch.meshgrid(
-                *(torch.arange(n, device=scores.device) for n in scores.shape[2:]), indexing="ij"
-            )
-            centre = torch.stack(
-                [(x_.flatten() + 0.5) * step / width, (y.flatten() + 0.5) * step / height], dim=1
-            )
-            side = torch.tensor([size / width, size / height], device=scores.device)
-            offset = offsets[0].flatten(1).T
-            middle = centre + offset[:, :2] * VARIANCES[0] * side
-            spans = side * torch.exp(offset[:, 2:] * VARIANCES[1])
-            rows.append(torch.cat([middle - spans / 2, middle + spans / 2, share[:, None]], dim=1))
-        return torch.cat(rows)
+        heads = self.heads(x)
+        scores, offsets = (
+            torch.cat([part[0].flatten(1).T for part in level]).contiguous()
+            for level in zip(*heads, strict=True)
+        )
+        grids = [scores.shape[2:] for scores, _ in heads]
+        prior = anchors(x.shape[2:], grids).to(x.device)
+        # Float32 in the order of box_utils.decode: a crop's corner is cut to whole pixels, so the last bit counts.
+        middle = prior[:, :2] + offsets[:, :2] * VARIANCES[0] * prior[:, 2:]
+        spans = prior[:, 2:] * torch.exp(offsets[:, 2:] * VARIANCES[1])
+        first = middle - spans / 2
+        return torch.cat([first, spans + first, scores.softmax(dim=1)[:, 1:]], dim=1)
 
 
-def suppress(boxes: Array, threshold: float) -> list[int]:
+def anchors(picture: Sequence[int], grids: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Centre x, y and width, height (n, 4) of the boxes that offsets count from, as shares of a picture (H, W).
+
+    `grids` are rows and columns of each level. Taken in float64 and rounded once, as PriorBox does.
+    """
+    height, width = picture
+    found = []
+    for (rows, columns), step, size in zip(grids, STEPS, SIZES, strict=True):
+        y, x = np.mgrid[:rows, :columns].reshape(2, -1) + 0.5
+        found.append(
+            np.stack(
+                [
+                    x / (width / step),
+                    y / (height / step),
+                    np.full(len(x), size / width),
+                    np.full(len(x), size / height),
+                ],
+                axis=1,
+            )
+        )
+    return torch.from_numpy(np.concatenate(found).astype(np.float32))
+
+
+def suppress(boxes: Array, threshold: float | np.float32) -> list[int]:
     """Indices of the boxes (n, 5) that stay when weaker ones over `threshold` overlap are dropped, best first."""
     order = np.argsort(boxes[:, 4], kind="stable")[::-1]
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
@@ -142,7 +165,8 @@ def suppress(boxes: Array, threshold: float) -> list[int]:
         width = np.minimum(boxes[best, 2], boxes[rest, 2]) - np.maximum(boxes[best, 0], boxes[rest, 0])
         height = np.minimum(boxes[best, 3], boxes[rest, 3]) - np.maximum(boxes[best, 1], boxes[rest, 1])
         both = np.maximum(0, width) * np.maximum(0, height)
-        order = rest[both / (area[best] + area[rest] - both) <= threshold]
+        # In this order, as box_utils.nms does: in float32 it decides the last bit.
+        order = rest[both / (area[rest] - both + area[best]) <= threshold]
     return kept
 
 
@@ -156,14 +180,14 @@ def detect(network: nn.Module, frame: UInt8) -> Float64:
     small -= np.array(MEAN[::-1], np.float32)
     device = next(network.parameters()).device
     with torch.inference_mode(), whole_floats():
-        found = (
-            network(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device)).double().cpu().numpy()
-        )
-    found = found[found[:, 4] > 0.05]
+        found = network(torch.from_numpy(small.transpose(2, 0, 1)[None].copy()).to(device)).cpu().numpy()
+    found = found[found[:, 4] > np.float32(LEAST)]
     found = found[np.argsort(found[:, 4], kind="stable")[::-1][:5000]]
-    found = found[suppress(found, 0.3)][:750]
-    found = found[found[:, 4] > CONFIDENCE]
-    found[:, :4] *= (width, height, width, height)
+    found = found[suppress(found, np.float32(0.3))][:750]
+    found = found[found[:, 4] > np.float32(CONFIDENCE)]
+    # Pixels in float32, the second suppression in float64: as S3FD.detect_faces does.
+    found[:, :4] *= np.array([width, height, width, height], np.float32)
+    found = found.astype(np.float64)
     boxes: Float64 = found[suppress(found, 0.1)][:, :4]
     return boxes
 

@@ -85,12 +85,28 @@ def _cosines() -> Float64:
 
 def log_mel(audio: Float32) -> Float64:
     """(S,) samples at 16 kHz -> (S // 160, 26) float64 decibels, cut off `FLOOR_DB` below the loud parts."""
+    level = band_levels(spectrum_windows(audio))
+    return np.asarray(np.maximum(level, quietest(level)))
+
+
+def spectrum_windows(audio: Float32) -> Float64:
+    """(S,) samples -> (S // 160, 400): the samples of each spectrum, 120 of them before its step of 10 ms and 120
+    behind; beyond the ends stands silence.
+    """
     count = len(audio) // STEP
     padded = np.pad(np.asarray(audio, np.float64), ((WINDOW - STEP) // 2, WINDOW))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::STEP][:count] * np.hanning(WINDOW)
-    power = np.abs(np.fft.rfft(windows, N_FFT)) ** 2 @ _bank()
-    level = 10 * np.log10(power + 1e-12)
-    return np.asarray(np.maximum(level, np.percentile(level.max(axis=1), 95) - FLOOR_DB))
+    return np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::STEP][:count]
+
+
+def band_levels(windows: Float64) -> Float64:
+    """(n, 400) samples -> (n, 26) decibels, with no floor."""
+    power = np.abs(np.fft.rfft(windows * np.hanning(WINDOW), N_FFT)) ** 2 @ _bank()
+    return np.asarray(10 * np.log10(power + 1e-12))
+
+
+def quietest(level: Float64) -> float:
+    """The level below which a clip's sound counts as silence, from its (n, 26) decibels."""
+    return float(np.percentile(level.max(axis=1), 95) - FLOOR_DB)
 
 
 def speech_seconds(audio: Float32, *, below_peak: float = 25.0, quiet_db: float = -60.0) -> float:

@@ -29,6 +29,11 @@ TIMEOUT = 3600.0
 PLACES = ("video", "audio", "out", "list")
 
 
+def _at_home(word: str) -> str:
+    """A path that begins with `~/`, as a shell would have written it."""
+    return str(Path(word).expanduser()) if word.startswith("~/") else word
+
+
 class Command:
     """Runs a command; reads the videos that it writes as `files:` does."""
 
@@ -37,7 +42,7 @@ class Command:
 
     def __init__(self, command: str) -> None:
         try:
-            self.words = shlex.split(command)
+            self.words = [_at_home(word) for word in shlex.split(command)]
         except ValueError as error:
             raise UsageError(f"model 'cmd:{command}': cannot be split into words ({error})") from error
         named = set(re.findall(r"{(\w*)}", command))

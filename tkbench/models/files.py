@@ -1,23 +1,29 @@
 """`files:DIR`: videos that were made elsewhere, matched to the data by clip key, never by position.
 
 DIR is a folder, or a place behind a URL (`files:s3://bucket/out`): then each video is brought here when it is its turn.
+`files:DIR/{key}_result.mp4` says how the files are named; `tkbench.models.matching` has the rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tkbench import media
 from tkbench.errors import BadMedia, UsageError
+from tkbench.models import matching
 from tkbench.models.base import ModelCard
 from tkbench.runtime import storage
 from tkbench.runtime.hashes import state_of
+from tkbench.runtime.words import counted
 from tkbench.types import FPS, Batch, Generated, MediaFacts, Reason, Sample, UInt8
 
-SUFFIXES = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+PROBED = 24
+"""Videos whose size is read before any work, evenly over all."""
+Size = tuple[int, int]
+"""Width and height."""
 
 
 def files_of(model: object) -> Files | None:
@@ -29,20 +35,20 @@ def files_of(model: object) -> Files | None:
 class Files:
     """Reads `DIR/<key>.mp4` (or .mkv, .avi, .mov, .webm) for each clip.
 
-    For a key that holds `/`, a file name with `__` in its place is found, too. A video must have the size of the
-    canvas, or that of the source video, from which the canvas is then cut as preparation cut it. Another frame rate is
-    resampled by time stamps, and the row says so.
+    Names in sub-folders, in another case, and with another character for the `/` of a key are found, too. A video must
+    have the size of the canvas, or that of the source video, from which the canvas is then cut as preparation cut it.
+    Another frame rate is resampled by time stamps, and the row says so.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, setting: str) -> None:
+        folder, pattern = matching.divided(setting)
         self.folder = storage.place(folder) if storage.is_remote(folder) else Path(folder).expanduser()
-        self._names: dict[str, Path] | None = None
-        """What is in a remote folder, by name below it: listed once."""
+        self._videos = matching.VideoFolder(self.folder, pattern)
         self._scratch = storage.Scratch("tkbench-video-")
         """Holds the remote video that was asked for last."""
         if not self.folder.is_dir():
             raise UsageError(
-                f"model 'files:{folder}': {self.folder} is not a folder; it must hold one video per clip"
+                f"model 'files:{setting}': {self.folder} is not a folder; it must hold one video per clip"
             )
         name = self.folder.resolve().name
         self.card = ModelCard(
@@ -56,30 +62,71 @@ class Files:
 
     def state_of(self, key: str) -> str:
         """What tells the present state of a clip's video from another; "" where there is none."""
-        path = self._find(key)
+        path = self._videos.find(key).path
         return state_of(path) if path is not None else ""
 
-    def check_keys(self, keys: Sequence[str]) -> None:
-        """UsageError where the folder has a video of none of these clips; it says what is there."""
-        if not keys or any(self._find(key) for key in keys):
-            return
-        there = sorted(p.name for p in self.folder.iterdir() if p.suffix.lower() in SUFFIXES)
-        if not there:
-            raise UsageError(f"{self.folder}: holds no video; expected one per clip, such as {keys[0]}.mp4")
-        pattern = _pattern(there, keys)
-        advice = f"they look like {pattern}: rename them" if pattern else "name each by its clip"
-        raise UsageError(
-            f"{self.folder}: holds {len(there)} videos (the first is {there[0]}), none for the {len(keys)} clips; "
-            f"expected {keys[0]}.mp4 and so on; {advice}"
+    def check_names(self, keys: Sequence[str]) -> list[str]:
+        """The clips without a video; UsageError where none has one, which says what is there."""
+        return self._videos.check(keys)
+
+    def check(self, keys: Sequence[str], sizes: Mapping[str, Sequence[Size]]) -> list[str]:
+        """What is to be said before any work: how many clips have no video, and how many videos no right size.
+
+        sizes: those that a clip's video may have. Names and headers are read, nothing is decoded. Raises UsageError
+        where no clip has a video, or none that was looked at has a right size.
+        """
+        missing = set(self.check_names(keys))
+        there = [key for key in keys if key not in missing]
+        said = []
+        if missing:
+            first = [key for key in keys if key in missing][:3]
+            said.append(
+                f"{self.folder}: {len(there)} of {counted(len(keys), 'clip')} have a video; without one "
+                f"{'is' if len(missing) == 1 else 'are'} {', '.join(first)}{', ...' * (len(missing) > 3)}, scored as "
+                "not-generated"
+            )
+        return [*said, *self._wrong_sizes(there, sizes)]
+
+    def _wrong_sizes(self, keys: Sequence[str], sizes: Mapping[str, Sequence[Size]]) -> list[str]:
+        if storage.as_remote(self.folder) is not None:
+            return []
+        step = max(1, -(-len(keys) // PROBED))
+        probed = [key for key in keys[::step] if sizes.get(key)]
+        wrong: list[str] = []
+        for key in probed:
+            path = self._videos.find(key).path
+            try:
+                facts = media.probe(path) if path is not None else None
+            except BadMedia:
+                continue  # its row says so
+            if facts is None:
+                continue
+            size = (facts.width, facts.height)
+            if size not in sizes[key] and size[::-1] not in sizes[key]:
+                right = " or ".join(f"{width}x{height}" for width, height in dict.fromkeys(sizes[key]))
+                wrong.append(f"{path} is {size[0]}x{size[1]}, expected {right}")
+        if not wrong:
+            return []
+        advice = (
+            "give videos of the whole picture, at the size of the files that `tkbench data export` writes; a face that "
+            "was cut out has to be pasted back first"
         )
+        if len(wrong) == len(probed):
+            raise UsageError(f"{self.folder}: no video has the size of its clip: {wrong[0]}; {advice}")
+        return [
+            f"{len(wrong)} of {len(probed)} videos that were looked at have another size: {wrong[0]}; {advice}"
+        ]
 
     def generate(self, batch: Batch, *, seed: int) -> list[Generated]:
         return [self._one(sample) for sample in batch]
 
     def _one(self, sample: Sample) -> Generated:
-        path = self._find(sample.key)
+        match = self._videos.find(sample.key)
+        path = match.path
         if path is None:
-            wanted = f"no {sample.key}.mp4 (or {', '.join(SUFFIXES[1:])}) in {self.folder.name}/"
+            stem = matching.stems(sample.key, self._videos.pattern)[0]
+            wanted = f"no {stem}.mp4 (or {', '.join(matching.SUFFIXES[1:])}) in {self.folder.name}/"
+            wanted = f"{self.folder.name}/: {match.why}" if match.why else wanted
             return Generated(sample.key, None, Reason.NOT_GENERATED, wanted)
         path = self._fetched(path)
         try:
@@ -110,39 +157,6 @@ class Files:
         if storage.as_remote(path) is None:
             return path
         return storage.fetch(str(path), self._scratch.new())
-
-    def _remote_names(self) -> dict[str, Path]:
-        if self._names is None:
-            root = str(self.folder)
-            self._names = {str(path)[len(root) + 1 :]: path for path in self.folder.rglob("*")}
-        return self._names
-
-    def _find(self, key: str) -> Path | None:
-        remote = storage.as_remote(self.folder) is not None
-        for stem in dict.fromkeys((key, key.replace("/", "__"))):
-            for suffix in (*SUFFIXES, *(suffix.upper() for suffix in SUFFIXES)):
-                path = self.folder / f"{stem}{suffix}"
-                if remote:
-                    if (found := self._remote_names().get(f"{stem}{suffix}")) is not None:
-                        return found
-                    continue
-                if path.is_file() and path.resolve().is_relative_to(self.folder.resolve()):
-                    return path
-        return None
-
-
-def _pattern(names: Sequence[str], keys: Sequence[str]) -> str:
-    """How names are made from keys, as in out_{key}.mp4; "" where none holds a key.
-
-    >>> _pattern(["out_a1.mp4", "out_a2.mp4"], ["a1", "a2"]), _pattern(["1.mp4"], ["a1"])
-    ('out_{key}.mp4', '')
-    """
-    for key in keys:
-        for stem in dict.fromkeys((key, key.replace("/", "__"), key.rpartition("/")[2])):
-            held = next((name for name in names if stem in name), None)
-            if held is not None:
-                return held.replace(stem, "{key}", 1)
-    return ""
 
 
 def own_count(video: UInt8, facts: MediaFacts, wanted: int) -> str:

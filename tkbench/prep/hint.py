@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from tkbench.errors import BadMedia
 from tkbench.prep import track
 from tkbench.prep.track import ChosenFace
+from tkbench.runtime import storage
 from tkbench.types import Array, FaceHint, Float64, MediaFacts, Reason
 
 MOST = 16 << 20
@@ -66,7 +66,7 @@ def boxes_at(hint: FaceHint, facts: MediaFacts, times: Sequence[float]) -> Float
         box = np.array([hint.x0, hint.y0, hint.x1, hint.y1], np.float64)
         box *= sides if hint.shares else facts.height / (hint.of_height or facts.height)
         return np.tile(box, (len(times), 1))
-    file = Path(hint.track)
+    file = storage.place(hint.track)
     try:
         with file.open("rb") as stream:
             data = stream.read(MOST + 1)

@@ -14,7 +14,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from tkbench.errors import BadMedia
+from tkbench.errors import BadInput, BadMedia
 from tkbench.media import Cut, frames_of
 from tkbench.types import FILE_HEIGHT, FPS, Array, Clip, MediaFacts, Reason
 
@@ -44,11 +44,14 @@ def interval_of(clip: Clip) -> tuple[float, float] | None:
 def part_of(facts: MediaFacts, interval: tuple[float, float] | None) -> tuple[MediaFacts, list[str]]:
     """The facts of an interval of a file, and what is to be noted about it.
 
-    Raises BadMedia(TOO_SHORT) for an interval that begins after the file's end.
+    Raises BadMedia(TOO_SHORT) for an interval that begins after the file's end, or has no frame in it.
     """
     if interval is None:
         return facts, []
-    first, last = frames_of(interval)
+    try:
+        first, last = frames_of(interval)
+    except BadInput as error:
+        raise BadMedia(Reason.TOO_SHORT, str(error)) from error
     there = min(last, int(facts.duration * FPS + 0.5))
     which = f"the interval {interval[0]:g}-{interval[1]:g} s"
     if there <= first:

@@ -97,6 +97,20 @@ def prepare(
         raise storage.explain(error, target) from error
 
 
+def refuse_out_in_root(root: str | Path, out: str | Path) -> None:
+    """UsageError where shards would be written among the videos: the next run would read them as videos."""
+    source, target = storage.place(root), storage.place(out)
+    if storage.as_remote(source) is not None or storage.as_remote(target) is not None or not source.is_dir():
+        return
+    inside, above = target.resolve(), source.resolve()
+    if inside == above or above in inside.parents:
+        where = "the same as" if inside == above else "inside"
+        raise UsageError(
+            f"--out {target}: is {where} --root {source}, where videos are looked for; give a folder beside it, as in "
+            f"--out {above.parent / (above.name + '-shards')}"
+        )
+
+
 def plan_run(
     source: Path, target: Path, dataset: str, settings: Settings, *, split: str | None, run: Run
 ) -> tuple[str, Plan]:

@@ -630,6 +630,8 @@ def _refuse(token: str) -> NoReturn:
 def find(folder: Path, bad: list[str] | None = None) -> list[Bundle]:
     """The bundles in a table's folder, by folder name; raises BadBundle where there is none.
 
+    A folder that holds one table and no more, as `runs` often does, stands for that table.
+
     bad: where given, a bundle that cannot be read, or whose clips are not its own, adds a line to it and is left out.
     Without it, such a bundle raises BadBundle.
     """
@@ -637,6 +639,8 @@ def find(folder: Path, bad: list[str] | None = None) -> list[Bundle]:
         raise BadBundle(f"{folder}: no such folder, so no result bundle; {_elsewhere(folder)}")
     if (folder / "result.json").is_file():
         return [read(folder)]
+    if not any(folder.glob("*/result.json")) and len(inside := _tables_in(folder)) == 1:
+        return find(inside[0], bad)
     found = []
     for path in sorted(folder.glob("*/result.json")):
         if path.parent.name.startswith("."):
@@ -657,10 +661,16 @@ def find(folder: Path, bad: list[str] | None = None) -> list[Bundle]:
     return found
 
 
+def _tables_in(folder: Path) -> list[Path]:
+    """The folders in a folder that hold bundles, by name."""
+    found = {path.parents[1] for path in folder.glob("*/*/result.json")}
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
 def _elsewhere(folder: Path) -> str:
     """What to give instead: the tables that lie in a folder or beside it."""
     for place in (folder, folder.parent):
-        tables_here = sorted({path.parents[1].name for path in place.glob("*/*/result.json")})
+        tables_here = [path.name for path in _tables_in(place)]
         if tables_here:
             more = f" and {len(tables_here) - 5} more" if len(tables_here) > 5 else ""
             return f"{place} holds {', '.join(tables_here[:5])}{more}: give one of these folders"

@@ -172,19 +172,34 @@ def _columns(columns: Sequence[Column], wanted: Sequence[str]) -> list[Column]:
     return [known[name] for name in wanted] or [column for column in columns if column.per_clip]
 
 
-def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
-    """The comparisons for a terminal."""
+NARROW = 120
+"""Characters below which the table keeps what decides: difference with interval, corrected p, and the answer."""
+
+
+def rich_table(comparisons: Sequence[Comparison], *, level: float, width: int = NARROW) -> Table:
+    """The comparisons for a terminal of `width` characters."""
+    from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     # Those that tables do not compare are corrected among themselves; the caption says so.
     pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
     title = f"Paired by clip, clustered by speaker; {percent(level)} intervals; p corrected by Holm over {pairs} pair"
-    table = Table(title=title + ("s" if pairs > 1 else ""), title_justify="left")
-    heads = ("metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better")
-    for name in heads:
+    narrow = width < NARROW
+    table = Table(
+        title=title + ("s" if pairs > 1 else ""),
+        title_justify="left",
+        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
+        padding=(0, 1, 0, 0) if narrow else (0, 1),
+    )
+    heads = ["metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better"]
+    kept = ["a", "b", "a - b", "Holm p", "clearly better"] if narrow else heads
+    for name in kept:
         left = name in ("metric", "a", "b", "clearly better")
-        table.add_column(name, justify="left" if left else "right", no_wrap=name in ("p", "Holm p"))
+        table.add_column(
+            name, justify="left" if left else "right", no_wrap=name in ("p", "Holm p"), overflow="fold"
+        )
+    metric = ""
     for item in comparisons:
         gap, digits = item.difference, item.column.digits
         label = f"|{item.column.label}|" if item.column.better == "zero" else item.column.label
@@ -193,19 +208,22 @@ def rich_table(comparisons: Sequence[Comparison], *, level: float) -> Table:
         least = "-" if math.isnan(gap.detectable) else f"{gap.detectable:.{digits}f}"
         if math.isinf(gap.detectable):
             least = "none"
-        clips = f"{gap.n}" + (f" (-{gap.n_unpaired})" if gap.n_unpaired else "")
-        table.add_row(
-            escape(label),
-            escape(item.first),
-            escape(item.second),
-            shown[0],
-            interval,
-            probability(gap.p) + ("" if gap.exact or math.isnan(gap.p) else "*"),
-            probability(item.holm),
-            least,
-            clips,
-            escape(item.verdict),
-        )
+        cells = {
+            "metric": label,
+            "a": item.first,
+            "b": item.second,
+            "a - b": f"{shown[0]}\n{interval}" if narrow else shown[0],
+            "interval": interval,
+            "p": probability(gap.p) + ("" if gap.exact or math.isnan(gap.p) else "*"),
+            "Holm p": probability(item.holm),
+            "detectable": least,
+            "clips": f"{gap.n}" + (f" (-{gap.n_unpaired})" if gap.n_unpaired else ""),
+            "clearly better": item.verdict,
+        }
+        if narrow and label != metric:
+            table.add_row(f"[bold]{escape(label)}[/bold]")
+        metric = label
+        table.add_row(*(escape(cells[name]) for name in kept))
     table.caption = escape("\n".join(_caption(comparisons, level)))
     table.caption_justify = "left"
     return table

@@ -17,6 +17,16 @@ Progress = Callable[[int, int, str], None]
 """(done, total, message): called from the main process only, as often as there is news."""
 
 
+_level = {"silent": False, "every_step": False}
+
+
+def level(silent: bool, every_step: bool) -> tuple[bool, bool]:
+    """Show no bar at all, or in a log a line at every step; returns the setting before, to be restored."""
+    before = _level["silent"], _level["every_step"]
+    _level.update(silent=silent, every_step=every_step)
+    return before
+
+
 def silent(done: int, total: int, message: str) -> None:
     """The Progress that shows nothing: the default of the Python API."""
 
@@ -28,6 +38,9 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
     Where stderr is not a terminal (a log file, CI) it prints plain lines instead, with the time left: at every tenth of
     the work, and at least once a minute.
     """
+    if _level["silent"]:
+        yield silent
+        return
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -44,9 +57,9 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
 
         def plain(done: int, total: int, message: str) -> None:
             left = pace.step(done, total)
-            if left is not None:
+            if left is not None or _level["every_step"]:
                 console.print(
-                    f"{label}: {done}/{total} {message}".rstrip() + left,
+                    f"{label}: {done}/{total} {message}".rstrip() + (left or ""),
                     highlight=False,
                     soft_wrap=True,
                     markup=False,

@@ -9,7 +9,8 @@ clips, nor on the order in which they are done, nor on how often the run was kil
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,8 +20,9 @@ from tkbench import media, models, shards
 from tkbench.errors import StorageError, UnknownName, UsageError
 from tkbench.metrics.base import AnySetMetric
 from tkbench.models import identity
-from tkbench.models.base import ModelCard
-from tkbench.models.files import files_of
+from tkbench.models.base import Model, ModelCard
+from tkbench.models.command import Command
+from tkbench.models.files import Size, files_of
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
 from tkbench.protocol import chosen as chosen_protocol
@@ -31,6 +33,7 @@ from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.words import counted
 from tkbench.scoring import lists, pairing, players
 from tkbench.scoring.clips import (
     MIN_FACE_SHARE,
@@ -47,6 +50,13 @@ from tkbench.scoring.strata import set_scores as strata_of_sets
 from tkbench.scoring.tasks import Chunk, ChunkScores, score_chunk, software
 from tkbench.types import Column, Row
 from tkbench.version import __version__
+
+PATIENCE = 5
+"""Clips after which a command that made no video at all is ended."""
+
+
+def _say_nothing(line: str) -> None:
+    """The `tell` of the Python API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,8 @@ class EvalOptions:
     """Score all clips, also those that an evaluation finished which was stopped."""
     pairs: Path | None = None
     """A list of which voice goes with which picture, for `cross:MODEL`; see `scoring.pairing`."""
+    tell: Callable[[str], None] = _say_nothing
+    """Called with a line for people before any work: clips without a video, an earlier result that is replaced."""
 
 
 def evaluate(
@@ -111,9 +123,9 @@ def evaluate(
     items = pairing.items_of(rules, source, card, limit=limit, pairs=options.pairs)
     keys, speakers = items.keys, items.speakers
     check_by(options.by, source)
+    for line in check_videos(created, source, items):
+        options.tell(line)
     files = files_of(created)
-    if files is not None:
-        files.check_keys(keys)
     columns = metrics.columns
     rank_by = rules.ranks_by(columns)
     line = signature(
@@ -126,6 +138,8 @@ def evaluate(
         more=(*known_list, *items.signature),
     )
     table = bundle.table_name(source.dataset, rules.name, line)
+    if (earlier := out / table / bundle.slug(card.name)).is_dir():
+        options.tell(f"{earlier}: holds an earlier result of {card.name}, which the new one replaces")
     ranking = next(column for column in columns if column.name == rank_by)
     shown = players.plan(keys, ranking, players.true_scores(out / table, rank_by))
     task = Chunk(
@@ -169,9 +183,19 @@ def evaluate(
                 if key not in kept
                 for partners, pictures in [items.voices_of((key,))]
             ]
-            gather(todo, crew, options.progress, card.name, before=len(kept))
-
+            # A command that fails ends after a few clips, not after a night; videos that exist are all looked at.
+            patience = PATIENCE if isinstance(created, Command) and not kept else len(keys) + 1
+            gather(
+                todo,
+                crew,
+                options.progress,
+                card.name,
+                before=len(kept),
+                on_failure=(patience, partial(_end_without_video, work, card.name, keys)),
+            )
             found = Gathered(work, keys, metrics, shown)
+            if not found.with_video:
+                _end_without_video(work, card.name, keys)
             rows = [replace(row, model=card.name) for row in found.rows]
             rows += [replace(row, model=card.name) for row in found.set_rows()]
             device = {} if options.device == "cpu" else {"device": ", ".join(found.devices)}
@@ -211,6 +235,34 @@ def evaluate(
         raise
     except OSError as error:
         raise storage.explain(error, out, kept="finished clips are kept") from error
+
+
+def check_videos(model: Model, source: shards.Shards, items: pairing.Items) -> list[str]:
+    """What is to be said of the videos of a `files:` model before any work; raises UsageError where none fits."""
+    files = files_of(model)
+    if files is None:
+        return []
+    table = source.manifest(["key", "width", "height", "source_width", "source_height"]).set_index("key")
+    seen = [items.pictures.get(key, key) for key in items.keys]
+    sizes: dict[str, list[Size]] = {}
+    for key, *numbers in table.loc[list(dict.fromkeys(seen))].itertuples():
+        pairs = (numbers[:2], numbers[2:])
+        sizes[str(key)] = [(int(w), int(h)) for w, h in pairs if w == w and h == h and w and h]
+    return files.check(items.keys, {key: sizes[clip] for key, clip in zip(items.keys, seen, strict=True)})
+
+
+def _end_without_video(work: WorkFolder, model: str, keys: Sequence[str]) -> None:
+    """Raises UsageError: no clip that was tried has a usable video; the commonest reason is told."""
+    rows = work.rows(keys)
+    work.forget()
+    told = Counter((row.reason.value, row.detail) for row in rows if row.reason is not None)
+    (reason, detail), _ = told.most_common(1)[0]
+    tried = len({row.key for row in rows})
+    raise UsageError(
+        f"{model}: made no usable video of {'any of the' if tried == len(keys) else 'the first'} "
+        f"{counted(tried, 'clip')} ({reason}: {detail or 'no more is known'}); no result was written; fix this and run "
+        "the same command again"
+    )
 
 
 @contextmanager
@@ -339,12 +391,21 @@ def signature(
 
 
 def gather(
-    chunks: Sequence[Chunk], workers: int | Pool, progress: Progress, label: str, *, before: int = 0
+    chunks: Sequence[Chunk],
+    workers: int | Pool,
+    progress: Progress,
+    label: str,
+    *,
+    before: int = 0,
+    on_failure: tuple[int, Callable[[], None]] | None = None,
 ) -> list[ChunkScores]:
-    """Every task's scores, in the order of the tasks. before: clips that were finished before."""
+    """Every task's scores, in the order of the tasks. before: clips that were finished before.
+
+    on_failure: how many clips without any video among them are borne, and what is called then.
+    """
     total = before + sum(len(chunk.keys) for chunk in chunks)
     done: dict[int, ChunkScores] = {}
-    clips, failed = before, 0
+    clips, failed, empty = before, 0, 0
     counts = feature_cache.Counts()
     progress(clips, total, f"{label}, {before} clips kept" if before else label)
 
@@ -357,6 +418,9 @@ def gather(
             done[index] = scores
             clips += len(chunks[index].keys)
             failed += scores.failed
+            empty += scores.without_video
+            if on_failure is not None and clips - before == empty == on_failure[0]:
+                on_failure[1]()
             counts += scores.cache_counts
             gaps = f"{failed} clips with a missing score" if failed else ""
             notes = filter(None, (label, gaps, feature_cache.damage_note(counts)))

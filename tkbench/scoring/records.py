@@ -218,6 +218,16 @@ class WorkFolder:
                 file.unlink()
         return found
 
+    def forget(self) -> None:
+        """Remove all records: of a model that made no video at all, none is worth keeping."""
+        for file in self.place.glob("*.npz"):
+            file.unlink(missing_ok=True)
+
+    def rows(self, keys: Sequence[str]) -> list[Row]:
+        """The rows of those clips that are finished."""
+        found = (read_record(self.place, key) for key in keys)
+        return [row for record in found if record is not None for row in record.rows]
+
     def read(self, key: str, states: tuple[int, AnySetMetric] | None = None) -> ClipRecord:
         """The record of a finished clip; states: see `read_record`."""
         record = read_record(self.place, key, states)

@@ -158,6 +158,7 @@ def _keep_records(chunk: Chunk, tools: Tools, model: Metered, work: Path) -> Chu
             except OSError as error:
                 raise storage.explain(error, work, kept="finished clips are kept") from error
         found.failed += any(map(is_clips_fault, record.rows))
+        found.without_video += not record.has_video
     store.next_clip()
     found.cache_counts = store.take_counts()
     return found

@@ -42,6 +42,8 @@ from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import write_file
 from tkbench.scoring.clips import build_metrics
 from tkbench.scoring.evaluate import EvalOptions, evaluate
+from tkbench.study.times import Stage as Clock
+from tkbench.study.times import Times
 from tkbench.train.config import Config, load_config
 from tkbench.train.job import TrainingJob
 from tkbench.types import Column
@@ -96,12 +98,24 @@ ROWS: dict[str, tuple[Row, ...]] = {
 }
 
 
+def known(model: str) -> None:
+    """Raises UsageError for a model that has no rows."""
+    if model not in ROWS:
+        raise UsageError(f"--model {model!r}: {suggest(model, list(ROWS))}")
+
+
+def small_form(model: str) -> str:
+    """The configuration of a study that two cores can do: narrow networks and small batches."""
+    known(model)
+    return f"{model}-ablation"
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """Steps of every row: those without pictures, and those that draw."""
 
-    first: int = 400
-    drawn: int = 600
+    first: int = 600
+    drawn: int = 400
 
     def __post_init__(self) -> None:
         if self.first < 2 or self.drawn < 3:
@@ -112,8 +126,7 @@ class Budget:
     @classmethod
     def of(cls, model: str, config: str | Path | None = None) -> Budget:
         """As many steps as a configuration has."""
-        if model not in ROWS:
-            raise UsageError(f"--model {model!r}: {suggest(model, list(ROWS))}")
+        known(model)
         rules = load_config(config, model)
         first = rules.loss.get("pretrain", 0)
         assert isinstance(first, int)
@@ -140,8 +153,7 @@ class Plan:
 
 def plan(model: str, seeds: Sequence[int], budget: Budget, config: str | Path | None = None) -> Plan:
     """The trainings of a study, in an order in which each comes after the one that it goes on from."""
-    if model not in ROWS:
-        raise UsageError(f"--model {model!r}: {suggest(model, list(ROWS))}")
+    known(model)
     if len(set(seeds)) != len(seeds) or not seeds:
         raise UsageError(f"seeds {list(seeds)}: at least one, and no seed twice")
     stages: list[Stage] = []
@@ -230,10 +242,12 @@ class AblationStudy:
     budget: Budget
     clips: int
     speakers: int
+    config: str
+    """The configuration that rows differ from."""
     hours: float
-    """Of all trainings together."""
+    """Of a core, all trainings and scores together."""
     longest: float
-    """Minutes of the longest stage."""
+    """Minutes of the longest one."""
     gaps: tuple[Gap, ...]
 
     def rows(self) -> list[Row]:
@@ -397,7 +411,7 @@ def study_ablation(
             name = f"mute:{model}:{work.file(stage)}"
             scores[SILENCE, seed], _ = scored(name, f"silence-{seed}", work, progress)
     rows = [row.name for row in ROWS[model]] + [SILENCE, AGAIN]
-    seconds = [checkpoint.read_facts(work.file(s.name)).training["seconds"] for s in plans.stages]
+    times = Times(work.out)
     clips = scores[WHOLE, seeds[0]]
     return AblationStudy(
         model,
@@ -408,8 +422,9 @@ def study_ablation(
         budget,
         len(clips),
         clips["speaker"].nunique(),
-        sum(seconds) / 3600,
-        max(seconds) / 60,
+        Path(config).stem if config is not None else f"{model}-small",
+        times.total(),
+        times.longest(),
         tuple(compared(scores, columns, rows, seeds)),
     )
 
@@ -432,10 +447,13 @@ def trained(plans: Plan, work: Work, progress: Progress) -> list[str]:
         )
         job.out.parent.mkdir(parents=True, exist_ok=True)
 
-        def told(done: int, total: int, label: str, stage: Stage = stage) -> None:
-            progress(done, total, f"{stage.name} {label}")
+        with Times(work.out).stage(stage.name) as clock:
 
-        train(job, progress=told)
+            def told(done: int, total: int, label: str, stage: Stage = stage, clock: Clock = clock) -> None:
+                clock.tick()
+                progress(done, total, f"{stage.name} {label}")
+
+            train(job, progress=told)
     return []
 
 
@@ -461,16 +479,17 @@ def scored(name: str, stage: str, work: Work, progress: Progress) -> tuple[pd.Da
         record = json.loads(kept.read_text(encoding="utf-8"))
         if record["about"] == about:
             return _frame(record["clips"]), str(record["signature"])
-    folder = evaluate(
-        work.data,
-        name,
-        protocol=measures(source.dataset),
-        out=work.out / "runs" / stage,
-        workers=work.workers,
-        split="test",
-        limit=work.limit,
-        options=EvalOptions(progress=lambda done, total, _: progress(done, total, f"score {stage}")),
-    )
+    with Times(work.out).stage(f"score {stage}"):
+        folder = evaluate(
+            work.data,
+            name,
+            protocol=measures(source.dataset),
+            out=work.out / "runs" / stage,
+            workers=work.workers,
+            split="test",
+            limit=work.limit,
+            options=EvalOptions(progress=lambda done, total, _: progress(done, total, f"score {stage}")),
+        )
     made = bundle.read(folder)
     table = made.clips()
     wide = table.pivot_table(index="key", columns="metric", values="value", dropna=False)

@@ -62,7 +62,10 @@ def markdown(study: AblationStudy) -> str:
     for row in study.rows():
         cells = [f"**{cell(gap)}**" if gap.shown() else cell(gap) for gap in study.of(row.name)]
         lines.append("| " + " | ".join([row.name, row.meaning, *cells, study.finding(row.name)]) + " |")
-    return "\n\n".join([study.sentence(), "\n".join(lines), facts(study)]) + "\n"
+    return (
+        "\n\n".join([study.sentence(), "\n".join(lines), facts(study), f"Signature: `{study.signature}`"])
+        + "\n"
+    )
 
 
 def facts(study: AblationStudy) -> str:
@@ -72,8 +75,9 @@ def facts(study: AblationStudy) -> str:
         f"Differences from the whole model, the mean over seeds {', '.join(map(str, study.seeds))} (each in brackets), "
         f"with 95 % intervals of the paired test over speakers; {study.clips} clips of {study.speakers} others than "
         f"were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p by Holm at most 0.05, and every seed "
-        f"agrees. Each row: {first} steps without pictures and {drawn} that draw, or {first + drawn} that draw; all "
-        f"trainings took {study.hours:.1f} hours, the longest {study.longest:.0f} minutes. Signature: {study.signature}"
+        f"agrees. Each row: `{study.config}` with {first} steps without pictures and {drawn} that draw, or "
+        f"{first + drawn} that draw; all stages took {study.hours:.1f} core-hours, the longest {study.longest:.0f} "
+        "minutes."
     )
 
 

@@ -6,21 +6,34 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from tkbench.runtime.words import counted
 from tkbench.study.context import ContextStudy
 from tkbench.study.page import render, write_all
-from tkbench.synth.reach import REACHED, reach
+from tkbench.synth.reach import REACHED
 from tkbench.types import FPS
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 380, 54, 40, 16, 150
-COLOURS = ("#2a78d6", "#d1495b", "#2e8b57", "#8a5cc2", "#c77b12", "#5b6b7a", "#0d8a9c")
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 760, 400, 54, 40, 16, 160
+COLOURS = {
+    "truth": "#2a78d6",
+    "phonemes": "#2a78d6",
+    "truth slow": "#d1495b",
+    "phonemes slow": "#d1495b",
+    "phonemes none": "#5b6b7a",
+    "sound": "#2e8b57",
+    "recognised": "#8a5cc2",
+    "excess": "#c77b12",
+    "recognition": "#0d8a9c",
+}
 MEANINGS = {
     "truth": "the synthetic mouth from the gestures within the window alone; no network",
-    "truth slow": "the same where sounds blend 2.5 times as far",
     "phonemes": "told the exact phonemes within the window",
-    "phonemes slow": "the same where sounds blend 2.5 times as far",
-    "phonemes none": "the same where each mouth is its own phoneme's",
+    "truth slow": "the truth where sounds blend 2.5 times as far",
+    "phonemes slow": "told the phonemes there",
+    "phonemes none": "told the phonemes, where each mouth is its own phoneme's",
     "sound": "hears the window, tells the tracked mouth",
-    "recognition": "hears the window, tells the phoneme; the share that is right",
+    "recognised": "the mean mouth of the phoneme that a classifier hears there",
+    "excess": "gain of sound less that of recognised",
+    "recognition": "the classifier itself: the share of frames that is right",
 }
 
 
@@ -39,6 +52,7 @@ def write(study: ContextStudy, out: Path) -> list[Path]:
             head=head(study),
             rows=rows(study),
             facts=facts(study),
+            signature=study.signature(),
         ),
     }
     return write_all(out, files)
@@ -46,44 +60,65 @@ def write(study: ContextStudy, out: Path) -> list[Path]:
 
 def head(study: ContextStudy) -> list[str]:
     """The windows that were measured, as the table heads them."""
-    return [str(window) for window in sorted({point.window for point in study.points})]
+    return [str(window) for window in study.windows()]
 
 
 def rows(study: ContextStudy) -> list[list[str]]:
-    """One line per curve: its name, what it is, its reach, and its mean at each window."""
-    windows = [int(text) for text in head(study)]
+    """One line per curve: its name, what it is, its reach, its gain, and its mean at each window."""
     found = []
     for name in study.names():
-        curve = study.mean(name)
-        cells = [f"{curve[n]:.3f}" if n in curve else "–" for n in windows]
-        found.append([name, MEANINGS[name], str(reach(curve)), *cells])
+        curve, far = study.mean(name), study.reach(name)
+        seeds = f" ({', '.join(map(str, far.seeds))})" if far.seeds else ""
+        cells = [f"{curve[n]:.3f}" if n in curve else "" for n in study.windows()]
+        found.append(
+            [
+                name,
+                MEANINGS[name],
+                f"{far.frames} [{far.low}, {far.high}]{seeds}",
+                f"{far.gain:+.3f} [{far.gain_low:+.3f}, {far.gain_high:+.3f}]",
+                *cells,
+            ]
+        )
     return found
 
 
 def markdown(study: ContextStudy) -> str:
     """The table in Markdown."""
-    columns = ["curve", "what it is", "reach", *head(study)]
+    columns = ["curve", "what it is", "reach", "gain", *head(study)]
     lines = ["| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * (len(columns) - 2)]
     lines += ["| " + " | ".join(row) + " |" for row in rows(study)]
-    return "\n\n".join([study.sentence(), "\n".join(lines), facts(study)]) + "\n"
+    return "\n\n".join([study.sentence(), "\n".join(lines), facts(study), signature(study)]) + "\n"
 
 
 def facts(study: ContextStudy) -> str:
     """What the numbers were measured on."""
-    seeds = sorted({point.seed for point in study.points if point.seed >= 0})
-    return (
-        f"R2 of the mouth's shape (recognition: share of frames), mean over {len(seeds)} seeds, on {study.held_frames} "
-        f"frames of {study.held_speakers} people; trained on {study.train_speakers} others (data "
-        f"{study.data}@{study.data_hash[:12]}). Reach: the smallest window with {REACHED:.0%} of the gain. A frame is "
-        f"{1000 // FPS} ms."
+    style = (
+        "the corpus states how each speaker articulates"
+        if study.stated
+        else "the corpus does not state how its speakers articulate, so the truths have the usual style"
     )
+    return (
+        f"R2 of the mouth's shape (recognition: share of frames) on {counted(study.held_frames, 'frame')} of "
+        f"{counted(study.held_speakers, 'person', 'people')}, mean over the seeds "
+        f"{', '.join(map(str, study.seeds()))}; trained on {study.train_speakers} others. Small networks of "
+        f"{counted(study.steps, 'step')} that tell shapes; none draws faces. Reach: the smallest window with "
+        f"{REACHED:.0%} of the widest one's gain, in frames of {1000 // FPS} ms on either side; in square brackets "
+        f"95 % intervals over speakers, in round ones each seed. Columns are windows; {style}. "
+        f"{counted(len(study.points), 'point')} took {study.hours():.2f} core-hours, the longest "
+        f"{max(p.seconds for p in study.points) / 60:.1f} minutes."
+    )
+
+
+def signature(study: ContextStudy) -> str:
+    """As the page and the table print it."""
+    return f"Signature: `{study.signature()}`"
 
 
 def drawing(study: ContextStudy) -> str:
     """A line per curve over the windows, a point per seed, a ring at the reach."""
-    windows = [int(text) for text in head(study)]
-    low = min(0.0, *(point.value for point in study.points))
-    high = max(1.0, *(point.value for point in study.points))
+    windows = study.windows()
+    table = study.table()
+    low, high = min(0.0, float(table.value.min())), max(1.0, float(table.value.max()))
 
     def x(window: int) -> float:
         # Evenly by place: windows grow.
@@ -110,27 +145,43 @@ def drawing(study: ContextStudy) -> str:
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 6}" text-anchor="middle">frames of sound on either '
         "side</text>"
     )
-    taken: list[float] = []
-    for name, colour in zip(study.names(), COLOURS, strict=False):
-        curve = study.mean(name)
+    names: list[tuple[float, str]] = []
+    for name in study.names():
+        curve, colour = study.mean(name), COLOURS[name]
         line = " ".join(f"{x(n):.1f},{y(v):.1f}" for n, v in curve.items())
         dashes = ' stroke-dasharray="5 3"' if name.startswith("truth") else ""
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"{dashes}/>')
-        parts += [
-            f'<circle cx="{x(p.window):.1f}" cy="{y(p.value):.1f}" r="2" fill="{colour}"/>'
-            for p in study.points
-            if p.curve == name and p.seed >= 0
-        ]
-        n = reach(curve)
+        for window, each in study.curves[name].items():
+            parts += [
+                f'<circle cx="{x(window):.1f}" cy="{y(float(values[0])):.1f}" r="2" fill="{colour}"/>'
+                for seed, values in each.items()
+                if seed >= 0
+            ]
+        n = study.reach(name).frames
         parts.append(
             f'<circle cx="{x(n):.1f}" cy="{y(curve[n]):.1f}" r="6" fill="none" stroke="{colour}" stroke-width="2">'
             f"<title>{escape(name)}: reach {n}</title></circle>"
         )
-        place = y(curve[max(curve)])
-        while any(abs(place - other) < 13 for other in taken):
-            place += 1
-        taken.append(place)
+        names.append((y(curve[max(curve)]), name))
+    for (_, name), place in zip(sorted(names), apart(sorted(p for p, _ in names)), strict=True):
         parts.append(
-            f'<text x="{WIDTH - RIGHT + 10}" y="{place + 4:.1f}" fill="{colour}">{escape(name)} ({n})</text>'
+            f'<text x="{WIDTH - RIGHT + 10}" y="{place + 4:.1f}" fill="{COLOURS[name]}">{escape(name)} '
+            f"({study.reach(name).frames})</text>"
         )
     return "".join([*parts, "</svg>"])
+
+
+def apart(places: list[float], least: float = 14.0, bottom: float = HEIGHT - BOTTOM) -> list[float]:
+    """Heights of labels, moved so that none touches the next: first down, then up from the bottom.
+
+    >>> apart([10.0, 12.0, 50.0]), apart([350.0, 352.0, 359.0])
+    ([10.0, 24.0, 50.0], [332.0, 346.0, 360.0])
+    """
+    moved = list(places)
+    for k in range(1, len(moved)):
+        moved[k] = max(moved[k], moved[k - 1] + least)
+    limit = bottom
+    for k in reversed(range(len(moved))):
+        moved[k] = min(moved[k], limit)
+        limit = moved[k] - least
+    return moved

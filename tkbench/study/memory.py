@@ -29,6 +29,7 @@ from tkbench.models import checkpoint, kinds
 from tkbench.runtime.progress import Progress, silent
 from tkbench.study import frames as frame_reader
 from tkbench.study.frames import LETTERS, VISEMES, Frames, Reader, Reading
+from tkbench.study.times import used
 from tkbench.study.yardsticks import clusters, explained, held_out_gain, perplexity, readable, slots_used
 from tkbench.types import Array
 
@@ -109,6 +110,15 @@ class MemoryStudy:
     movement: tuple[Movement, ...]
     held: Reading
     reader: Reader
+    hours: float
+    """Of a core."""
+
+    def signature(self) -> str:
+        """Everything that can move the numbers."""
+        return (
+            f"study-memory|seed:{SEED}|counted-clips:{COUNTED_CLIPS}|moved-clips:{MOVED_CLIPS}|weights:"
+            f"{self.weights[:12]}|data:{self.data[:12]}|counted:{self.counted_data[:12]}"
+        )
 
     @property
     def transcribed(self) -> bool:
@@ -171,6 +181,7 @@ def study_memory(
 
     Raises UsageError for another model, a network without a memory, or data that leaves nobody on one of the sides.
     """
+    begun = used()
     kind, _, file = model.partition(":")
     if kind != "synctalkface":
         raise UsageError(f"study memory --model {model}: only synctalkface has a memory; found {kind!r}")
@@ -229,6 +240,7 @@ def study_memory(
         movement=moved,
         held=held,
         reader=test,
+        hours=(used() - begun) / 3600,
     )
 
 

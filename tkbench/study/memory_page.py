@@ -220,7 +220,8 @@ def _markdown(study: MemoryStudy) -> str:
     )
     return (
         f"# The memory of {study.model}\n\n{study.sentence()}\n\n"
-        f"| | memory | untrained | |\n|---|---:|---:|---|\n{rows}\n\n{facts(study)}\n"
+        f"| | memory | untrained | |\n|---|---:|---:|---|\n{rows}\n\n{facts(study)}\n\n"
+        f"Signature: `{study.signature()}`\n"
     )
 
 
@@ -229,5 +230,5 @@ def facts(study: MemoryStudy) -> str:
     return (
         f"Held out: {study.n_frames} frames of {study.speakers} people in {len(study.held.clips)} clips (data "
         f"{study.data[:12]}). Tables and fits: {study.counted_frames} frames (data {study.counted_data[:12]}). Weights "
-        f"sha256 {study.weights[:12]}."
+        f"sha256 {study.weights[:12]}. The study took {study.hours:.2f} core-hours."
     )

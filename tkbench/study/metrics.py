@@ -25,6 +25,7 @@ from tkbench.runtime.parallel import Pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.scoring.clips import MetricSet, build_metrics, clip_keys, is_crossed, open_split
 from tkbench.scoring.evaluate import EvalOptions, evaluate, signature
+from tkbench.study.times import Times
 from tkbench.types import Column
 
 CEILING, FLOOR = "real", "still"
@@ -77,6 +78,8 @@ class MetricStudy:
     clips: int
     speakers: int
     signature: str
+    hours: float
+    """Of a core, all videos together."""
 
     def scored(self) -> list[Judged]:
         """The metrics that have scores here."""
@@ -165,16 +168,17 @@ def study_metrics(
         )
         kept = _kept(runs, wanted, video, source.dataset, source.data_hash)
         if kept is None:
-            folder = evaluate(
-                data,
-                video,
-                protocol=protocol,
-                out=runs,
-                workers=workers,
-                split=split,
-                limit=limit,
-                options=EvalOptions(progress=scored),
-            )
+            with Times(runs).stage(f"{video} {source.data_hash[:12]}"):
+                folder = evaluate(
+                    data,
+                    video,
+                    protocol=protocol,
+                    out=runs,
+                    workers=workers,
+                    split=split,
+                    limit=limit,
+                    options=EvalOptions(progress=scored),
+                )
             kept = bundle.read(folder)
         found[video] = kept.result
     progress(total, total, "")
@@ -185,6 +189,7 @@ def study_metrics(
         len(keys),
         len({source.speakers[key] or key for key in keys}),
         found[CEILING].signature,
+        Times(runs).total(),
     )
 
 

@@ -73,7 +73,18 @@ def markdown(study: MetricStudy) -> str:
         ]
         lines.append("| " + " | ".join([label(one.column), *cells]) + " |")
     rest = left_out(study)
-    return "\n\n".join([study.sentence(), "\n".join(lines), *([rest] if rest else []), facts(study)]) + "\n"
+    return (
+        "\n\n".join(
+            [
+                study.sentence(),
+                "\n".join(lines),
+                *([rest] if rest else []),
+                facts(study),
+                f"Signature: `{study.signature}`",
+            ]
+        )
+        + "\n"
+    )
 
 
 def left_out(study: MetricStudy) -> str:
@@ -84,11 +95,13 @@ def left_out(study: MetricStudy) -> str:
 
 def facts(study: MetricStudy) -> str:
     """What the numbers were measured on."""
+    # Bundles of older versions are taken over without having been timed.
+    cost = f" All videos took {study.hours:.2f} core-hours." if study.hours > 0 else ""
     return (
         f"Means over {counted(study.clips, 'clip')} of {counted(study.speakers, 'person', 'people')} "
         f"(data {study.data}@{study.data_hash[:12]}). In "
         f"brackets the way from `still` to `real`. Marked: at least as good as {' or '.join(HONEST)}, whose lips are "
-        "the true ones."
+        f"the true ones.{cost}"
     )
 
 

@@ -252,6 +252,8 @@ class Truth(TypedDict):
     n_frames: int
     """At 25 frames/s."""
     voice: dict[str, object]
+    style: dict[str, float]
+    """How the speaker articulates in this clip, the knobs included: the fields of `Style`."""
     phonemes: list[PhonemeTime]
     words: list[WordTime]
     aperture: list[float]
@@ -347,6 +349,7 @@ def truth_of(key: str, split: str, speaker: Speaker, script: Script, knobs: Knob
         "fps": FPS,
         "n_frames": script.n_frames,
         "voice": asdict(speaker.voice),
+        "style": asdict(style_of(speaker, knobs)),
         "phonemes": [{"phone": p.text, "start": p.start, "end": p.end} for p in script.phonemes],
         "words": [{"text": w.text, "start": w.start, "end": w.end} for w in script.words],
         "aperture": [round(float(a), 4) for a in values[:, 0]],

@@ -8,19 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.faces import photo
 
 from tkbench import media, shards
-from tkbench.errors import UsageError
+from tkbench.errors import BadMedia, UsageError
 from tkbench.prep import hint
 from tkbench.prep.datasets import read, tables
 from tkbench.prep.datasets.divide import Division, divide, parse_shares
 from tkbench.prep.datasets.splits import list_hash
+from tkbench.prep.official import part_of
 from tkbench.prep.plan import Settings
 from tkbench.prep.run import Run, prepare
+from tkbench.runtime import storage
 from tkbench.types import Clip, Crop, FaceHint, MediaFacts, Reason, Skipped
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -191,8 +195,20 @@ def test_a_crop_is_the_canvas(videos: Path, tmp_path: Path) -> None:
         ),
         ({"file": "a.mp4", "start": "3", "end": "2"}, "row 2: end '2' is not after start '3'"),
         ({"file": "a.mp4", "start": "3"}, "row 2: start and end: give both"),
-        ({"file": "a.mp4", "box": "1 2 3"}, "row 2: box '1 2 3': expected x0 y0 x1 y1, or a file"),
+        ({"file": "a.mp4", "box": "1 2 3"}, "row 2: box '1 2 3': expected four numbers x0 y0 x1 y1"),
         ({"file": "a.mp4", "box": "9 9 3 3"}, "with x1 and y1 the larger ones"),
+        (
+            {"file": "a.mp4", "box": "0.4 0.3 1.01 0.9"},
+            "row 2: box '0.4 0.3 1.01 0.9': shares of the picture are",
+        ),
+        ({"file": "a.mp4", "box": "-0.1 0.2 0.5 0.6"}, "expected four numbers x0 y0 x1 y1, from 0 on"),
+        ({"file": "a.mp4", "box": "0.1 0.2 0.5"}, "expected four numbers x0 y0 x1 y1, from 0 on"),
+        (
+            {"file": "a.mp4", "crop": "0.1 nan 0.5 0.6"},
+            "row 2: crop '0.1 nan 0.5 0.6': expected four numbers",
+        ),
+        ({"file": "s3://bucket/a.mp4"}, "row 2: file 's3://bucket/a.mp4': give a path below ROOT"),
+        ({"file": "C:\\videos\\a.mp4"}, "give a path below ROOT"),
         ({"file": "a.mp4", "crop": "left"}, "row 2: crop 'left': expected x0 y0 x1 y1"),
         ({"file": "a.mp4", "key": "a.b"}, "row 2: key 'a.b'"),
         ({"file": "a.mp4", "split": "te st"}, "row 2: split 'te st'"),
@@ -225,6 +241,15 @@ def test_a_wrong_cell_is_named_by_its_row(
         ("t.csv", "file,key\na.mp4,k\nb.mp4,k\n", "rows 2 and 3 have one key, 'k'"),
         ("t.jsonl", "{\n", "line 1: not JSON"),
         ("t.jsonl", "[1]\n", "line 1: a list, expected an object"),
+        ("t.jsonl", '{"file": "a.mp4", "file": "b.mp4"}', "line 1: not JSON ('file' stands twice)"),
+        ("t.jsonl", '{"file": ' + "[" * 100_000, "line 1: not JSON (maximum recursion depth"),
+        ("t.jsonl", '{"file": "a.mp4", "text": {"said": "x"}}', "line 1: text: an object, expected a text"),
+        ("t.jsonl", '{"file": "a.mp4", "text": "\\ud800"}', "line 1: text: 'utf-8' codec can't encode"),
+        (
+            "t.jsonl",
+            '{"file": "a.mp4", "box": [0.1, NaN, 0.5, 0.6]}',
+            "row 1: box '0.1  0.5 0.6': expected four",
+        ),
         ("t.parquet", "PAR1", "no parquet file"),
         ("t.xlsx", "", "a table ends in .csv, .tsv, .jsonl, .ndjson or .parquet"),
     ],
@@ -311,6 +336,17 @@ def test_a_bad_track_names_its_line(text: str, said: str) -> None:
         hint.parse_track(text)
 
 
+@pytest.mark.parametrize("interval", [(1.0, 1.001), (50.0, 60.0), (2.0, 3.0)])
+def test_an_interval_without_a_frame_is_too_short(interval: tuple[float, float]) -> None:
+    """A fault of the data, not of the program: the row says so."""
+    with pytest.raises(BadMedia) as caught:
+        part_of(FACTS, interval)
+    assert caught.value.reason is Reason.TOO_SHORT
+    facts, notes = part_of(FACTS, (1.0, 60.0))
+    assert (facts.duration, len(notes)) == (1.0, 1)
+    assert "ends 58.00 s after the file" in notes[0]
+
+
 # -- splits for data that has none ---------------------------------------------------------------------------
 
 
@@ -395,6 +431,30 @@ def test_a_table_reads_as_texts(tmp_path: Path) -> None:
     assert [row for _, row in tables.rows(table)] == [{"a": "1", "b": "1 2.5", "d": "x"}, {}]
 
 
+def test_a_table_of_pandas_reads_as_it_is_meant(tmp_path: Path) -> None:
+    """Categories, times, bytes, integer keys, and the index that pandas keeps of a table that was filtered."""
+    made = pd.DataFrame(
+        {
+            "file": [b"a.mp4", b"b.mp4", b"c.mp4", b"d.mp4"],
+            "key": pd.array([1, 2, None, 4], dtype="Int64"),
+            "label_mood": pd.Categorical(["calm", "calm", "sad", "sad"]),
+            "start": pd.to_timedelta([0, 1.5, 2, 3], "s"),
+        }
+    )
+    made.iloc[[1, 3]].to_parquet(tmp_path / "t.parquet")
+    assert [row for _, row in tables.rows(tmp_path / "t.parquet")] == [
+        {"file": "b.mp4", "key": "2", "label_mood": "calm", "start": "1.5"},
+        {"file": "d.mp4", "key": "4", "label_mood": "sad", "start": "3"},
+    ]
+    pd.DataFrame({"file": [b"\xff.mp4"]}).to_parquet(tmp_path / "bytes.parquet")
+    with pytest.raises(UsageError, match="row 1: file: 'utf-8' codec can't decode"):
+        list(tables.rows(tmp_path / "bytes.parquet"))
+    twice = pa.Table.from_arrays([pa.array(["a.mp4"]), pa.array(["b.mp4"])], names=["file", "file"])
+    pq.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(UsageError, match="it must name each column once"):
+        list(tables.rows(tmp_path / "twice.parquet"))
+
+
 def test_a_square_of_shares_is_the_largest_in_its_middle() -> None:
     from tkbench.prep.official import crop_of
 
@@ -403,3 +463,23 @@ def test_a_square_of_shares_is_the_largest_in_its_middle() -> None:
     assert cut is not None
     assert (cut.x, cut.y, cut.width, cut.height, cut.out_width) == (200, 50, 500, 500, 512)
     assert told["shares"] is True
+
+
+def test_table_videos_and_track_of_a_remote_store() -> None:
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    store.pipe(
+        {
+            "/odd/t.csv": b"file,start,end,box\nd/a.mp4,0,2,d/a.txt\nd/b.mp4,0,2,\n",
+            "/odd/d/a.mp4": b"",
+            "/odd/d/a.txt": b"0 0.1 0.2 0.5 0.6\n",
+        }
+    )
+    found = list(read("folder", storage.place("memory://odd"), {"table": "memory://odd/t.csv"}))
+    clip, missing = found
+    assert isinstance(clip, Clip)
+    assert isinstance(missing, Skipped)
+    assert (clip.path, missing.reason) == ("memory://odd/d/a.mp4", Reason.MISSING_FILE)
+    assert clip.face is not None
+    np.testing.assert_allclose(hint.boxes_at(clip.face, FACTS, [0.0]), [[20, 20, 100, 60]])

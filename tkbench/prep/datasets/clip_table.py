@@ -13,7 +13,8 @@ split      by default test
 text       what is said
 label_NAME any number of labels
 
-A box is in shares of the picture if its four numbers are 0 to 1, otherwise in pixels. A column of another name is
+A box is in shares of the picture if its four numbers are 0 to 1, otherwise in pixels; one that ends between 1 and 2 is
+refused, as shares of a box that reaches beyond the picture look like this. A column of another name is
 refused, because it may be a typing error. A cell that cannot be used is named by its row, and nothing is prepared until
 the table is right. A video that is not there is no fault of the table: it is a row of the manifest with the reason
 `missing-file`.
@@ -40,6 +41,8 @@ COLUMNS = (
 )  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d{1,2}(?:\.\d*)?)")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+"""A URL, or a path of a Windows drive."""
 _BETWEEN = re.compile(r"[\s,;()\[\]]+")
 MOST_TOLD = 5
 """Faults of a table that one message names."""
@@ -158,7 +161,7 @@ def _parse(
     parts = file.split("/")
     if not file:
         raise ValueError("no file")
-    if not parts[0] or ".." in parts:
+    if not parts[0] or ".." in parts or _ADDRESS.match(file):
         raise ValueError(f"file {file!r}: give a path below ROOT")
     if "" in parts or "." in parts:
         file = PurePosixPath(file).as_posix()
@@ -234,32 +237,43 @@ def _interval(row: tables.Row) -> tuple[float, float] | None:
 
 
 def _box(text: str) -> tuple[list[float], bool] | None:
-    """(x0, y0, x1, y1) and whether they are shares; None for what is no four numbers."""
+    """(x0, y0, x1, y1) and whether they are shares; None for what is not all numbers.
+
+    Raises ValueError for numbers that are no box.
+    """
     parts = [part for part in _BETWEEN.split(text) if part]
     try:
         box = [float(part) for part in parts]
     except ValueError:
         return None
     if len(box) != 4 or not all(math.isfinite(number) and number >= 0 for number in box):
-        return None
+        raise ValueError("expected four numbers x0 y0 x1 y1, from 0 on")
+    if 1 < max(box) < 2:
+        raise ValueError("shares of the picture are at most 1, and a picture has more than 2 pixels")
     return box, max(box) <= 1
 
 
 def _face(text: str, height: float, root: Path) -> FaceHint:
-    found = _box(text)
+    try:
+        found = _box(text)
+    except ValueError as error:
+        raise ValueError(f"box {text!r}: {error}") from None
     if found is not None:
         box, shares = found
         if box[2] < box[0] or box[3] < box[1]:
             raise ValueError(f"box {text!r}: expected x0 y0 x1 y1, with x1 and y1 the larger ones")
         return FaceHint(box[0], box[1], box[2], box[3], shares=shares, of_height=round(height))
     path = PurePosixPath(text.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not path.suffix:
+    if path.is_absolute() or ".." in path.parts or not path.suffix or _ADDRESS.match(str(path)):
         raise ValueError(f"box {text!r}: expected x0 y0 x1 y1, or a file below ROOT with a box at each time")
     return FaceHint(track=str(root / path))
 
 
 def _crop(text: str, height: float) -> Crop:
-    found = _box(text)
+    try:
+        found = _box(text)
+    except ValueError as error:
+        raise ValueError(f"crop {text!r}: {error}") from None
     if found is None or found[0][2] <= found[0][0] or found[0][3] <= found[0][1]:
         raise ValueError(f"crop {text!r}: expected x0 y0 x1 y1, with x1 and y1 the larger ones")
     (x0, y0, x1, y1), shares = found

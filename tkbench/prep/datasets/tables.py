@@ -10,8 +10,11 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from tkbench.errors import UsageError
@@ -22,6 +25,8 @@ _AT_ONCE = 10_000
 """Rows of a parquet file that are in memory together."""
 _CHUNK = 4 << 20
 """Bytes of a JSON array that are read together."""
+_INDEX = re.compile(r"__index_level_\d+__")
+"""Columns in which pandas keeps the index of a table that was filtered: nobody wrote them."""
 Row = dict[str, str]
 
 
@@ -81,13 +86,22 @@ def _json_lines(file: Path) -> Iterator[tuple[int, Row]]:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
+            where = f"{file.name} line {number}"
             try:
-                found = json.loads(line)
-            except ValueError as error:
-                raise UsageError(f"{file.name} line {number}: not JSON ({error})") from error
+                found = json.loads(line, object_pairs_hook=_each_once)
+            except (ValueError, RecursionError) as error:
+                raise UsageError(f"{where}: not JSON ({error})") from error
             if not isinstance(found, dict):
-                raise UsageError(f"{file.name} line {number}: a {type(found).__name__}, expected an object")
-            yield number, _texts(found)
+                raise UsageError(f"{where}: a {type(found).__name__}, expected an object")
+            yield number, _texts(found, where)
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object. Raises ValueError for a name that stands twice, of which Python would keep the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError(f"{Counter(name for name, _ in pairs).most_common(1)[0][0]!r} stands twice")
+    return found
 
 
 def _parquet(file: Path) -> Iterator[tuple[int, Row]]:
@@ -97,10 +111,14 @@ def _parquet(file: Path) -> Iterator[tuple[int, Row]]:
     try:
         with file.open("rb") as stream, pq.ParquetFile(stream) as table:
             number = 0
-            for batch in table.iter_batches(batch_size=_AT_ONCE):
+            names: Sequence[str] = table.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise UsageError(f"{file.name}: it must name each column once, found {names!r:.120}")
+            kept = [name for name in names if not _INDEX.fullmatch(name)]
+            for batch in table.iter_batches(batch_size=_AT_ONCE, columns=kept):
                 for found in batch.to_pylist():
                     number += 1
-                    yield number, _texts(found)
+                    yield number, _texts(found, f"{file.name} row {number}")
     except pa.ArrowException as error:
         raise UsageError(f"{file.name}: no parquet file ({error})") from error
 
@@ -149,14 +167,30 @@ def _past(text: str, at: int, what: str) -> int:
     return at
 
 
-def _texts(found: dict[str, object]) -> Row:
-    """A row of JSON or parquet as texts."""
-    return {name: text for name, value in found.items() if (text := text_of(value))}
+def _texts(found: dict[str, object], where: str) -> Row:
+    """A row of JSON or parquet as texts.
+
+    Raises UsageError for a cell that is no text, number, time or list of these.
+    """
+    row = {}
+    for name, value in found.items():
+        try:
+            if isinstance(value, dict):
+                raise ValueError("an object, expected a text, a number or a list of numbers")
+            text = text_of(value)
+            text.encode()  # half of a pair of surrogates can stand in JSON and in no file
+        except ValueError as error:
+            raise UsageError(f"{where}: {name}: {error}") from None
+        if text:
+            row[name] = text
+    return row
 
 
 def text_of(value: object) -> str:
-    """A value as a table's cell has it; "" where it says nothing.
+    """A value as a table's cell has it; "" where it says nothing. Raises ValueError for bytes that are no UTF-8.
 
+    >>> text_of(b"a.mp4"), text_of(timedelta(seconds=1.5))
+    ('a.mp4', '1.5')
     >>> text_of(0.5), text_of([1, 2]), text_of(True), text_of(None), text_of(float("nan")), text_of(3.0)
     ('0.5', '1 2', 'true', '', '', '3')
     """
@@ -164,6 +198,10 @@ def text_of(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, bytes):
+        value = value.decode()
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, (list, tuple)):

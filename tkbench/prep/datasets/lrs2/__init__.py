@@ -26,7 +26,8 @@ DATASET = DataSet(
     clustered_by="the 19-digit ids (each is a broadcast, not a person)",
     terms=Terms(
         licence=(
-            "no public licence: for academic research, after an agreement with BBC Research and Development"
+            "no public licence: for academic research, after an agreement with BBC Research and Development; not for "
+            "industrial research labs (arXiv 1809.00496, section 1)"
         ),
         source="https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html",
         cite=(

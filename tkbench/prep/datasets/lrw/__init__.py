@@ -21,7 +21,8 @@ DATASET = DataSet(
     clustered_by="clips (LRW does not say who speaks)",
     terms=Terms(
         licence=(
-            "no public licence: for academic research, after an agreement with BBC Research and Development"
+            "no public licence: for academic research, after an agreement with BBC Research and Development; not for "
+            "industrial research labs (arXiv 1809.00496, section 1)"
         ),
         source="https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrw1.html",
         cite="Joon Son Chung, Andrew Zisserman: Lip Reading in the Wild. ACCV 2016.",

@@ -17,12 +17,16 @@ DATASET = DataSet(
     counted_by="view",
     clustered_by="actors",
     terms=Terms(
-        licence="for research; its repository names no licence",
-        source="https://github.com/uniBruce/Mead README.md at 0e7ef39",
+        licence=(
+            "for non-commercial research only, no copies to others, by its terms of use; the MIT licence of its "
+            "repository is of the code"
+        ),
+        source="https://github.com/uniBruce/Mead, Terms of Use_ Mead.pdf at 9c9f37c",
         cite=(
             "Kaisiyuan Wang, Qianyi Wu, Linsen Song, Zhuoqian Yang, Wayne Wu, Chen Qian, Ran He, Yu Qiao, Chen "
             "Change Loy: MEAD: A Large-scale Audio-visual Dataset for Emotional Talking-face Generation. ECCV "
             "2020."
         ),
+        confirmed=True,
     ),
 )

@@ -1,0 +1,186 @@
+"""How commands talk: one JSON object with numbers, silence with -q, a traceback with -v, paths that can be pasted."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support import bundles
+
+from tkbench import cli
+from tkbench.cli import common, talking
+from tkbench.results.bundle import find
+from tkbench.results.compare import compare
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one table of two models."""
+    root = tmp_path_factory.mktemp("runs")
+    bundles.make(root, "mine", 2.0, speakers=bundles.MANY)
+    bundles.make(root, "theirs", 3.0, speakers=bundles.MANY)
+    return root
+
+
+def answered(run_cli: Run, *words: object) -> dict[str, Any]:
+    code, out, said = run_cli(*words, "--json")
+    assert code == 0, said
+    found: dict[str, Any] = json.loads(out, parse_constant=lambda token: pytest.fail(f"{token} is not JSON"))
+    return found
+
+
+def test_a_table_is_answered_in_numbers(runs: Path, run_cli: Run) -> None:
+    rows = answered(run_cli, "leaderboard", "show", runs)["table"]
+    known = {row.result.model: row.result.summary["lse_c_synth"].mean for row in find(runs)}
+    assert {row["model"]: row["lse_c_synth"] for row in rows} == pytest.approx(known, rel=1e-5)
+    assert rows[0]["fid"] is None
+
+
+def test_pairs_are_answered_in_numbers(runs: Path, run_cli: Run) -> None:
+    (pair,) = answered(run_cli, "compare", runs, "--metric", "lse_c_synth")["pairs"]
+    (known,) = compare(find(runs), metrics=["lse_c_synth"])
+    assert (pair["first"], pair["second"], pair["verdict"]) == (known.first, known.second, known.verdict)
+    assert pair["difference"] == pytest.approx(known.difference.mean)
+
+
+def test_what_was_proved_is_answered(runs: Path, run_cli: Run) -> None:
+    proved = answered(run_cli, "verify", runs)["verified"]
+    assert set(proved) == {str(row.folder) for row in find(runs)}
+    assert all(any("means and intervals" in line for line in lines) for lines in proved.values())
+
+
+def test_a_table_for_people_goes_out_as_its_rows(run_cli: Run) -> None:
+    rows = answered(run_cli, "weights", "list")["tables"][0]["rows"]
+    assert {row["name"] for row in rows} >= {"syncnet-v2", "syncnet-synth"}
+    assert set(rows[0]) == {"name", "state", "MB", "sha256", "licence", "needed for"}
+
+
+def test_a_text_goes_out_with_its_parts(runs: Path, run_cli: Run) -> None:
+    settings = answered(run_cli, "protocol", "show", "synth-v1")["settings"]
+    assert settings["rank_by"] == "lse_c_synth"
+    assert "psnr" in answered(run_cli, "leaderboard", "export", runs)["text"]
+
+
+def test_an_error_is_in_the_answer_and_on_stderr(run_cli: Run, tmp_path: Path) -> None:
+    code, out, said = run_cli("verify", tmp_path / "nowhere", "--json")
+    assert code == 2
+    assert json.loads(out)["error"] in said
+    assert said.count("\n") == 1
+
+
+def test_quiet_leaves_answers_and_errors(runs: Path, run_cli: Run) -> None:
+    code, out, said = run_cli("leaderboard", "show", runs, "-q")
+    assert (code, said) == (0, "")
+    assert "mine" in out
+    code, out, said = run_cli("verify", runs, "--quiet")
+    assert (code, out, said) == (0, "", "")
+    code, _, said = run_cli("verify", runs / "nowhere", "-q")
+    assert code == 2
+    assert "no result.json" in said
+
+
+def test_verbose_shows_where_an_error_came_from(run_cli: Run, tmp_path: Path) -> None:
+    code, _, said = run_cli("verify", tmp_path / "nowhere", "-v")
+    assert code == 2
+    assert "Traceback" in said
+    assert said.splitlines()[-1].startswith("tkbench: ")
+    _, _, said = run_cli("verify", tmp_path / "nowhere")
+    assert "Traceback" not in said
+
+
+def test_every_command_takes_the_options_of_talking() -> None:
+    def walk(command: Any) -> list[Any]:
+        return (
+            [x for sub in command.commands.values() for x in walk(sub)]
+            if hasattr(command, "commands")
+            else [command]
+        )
+
+    for command in walk(typer.main.get_command(cli.app)):
+        options = {name for item in command.params for name in item.opts}
+        assert {"--json", "--quiet", "-q", "--verbose", "-v"} <= options, command.name
+
+
+def test_help_is_in_the_order_of_work(run_cli: Run) -> None:
+    _, out, _ = run_cli("--help")
+    panels = [out.index(name) for name in common.PANELS]
+    assert panels == sorted(panels)
+    named = {name for names in common.PANELS.values() for name in names}
+    assert named == set(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+
+
+def test_runs_stands_for_its_only_table(runs: Path, run_cli: Run, tmp_path: Path) -> None:
+    code, out, said = run_cli("leaderboard", "export", runs, "-f", "csv")
+    assert code == 0, said
+    assert out.count("\n") == 3
+    code, _, said = run_cli("report", runs)
+    assert code == 0, said
+    assert (find(runs)[0].folder.parent / "report.html").is_file()
+    for table in ("one", "two"):
+        made = bundles.make(tmp_path / table, "a", 1.0)
+        made.parent.rename(tmp_path / f"runs-{table}")
+    (tmp_path / "all").mkdir()
+    for table in ("one", "two"):
+        (tmp_path / f"runs-{table}").rename(tmp_path / "all" / table)
+    code, _, said = run_cli("leaderboard", "export", tmp_path / "all")
+    assert code == 2
+    assert "holds one, two: give one of these folders" in said
+
+
+@pytest.mark.parametrize("name", ["LSE-C", "sync-c", "lse_c", "Sync_conf"])
+def test_ls_tells_of_a_metric_by_any_of_its_names(name: str, run_cli: Run) -> None:
+    facts = answered(run_cli, "ls", name)["metrics"]["sync"]
+    assert "higher is better" in facts["columns"]
+    assert "Sync-C" in facts["other_names"]
+    assert "syncnet-v2" in facts["networks"]
+    assert "Chung and Zisserman" in facts["source"]
+
+
+def test_a_next_command_can_be_pasted() -> None:
+    line = common.pasted("tkbench", "prep", "folder", "--root", "my videos/it's", "--out", "shards")
+    assert shlex.split(line) == ["tkbench", "prep", "folder", "--root", "my videos/it's", "--out", "shards"]
+
+
+def test_a_home_that_was_quoted_is_the_home(
+    monkeypatch: pytest.MonkeyPatch, run_cli: Run, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for words in (["--data", "~/here"], ["--data=~/here"]):
+        code, _, said = run_cli("eval", *words, "--model", "real")
+        assert code == 2
+        assert f"{tmp_path}/here: no such folder" in said
+
+
+def test_a_file_that_is_written_over_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.html").write_text("old")
+    common.writable(tmp_path / "x.html", "--out")
+    assert "x.html: is there, and is written over" in capsys.readouterr().err
+    common.writable(tmp_path / "y.html", "--out")
+    assert capsys.readouterr().err == ""
+
+
+def test_work_without_a_bar_gives_a_sign_of_life(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import time
+
+    monkeypatch.setattr(talking, "EVERY", 0.05)
+    with talking.waiting("report"):
+        time.sleep(0.4)
+    assert "report: still at work after " in capsys.readouterr().err
+
+
+def test_numbers_that_json_has_not_are_null_or_text() -> None:
+    assert talking.plain({"a": math.nan, "b": math.inf, "c": [Path("x")]}) == {
+        "a": None,
+        "b": "inf",
+        "c": ["x"],
+    }
