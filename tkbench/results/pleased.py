@@ -1,4 +1,5 @@
-"""Metrics that a model could please without better lips, as `tkbench study metrics` found on real faces.
+"""Metrics that a model could please without better lips, as `tkbench study metrics` found on real or synthetic
+faces.
 
 docs/studies.md has the values. A table that ranks by one of them says so. A metric that is not here was pleased by none
 of the videos that were made to please, or was not measured for want of its network.
@@ -11,6 +12,8 @@ PLEASED: dict[str, str] = {
     "voice_score": "openings twice as high",
     "voice_corr": "a mouth that flaps with the loudness",
     "voice_sure": "a mouth that flaps with the loudness",
+    "lip_corr_mesh": "openings twice as high",
+    "lvd_mouth_mesh": "openings twice as high",
     "psnr": _WHOLE,
     "ssim": _WHOLE,
     "ms_ssim": _WHOLE,
