@@ -404,7 +404,8 @@ def sound_reading(path: Path) -> Reading:
 def time_base(stream: Stream) -> Fraction:
     """Seconds per tick of a stream's time stamps."""
     assert stream.time_base is not None, "every stream that is read from a file has one"
-    return stream.time_base
+    # PyAV 19 has a type of its own for it.
+    return Fraction(stream.time_base.numerator, stream.time_base.denominator)
 
 
 def first_time(box: InputContainer, stream: Stream, default: float | None = None) -> float:
