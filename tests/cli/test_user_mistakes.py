@@ -155,7 +155,7 @@ def test_verify_goes_on_after_a_bad_bundle(
     (bad / "clips.parquet").unlink()
     code, said = run(monkeypatch, capsys, "verify", bad, good)
     assert code == 2
-    assert f"{good}: recomputed means and intervals of " in said
+    assert f"{good}: holds; recomputed means and intervals of " in said
     assert "clips.parquet: missing" in said
 
 

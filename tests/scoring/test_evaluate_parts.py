@@ -93,6 +93,13 @@ def test_names_that_no_folder_or_table_can_hold(name: str) -> None:
         check_name(name)
 
 
+@pytest.mark.parametrize("name", ["real", " still ", "shift:3", "blur"])
+def test_the_names_of_anchors_are_for_anchors(name: str) -> None:
+    with pytest.raises(UsageError, match="is the name of an anchor"):
+        check_name(name)
+    assert check_name(name, anchor=True) == name.strip()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -63,7 +63,7 @@ class Proof:
         return self.bundle.result
 
     def __str__(self) -> str:
-        text = f"{self.bundle.folder}: recomputed {'; '.join(self.recomputed)}"
+        text = f"{self.bundle.folder}: holds; recomputed {'; '.join(self.recomputed)}"
         if self.unseen:
             text += f". Only the videos can prove {', '.join(self.unseen)}: give --data SHARDS --videos DIR"
         return text

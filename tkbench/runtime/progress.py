@@ -51,7 +51,7 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
     )
     from rich.progress import Progress as RichProgress
 
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, emoji=False)
     if not console.is_terminal:
         pace = Pace()
 
@@ -72,27 +72,26 @@ def bar(label: str, *, console: Console | None = None) -> Iterator[Progress]:
     # In a narrow terminal the message is cut, and nothing else.
     fixed, rest = Column(no_wrap=True, min_width=7), Column(no_wrap=True, overflow="ellipsis", ratio=1)
     columns = (
-        TextColumn("[bold]{task.description}"),
+        # Names are no markup: "files:ok:" is no picture of a hand.
+        TextColumn("{task.description}", style="bold", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(table_column=fixed),
         TextColumn("left"),
         TimeRemainingColumn(table_column=fixed),
-        TextColumn("[dim]{task.fields[message]}", markup=True, table_column=rest),
+        TextColumn("{task.fields[message]}", style="dim", markup=False, table_column=rest),
     )
     with RichProgress(*columns, console=console, expand=True) as live:
         task = live.add_task(label, total=None, message="")
         known = False
 
         def update(done: int, total: int, message: str) -> None:
-            from rich.markup import escape
-
             nonlocal known
             if not known and total:
                 # Work that an earlier run did says nothing about the speed of this one.
                 known = True
                 live.reset(task, total=total, completed=done)
-            live.update(task, completed=done, total=total, message=escape(message))
+            live.update(task, completed=done, total=total, message=message)
 
         yield update
 

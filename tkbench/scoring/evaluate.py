@@ -119,7 +119,7 @@ def evaluate(
     refuse_training_clips(card, source)
     metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
     if options.name is not None:
-        card = card.model_copy(update={"name": check_name(options.name)})
+        card = card.model_copy(update={"name": check_name(options.name, anchor=card.anchor)})
     items = pairing.items_of(rules, source, card, limit=limit, pairs=options.pairs)
     keys, speakers = items.keys, items.speakers
     check_by(options.by, source)
@@ -352,11 +352,18 @@ def refuse_training_clips(card: ModelCard, source: shards.Shards) -> None:
             raise UsageError(f"{source.folder}: {card.name} was trained on its split {split}; {advice}")
 
 
-def check_name(name: str) -> str:
-    """A model's name as tables and folders can hold it."""
+def check_name(name: str, *, anchor: bool = False) -> str:
+    """A model's name as tables and folders can hold it. anchor: whether it is one of the models with known answers,
+    whose names no other may have: a report takes `real` for the true video.
+    """
     if not name.strip() or len(name) > 80 or any(not c.isprintable() or c in "/\\" for c in name):
         raise UsageError(
             f"--name {name!r}: 1 to 80 printable characters without slashes, as in --name my-model"
+        )
+    if not anchor and name.strip().partition(":")[0] in {known.partition(":")[0] for known in models.ANCHORS}:
+        raise UsageError(
+            f"--name {name!r}: is the name of an anchor, which every table takes for a model with a known answer; "
+            "give another, as in --name my-model"
         )
     return name.strip()
 
