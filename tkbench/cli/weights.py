@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import say, show, weights
+from tkbench.cli.common import say, show, stdout_width, weights
+from tkbench.cli.talking import answers_json
+
+WIDE = 110
+"""Columns of a terminal that has room for hashes."""
 
 
 @weights.command("list")
@@ -20,11 +24,14 @@ def weights_list() -> None:
 
     from tkbench import weights as registry
 
-    table = Table()
-    for heading in ("name", "state", "MB", "sha256", "licence", "needed for"):
-        table.add_column(heading, overflow="fold")
+    # Names are typed again, so they are never cut; a narrow terminal has no room for hashes beside them.
+    headings = ("name", "state", "MB", "sha256", "licence", "needed for")
+    shown = [h for h in headings if h != "sha256" or stdout_width() >= WIDE or answers_json()]
+    table = Table(padding=(0, 1, 0, 0) if len(shown) < len(headings) else (0, 1))
+    for heading in shown:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("name", "state", "MB"))
     for row in registry.status():
-        table.add_row(*row)
+        table.add_row(*(cell for heading, cell in zip(headings, row, strict=True) if heading in shown))
     show(table)
 
 
