@@ -180,7 +180,7 @@ def apart(places: list[float], least: float = 14.0, bottom: float = HEIGHT - BOT
     moved = list(places)
     for k in range(1, len(moved)):
         moved[k] = max(moved[k], moved[k - 1] + least)
-    limit = bottom
+    limit = float(bottom)
     for k in reversed(range(len(moved))):
         moved[k] = min(moved[k], limit)
         limit = moved[k] - least
