@@ -72,7 +72,8 @@ class PairSpec(_Strict):
     sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """Of the published file. A seeded list has the hash that its clips give it: `tkbench protocol pairs` prints it."""
     short: bool = False
-    """Whether its lines name a clip by its file alone, BRING_00018, and not by <id>/<number>."""
+    """Whether its lines name a clip by its file alone, BRING_00018, and not by <id>/<number>. For people: a clip is
+    found by any end of its name."""
     note: str = ""
 
 

@@ -294,14 +294,21 @@ def make_clip(
     # OpenCV on one thread: workers share the cores, and nothing may depend on their number.
     cv2.setNumThreads(1)
     knobs = knobs or Knobs()
-    who = speaker_of(seed, speaker)
-    rng = np.random.default_rng([seed, 2, index])
-    script = script_of(rng, who.voice, seconds)
-    times = np.array(knobs.times(script.n_frames / FPS, rng))
+    who, rng, script, times = _begun(seed, speaker, index, seconds, knobs)
     frames = np.stack(list(pictures(who, script, rng, size=size, knobs=knobs, times=times)))
     audio = np.zeros_like(script.audio) if knobs.silent else script.audio
     truth = truth_of(f"{who.name}/c{index:04d}", split, who, script, knobs)
     return SynthClip(frames, times, audio, truth, knobs)
+
+
+def _begun(
+    seed: int, speaker: int, index: int, seconds: tuple[float, float], knobs: Knobs
+) -> tuple[Speaker, np.random.Generator, Script, Float64]:
+    """What is drawn by chance before the first picture: the speaker, the generator as it stands then, script, times."""
+    who = speaker_of(seed, speaker)
+    rng = np.random.default_rng([seed, 2, index])
+    script = script_of(rng, who.voice, seconds)
+    return who, rng, script, np.array(knobs.times(script.n_frames / FPS, rng))
 
 
 def teeth_of(
@@ -319,10 +326,7 @@ def teeth_of(
     """
     cv2.setNumThreads(1)
     knobs = knobs or Knobs()
-    who = speaker_of(seed, speaker)
-    rng = np.random.default_rng([seed, 2, index])
-    script = script_of(rng, who.voice, seconds)
-    times = np.array(knobs.times(script.n_frames / FPS, rng))
+    who, rng, script, times = _begun(seed, speaker, index, seconds, knobs)
     shot = _Shot(who, script, rng, size, knobs, times)
     masks = []
     for i in range(len(times)):
