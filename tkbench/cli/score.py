@@ -262,7 +262,7 @@ def evaluate_command(
     if told:
         say(told)
     if name is not None:
-        check_name(name, anchor=models.create(names[0]).card.anchor)
+        check_name(name, anchor=made.card.anchor)  # a name is for one model
     if lse is not None:
         rules = extend(rules, lse)
     wanted = names_of(columns)
