@@ -88,10 +88,11 @@ models: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root models/corpus --out models/shards
 	$(BIN)/tkbench train --model expert --data models/shards --cache models/crops --out models/expert_synth.safetensors
 	for model in synctalkface cals; do \
+		painter=; test $$model != cals || painter="--painter models/synctalkface_synth.safetensors"; \
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
 			--expert models/expert_synth.safetensors --out models/$${model}_base.safetensors && \
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
-			--expert models/expert_synth.safetensors --config $$model-$(SECOND) \
+			--expert models/expert_synth.safetensors --config $$model-$(SECOND) $$painter \
 			--from models/$${model}_base.safetensors --out models/$${model}_$(SECOND).safetensors && \
 		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
 			--expert models/expert_synth.safetensors --config $$model-clean \

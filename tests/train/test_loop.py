@@ -415,6 +415,75 @@ def test_a_run_begins_with_the_weights_of_another(
     assert [t["steps"] for t in third.facts.training["before"]] == [4, 4]
 
 
+def test_drawing_layers_of_another_kind(folder: Path, expert: Path, crops: Path, tmp_path: Path) -> None:
+    """The layers that draw are those of --painter, all others those of --from or fresh; the card says it."""
+    given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
+    draws = {"blend": True, "warp": 0.1}
+    rules = config("synctalkface", net=NETS["synctalkface"] | draws)
+    painter = train(TrainingJob(folder, tmp_path / "stf.safetensors", rules, **given))
+    plain = config("cals", net=NETS["cals"] | {"blend": True})
+    start = train(TrainingJob(folder, tmp_path / "cals.safetensors", plain, **given))
+    assert painter is not None
+    assert start is not None
+    rules = config("cals", net=NETS["cals"] | draws, seed=3)
+    out = tmp_path / "on.safetensors"
+    both = {"start": start.out, "painter": painter.out, **given}
+    begun = Trainer(TrainingJob(folder, tmp_path / "x.safetensors", rules, **both)).goal.net.state_dict()
+    theirs, own = tensors(painter.out), tensors(start.out)
+    drawing = ("identity_encoder.", "decoder.", "output.")
+    painted = {name for name in theirs if name.startswith(drawing)}
+    assert any("mover" in name for name in painted)
+    assert all(torch.equal(begun[f"lip_to_face.{name}"], theirs[name]) for name in painted)
+    rest = own.keys() - {f"lip_to_face.{name}" for name in painted}
+    assert any("audio_to_lip" in name for name in rest)
+    assert all(torch.equal(begun[name], own[name]) for name in rest)
+    assert begun.keys() == rest | {f"lip_to_face.{name}" for name in painted}
+
+    made = train(TrainingJob(folder, out, rules, **both), stop_after=2)
+    assert made is None
+    with pytest.raises(UsageError, match="differs in the checkpoint of --painter"):
+        train(TrainingJob(folder, out, rules, start=start.out, **given))
+    made = train(TrainingJob(folder, out, rules, **both))
+    assert made is not None
+    first, second = made.facts.training["before"]
+    assert "painter" not in first
+    assert (second["painter"], second["sha256"]) == ("synctalkface", weights.sha256(painter.out))
+    text = out.with_suffix(".md").read_text(encoding="utf-8")
+    assert (
+        f"| drawing layers of synctalkface | 4 steps on toys, seed 0 (sha256 {second['sha256'][:12]}" in text
+    )
+
+    alone = train(TrainingJob(folder, tmp_path / "alone.safetensors", rules, painter=painter.out, **given))
+    assert alone is not None
+    assert [t["painter"] for t in alone.facts.training["before"]] == ["synctalkface"]
+
+
+def test_whose_drawing_layers_do_not_fit(folder: Path, expert: Path, crops: Path, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
+    made = {
+        name: train(
+            TrainingJob(
+                folder, tmp_path / f"{name}.safetensors", config(name, steps=1, net=NETS[name] | net), **given
+            )
+        )
+        for name, net in (("synctalkface", {"width": 0.1}), ("wav2lip", {}))
+    }
+    stf, wav2lip = (tmp_path / f"{name}.safetensors" for name in made)
+    rules, out = config("cals"), tmp_path / "x.safetensors"
+    with pytest.raises(WeightsRefused, match=r"does not fit .*its encoder.*width, blend and warp"):
+        train(TrainingJob(folder, out, rules, painter=stf, **given))
+    for painter, complaint in (
+        (wav2lip, "holds a wav2lip, whose black is 0; that of a cals is -1"),
+        (expert, "holds an expert, and a cals is trained"),
+    ):
+        with pytest.raises(WeightsRefused, match=complaint):
+            TrainingJob(folder, out, rules, painter=painter, **given).check()
+    with pytest.raises(UsageError, match="no such file; expected a checkpoint"):
+        TrainingJob(folder, out, rules, painter=tmp_path / "nowhere.safetensors", **given).check()
+    with pytest.raises(UsageError, match="is the checkpoint of --painter itself"):
+        TrainingJob(folder, stf, rules, painter=stf, **given).check()
+
+
 def test_what_no_run_can_begin_with(folder: Path, expert: Path, crops: Path, tmp_path: Path) -> None:
     given: dict[str, Any] = {"expert": expert, "accelerator": "cpu", "cache": crops}
     first = train(TrainingJob(folder, tmp_path / "first.safetensors", config("wav2lip", steps=1), **given))

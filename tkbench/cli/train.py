@@ -57,6 +57,14 @@ def train_command(
             show_default=False,
         ),
     ] = None,
+    painter: Annotated[
+        Path | None,
+        typer.Option(
+            help="A checkpoint of SyncTalkFace or CALS whose drawing layers the training begins with: how faces are "
+            "drawn is learnt once.",
+            show_default=False,
+        ),
+    ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices (GPUs, or processes on a CPU).")] = 1,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     cache: Annotated[
@@ -115,16 +123,17 @@ def train_command(
     if cache is not None:
         writable(cache, "--cache", folder=True)
     if model in ("voice", "voice_score"):
-        if any((expert, start, devices > 1, config, steps, changes, dry)):
+        if any((expert, start, painter, devices > 1, config, steps, changes, dry)):
             raise UsageError(
-                f"--model {model}: a fit has no --expert, --from, --config, --steps, --set or --dry-run, and one device"
+                f"--model {model}: a fit has no --expert, --from, --painter, --config, --steps, --set or --dry-run, "
+                "and one device"
             )
         _fit_voice(model, data_folder, out, seed or 0)
     elif model == "syncnet":
-        if any((expert, start, devices > 1, changes, dry)):
+        if any((expert, start, painter, devices > 1, changes, dry)):
             raise UsageError(
-                "--model syncnet: the judge is trained alone, without --expert, --from, --set or --dry-run, on one "
-                "device"
+                "--model syncnet: the judge is trained alone, without --expert, --from, --painter, --set or --dry-run, "
+                "on one device"
             )
         _train_judge(data_folder, out, config or "syncnet-synth", seed, steps)
     else:
@@ -139,6 +148,7 @@ def train_command(
             rules,
             expert=expert,
             start=start,
+            painter=painter,
             cache=cache,
             devices=devices,
             accelerator=accelerator,

@@ -20,8 +20,9 @@ from tkbench.weights import load_state, read_about, read_torch, sha256, write_te
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
-    from tkbench.models.network import Network
+    from tkbench.models.network import FaceNetwork, Network
 
 
 class EarlierTraining(TypedDict, total=False):
@@ -41,6 +42,8 @@ class EarlierTraining(TypedDict, total=False):
     cut: dict[str, object]
     lead: int
     fresh: list[str]
+    painter: str
+    """The kind of network whose drawing layers alone this training gave."""
 
 
 class Training(EarlierTraining, total=False):
@@ -147,7 +150,7 @@ def load(path: Path, kind: str) -> tuple[Network, Facts]:
     return net.eval(), facts
 
 
-def fill(net: Network, state: Mapping[str, torch.Tensor], path: Path) -> None:
+def fill(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
     """Load `state` into `net`; WeightsRefused names the first parameters that do not fit."""
     wanted = net.state_dict()
     missing = sorted(set(wanted) - set(state))
@@ -184,10 +187,61 @@ def begin_with(net: Network, path: Path, kind: str) -> list[EarlierTraining]:
         raise WeightsRefused(
             f"{error}; give --from a checkpoint whose [net] is that of the configuration, or has less in it"
         ) from error
+    return _history(path, facts, fresh=sorted(set(own) - set(state)))
+
+
+def _history(path: Path, facts: Facts, *, fresh: list[str]) -> list[EarlierTraining]:
+    """Every training behind the checkpoint that a training begins with, and which checkpoint that is."""
     latest, *earlier = trainings(facts)
     latest["sha256"], latest["cut"], latest["lead"] = sha256(path), asdict(facts.cut), facts.lead
-    latest["fresh"] = sorted(set(own) - set(state))
+    latest["fresh"] = fresh
     return [latest, *earlier]
+
+
+def painter_facts(path: Path, kind: str) -> Facts:
+    """The facts of a checkpoint whose drawing layers a network of `kind` may begin with; WeightsRefused for others."""
+    facts = read_facts(path)
+    own, theirs = kinds.registry.get(kind), kinds.registry.get(facts.kind)
+    if not (own.draws_faces and theirs.draws_faces):
+        raise WeightsRefused(
+            f"{path}: holds {theirs.with_article()}, and {own.with_article()} is trained; drawing layers go from one "
+            f"generator of faces to another"
+        )
+    if own.black != theirs.black:
+        raise WeightsRefused(
+            f"{path}: holds {theirs.with_article()}, whose black is {theirs.black:g}; that of {own.with_article()} is "
+            f"{own.black:g}; give one that draws in the same range"
+        )
+    return facts
+
+
+def paint_with(net: FaceNetwork, path: Path, kind: str) -> list[EarlierTraining]:
+    """Give `net` the drawing layers of a checkpoint of any kind that draws as it does; the rest of it is left alone.
+
+    Tensors of these layers that only `net` has keep their values. Returns what `begin_with` does, each training marked
+    with the kind it trained (`painter`). Raises WeightsRefused where the layers do not fit.
+    """
+    facts = painter_facts(path, kind)
+    other = cast("FaceNetwork", load(path, facts.kind)[0])
+    fresh = []
+    if not net.painter or set(net.painter) != set(other.painter):
+        raise WeightsRefused(
+            f"{path}: {facts.kind} and {kind} do not draw with the same layers; leave --painter out"
+        )
+    for role, layers in net.painter.items():
+        theirs, own = other.painter[role].state_dict(), layers.state_dict()
+        try:
+            fill(layers, {**own, **theirs}, path)
+        except WeightsRefused as error:
+            raise WeightsRefused(
+                f"{error} (its {role}); give --painter a checkpoint whose size, width, blend and warp are those of the "
+                f"configuration"
+            ) from error
+        fresh += [f"{role}.{name}" for name in sorted(set(own) - set(theirs))]
+    history = _history(path, facts, fresh=fresh)
+    for training in history:
+        training["painter"] = facts.kind
+    return history
 
 
 def trainings(facts: Facts) -> list[EarlierTraining]:

@@ -7,6 +7,7 @@ Pictures are (N, C, H, W), blue first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,14 @@ class FaceNetwork(Network):
     def context(self) -> int:
         """Frames of sound before and behind the drawn ones that `embed_voice` is given, too."""
         return 0
+
+    @property
+    def painter(self) -> Mapping[str, nn.Module]:
+        """The layers that draw: `encoder` of the face, `decoder`, `output`. Empty where they have another form.
+
+        Kinds that draw in the same way can begin with each other's: `checkpoint.paint_with`.
+        """
+        return {}
 
     def embed_voice(self, mel: torch.Tensor) -> torch.Tensor:
         """(context + T + context, 80, 16) mel, one window per frame -> what `draw` takes, T rows.

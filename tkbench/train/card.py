@@ -34,7 +34,8 @@ def card(facts: Facts, reports: Sequence[Mapping[str, float]], file: str) -> str
             before.get("published")
             or f"{before['steps']} steps on {before['dataset']}, seed {before['seed']}"
         )
-        lines.append(f"| before that | {what}{begun(before)} |")
+        when = f"drawing layers of {before['painter']}" if "painter" in before else "before that"
+        lines.append(f"| {when} | {what}{begun(before)} |")
     note = kinds.registry.get(facts.kind).note.replace("{blend}", blend)
     lines += ["", f"What is ours: {note}", ""]
     names = [n for n in dict.fromkeys(n for r in reports for n in r) if n.startswith(("train/", "val/"))]

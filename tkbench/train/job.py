@@ -34,6 +34,8 @@ class TrainingJob:
     """Checkpoint of the frozen sync expert; None: the bundled one, see `teacher`."""
     start: Path | None = None
     """A checkpoint of the same kind whose weights the run begins with."""
+    painter: Path | None = None
+    """A checkpoint of any kind that draws in the same way, whose drawing layers the run begins with."""
     cache: Path | None = None
     """Folder where crops are kept; by default in that of the run."""
     devices: int = 1
@@ -65,12 +67,16 @@ class TrainingJob:
             raise UsageError(f"--out {out}: is the expert itself; give another name")
         if self.start is not None and self.start.resolve() == out.resolve():
             raise UsageError(f"--out {out}: is the checkpoint of --from itself; give another name")
+        if self.painter is not None and self.painter.resolve() == out.resolve():
+            raise UsageError(f"--out {out}: is the checkpoint of --painter itself; give another name")
         if out.exists() and not (self.folder / LAST).is_file():
             raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
         check_split(self.source)
         for path, kind in ((self.expert, "expert"), (self.start, self.config.model)):
             if path is not None:
                 checkpoint.facts_of(path, kind)
+        if self.painter is not None:
+            checkpoint.painter_facts(self.painter, self.config.model)
         if self.teacher() is None:
             self._check_expert()
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 
@@ -22,6 +22,7 @@ from tkbench import shards, weights
 from tkbench.data.loader import TensorBatch
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
+from tkbench.models.network import FaceNetwork
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import Progress, silent
@@ -108,6 +109,8 @@ class Trainer:
         """The trainings whose weights this one begins with."""
         if job.start is not None:
             self.before = checkpoint.begin_with(self.goal.net, job.start, config.model)
+        if job.painter is not None:
+            self.before += checkpoint.paint_with(cast(FaceNetwork, self.goal.net), job.painter, config.model)
         heads = self._begin_heads()
         self.quality: Quality | None = self.goal.quality()
         for net in (self.goal, self.quality):
@@ -144,13 +147,14 @@ class Trainer:
             adam = torch.optim.Adam(self.quality.parameters(), optim.lr_quality, optim.betas)
             self.wrapped_quality, self.quality_adam = self.fabric.setup(self.quality, adam)
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
-        begun = self.before[0]["sha256"] if self.before else ""
+        start, painter = (weights.sha256(f) if f is not None else "" for f in (job.start, job.painter))
         self.identity = state.identity(
             config,
             self.windows.shards.data_hash,
             self.fabric.world_size,
             self._expert_hash() or "",
-            begun,
+            start,
+            painter,
             heads=heads,
         )
         self.done, self.spent, self.waited = 0, 0.0, 0.0

@@ -83,17 +83,25 @@ class Average:
 
 
 def identity(
-    config: Config, data: str, world: int, expert: str = "", start: str = "", *, heads: bool = False
+    config: Config,
+    data: str,
+    world: int,
+    expert: str = "",
+    start: str = "",
+    painter: str = "",
+    *,
+    heads: bool = False,
 ) -> str:
     """What must not change between the parts of a run, in one line.
 
-    expert, start: the sha256 of the frozen expert, and of the checkpoint that the run began with; heads: whether layers
-    that only training uses came with it.
+    expert, start, painter: the sha256 of the frozen expert, of the checkpoint that the run began with, and of the one
+    that gave the drawing layers; heads: whether layers that only training uses came with it.
     """
     settings = asdict(config)
     settings["run"] = {"precision": config.run.precision}
     settings["data"].pop("workers")
-    files = {"expert": expert} | ({"start": start} if start else {}) | ({"heads": True} if heads else {})
+    begun = {"start": start, "painter": painter, "heads": heads}
+    files = {"expert": expert} | {name: value for name, value in begun.items() if value}
     return json.dumps({"config": settings, "data": data, "world": world, **files}, sort_keys=True)
 
 
@@ -139,6 +147,7 @@ def differences(one: object, other: object, where: str = "") -> Iterable[str]:
             "data": "the data",
             "expert": "the expert",
             "start": "the checkpoint of --from",
+            "painter": "the checkpoint of --painter",
             "heads": "whether the run folder of --from was there",
         }
         yield named.get(where, f"{where} ({one} there, {other} here)")

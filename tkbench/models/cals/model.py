@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -60,6 +61,12 @@ class CALS(FaceNetwork):
     def context(self) -> int:
         """As far as the sound is cut."""
         return self.spec.voice.around
+
+    @property
+    def painter(self) -> Mapping[str, nn.Module]:
+        """SyncTalkFace's have the same form."""
+        face = self.lip_to_face
+        return {"encoder": face.identity_encoder, "decoder": face.decoder, "output": face.output}
 
     def embed_voice(self, mel: torch.Tensor) -> torch.Tensor:
         """(context + T + context, 80, 16) -> (T, units): a unit needs the frames around its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -69,6 +70,11 @@ class SyncTalkFace(FaceNetwork):
         self.fusion = nn.Sequential(nn.Dropout(spec.dropout), nn.Linear(2 * dim, dim))
         self.decoder = face_decoder(spec.size, spec.width)
         self.output = Picture(spec.width, nn.Tanh(), blend=spec.blend, warp=spec.warp)
+
+    @property
+    def painter(self) -> Mapping[str, nn.Module]:
+        """CALS's have the same form."""
+        return {"encoder": self.identity_encoder, "decoder": self.decoder, "output": self.output}
 
     def draw(self, voice: torch.Tensor, faces: torch.Tensor, fine: torch.Tensor | None = None) -> Drawn:
         """Inference: (N, 80, 16) mel and (N, 6, size, size) -> N faces; each frame is heard by itself."""
