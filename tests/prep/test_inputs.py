@@ -447,7 +447,7 @@ def test_a_pipe_with_a_videos_name_is_a_row(base: Base, tmp_path: Path) -> None:
     script = (
         f"from tkbench.prep.run import prepare; prepare({str(tmp_path / 'in')!r}, {str(tmp_path / 'out')!r})"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=20, capture_output=True)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, capture_output=True)
     row = shards.open_shards(tmp_path / "out").manifest().iloc[0]
     assert (row["status"], row["reason"]) == ("skipped", "not-a-file")
 

@@ -227,7 +227,8 @@ def test_bundles_are_compared_pair_by_pair(folders: list[Path]) -> None:
     assert math.isnan(lse[1].difference.low)
     assert lse[1].difference.mean == pytest.approx(2, abs=0.2)
     assert all(item.difference.p == 1 for item in found if item.column.name == "psnr")
-    assert compare([bundle.read(folder) for folder in folders]) == found
+    again = compare([bundle.read(folder) for folder in folders])
+    assert repr(again) == repr(found)  # from Python 3.13 on a nan within makes them unequal
 
 
 def test_what_cannot_be_compared_is_said(folders: list[Path], tmp_path: Path) -> None:

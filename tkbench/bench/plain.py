@@ -12,6 +12,7 @@ networks: they take less time, so the loop looks faster than it would be.
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import Protocol, TypedDict
 
 import numpy as np
 
@@ -31,9 +32,6 @@ from tkbench.prep.backends.wheel import mediapipe
 from tkbench.runtime.timing import cpu_seconds
 from tkbench.runtime.workers import one_thread_environment
 from tkbench.types import UInt8
-
-if TYPE_CHECKING:
-    import cv2
 
 HELD = 1_000_000_000
 """Bytes of pictures that the loop may hold; of a longer video only the beginning is used."""
@@ -65,7 +63,7 @@ class Detectors(TypedDict):
 
     full: Detector
     near: Detector
-    haar: Cascade
+    haar: Cascade | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,7 @@ class Plain:
     near: float
     """It costs half, and misses small faces."""
     haar: float
+    """nan where OpenCV has no cascade."""
     write: float
     """Crops and sound."""
     runtime: str = ""
@@ -126,10 +125,14 @@ def plain_loop(path: str, n_frames: int, detectors: Detectors) -> Plain:
         for frame in frames:
             detectors["near"](frame)
     some = frames[:: max(1, len(frames) // HAAR_FRAMES)]
-    with _spent(spent, "haar"):
-        for frame in some:
-            detectors["haar"].detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
-    spent["haar"] *= len(frames) / len(some)
+    haar = detectors["haar"]
+    if haar is None:
+        spent["haar"] = math.nan
+    else:
+        with _spent(spent, "haar"):
+            for frame in some:
+                haar.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
+        spent["haar"] *= len(frames) / len(some)
     with tempfile.TemporaryDirectory(prefix="tkbench-plain-") as folder:
         with _spent(spent, "write"):
             for index, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
@@ -176,13 +179,19 @@ def own_detectors() -> tuple[Detector, Detector]:
     return opened(True), opened(False)
 
 
-def cascade() -> cv2.CascadeClassifier:
-    """The frontal cascade that OpenCV's wheel carries."""
+def cascade() -> Cascade | None:
+    """The frontal cascade that OpenCV's wheel carries; None where this OpenCV has no cascades.
+
+    OpenCV 5 keeps them in its contrib modules, and of two wheels that hold `cv2` the one installed last counts.
+    """
     import cv2
 
+    if not hasattr(cv2, "CascadeClassifier"):
+        return None
     # Not in OpenCV's stubs for every version.
     folder = Path(cv2.__file__).parent / "data"
-    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+    made: Cascade = cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+    return made
 
 
 def _largest(boxes: list[Box]) -> Box | None:

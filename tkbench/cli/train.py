@@ -58,10 +58,10 @@ def train_command(
         ),
     ] = None,
     painter: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="A checkpoint of SyncTalkFace or CALS whose drawing layers the training begins with: how faces are "
-            "drawn is learnt once.",
+            help="Whose drawing layers the training begins with: a checkpoint of SyncTalkFace or CALS, or one of these "
+            "names for the bundled one. How faces are drawn is learnt once.",
             show_default=False,
         ),
     ] = None,
@@ -103,7 +103,7 @@ def train_command(
     Example: `tkbench train --model cals --data shards --out cals.safetensors`
 
     And on from there, with your own faces: `tkbench train --model cals --config cals-sharp --from cals.safetensors
-    --data mine --out my-cals.safetensors`
+    --painter synctalkface --data mine --out my-cals.safetensors`
 
     Another expert is trained first: `tkbench train --model expert --data mine --out expert.safetensors`, then
     `--expert expert.safetensors`.
@@ -148,7 +148,7 @@ def train_command(
             rules,
             expert=expert,
             start=start,
-            painter=painter,
+            painter=None if painter is None else _checkpoint(painter),
             cache=cache,
             devices=devices,
             accelerator=accelerator,
@@ -160,6 +160,15 @@ def train_command(
             say(str(dry_run(job)))
         else:
             _train_network(job)
+
+
+def _checkpoint(given: str) -> Path:
+    """A file, or the bundled checkpoint of the kind of that name."""
+    from tkbench import weights
+    from tkbench.models import kinds
+
+    bundled = kinds.registry.get(given).bundled if given in kinds.registry else None
+    return Path(given) if bundled is None else weights.find(bundled)
 
 
 def _fit_voice(model: str, data_folder: Path, out: Path, seed: int) -> None:
