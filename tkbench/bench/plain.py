@@ -125,13 +125,13 @@ def plain_loop(path: str, n_frames: int, detectors: Detectors) -> Plain:
         for frame in frames:
             detectors["near"](frame)
     some = frames[:: max(1, len(frames) // HAAR_FRAMES)]
-    haar = detectors["haar"]
-    if haar is None:
+    finder = detectors["haar"]
+    if finder is None:
         spent["haar"] = math.nan
     else:
         with _spent(spent, "haar"):
             for frame in some:
-                haar.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
+                finder.detectMultiScale(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), 1.1, 5)
         spent["haar"] *= len(frames) / len(some)
     with tempfile.TemporaryDirectory(prefix="tkbench-plain-") as folder:
         with _spent(spent, "write"):
