@@ -86,15 +86,15 @@ models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out models/corpus --clips 480 --speakers 120 --seed 200
 	$(BIN)/tkbench prep folder --root models/corpus --out models/shards
-	$(BIN)/tkbench train --model expert --data models/shards --cache models/crops --out models/expert_synth.safetensors
+	$(BIN)/tkbench train --model expert --data models/shards --crops models/crops --out models/expert_synth.safetensors
 	for model in synctalkface cals; do \
 		painter=; test $$model != cals || painter="--painter models/synctalkface_synth.safetensors"; \
-		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
+		$(BIN)/tkbench train --model $$model --data models/shards --crops models/crops \
 			--expert models/expert_synth.safetensors --out models/$${model}_base.safetensors && \
-		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
+		$(BIN)/tkbench train --model $$model --data models/shards --crops models/crops \
 			--expert models/expert_synth.safetensors --config $$model-$(SECOND) $$painter \
 			--from models/$${model}_base.safetensors --out models/$${model}_$(SECOND).safetensors && \
-		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
+		$(BIN)/tkbench train --model $$model --data models/shards --crops models/crops \
 			--expert models/expert_synth.safetensors --config $$model-clean \
 			--from models/$${model}_$(SECOND).safetensors --out models/$${model}_synth.safetensors || exit; \
 	done

@@ -83,7 +83,9 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
     level = [_name(entry) for entry in rest if entry.rank == best.rank]
     words = f"{_name(best)} leads on {column.label} with {_value(best, column)}"
     if not rest:
-        words = f"{_name(best)} reaches {_value(best, column)} on {column.label}"
+        only = "model" if sum(not entry.anchor for entry in entries) == 1 else "model that can be ranked"
+        reached = f"{_value(best, column)} on {column.label}"
+        words = f"{_name(best)} is the only {only}, so it has no rank; it reaches {reached}"
     elif level:
         words = (
             f"{' and '.join([_name(best), *level])} are level on {column.label} with {_value(best, column)}"
