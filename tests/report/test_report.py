@@ -506,7 +506,7 @@ def test_better_than_reality_and_no_better_than_noise_are_said(tmp_path: Path) -
     found = read(tmp_path, real=0, shuffled_audio=0, my_model=3, older_model=-2.9)
     assert "so the judge rates it above the true video" in found.lead
     near = read(tmp_path / "near", real=0, shuffled_audio=0, my_model=1.15)
-    assert "which is not clearly worse, so the lead does not prove better lips" in near.lead
+    assert "which is not clearly worse, so the score does not prove better lips" in near.lead
     assert "No better than shuffled-audio" in found.anchors
     assert "older-model" in found.anchors
 

@@ -93,12 +93,15 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
     if rest:
         words += _ahead(best, rest, column)
     real = _named(scored, CEILING)
+    lead = "lead" if rest else "score"
     if real is not None:
         words += f"; the true video has {number(cell(real, column).mean, column)}"
         if _compare(best, real, column) > 0 and _unclear(best, real):
-            words += ", which is not clearly worse, so the lead does not prove better lips"
+            words += f", which is not clearly worse, so the {lead} does not prove better lips"
         elif _compare(best, real, column) > 0:
-            words += ", so the judge rates it above the true video, and its lead does not prove better lips"
+            words += (
+                f", so the judge rates it above the true video, and its {lead} does not prove better lips"
+            )
     return words + "."
 
 
