@@ -311,6 +311,12 @@ def test_strange_names_stay_text(tmp_path: Path) -> None:
     assert "onerror=alert(1)>" not in html
 
 
+def test_names_break_after_their_colon_and_stay_text() -> None:
+    html = page.templates().from_string("{{ text|breakable }}")
+    assert html.render(text="mute:cals") == "mute:<wbr>cals"
+    assert html.render(text="a:<b>") == "a:<wbr>&lt;b&gt;"
+
+
 def test_commands_in_messages_become_code_and_nothing_else() -> None:
     assert page._commands("run `a <b>` & go") == "run <kbd>a &lt;b&gt;</kbd> &amp; go"
     assert page._commands("a lone ` stays") == "a lone ` stays"

@@ -226,7 +226,13 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["commands"] = _commands
+    made.filters["breakable"] = _breakable
     return made
+
+
+def _breakable(name: str) -> Markup:
+    """A model's name, escaped, that may break after its colon: `mute:` and `cals`, not `mute:ca` and `ls`."""
+    return Markup(":<wbr>").join(Markup.escape(part) for part in name.split(":"))
 
 
 INTERVAL = re.compile(r"\[[−+]?[\d∞][^\[\]]{0,40}\]")
