@@ -81,13 +81,13 @@ voice: $(VENV)/.installed
 # About eight hours of one core: SyncTalkFace four and a half, CALS two, the expert and the corpus the rest.
 # The cards beside the checkpoints say what each took. A run that was stopped goes on.
 SECOND ?= sharp
-TRAIN = $(BIN)/tkbench train --data models/shards --cache models/crops --expert models/expert_synth.safetensors
+TRAIN = $(BIN)/tkbench train --data models/shards --crops models/crops --expert models/expert_synth.safetensors
 # One thread, as for the bundled checkpoints.
 models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out models/corpus --clips 480 --speakers 120 --seed 200
 	$(BIN)/tkbench prep folder --root models/corpus --out models/shards
-	$(BIN)/tkbench train --model expert --data models/shards --cache models/crops --out models/expert_synth.safetensors
+	$(BIN)/tkbench train --model expert --data models/shards --crops models/crops --out models/expert_synth.safetensors
 	$(TRAIN) --model synctalkface --out models/synctalkface_base.safetensors
 	$(TRAIN) --model synctalkface --config synctalkface-$(SECOND) \
 		--from models/synctalkface_base.safetensors --out models/synctalkface_$(SECOND).safetensors

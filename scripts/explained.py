@@ -1,6 +1,6 @@
 """How much of the movement of a mouth the voice explains, in pixels and in lengths: the figures of docs/models.md.
 
-    python scripts/explained.py --data models/shards --cache models/crops
+    python scripts/explained.py --data models/shards --crops models/crops
 
 Ridge regression on half a second of mel, fitted on training clips, judged on validation clips; R^2 of the movement
 about a clip's rest. "pixels": the mouth's box of the crop that generators draw, grey, 12 x 14. "lengths": those of
@@ -67,10 +67,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="shards with the splits train and val")
-    parser.add_argument("--cache", type=Path, help="folder where crops are kept")
+    parser.add_argument("--crops", type=Path, help="folder where crops are kept")
     given = parser.parse_args()
-    voice, pixels, mouth = features(given.data, "train", 200, given.cache)
-    voice_v, pixels_v, mouth_v = features(given.data, "val", 40, given.cache)
+    voice, pixels, mouth = features(given.data, "train", 200, given.crops)
+    voice_v, pixels_v, mouth_v = features(given.data, "val", 40, given.crops)
     print(f"voice -> pixels   {explained(voice, pixels, voice_v, pixels_v):.2f}")
     print(f"lengths -> pixels {explained(mouth, pixels, mouth_v, pixels_v):.2f}")
     print(f"voice -> lengths  {explained(voice, mouth, voice_v, mouth_v):.2f}")

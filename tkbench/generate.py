@@ -34,13 +34,19 @@ LONGEST_SIDE = 1280
 
 
 def generate(
-    model: str, video: Path, voice: Path, out: Path, *, progress: Progress = silent
+    model: str,
+    video: Path,
+    voice: Path,
+    out: Path,
+    *,
+    device: str | None = None,
+    progress: Progress = silent,
 ) -> dict[str, int]:
     """Write `out` (.mp4): the face of `video`, a photo or a video, that speaks `voice`. Returns counts of frames.
 
     `model`: a generator's name with its checkpoint, as in `cals:cals.safetensors`. The appearance comes from the first
-    frame, the pose from each frame's upper half. Raises UsageError or BadMedia with one line for input that cannot be
-    used.
+    frame, the pose from each frame's upper half. device: by default a GPU where there is one. Raises UsageError or
+    BadMedia with one line for input that cannot be used.
     """
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: the file must end in .mp4")
@@ -53,6 +59,8 @@ def generate(
     talker = models.create(model)
     if not isinstance(talker, Talker):
         raise UsageError(f"model {model!r} is no generator; known are {', '.join(kinds.generators())}")
+    if device is not None:
+        talker.to(device)
     try:
         sound = media.read_audio(voice)
     except BadMedia as error:

@@ -1,3 +1,5 @@
-"""The version of tkbench, said once: the package, the command line and pyproject.toml read it here."""
+"""The version of tkbench and the address of its documents, said once; pyproject.toml reads the version here."""
 
 __version__ = "0.1.0"
+DOCUMENTS = "https://github.com/tkbench/tkbench/blob/main/docs"
+"""Where the documents are read without a checkout: messages and pages name them by this address."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.table import Table
 from support import bundles
 
 from tkbench import cli
@@ -184,3 +186,136 @@ def test_numbers_that_json_has_not_are_null_or_text() -> None:
         "b": "inf",
         "c": ["x"],
     }
+
+
+# -- numbers are numbers -----------------------------------------------------------------------------------
+
+LOOKS = re.compile(r"\s*[+−-]?[\d.,]+(e[+-]?\d+)?( ?%| ?\[.*\])?\s*")
+"""What no answer holds as a text: a number, a percentage, a mean with its interval."""
+NAMES = re.compile(r"sha256|version|stack|year|arxiv|digest|packages|seen|mark|hash|level_of|key")
+"""Facts whose texts may look like numbers."""
+
+
+def texts_of(value: object, name: str = "") -> list[tuple[str, str]]:
+    """(fact, text) of every text below a value that is not a name."""
+    if isinstance(value, dict):
+        return [one for key, item in value.items() for one in texts_of(item, f"{name}/{key}")]
+    if isinstance(value, list):
+        return [one for item in value for one in texts_of(item, name)]
+    return [(name, value)] if isinstance(value, str) and not NAMES.search(name) else []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("weights list", "tables/rows/MB"),
+        ("protocol list", "tables/rows/metrics"),
+        ("protocol show synth-v1", ""),
+        ("ls", ""),
+        ("ls LSE-C", ""),
+        ("leaderboard show RUNS", "table/lse_c_synth"),
+        ("leaderboard show RUNS --by speaker", "strata/mean"),
+        ("leaderboard claimed hdtf --leaderboards BOARDS", "claims/value"),
+        ("leaderboard check BOARDS", ""),
+        ("compare RUNS", "pairs/difference"),
+        ("verify RUNS", ""),
+        ("cite RUNS", ""),
+        ("data check folder --root CLIPS", ""),
+        ("data splits grid --root CLIPS", ""),
+    ],
+)
+def test_numbers_are_numbers_in_every_answer(
+    words: str, wanted: str, runs: Path, run_cli: Run, tmp_path: Path
+) -> None:
+    places = {"RUNS": str(runs), "BOARDS": str(Path(cli.__file__).parents[2] / "leaderboards")}
+    if "CLIPS" in words:
+        (tmp_path / "CLIPS").mkdir()
+        places["CLIPS"] = str(tmp_path / "CLIPS")
+    code, out, said = run_cli(*(places.get(word, word) for word in words.split()), "--json")
+    if "CLIPS" in words:
+        assert code == 2, "an empty folder is none"
+    else:
+        assert code == 0, said
+    found = json.loads(out, parse_constant=lambda token: pytest.fail(f"{token} is not JSON"))
+    wrong = [(name, text) for name, text in texts_of(found) if LOOKS.fullmatch(text)]
+    assert not wrong
+    if wanted:
+        parts = wanted.split("/")
+        values: list[Any] = [found]
+        for part in parts:
+            values = [
+                item[part]
+                for value in values
+                for item in (value if isinstance(value, list) else [value])
+                if part in item
+            ]
+        assert [value for value in values if isinstance(value, int | float)], (
+            f"no number in {wanted}: {found}"
+        )
+
+
+def test_columns_of_numbers_become_numbers_and_others_stay() -> None:
+    table = Table(title="speeds")
+    for name in ("form", "frames/s", "share", "gap", "sha256"):
+        table.add_column(name)
+    table.add_row("ours", "1,234", "12.5%", "1.0e-06", "123")
+    table.add_row("theirs", "-", "5 %", "0", "ab1")
+    assert talking.records(table) == {
+        "title": "speeds",
+        "rows": [
+            {"form": "ours", "frames/s": 1234, "share": 0.125, "gap": 1e-06, "sha256": "123"},
+            {"form": "theirs", "frames/s": None, "share": 0.05, "gap": 0, "sha256": "ab1"},
+        ],
+    }
+
+
+# -- one name, one meaning ---------------------------------------------------------------------------------
+
+COMPUTE = {
+    "eval",
+    "reproduce",
+    "generate",
+    "sensitivity",
+    "study metrics",
+    "train",
+    "bench train",
+}
+"""Commands that run networks on a device of the reader's choice."""
+
+
+def commands(command: Any, name: str = "") -> dict[str, Any]:
+    if not hasattr(command, "commands"):
+        return {name: command}
+    return {
+        key: found
+        for word, sub in command.commands.items()
+        for key, found in commands(sub, f"{name} {word}".strip()).items()
+    }
+
+
+def test_options_have_one_name_and_one_meaning() -> None:
+    shown: dict[str, dict[str, str]] = {}
+    for name, command in commands(typer.main.get_command(cli.app)).items():
+        for item in command.params:
+            for word in () if getattr(item, "hidden", False) else item.opts:
+                shown.setdefault(word, {})[name] = item.help or ""
+    assert set(shown["--device"]) == COMPUTE
+    assert set(shown["--cache"]) == {"eval"}, "features; --crops are another folder"
+    assert set(shown["--crops"]) == {"train", "bench train", "bench load", "study memory", "study ablation"}
+    assert all("crops" in text for text in shown["--crops"].values())
+    assert "--accelerator" not in shown
+
+
+def test_the_older_names_are_still_taken(run_cli: Run, tmp_path: Path) -> None:
+    words = ("train", "--model", "expert", "--data", tmp_path, "--out", tmp_path / "x.safetensors")
+    code, _, said = run_cli(*words, "--cache", tmp_path / "a", "--accelerator", "cpu")
+    assert (code, "No such option" in said) == (2, False)
+    assert (tmp_path / "a").is_dir(), "the folder of crops"
+    code, _, said = run_cli(*words, "--cache", tmp_path / "a", "--crops", tmp_path / "b")
+    assert code == 2
+    assert "--crops and --cache are the same option" in said
+    code, _, said = run_cli(
+        "generate", "--model", "cals", "--video", "a", "--audio", "b", "--out", "c.mp4", "--device", "gpu"
+    )
+    assert code == 2
+    assert "--device 'gpu': expected cpu" in said

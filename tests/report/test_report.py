@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -20,9 +21,17 @@ from support.report_runs import ANCHORS, KINDS, NASTY, make_run
 from tkbench import report
 from tkbench.errors import BadBundle
 from tkbench.report import board, figures, finding, glossary, page
-from tkbench.results import bundle, leaderboard
+from tkbench.results import bundle, leaderboard, pleased
 from tkbench.results.compare import compare
 from tkbench.types import Column
+from tkbench.version import DOCUMENTS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[2]
 
 VOID = {"meta", "link", "br", "wbr", "input", "img"}
 
@@ -302,6 +311,12 @@ def test_strange_names_stay_text(tmp_path: Path) -> None:
     assert "onerror=alert(1)>" not in html
 
 
+def test_names_break_after_their_colon_and_stay_text() -> None:
+    html = page.templates().from_string("{{ text|breakable }}")
+    assert html.render(text="mute:cals") == "mute:<wbr>cals"
+    assert html.render(text="a:<b>") == "a:<wbr>&lt;b&gt;"
+
+
 def test_commands_in_messages_become_code_and_nothing_else() -> None:
     assert page._commands("run `a <b>` & go") == "run <kbd>a &lt;b&gt;</kbd> &amp; go"
     assert page._commands("a lone ` stays") == "a lone ` stays"
@@ -439,18 +454,65 @@ def test_where_nobody_is_clearly_better_all_of_them_are_bold(tmp_path: Path) -> 
 def test_few_speakers_have_a_reach_and_no_order(tmp_path: Path) -> None:
     """Three speakers: the level stands in the brackets, and no word calls a model clearly better."""
     rows = [bundle.read(make(tmp_path, name, level)) for name, level in (("good", 3.0), ("poor", 1.0))]
-    text = page.render(rows)
+    text = page.render(rows).replace("\u00a0", " ")
     assert "; 75 %]" in text
     assert "Fewer than 6 speakers have no 95 % interval" in text
     assert "3 speakers can show no order of 2 models: that takes 6" in text
     assert "clearly ahead" not in text
 
 
+def test_a_single_model_is_not_called_best(tmp_path: Path) -> None:
+    rows = [
+        bundle.read(make(tmp_path, "real", 5.0, speakers=MANY, card={"anchor": True})),
+        bundle.read(make(tmp_path, "mine", 3.0, speakers=MANY)),
+    ]
+    parsed = Page(page.render(rows))
+    assert next(text for _, text in parsed.all("p", **{"class": "headline"})) == "mine is the only model"
+    assert "mine is the only model, so it has no rank; it reaches" in parsed.texts[0]
+    rank = next(text for attrs, text in parsed.all("tr") if attrs.get("data-name") == "mine")
+    assert not re.match(r"\d", rank)
+    (table,) = [text for attrs, text in parsed.all("table", **{"class": "gaps"})][:1]
+    assert "the best model" not in table
+    assert "model − best" not in table
+    assert "model − real, interval" in table
+    assert not [text for _, text in parsed.all("strong") if text.startswith(("3.", "2."))]
+
+
+def test_what_is_missing_leaves_no_gap_in_a_sentence(tmp_path: Path) -> None:
+    """One speaker: there is no interval and no p, and no heading speaks of one."""
+    one = {f"s0/c{i}": "s0" for i in range(4)}
+    rows = [
+        bundle.read(make(tmp_path, name, level, speakers=one, card={"anchor": name == "real"}))
+        for name, level in (("real", 5.0), ("good", 3.0), ("poor", 2.0))
+    ]
+    text = page.render(rows)
+    parsed = Page(text)
+    leads = [text for _, text in parsed.all("p", **{"class": "lead"})]
+    assert any("Against the true video −" in lead and lead.endswith(": not tested.") for lead in leads), leads
+    assert not [lead for lead in leads if re.search(r" [,:.;]|p [-–:]", lead)]
+    heads = " ".join(text for _, text in parsed.all("th"))
+    assert "model − best" in heads
+    assert "interval" not in heads
+
+
+def test_intervals_in_sentences_stay_on_a_line_and_documents_are_links() -> None:
+    html = page.templates().from_string("{{ text|commands }}")
+    bracket = html.render(text="with 0.2 [0.1, 0.3; 87 %], of [a name]")
+    assert bracket == "with 0.2 [0.1,\u00a00.3;\u00a087\u00a0%], of [a name]"
+    said = pleased.warning("cpbd", "CPBD")
+    address = f"{DOCUMENTS}/studies.md"
+    assert html.render(text=said).endswith(f'(<a href="{address}" rel="noreferrer">docs/studies.md</a>).')
+    assert (ROOT / "docs" / "studies.md").exists()
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert DOCUMENTS.startswith(tomllib.load(file)["project"]["urls"]["Documentation"])
+    assert "<a" not in html.render(text="https://example.org/docs/studies.md <a href=x>")
+
+
 def test_better_than_reality_and_no_better_than_noise_are_said(tmp_path: Path) -> None:
     found = read(tmp_path, real=0, shuffled_audio=0, my_model=3, older_model=-2.9)
     assert "so the judge rates it above the true video" in found.lead
     near = read(tmp_path / "near", real=0, shuffled_audio=0, my_model=1.15)
-    assert "which is not clearly worse, so the lead does not prove better lips" in near.lead
+    assert "which is not clearly worse, so the score does not prove better lips" in near.lead
     assert "No better than shuffled-audio" in found.anchors
     assert "older-model" in found.anchors
 

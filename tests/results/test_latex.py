@@ -9,7 +9,8 @@ import pytest
 from support.bundles import MANY, make
 
 from tkbench.errors import UsageError
-from tkbench.results import bundle, latex
+from tkbench.report import page
+from tkbench.results import bundle, latex, leaderboard
 from tkbench.results.export import export
 from tkbench.results.latex import Style
 
@@ -56,11 +57,56 @@ def test_a_table_is_a_float_that_one_pastes(runs: Path) -> None:
     assert f"% Signature: {signature}" in text
 
 
-def test_bold_is_who_no_other_is_clearly_better_than(runs: Path) -> None:
+def test_bold_is_the_best_and_who_the_test_does_not_part_from_it(runs: Path) -> None:
     rows = rows_of(export(runs, "latex", ["lse_c_synth", "psnr"]))
     assert {name for name, cells in rows.items() if "textbf" in cells[2]} == {r"a\_1", "b"}
     assert {name for name, cells in rows.items() if "textbf" in cells[3]} == {"b"}
     assert "textbf" not in rows["real (anchor)"][2]
+
+
+def bold(text: str) -> set[str]:
+    """Models whose LSE-C is bold."""
+    return {name for name, cells in rows_of(text).items() if "textbf" in cells[2]}
+
+
+def test_a_model_that_many_pairs_alone_call_level_is_not_bold(tmp_path: Path) -> None:
+    """Three models are off on 7 of 12 speakers: p is 0.016 for each against the best, and 0.05 or more after Holm."""
+    even = {key: 0.0 for key in MANY}
+    off = {key: 3.0 * (speaker < "s07") for key, speaker in MANY.items()}
+    for name, scores in (("best", even), ("as-good", even), *((f"mute{i}", off) for i in range(3))):
+        folder = make(tmp_path, name, 0, scores=scores, speakers=MANY, better="zero")
+    entries = leaderboard.ranked(bundle.find(folder.parent))
+    found = entries[0].standing
+    assert found is not None
+    assert not found.too_few
+    assert found.p["best", "mute0"] <= 0.05 < found.holm["best", "mute0"]
+    assert bold(export(folder.parent, "latex", ["lse_c_synth"])) == {"best", "as-good"}
+    shown = re.findall(r"<strong>([^<]*\(size[^<]*)</strong>", page.render(bundle.find(folder.parent)))
+    assert shown == ["0.000 (size 0.000)"] * 2
+
+
+def test_too_few_speakers_make_nothing_bold_and_it_is_said(tmp_path: Path) -> None:
+    for name, level in (("good", 3.0), ("poor", 1.0)):
+        folder = make(tmp_path, name, level)
+    text = export(folder.parent, "latex", ["lse_c_synth"])
+    assert bold(text) == set()
+    assert "none where so few speakers can show no order" in text
+    assert text.count("3 speakers can show no order of 2 models: that takes 6.") == 2, (
+        "in the table, and as a comment"
+    )
+
+
+@pytest.mark.parametrize("form", ["latex", "markdown"])
+def test_a_single_model_has_no_rank_and_nothing_bold(tmp_path: Path, form: str) -> None:
+    make(tmp_path, "real", 5.0, speakers=MANY, card={"anchor": True})
+    folder = make(tmp_path, "mine", 3.0, speakers=MANY)
+    text = export(folder.parent, form, ["lse_c_synth", "psnr"])
+    line = next(
+        line for line in text.splitlines() if "mine" in line and "real" not in line and "only" not in line
+    )
+    assert "1" not in re.split(r"[&|]", line.strip("| "))[0]
+    assert "textbf" not in text
+    assert "mine is the only model of this table, so it has no rank." in text
 
 
 def test_without_anchors_models_are_ranked_among_themselves(runs: Path) -> None:

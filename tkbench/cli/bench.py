@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import ShardsHere, ShardsToo, Workers, bench, count_workers, one_of, say, show
+from tkbench.cli.common import (
+    Accelerator,
+    AcceleratorBefore,
+    Crops,
+    CropsBefore,
+    ShardsHere,
+    ShardsToo,
+    Workers,
+    bench,
+    count_workers,
+    either,
+    one_of,
+    say,
+    show,
+)
 
 
 @bench.command("prep")
@@ -61,13 +75,14 @@ def bench_load_command(
     batch: Annotated[int, typer.Option(min=1, help="Windows in a batch.")] = 16,
     workers: Annotated[int, typer.Option(min=0, help="Processes of the second run; 0 skips it.")] = 2,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each run, an epoch at most.")] = 10.0,
-    cache: Annotated[
+    crops: Annotated[
         Path | None,
         typer.Option(
-            help="Also measure with a folder where what was computed is kept for the next run: crops.",
+            help="Also measure with a folder where crops of faces are kept for the next run.",
             show_default=False,
         ),
     ] = None,
+    crops_before: CropsBefore = None,
 ) -> None:
     """Training windows per second that can be loaded from shards, and the share of decoding, cropping and mel.
 
@@ -86,7 +101,7 @@ def bench_load_command(
             batch=batch,
             workers=workers,
             seconds=seconds,
-            cache=cache,
+            cache=either(crops, crops_before),
             progress=progress,
         )
     show(report.table())
@@ -132,13 +147,10 @@ def bench_train_command(
         ),
     ] = "small",
     steps: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 10,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder where what was computed is kept for the next run: crops.", show_default=False
-        ),
-    ] = None,
+    accelerator: Accelerator = "auto",
+    accelerator_before: AcceleratorBefore = None,
+    crops: Crops = None,
+    crops_before: CropsBefore = None,
 ) -> None:
     """Training windows/s of each network with every term of its loss, and the share of time spent waiting for data.
 
@@ -154,8 +166,8 @@ def bench_train_command(
             models=model or None,
             scale=scale,
             steps=steps,
-            accelerator=accelerator,
-            cache=cache,
+            accelerator=accelerator_before or accelerator,
+            cache=either(crops, crops_before),
             progress=progress,
         )
     show(report.table())

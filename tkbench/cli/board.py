@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -368,6 +369,7 @@ def claimed_command(
     if (boards / "rows").is_dir():
         places += tables.bundles_below([boards / "rows"])
     rows = [bundle.read(place) for place in places]
+    answer(claims=[asdict(claim) for claim in found])
     show(_claims(found, rows, dataset))
     say(
         f"{len(found)} numbers of {len({claim.paper for claim in found})} texts; tier claimed, never ranked. "

@@ -138,6 +138,35 @@ ShardsToo = Annotated[
 ]
 
 
+Device = Annotated[
+    str,
+    typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits."),
+]
+Accelerator = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+"""Of commands that train, on `--devices` of that kind."""
+AcceleratorBefore = Annotated[str | None, typer.Option("--accelerator", hidden=True)]
+"""The name of `--device` in commands that train, before all commands had one."""
+Crops = Annotated[
+    Path | None,
+    typer.Option(
+        "--crops", help="Folder where crops of faces are kept for the next run.", show_default=False
+    ),
+]
+CropsBefore = Annotated[Path | None, typer.Option("--cache", hidden=True)]
+"""The name of `--crops` before `--cache` meant the features of an evaluation alone."""
+
+
+def either(new: Path | None, old: Path | None) -> Path | None:
+    """The folder of crops by its name of today or by the one before; UsageError for both."""
+    from tkbench.errors import UsageError
+
+    if new is not None and old is not None:
+        raise UsageError(
+            "--crops and --cache are the same option, --cache its older name: give --crops alone"
+        )
+    return old if new is None else new
+
+
 def writable(path: Path, what: str, *, folder: bool = False, resumed: bool = False) -> Path:
     """`path`, whose folder (itself with `folder`) is made if need be; UsageError where that cannot be.
 

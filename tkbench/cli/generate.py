@@ -27,6 +27,12 @@ def generate_command(
             show_default="the bundled one, for synthetic faces",
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the network runs: cpu, cuda, cuda:1 or mps.", show_default="a GPU where there is one"
+        ),
+    ] = None,
 ) -> None:
     """Make the face of a photo or video speak a voice file.
 
@@ -36,12 +42,20 @@ def generate_command(
     Example: `tkbench generate --model cals --checkpoint c.safetensors --video me.mp4 --audio me.wav --out said.mp4`
     """
     from tkbench.generate import generate
+    from tkbench.runtime.devices import check_device
     from tkbench.runtime.progress import bar
 
+    if device is not None:
+        check_device(device)
     writable(out, "--out")
     with bar("generate") as progress:
         found = generate(
-            model if checkpoint is None else f"{model}:{checkpoint}", video, audio, out, progress=progress
+            model if checkpoint is None else f"{model}:{checkpoint}",
+            video,
+            audio,
+            out,
+            device=device,
+            progress=progress,
         )
     answer(file=out, **found)
     filled = f", {found['filled']} without a face filled from their neighbours" if found["filled"] else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -296,6 +296,7 @@ def _prepare(
                 run=run,
                 progress=progress,
             )
+        answer(estimate=asdict(guess))
         show(_table(f"What preparing {root} would take", guess.table()))
         say(guess.verdict())
         return
@@ -310,6 +311,15 @@ def _prepare(
             run=run,
             progress=progress,
         )
+    answer(
+        clips=summary.n_clips,
+        ok=summary.n_ok,
+        samples=summary.n_samples,
+        frames=summary.n_frames,
+        skipped={why: len(keys) for why, keys in sorted(summary.skipped.items())},
+        decoded=summary.decoded,
+        seconds=summary.seconds,
+    )
     show(_table(f"Preparation of {out}", summary.table()))
     if summary.n_ok:
         say(f"shards: {out}\nnext:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}")

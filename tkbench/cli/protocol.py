@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tkbench.cli.common import protocols, say, show
-from tkbench.cli.talking import print_text
+from tkbench.cli.talking import numbers, print_text
 from tkbench.errors import UsageError
 
 Name = Annotated[str, typer.Argument(help="A bundled protocol, one of an installed package, or a TOML file.")]
@@ -55,7 +55,7 @@ def show_command(name: Name) -> None:
     ]
     print_text(
         "\n".join([*lines, *facts, ""]),
-        settings=protocol.settings(rules),
+        settings={key: numbers([text])[0] for key, text in protocol.settings(rules).items()},
         status=protocol.status_of(path),
         sha256=digest,
         signature=rules.signature(),
@@ -78,7 +78,9 @@ def diff_command(one: Name, two: Name) -> None:
         if left.get(key) != right.get(key)
     }
     lines = [f"{key}: {before} -> {after}\n" for key, (before, after) in differing.items()]
-    print_text("".join(lines), differences=differing)
+    print_text(
+        "".join(lines), differences={key: [numbers([x])[0] for x in both] for key, both in differing.items()}
+    )
 
 
 @protocols.command("freeze")

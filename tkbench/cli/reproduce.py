@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tkbench.cli.common import app, say, show
+from tkbench.cli.common import Device, app, say, show
+from tkbench.cli.talking import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,7 +50,7 @@ def reproduce_command(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps.")] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Make published numbers again from the files that were published with them; nothing is fetched.
 
@@ -73,7 +74,7 @@ def reproduce_command(
         files = PublicFiles(syncnet_example, lpips_images, mochabench, limit, device, progress)
         lines = reproduce(files, names or ())
     if as_json:
-        sys.stdout.write(json.dumps([_record(line) for line in lines], indent=1) + "\n")
+        sys.stdout.write(json.dumps(plain([_record(line) for line in lines]), indent=1) + "\n")
     else:
         show(_table(lines))
         for line in lines:

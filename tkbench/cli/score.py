@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tkbench.cli.common import (
+    Device,
     Scheduler,
     Shards,
     Split,
@@ -75,11 +77,6 @@ Pattern = Annotated[
         show_default="{key}",
     ),
 ]
-Device = Annotated[
-    str,
-    typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits."),
-]
-
 # Of `tkbench verify` and `tkbench leaderboard submit`, which score a bundle's videos again.
 ScoredVideos = Annotated[
     Path | None, typer.Option(help="The videos that were scored, one per clip.", show_default=False)
@@ -286,6 +283,7 @@ def evaluate_command(
                 workers=count_workers(workers),
                 options=EvalOptions(name, None, device, progress, sources, pairs=pairs),
             )
+        answer(estimate=asdict(guess), worker_hours=guess.hours("mean"))
         show(guess.table(price))
         say(guess.verdict(price))
         return
@@ -397,6 +395,8 @@ def show_strata(
     from tkbench.results import by_stratum
 
     found = table_by(folders, strata, columns, data)
+    if answers_json():
+        answer(strata=by_stratum.records(found))
     for part in by_stratum.rich_tables(found):
         show(part)
 
@@ -513,6 +513,7 @@ def sensitivity_command(
     ] = Path("sensitivity.html"),
     split: Split = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N clips.")] = None,
+    device: Device = "cpu",
     workers: Workers = None,
 ) -> None:
     """Change one thing at a time, and show how far each score of the true video moves.
@@ -522,11 +523,13 @@ def sensitivity_command(
 
     Example: `tkbench sensitivity --data shards --knob jpeg --knob shift`
     """
+    from tkbench.runtime.devices import check_device
     from tkbench.runtime.progress import bar
     from tkbench.scoring import sensitivity
 
     if out.suffix.lower() == ".csv":
         raise UsageError(f"--out {out}: give the name of the HTML page; the CSV gets the same name and .csv")
+    check_device(device)
     writable(out, "--out")
     from tkbench.report import sensitivity as page
     from tkbench.runtime.storage import write_file
@@ -539,8 +542,10 @@ def sensitivity_command(
             split=split,
             limit=limit,
             workers=count_workers(workers),
+            device=device,
             progress=progress,
         )
+    answer(points=[asdict(point) for point in result.points])
     for table in page.rich_tables(result):
         show(table)
     page.write(result, out)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import Shards, group, say, writable
+from tkbench.cli.common import Crops, CropsBefore, Device, Shards, either, group, say, writable
 from tkbench.errors import UsageError
 
 study = group("study", "What the papers claim of their models, measured.")
@@ -30,12 +30,8 @@ def memory_command(
     out: Annotated[Path, typer.Option(help="Folder for the table, the figures and the page.")] = Path(
         "study"
     ),
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder where what was computed is kept for the next run: crops.", show_default=False
-        ),
-    ] = None,
+    crops: Crops = None,
+    crops_before: CropsBefore = None,
 ) -> None:
     """Does the memory of SyncTalkFace hold sounds? Slots in use, what they say, what the face loses without them.
 
@@ -59,7 +55,9 @@ def memory_command(
     from tkbench.study import memory, memory_page
 
     with bar("study memory") as progress:
-        found = memory.study_memory(model, data_folder, counted=counted, cache=cache, progress=progress)
+        found = memory.study_memory(
+            model, data_folder, counted=counted, cache=either(crops, crops_before), progress=progress
+        )
     _told(found.sentence(), memory_page.write(found, out))
 
 
@@ -73,6 +71,7 @@ def metrics_command(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first clips.", show_default=False)
     ] = None,
+    device: Device = "cpu",
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes.")] = 1,
 ) -> None:
     """Which metric could a model please without better lips? Scores videos that were made to please, and honest ones.
@@ -81,16 +80,24 @@ def metrics_command(
 
     Example: `tkbench study metrics --data demo/shards --out demo/study`
     """
+    from tkbench.runtime.devices import check_device
     from tkbench.shards import open_shards
 
     open_shards(data_folder)
+    check_device(device)
     writable(out, "--out", folder=True)
     from tkbench.runtime.progress import bar
     from tkbench.study import metrics, metrics_page
 
     with bar("study metrics") as progress:
         found = metrics.study_metrics(
-            data_folder, out / "runs", split=split, limit=limit, workers=workers, progress=progress
+            data_folder,
+            out / "runs",
+            split=split,
+            limit=limit,
+            workers=workers,
+            device=device,
+            progress=progress,
         )
     _told(found.sentence(), metrics_page.write(found, out))
 
@@ -147,12 +154,8 @@ def ablation_command(
         Path | None,
         typer.Option(help="The frozen sync expert; by default the bundled one.", show_default=False),
     ] = None,
-    cache: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder where what was computed is kept for the next run: crops.", show_default=False
-        ),
-    ] = None,
+    crops: Crops = None,
+    crops_before: CropsBefore = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Score only the first clips of the split test.", show_default=False),
@@ -181,7 +184,7 @@ def ablation_command(
     from tkbench.runtime.progress import bar
     from tkbench.study import ablation_page
 
-    work = Work(data_folder, out, expert, cache, limit, workers, trainings)
+    work = Work(data_folder, out, expert, either(crops, crops_before), limit, workers, trainings)
     with bar("study ablation") as progress:
         found = study_ablation(
             model, work, seeds=tuple(range(seeds)), budget=budget, config=config, progress=progress

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -170,7 +171,7 @@ def answers_json() -> bool:
 
 
 def records(table: RenderableType) -> object:
-    """A table of rich as title and rows, every cell as the text that people see."""
+    """A table of rich as title and rows: columns of numbers as numbers, every other cell as the text in it."""
     from rich.table import Table
     from rich.text import Text
 
@@ -181,9 +182,35 @@ def records(table: RenderableType) -> object:
         return Text.from_markup(cell).plain if isinstance(cell, str) else str(cell)
 
     heads = [text(column.header) or str(place) for place, column in enumerate(table.columns)]
-    columns = [[text(cell) for cell in column.cells] for column in table.columns]
+    columns = [numbers([text(cell) for cell in column.cells]) for column in table.columns]
     rows = [dict(zip(heads, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return {"title": text(table.title), "rows": rows} if table.title else {"rows": rows}
+
+
+NUMBER = re.compile(r"[+−-]?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?(e[+-]?\d+)?( ?%)?")
+EMPTY = ("", "-", "–")
+"""What stands in a cell that has no number."""
+
+
+def numbers(cells: list[str]) -> list[object]:
+    """A column of which every cell is a number, as numbers; a cell without one is None. Other columns stay texts: a
+    hash, or a version, may look like a number now and then. A percentage becomes a share.
+
+    >>> numbers(["1,234", "-", "0.5"]), numbers(["12", "a3"]), numbers(["", "-"]), numbers(["50 %", "1e-3"])
+    ([1234, None, 0.5], ['12', 'a3'], ['', '-'], [0.5, 0.001])
+    """
+    whole = [cell.strip() for cell in cells]
+    full = [cell for cell in whole if cell not in EMPTY]
+    if not full or not all(NUMBER.fullmatch(cell) and not re.match(r"0\d", cell) for cell in full):
+        return list(cells)
+
+    def number(cell: str) -> int | float:
+        plain = cell.replace(",", "").replace("−", "-").rstrip("% ")
+        if "%" in cell:
+            return round(float(plain) / 100, 9)
+        return int(plain) if plain.lstrip("+-").isdecimal() else float(plain)
+
+    return [None if cell in EMPTY else number(cell) for cell in whole]
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tkbench.cli.common import app, say, writable
+from tkbench.cli.common import Accelerator, AcceleratorBefore, CropsBefore, app, either, say, writable
 from tkbench.errors import UsageError
 from tkbench.models import kinds
 
@@ -66,14 +66,16 @@ def train_command(
         ),
     ] = None,
     devices: Annotated[int, typer.Option(min=1, help="Devices (GPUs, or processes on a CPU).")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    cache: Annotated[
+    accelerator: Accelerator = "auto",
+    accelerator_before: AcceleratorBefore = None,
+    crops: Annotated[
         Path | None,
         typer.Option(
-            help="Folder where what was computed is kept for the next run: crops. By default beside the weights.",
+            help="Folder where crops of faces are kept for the next run. By default beside the weights.",
             show_default=False,
         ),
     ] = None,
+    crops_before: CropsBefore = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Overrides the configuration's seed.", show_default=False)
     ] = None,
@@ -120,8 +122,8 @@ def train_command(
     if model not in trainable():
         raise UsageError(f"--model {model!r}: {suggest(model, list(trainable()))}")
     writable(out, "--out", resumed=True)
-    if cache is not None:
-        writable(cache, "--cache", folder=True)
+    if (crops := either(crops, crops_before)) is not None:
+        writable(crops, "--crops", folder=True)
     if model in ("voice", "voice_score"):
         if any((expert, start, painter, devices > 1, config, steps, changes, dry)):
             raise UsageError(
@@ -149,9 +151,9 @@ def train_command(
             expert=expert,
             start=start,
             painter=None if painter is None else _checkpoint(painter),
-            cache=cache,
+            cache=crops,
             devices=devices,
-            accelerator=accelerator,
+            accelerator=accelerator_before or accelerator,
         )
         job.check()  # before torch is loaded
         if dry:

@@ -66,6 +66,8 @@ def answers(
 
 def _leaders(entries: Sequence[Entry]) -> str:
     best = [entry.result.model for entry in entries if entry.rank == 1]
+    if any(entry.alone for entry in entries):
+        return f"{best[0]} is the only model"
     return " and ".join(best) if best else "No model is ranked"
 
 
@@ -74,10 +76,15 @@ def _second(gap: GapTable) -> tuple[str, Gap] | None:
     return next(((line.name, line.best) for line in gap.lines if not line.anchor and line.best), None)
 
 
+def _against_real(gap: GapTable) -> Gap | None:
+    """The best model, or the only one, against the true video."""
+    return next((one.real for one in gap.lines if not one.anchor and gap.best in ("", one.name)), None)
+
+
 def _lead_gap(gap: GapTable) -> str:
     second = _second(gap)
     if second is None:
-        real = next((line.real for line in gap.lines if line.name == gap.best), None)
+        real = _against_real(gap)
         return f"{real.mean} against the true video" if real is not None else "Nothing to compare with"
     return f"{_turned(second[1].mean)} ahead of {second[0]}"
 
@@ -101,11 +108,12 @@ def _by_how_much(gap: GapTable) -> str:
         words = {"worse": "a clear difference", "better": "a clear difference"}.get(
             second[1].tone, second[1].verdict
         )
-        parts.append(f"{_turned(second[1].interval)} p {second[1].p_text}: {words}.".strip())
-    real = next((line.real for line in gap.lines if line.name == gap.best), None)
+        evidence = [_turned(part) if part.startswith("[") else part for part in second[1].evidence]
+        parts.append(f"{', '.join(evidence)}: {words}." if evidence else f"{words.capitalize()}.")
+    real = _against_real(gap)
     if real is not None:
-        parts.append(f"Against the true video {real.mean} {real.interval}, p {real.p_text}: {real.verdict}.")
-    return " ".join(parts).replace("p <", "p < ")
+        parts.append(f"Against the true video {real.words}.")
+    return " ".join(parts)
 
 
 def _trust(checks: Sequence[Check]) -> Answer:

@@ -95,7 +95,7 @@ def line(
     return Line(
         name=result.model,
         summary=str(result.model_card.get("summary", "")),
-        rank=entry.rank,
+        rank=None if entry.alone else entry.rank,
         # An interval of one place says nothing more than the rank.
         span=entry.ranks if entry.ranks != (entry.rank, entry.rank) else None,
         anchor=entry.anchor,
@@ -107,7 +107,11 @@ def line(
         notes=unranked,
         cells=tuple(
             _cell(
-                entry, column, main, notes, best=_is_best(entry, entries, column, standings.get(column.name))
+                entry,
+                column,
+                main,
+                notes,
+                best=result.model in leaderboard.best_of(entries, column, standings.get(column.name)),
             )
             for column in columns
         ),
@@ -202,30 +206,6 @@ def _gap_note(entry: Entry, summary: Summary, column: Column | None = None) -> s
     first = "The most frequent: " if len(reasons) > 1 and summary.detail else "For example: "
     what = f" {first}{summary.detail.rstrip('.')}." if summary.detail else ""
     return f"{who}: {clips} have no score and are not in the mean ({counts}).{what}"
-
-
-def _is_best(entry: Entry, entries: Sequence[Entry], column: Column, standing: Standing | None) -> bool:
-    """Whether a model with enough scored clips has the best value of its column, or none is clearly better.
-
-    Anchors do not count. Models are compared on the clips that all of them have a score for; a number of the whole set
-    cannot be tested, so only the best one counts.
-    """
-    models = [one for one in entries if not one.anchor]
-    if entry.anchor:
-        return False
-    if column.per_clip:
-        if standing is None or result_name(entry) not in standing.names:
-            return False
-        others = [result_name(one) for one in models if result_name(one) in standing.names]
-        if not standing.holm or standing.too_few:
-            return not any(standing.better(other, result_name(entry)) > 0 for other in others)
-        return not any(standing.clearly(other, result_name(entry)) for other in others)
-
-    def value(one: Entry) -> float:
-        return goodness(one.result.summary[column.name], column)
-
-    own = value(entry)
-    return not math.isnan(own) and not any(value(other) > own for other in models)
 
 
 def result_name(entry: Entry) -> str:

@@ -83,7 +83,9 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
     level = [_name(entry) for entry in rest if entry.rank == best.rank]
     words = f"{_name(best)} leads on {column.label} with {_value(best, column)}"
     if not rest:
-        words = f"{_name(best)} reaches {_value(best, column)} on {column.label}"
+        only = "model" if sum(not entry.anchor for entry in entries) == 1 else "model that can be ranked"
+        reached = f"{_value(best, column)} on {column.label}"
+        words = f"{_name(best)} is the only {only}, so it has no rank; it reaches {reached}"
     elif level:
         words = (
             f"{' and '.join([_name(best), *level])} are level on {column.label} with {_value(best, column)}"
@@ -91,12 +93,15 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
     if rest:
         words += _ahead(best, rest, column)
     real = _named(scored, CEILING)
+    lead = "lead" if rest else "score"
     if real is not None:
         words += f"; the true video has {number(cell(real, column).mean, column)}"
         if _compare(best, real, column) > 0 and _unclear(best, real):
-            words += ", which is not clearly worse, so the lead does not prove better lips"
+            words += f", which is not clearly worse, so the {lead} does not prove better lips"
         elif _compare(best, real, column) > 0:
-            words += ", so the judge rates it above the true video, and its lead does not prove better lips"
+            words += (
+                f", so the judge rates it above the true video, and its {lead} does not prove better lips"
+            )
     return words + "."
 
 

@@ -52,6 +52,19 @@ class Gap:
         return probability(self.p)
 
     @property
+    def evidence(self) -> list[str]:
+        """Interval and p, those that there are."""
+        p = "" if math.isnan(self.p) else f"p {self.p_text}".replace("<", "< ")
+        return [part for part in (self.interval, p) if part]
+
+    @property
+    def words(self) -> str:
+        """The difference, its interval, p and what follows, without a gap where one is missing."""
+        return ", ".join([f"{self.mean} {self.interval}".strip(), *self.evidence[bool(self.interval) :]]) + (
+            f": {self.verdict}"
+        )
+
+    @property
     def own_p_text(self) -> str:
         return probability(self.difference.p)
 
@@ -78,9 +91,13 @@ class GapTable:
     column: str
     """The column's name."""
     best: str
-    """The best model, anchors aside; "" where there is none."""
+    """The best model, anchors aside; "" where there is none, or one alone and the true video to compare it with."""
+    beside: str
+    """What the best model is called in a cell: a single one is not the best of anything."""
     real: bool
     """Whether the true video is among those compared."""
+    bounded: tuple[bool, bool]
+    """Whether any difference from the best, and from the true video, has an interval."""
     zeros: tuple[float, float]
     """Where 0 lies in the drawings, against the best and against the true video; shares of their width."""
     lines: tuple[GapLine, ...]
@@ -116,6 +133,8 @@ def table(
     best = min(models, key=standing.rank, default="")
     real = next((e.result.model for e in entries if e.anchor and e.result.model == finding.CEILING), "")
     real = real if real in names else ""
+    if len(models) == 1 and real:
+        best = ""
     found = _differences(entries, clips, column, standing, [name for name in (best, real) if name])
     against_best, against_real = found.get(best, {}), found.get(real, {})
     scales = [_scale(side) for side in (against_best, against_real)]
@@ -134,12 +153,18 @@ def table(
         head=board.head(column, rank),
         column=column.name,
         best=best,
+        beside="the only model" if len(models) == 1 else "the best model",
         real=bool(real),
+        bounded=(_bounded(against_best), _bounded(against_real)),
         zeros=(_share(0.0, scales[0]), _share(0.0, scales[1])),
         lines=tuple(lines),
         note=_note(standing),
         left_out=tuple(entry.result.model for entry in entries if entry.result.model not in names),
     )
+
+
+def _bounded(side: Mapping[str, Difference]) -> bool:
+    return any(not math.isnan(gap.low) for gap in side.values())
 
 
 def _note(standing: Standing) -> str:

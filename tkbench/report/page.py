@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from tkbench.results.bundle import Bundle, Result
 from tkbench.results.leaderboard import Entry
 from tkbench.runtime.storage import write_file
 from tkbench.types import Better, Column, UInt8
+from tkbench.version import DOCUMENTS
 
 WIDE, NARROW = (520.0, 640.0), 346.0
 """Widths in px that the two figures are laid out for: beside each other, and on a telephone."""
@@ -89,6 +91,7 @@ def render(bundles: Sequence[Bundle], site: Site | None = None, strata: Sequence
             result=result,
             site=site,
             intervals=leaderboard.intervals_are(result),
+            bold=leaderboard.BOLD.replace("speakers", clusters),
             rank=rank,
             # Where speakers are unknown each clip is a cluster of its own: that is no number of speakers.
             n_speakers=len(set(speakers.values()) - {""}) if clusters == "speakers" else 0,
@@ -223,18 +226,38 @@ def templates() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["commands"] = _commands
+    made.filters["breakable"] = _breakable
     return made
 
 
+def _breakable(name: str) -> Markup:
+    """A model's name, escaped, that may break after its colon: `mute:` and `cals`, not `mute:ca` and `ls`."""
+    return Markup(":<wbr>").join(Markup.escape(part) for part in name.split(":"))
+
+
+INTERVAL = re.compile(r"\[[−+]?[\d∞][^\[\]]{0,40}\]")
+DOCUMENT = re.compile(rf"({re.escape(DOCUMENTS)}/)([\w-]+\.md)")
+
+
 def _commands(text: str) -> Markup:
-    """The text, escaped, with the parts between backticks marked as code."""
+    """The text, escaped, with the parts between backticks marked as code and documents as links. An interval, and a
+    number with its unit, never break over lines.
+    """
     parts = text.split("`")
-    whole = len(parts) % 2 == 1
+    if len(parts) % 2 == 0:
+        return _prose(text)
     template = Markup("<kbd>{}</kbd>")
-    return Markup("").join(
-        template.format(part) if whole and i % 2 else part if whole else part + "`" * (i < len(parts) - 1)
-        for i, part in enumerate(parts)
-    )
+    return Markup("").join(template.format(part) if i % 2 else _prose(part) for i, part in enumerate(parts))
+
+
+def _prose(text: str) -> Markup:
+    text = INTERVAL.sub(lambda found: found[0].replace(" ", "\u00a0"), text).replace(" %", "\u00a0%")
+    link = Markup('<a href="{}" rel="noreferrer">{}</a>')
+    made, end = Markup(""), 0
+    for found in DOCUMENT.finditer(text):
+        made += text[end : found.start()] + link.format(found[0], f"docs/{found[2]}")
+        end = found.end()
+    return made + text[end:]
 
 
 def asset(name: str) -> str:

@@ -52,6 +52,8 @@ class TablePage:
     @property
     def leaders(self) -> str:
         """The models of rank 1."""
+        if lone := [e.result.model for e in self.entries if e.alone]:
+            return f"{lone[0]}, the only model"
         return ", ".join(e.result.model for e in self.entries if e.rank == 1) or "none is ranked"
 
     @property

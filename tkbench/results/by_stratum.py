@@ -343,5 +343,23 @@ def to_csv(found: ByStratum) -> str:
     return out.getvalue()
 
 
+def records(found: ByStratum) -> list[dict[str, object]]:
+    """The lines of `to_csv` with numbers as numbers, and None for an empty cell."""
+    texts = ("model", "stratum", "group", "metric", "gap_best", "gap_worst", "note")
+    return [
+        {
+            name: cell
+            if name in texts
+            else None
+            if not cell
+            else int(cell)
+            if cell.isdecimal()
+            else float(cell)
+            for name, cell in line.items()
+        }
+        for line in csv.DictReader(io.StringIO(to_csv(found)))
+    ]
+
+
 def _plain(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6g}"

@@ -1,7 +1,7 @@
 r"""Tables for papers: a booktabs table with caption and label, as one pastes it.
 
-The preamble needs `\usepackage{booktabs}`. Bold are the models that no other is clearly better than, by the paired test
-that ranks rest on; where nothing can be tested, the best mean. Anchors are never bold. A caption of one's own is LaTeX
+The preamble needs `\usepackage{booktabs}`. Bold are the best mean and those that a paired test does not part from it
+(`leaderboard.best_of`). A caption of one's own is LaTeX
 and stands as it is; every other text comes from bundles, and is escaped.
 """
 
@@ -18,7 +18,6 @@ from tkbench.results import leaderboard
 from tkbench.results.bundle import Bundle, Result, Summary
 from tkbench.results.delta import with_deltas
 from tkbench.results.leaderboard import Entry
-from tkbench.results.standing import Standing
 from tkbench.runtime.words import counted
 from tkbench.types import Column
 
@@ -96,7 +95,9 @@ def to_latex(
     result = entries[0].result
     clips = tables if tables is not None else {e.result.model: e.bundle.clips() for e in entries}
     standings = leaderboard.by_column(entries, clips)
-    best = {column.name: _best(entries, column, standings.get(column.name)) for column in columns}
+    best = {
+        column.name: leaderboard.best_of(entries, column, standings.get(column.name)) for column in columns
+    }
     head = ["", "Model", *(tex(f"{leaderboard.heading(c)} {leaderboard.ARROWS[c.better]}") for c in columns)]
     lines = [
         r"% \usepackage{booktabs}",
@@ -167,29 +168,6 @@ def _interval(cell: Summary, column: Column, style: Style) -> str:
     return rf"{{\scriptsize {tex(bracket)}}}"
 
 
-def _best(entries: Sequence[Entry], column: Column, standing: Standing | None) -> set[str]:
-    """Models that none is clearly better than; where nothing can be tested, those of the best mean."""
-    models = [entry for entry in entries if not entry.anchor]
-    if column.per_clip and standing is not None:
-        names = [e.result.model for e in models if e.result.model in standing.names]
-        tested = bool(standing.holm) and not standing.too_few
-        return {
-            name
-            for name in names
-            if not any(
-                standing.clearly(other, name) if tested else standing.better(other, name) > 0
-                for other in names
-            )
-        }
-    worths = {e.result.model: leaderboard.goodness(e.result.summary[column.name], column) for e in models}
-    known = {name: worth for name, worth in worths.items() if not math.isnan(worth)}
-    return (
-        {name for name, worth in known.items() if worth == max(known.values())}
-        if not column.per_clip
-        else set()
-    )
-
-
 def _caption(entries: Sequence[Entry], style: Style) -> str:
     """What a reader of the paper must know, in LaTeX."""
     result = entries[0].result
@@ -203,8 +181,8 @@ def _caption(entries: Sequence[Entry], style: Style) -> str:
                     f"{result.protocol}."
                 ),
                 tex(f"Means of clips{_of_intervals(result, style)}."),
-                f"Bold: no other model is clearly better (paired sign-flip test over {unit}, Holm's correction)."
-                if any(entry.standing is not None for entry in entries)
+                f"Bold: {leaderboard.BOLD.replace('speakers', unit)}."
+                if sum(not entry.anchor for entry in entries) > 1
                 else "",
                 tex(" ".join(leaderboard.ranks_are(entries))),
                 rf"Signature: sha256 \texttt{{{signature_hash(result.signature)}}}, tkbench.",

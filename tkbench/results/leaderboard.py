@@ -47,6 +47,8 @@ class Entry:
     """The interval of the rank: see `standing`. None for one row, one speaker, and where it is not ranked."""
     standing: Standing | None = None
     """The ranked models of the table, compared; None where the ranking metric is one number for the whole set."""
+    alone: bool = False
+    """Whether no other model is ranked. Its `rank` is 1, which says nothing, so no table for people shows it."""
     other: stacks.Other | None = None
     """How its software differs from that of most rows; None where it does not."""
 
@@ -100,6 +102,7 @@ def _placed(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None
                 None if anchor else 1 + sum(worths[name] > worths[row.result.model] for name in models),
                 row,
                 anchor,
+                alone=not anchor and len(models) == 1,
             )
             for row in sorted(bundles, key=lambda row: -worths[row.result.model])
             for anchor in (_is_anchor(row),)
@@ -115,7 +118,8 @@ def _placed(bundles: Sequence[Bundle], tables: Mapping[str, pd.DataFrame] | None
         name, anchor = row.result.model, _is_anchor(row)
         rank = None if anchor else found.rank(name, models)
         ranks = None if anchor else found.ranks(name, models)
-        entries.append(Entry(rank, row, anchor, ranks=ranks, standing=found))
+        alone = not anchor and len(models) == 1
+        entries.append(Entry(rank, row, anchor, ranks=ranks, standing=found, alone=alone))
     return entries
 
 
@@ -137,6 +141,26 @@ def by_column(entries: Sequence[Entry], tables: Mapping[str, pd.DataFrame]) -> d
         if one.n:
             found[column.name] = one
     return found
+
+
+BOLD = (
+    "the best mean, and each that the paired test of the two alone does not part from it; none where so few speakers "
+    "can show no order; of numbers of the whole set the best one; anchors do not count"
+)
+"""What is bold in a table: the models of `best_of`."""
+
+
+def best_of(entries: Sequence[Entry], column: Column, standing: Standing | None) -> set[str]:
+    """The models whose figures are bold; anchors do not count, and a single model has nothing to be best of.
+
+    A number of the whole set cannot be tested, so only the best one counts. standing: the column's, see `by_column`.
+    """
+    models = {entry.result.model: entry for entry in entries if not entry.anchor}
+    if column.per_clip:
+        return standing.best(models) if standing is not None else set()
+    worths = {name: goodness(entry.result.summary[column.name], column) for name, entry in models.items()}
+    known = {name: value for name, value in worths.items() if not math.isnan(value)}
+    return {name for name, value in known.items() if len(known) > 1 and value == max(known.values())}
 
 
 def goodness(cell: Summary, column: Column) -> float:
@@ -342,7 +366,7 @@ def named(entry: Entry) -> str:
 
 def standing(entry: Entry) -> str:
     """A rank with its interval as printed tables have it: "2 [1-3]"."""
-    if entry.rank is None:
+    if entry.rank is None or entry.alone:
         return ""
     low, high = entry.ranks or (entry.rank, entry.rank)
     return f"{entry.rank}" if low == high == entry.rank else f"{entry.rank} [{low}-{high}]"
@@ -489,8 +513,11 @@ def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
 
 
 def ranks_are(entries: Sequence[Entry]) -> list[str]:
-    """What the interval of a rank is, where a table has some."""
+    """What the interval of a rank is, where a table has some; that a single model has no rank."""
     found = _ranked_together(entries)
+    if lone := next((entry.result.model for entry in entries if entry.alone), ""):
+        only = "model" if sum(not entry.anchor for entry in entries) == 1 else "model that can be ranked"
+        return [f"{lone} is the only {only} of this table, so it has no rank."]
     models = sum(entry.rank is not None for entry in entries)
     if found is None or models < 2:
         return []

@@ -78,6 +78,25 @@ class Standing:
         below = sum(self.clearly(name, other) for other in counted)
         return 1 + above, len(counted) - below
 
+    def best(self, among: Collection[str] | None = None) -> set[str]:
+        """The models that count as best: the best mean, and every model that the test of the two alone does not part
+        from it. Empty for a single model, and where so few speakers can show no order.
+
+        Holm's correction guards the claim that a model is better. It makes p larger, so that it would also call more
+        models as good as the best one; that claim rests on p without it. among: as in `rank`.
+        """
+        counted = self._counted(among)
+        if len(counted) < 2 or not self.holm or self.too_few:
+            return set()
+        alpha = round(1 - self.level, halves.DIGITS)
+        top = {name for name in counted if self.rank(name, counted) == 1}
+        return top | {
+            name
+            for name in counted
+            if all(self.p.get((a, name), self.p.get((name, a), 0.0)) > alpha for a in top - {name})
+            and not any(self.clearly(other, name) for other in counted)
+        }
+
     def _counted(self, among: Collection[str] | None) -> list[str]:
         return [name for name in self.names if among is None or name in among]
 

@@ -195,6 +195,7 @@ def measure(
     split: str | None = None,
     limit: int | None = None,
     workers: int = 1,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> Result:
     """Score the true video of the shards in `data` at every value of each knob (all of them by default).
@@ -206,10 +207,10 @@ def measure(
         raise UsageError(f"no knob is called {unknown[0]!r}: {suggest(unknown[0], list(KNOBS))}")
     source = open_split(data, split)
     rules = chosen_protocol(protocol, default_protocol(source.dataset))
-    metrics = build_metrics(rules)
+    metrics = build_metrics(rules, device)
     keys = clip_keys(source, data, limit)
     chosen = tuple(KNOBS[name] for name in (knobs or KNOBS))
-    run = Run.begin(data, split, rules)
+    run = Run.begin(data, split, rules, device=device)
     steps = _steps(chosen)
     tasks = [_Task(run, keys[i : i + CHUNK], steps) for i in range(0, len(keys), CHUNK)]
     answers = _run(tasks, workers, progress, len(keys))

@@ -147,12 +147,13 @@ def study_metrics(
     split: str | None = None,
     limit: int | None = None,
     workers: int | Pool = 1,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> MetricStudy:
     """Score every video of `VIDEOS` and compare; results are kept in `runs`, so the same call again goes on there."""
     source = open_split(data, split)
     protocol = rules(source.dataset)
-    metrics = build_metrics(protocol, "cpu")
+    metrics = build_metrics(protocol, device)
     keys = clip_keys(source, data, limit)
     found: dict[str, bundle.Result] = {}
     total = len(VIDEOS) * len(keys)
@@ -177,7 +178,7 @@ def study_metrics(
                     workers=workers,
                     split=split,
                     limit=limit,
-                    options=EvalOptions(progress=scored),
+                    options=EvalOptions(device=device, progress=scored),
                 )
             kept = bundle.read(folder)
         found[video] = kept.result

@@ -20,6 +20,7 @@ from tkbench.prep.datasets import clip_table
 from tkbench.prep.datasets.keys import make_keys
 from tkbench.runtime import storage
 from tkbench.types import Clip, Reason, Skipped
+from tkbench.version import DOCUMENTS
 
 SUFFIXES = frozenset(
     ".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .m2v .ts .mts .flv .wmv .asf .ogv .3gp .mxf".split()
@@ -99,7 +100,7 @@ DATASET = DataSet(
         Option(
             "table",
             "A .csv, .tsv, .jsonl or .parquet with a row for each clip. Columns: file, and if you like key, start, "
-            "end, box, crop, measured_height, speaker, source, split, text, label_NAME: see docs/data-sets.md.",
+            f"end, box, crop, measured_height, speaker, source, split, text, label_NAME: see {DOCUMENTS}/data-sets.md.",
         ),
     ),
     clustered_by="folders (files right in ROOT: over clips)",
