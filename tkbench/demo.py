@@ -13,6 +13,7 @@ from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import bar
+from tkbench.runtime.words import counted
 from tkbench.scoring import finished
 from tkbench.scoring.evaluate import EvalOptions, evaluate, kept_from_stopped
 from tkbench.synth.corpus import make_corpus
@@ -73,7 +74,7 @@ def run(
     for part in publish.rich_tables(made.folder, width):
         show(part)
     say(
-        f"{clips} clips, {len(scored)} models, {time.perf_counter() - begin:.0f} s.\n"
+        f"{counted(clips, 'clip')}, {len(scored)} models, {time.perf_counter() - begin:.0f} s.\n"
         f"leaderboard: {made.csv}\n"
         f"Open {made.report.resolve()} in a browser."
     )

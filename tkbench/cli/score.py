@@ -23,7 +23,7 @@ from tkbench.cli.common import (
     stdout_width,
     writable,
 )
-from tkbench.cli.talking import answer, answers_json, detail, waiting
+from tkbench.cli.talking import answer, answers_json, detail, now, waiting
 from tkbench.errors import TkbenchError, UsageError
 from tkbench.runtime.words import counted
 
@@ -591,7 +591,7 @@ def compare_command(
 
     All models of a table: `tkbench compare runs --metric psnr`
     """
-    from tkbench.results.compare import compare, rich_table
+    from tkbench.results.compare import compare, rich_tables
 
     rows = [row for folder in bundles for row in bundles_at(folder)]
     with waiting("compare"):
@@ -600,7 +600,9 @@ def compare_command(
         from tkbench import api
 
         answer(pairs=api.compare([row.folder for row in rows], metrics=metric or ()).to_dict("records"))
-    show(rich_table(found, level=rows[0].result.stats["level"], width=stdout_width()))
+    level = rows[0].result.stats["level"]
+    for part in rich_tables(found, level=level, width=stdout_width(), verbose=now().verbose):
+        show(part)
 
 
 def bundles_at(folder: Path) -> list[Bundle]:

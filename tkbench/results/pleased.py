@@ -39,11 +39,11 @@ def warning(column: str, label: str) -> str:
     """The sentence for a table that ranks by `column`, or "".
 
     >>> warning("cpbd", "CPBD")
-    'Ranked by CPBD, which any sharp picture can please without better lips (docs/studies.md).'
+    'CPBD can be pleased without better lips, by any sharp picture (`tkbench study metrics --help`).'
     >>> warning("lse_c", "LSE-C")
     ''
     """
     what = PLEASED.get(column)
-    return (
-        f"Ranked by {label}, which {what} can please without better lips (docs/studies.md)." if what else ""
-    )
+    if not what:
+        return ""
+    return f"{label} can be pleased without better lips, by {what} (`tkbench study metrics --help`)."

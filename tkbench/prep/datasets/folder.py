@@ -99,7 +99,8 @@ DATASET = DataSet(
         Option(
             "table",
             "A .csv, .tsv, .jsonl or .parquet with a row for each clip. Columns: file, and if you like key, start, "
-            "end, box, crop, measured_height, speaker, source, split, text, label_NAME: see docs/data-sets.md.",
+            "end, box, crop, measured_height, speaker, source, split, text, label_NAME. Each is explained in "
+            "https://github.com/tkbench/tkbench/blob/main/docs/data-sets.md.",
         ),
     ),
     clustered_by="folders (files right in ROOT: over clips)",
