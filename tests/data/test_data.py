@@ -320,6 +320,18 @@ def test_a_window_as_long_as_its_clip_needs_silence_at_its_edges(folder: Path) -
     assert (late["mels"][0, 0, :, :4] == audio.SILENCE).all()
 
 
+def test_silence_takes_the_place_of_every_sound_and_of_nothing_else(folder: Path) -> None:
+    heard, silent = (load(folder, frames=5, silent=silent)[0] for silent in (False, True))
+    assert (audio.mel(np.zeros(640 * 25, np.float32)) == audio.SILENCE).all()
+    for name in ("mel", "mels", "reference_mel"):
+        assert silent[name].shape == heard[name].shape  # type: ignore[literal-required]
+        assert (silent[name] == audio.SILENCE).all()  # type: ignore[literal-required]
+        assert not (heard[name] == audio.SILENCE).all()  # type: ignore[literal-required]
+    assert silent["key"] == heard["key"]
+    assert (silent["frame"] == heard["frame"]).all()
+    assert (silent["video"] == heard["video"]).all()
+
+
 def test_a_cache_gives_the_same_crops_and_decodes_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

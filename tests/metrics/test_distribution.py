@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Gap
-from support.pytorch_fid import frechet_distance
 from test_image import sample_of as faced
 from test_perceptual import give
 
@@ -16,6 +15,7 @@ from tkbench import metrics
 from tkbench.errors import BadInput, UnknownName, UsageError
 from tkbench.metrics import distribution, fid, frechet
 from tkbench.metrics.distribution import Distribution
+from tkbench.scoring.reproduce import pytorch_fid_distance
 from tkbench.types import Reason, Sample
 
 
@@ -28,7 +28,7 @@ def test_frechet_equals_pytorch_fid_in_both_ways_of_taking_the_root(gap: Gap) ->
     """With full rank and without; where it lacks, scipy's root is the less exact one."""
     for n, rel in ((400, 1e-8), (40, 1e-6)):
         a, b = frechet.moments(spread(n, 64, 0)), frechet.moments(spread(n, 64, 1, move=0.4))
-        expected = frechet_distance(*a, *b)
+        expected = pytorch_fid_distance(*a, *b)
         rank = "full rank" if n > 64 else "fewer rows than features"
         gap(f"Frechet distance, {rank}", frechet.frechet(*a, *b), expected, relative=True)
         assert frechet.frechet(*a, *b) == pytest.approx(expected, rel=rel)

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from conftest import Gap
-from support.pytorch_fid import frechet_distance
 
 from tkbench import weights
 from tkbench.errors import BadInput, UnknownName, UsageError, WeightsRefused
 from tkbench.metrics import fid, frechet, perceptual, registry
+from tkbench.scoring.reproduce import pytorch_fid_distance
 from tkbench.types import Reason, Sample
 
 
@@ -248,7 +248,7 @@ def spread(n: int, d: int, seed: int, move: float = 0.0) -> np.ndarray:
 def test_frechet_equals_pytorch_fid(gap: Gap) -> None:
     for seed in range(3):
         a, b = frechet.moments(spread(400, 64, seed)), frechet.moments(spread(300, 64, seed + 10, move=0.1))
-        expected = frechet_distance(*a, *b)
+        expected = pytorch_fid_distance(*a, *b)
         gap("Frechet distance, full rank", fid.frechet(*a, *b), expected, relative=True)
         assert fid.frechet(*a, *b) == pytest.approx(expected, rel=1e-8)
 

@@ -159,10 +159,11 @@ def test_a_narrower_level_lies_inside_a_wider_one_and_a_seed_decides() -> None:
     values, clusters = list(np.random.default_rng(2).normal(size=60)), [str(i % 12) for i in range(60)]
     wide, narrow = (mean_interval(values, clusters, level=level) for level in (0.95, 0.5))
     assert wide.low < narrow.low < narrow.mean < narrow.high < wide.high
-    assert mean_interval(values, clusters) == wide
+    # By their text: a reach that is nan equals no other from Python 3.13 on.
+    assert repr(mean_interval(values, clusters)) == repr(wide)
     many = [str(i % 30) for i in range(60)]
     assert mean_interval(values, many, seed=1).low != mean_interval(values, many).low
-    assert mean_interval(values, many) == mean_interval(values, many)
+    assert repr(mean_interval(values, many)) == repr(mean_interval(values, many))
 
 
 def test_slices_of_draws_hold_the_memory_and_give_what_one_slice_gives(
@@ -171,4 +172,4 @@ def test_slices_of_draws_hold_the_memory_and_give_what_one_slice_gives(
     values, clusters = list(np.random.default_rng(3).normal(size=50)), [str(i) for i in range(50)]
     whole = mean_interval(values, clusters, n_boot=300)
     monkeypatch.setattr(halves, "AT_ONCE", 1000)
-    assert mean_interval(values, clusters, n_boot=300) == whole
+    assert repr(mean_interval(values, clusters, n_boot=300)) == repr(whole)

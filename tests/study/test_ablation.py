@@ -264,7 +264,7 @@ def test_a_study_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytes
     assert all(found.finding(row.name) == "shows nothing" for row in found.rows())
     times = {f: f.stat().st_mtime_ns for f in (out / "stages").glob("*.safetensors")}
     again = study_ablation("cals", Work(data, out, expert), **given)  # type: ignore[arg-type]
-    assert again == found
+    assert repr(again) == repr(found)  # from Python 3.13 on a nan within makes them unequal
     assert times == {f: f.stat().st_mtime_ns for f in (out / "stages").glob("*.safetensors")}
     with pytest.raises(UsageError, match="3 steps with seed 0, expected 4 with 0"):
         study_ablation(

@@ -67,6 +67,8 @@ class WindowSpec:
     padded_sound: bool = False
     """Also windows whose sound reaches beyond an end of the clip, with silence there. Wav2Lip and SyncTalkFace leave
     them out; a window as long as the clip needs it."""
+    silent: bool = False
+    """Silence in the place of every sound: what a network learns from pictures alone."""
     mouths: bool = False
     """Also the shapes of the true mouths, from the landmarks in the shards."""
     openings: bool = False
@@ -308,6 +310,8 @@ class Windows:
         parts = self._parts(key, kinds, wanted)
         crops, spectrum = parts["crops"], parts["mel"]
         clock = time.perf_counter()
+        if window.silent:
+            spectrum = np.full_like(spectrum, audio.SILENCE)
         mels = audio.windows(spectrum, (picked[:, None] + heard).ravel(), lead=1)
         found: WindowBatch = {
             "mel": audio.windows(spectrum, picked, steps=window.mel_steps),

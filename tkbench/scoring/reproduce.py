@@ -16,12 +16,14 @@ comes from. Nothing is fetched.
 from __future__ import annotations
 
 import csv
+import inspect
 import math
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
@@ -314,26 +316,39 @@ def _fid_distance(files: PublicFiles) -> _Answer:
     rng = np.random.default_rng(0)
     mixing = rng.normal(size=(64, 64))
     a, b = rng.normal(size=(500, 64)) @ mixing, 0.3 + rng.normal(size=(400, 64)) @ mixing.T
-    published = _of_the_package(*moments(a), *moments(b))
+    published = pytorch_fid_distance(*moments(a), *moments(b))
     return _Answer(
         [Figure("distance", published, 1e-6 * published, frechet(*moments(a), *moments(b)))],
         "500 and 400 seeded features of 64 dimensions; published: what the package pytorch-fid answers",
     )
 
 
-def _of_the_package(mean_a: Float64, cov_a: Float64, mean_b: Float64, cov_b: Float64) -> float:
-    """The distance by the package pytorch-fid itself."""
-    from pytorch_fid.fid_score import calculate_frechet_distance
+def sqrtm(matrix: Float64, disp: bool = True) -> object:
+    """SciPy's root as it was called before 1.18: without `disp` an estimate of the error comes with it."""
+    from scipy import linalg
 
+    return linalg.sqrtm(matrix) if disp else (linalg.sqrtm(matrix), 0.0)
+
+
+def pytorch_fid_distance(mean: Float64, cov: Float64, other_mean: Float64, other_cov: Float64) -> float:
+    """The distance by the package pytorch-fid itself, with SciPy's root, whatever release that is.
+
+    (D,) means and (D, D) covariances. The package passes `disp` to sqrtm, which SciPy 1.18 removed; there it is given
+    `sqrtm` from above. All else is its own.
+    """
+    from pytorch_fid import fid_score
+
+    own = fid_score.linalg
+    if "disp" not in inspect.signature(own.sqrtm).parameters:
+        fid_score.linalg = SimpleNamespace(sqrtm=sqrtm)
     try:
         with warnings.catch_warnings():
-            # It passes sqrtm an argument that SciPy is retiring, and few samples make singular matrices.
+            # SciPy 1.17 warns of `disp`, and few samples make singular matrices.
             warnings.simplefilter("ignore")
-            return float(calculate_frechet_distance(mean_a, cov_a, mean_b, cov_b))
-    except TypeError as error:
-        raise _Missing(
-            f"the package pytorch-fid does not run with this SciPy ({error}); use one below 1.18"
-        ) from error
+            found = fid_score.calculate_frechet_distance(mean, cov, other_mean, other_cov)
+    finally:
+        fid_score.linalg = own
+    return float(np.real(found))
 
 
 def _fid_network(files: PublicFiles) -> _Answer:
@@ -356,7 +371,7 @@ def _fid_network(files: PublicFiles) -> _Answer:
             stats.append(
                 calculate_activation_statistics(names, network, 8, 2048, torch.device(files.device), 0)
             )
-    published = _of_the_package(*stats[0], *stats[1])
+    published = pytorch_fid_distance(*stats[0], *stats[1])
     ours = frechet(*moments(features(network, sets[0])), *moments(features(network, sets[1])))
     # Eight pictures have no full rank: both ways to the root round there (docs/metrics.md, "FID's distance").
     return _Answer(

@@ -33,6 +33,9 @@ class Data:
     """An epoch takes one window per so many frames of a clip; 0 takes one per clip."""
     padded_sound: bool = False
     """Also windows whose sound reaches beyond an end of the clip, where it is padded with silence."""
+    silent: bool = False
+    """Silence in the place of every sound, for a version of a model that is trained without sound; switch off the terms
+    of the loss that compare with sound (`av`)."""
     flip: float = 0.0
     """The share of windows that are mirrored, with their references. Ours: the papers do not say."""
     workers: int = -1

@@ -342,6 +342,7 @@ class Trainer:
                 sound=self.goal.sound,
                 min_reference_gap=config.data.min_reference_gap,
                 padded_sound=config.data.padded_sound,
+                silent=config.data.silent,
                 mouths=self.goal.mouths,
                 openings=self.goal.openings,
             ),

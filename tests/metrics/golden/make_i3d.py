@@ -73,7 +73,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         # It writes into its arguments.
         theirs = videogpt.frechet_distance(torch.from_numpy(a.copy()), torch.from_numpy(b.copy()))
-    from support.pytorch_fid import sqrtm
+    from tkbench.scoring.reproduce import sqrtm
 
     styleganv.sqrtm = sqrtm  # scipy no longer takes `disp`
     found = {"features": answers, "videogpt": theirs, "styleganv": styleganv.frechet_distance(a, b)}
