@@ -175,9 +175,7 @@ def brief(line: str, width: int) -> str:
     command = re.match(r"[^`]*`[^`]*`", line)
     least = command.end() if command is not None else 0
     ends = [at.start() for at in re.finditer(r"[;,:.]? ", line) if at.start() <= width - 4]
-    clauses = [
-        at.start() for at in re.finditer(r"; |: | \(|\. ", line) if width / 2 <= at.start() <= width - 4
-    ]
+    clauses = [at.start() for at in re.finditer(r"; | \(|\. ", line) if width / 2 <= at.start() <= width - 4]
     best = (clauses or ends or [width - 4])[-1]
     return f"{line[: max(best, least)]} ..." if max(best, least) < len(line) else line
 
