@@ -77,27 +77,29 @@ voice: $(VENV)/.installed
 	$(BIN)/tkbench prep folder --root voice/corpus --out voice/shards
 	$(BIN)/tkbench train --model voice --data voice/shards --out voice/voice_synth.safetensors
 
-# The configuration of the second of three trainings: sharp, whose steps are small enough for a CPU, or gpu.
-# About eight hours of one core: the expert a quarter of an hour, SyncTalkFace four, CALS three and a half.
+# The configuration of the second training of each: sharp, whose steps are small enough for a CPU, or gpu.
+# About eight hours of one core: SyncTalkFace four and a half, CALS two, the expert and the corpus the rest.
 # The cards beside the checkpoints say what each took. A run that was stopped goes on.
 SECOND ?= sharp
+TRAIN = $(BIN)/tkbench train --data models/shards --cache models/crops --expert models/expert_synth.safetensors
 # One thread, as for the bundled checkpoints.
 models: export OMP_NUM_THREADS = 1
 models: $(VENV)/.installed
 	$(BIN)/tkbench prep synth --out models/corpus --clips 480 --speakers 120 --seed 200
 	$(BIN)/tkbench prep folder --root models/corpus --out models/shards
 	$(BIN)/tkbench train --model expert --data models/shards --cache models/crops --out models/expert_synth.safetensors
-	for model in synctalkface cals; do \
-		painter=; test $$model != cals || painter="--painter models/synctalkface_synth.safetensors"; \
-		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
-			--expert models/expert_synth.safetensors --out models/$${model}_base.safetensors && \
-		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
-			--expert models/expert_synth.safetensors --config $$model-$(SECOND) $$painter \
-			--from models/$${model}_base.safetensors --out models/$${model}_$(SECOND).safetensors && \
-		$(BIN)/tkbench train --model $$model --data models/shards --cache models/crops \
-			--expert models/expert_synth.safetensors --config $$model-clean \
-			--from models/$${model}_$(SECOND).safetensors --out models/$${model}_synth.safetensors || exit; \
-	done
+	$(TRAIN) --model synctalkface --out models/synctalkface_base.safetensors
+	$(TRAIN) --model synctalkface --config synctalkface-$(SECOND) \
+		--from models/synctalkface_base.safetensors --out models/synctalkface_$(SECOND).safetensors
+	$(TRAIN) --model synctalkface --config synctalkface-memory \
+		--from models/synctalkface_$(SECOND).safetensors --out models/synctalkface_memory.safetensors
+	$(TRAIN) --model synctalkface --config synctalkface-clean \
+		--from models/synctalkface_memory.safetensors --out models/synctalkface_synth.safetensors
+	$(TRAIN) --model cals --out models/cals_base.safetensors
+	$(TRAIN) --model cals --config cals-$(SECOND) --painter models/synctalkface_synth.safetensors \
+		--from models/cals_base.safetensors --out models/cals_$(SECOND).safetensors
+	$(TRAIN) --model cals --config cals-clean \
+		--from models/cals_$(SECOND).safetensors --out models/cals_synth.safetensors
 
 clean:
 	rm -rf $(VENV) $(VENV)-docs site $(OUT)
