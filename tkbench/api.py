@@ -105,7 +105,7 @@ class Scored(os.PathLike[str]):
 
     def __repr__(self) -> str:
         result = self.result
-        what = f"{result.dataset} {result.split}, {counted(result.n_clips, 'clip')}"
+        what = f"{result.data_title} {result.split}, {counted(result.n_clips, 'clip')}"
         return f"Scored({result.model!r}, {what}, {str(self.folder)!r})"
 
     def _repr_html_(self) -> str:
@@ -113,9 +113,7 @@ class Scored(os.PathLike[str]):
 
         result = self.result
         shown = self.table[["label", "mean", "low", "high", "n", "why"]]
-        what = (
-            f"{result.dataset}, {result.split}: {counted(result.n_clips, 'clip')}, protocol {result.protocol}"
-        )
+        what = f"{result.data_title}, {result.split}: {counted(result.n_clips, 'clip')}, protocol {result.protocol}"
         head = f"{result.model} on {what}"
         # pandas escapes the cells itself.
         return (

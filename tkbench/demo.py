@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from tkbench.prep.run import prepare
 from tkbench.report import publish
 from tkbench.runtime.parallel import pool
 from tkbench.runtime.progress import bar
-from tkbench.scoring.evaluate import EvalOptions, evaluate
+from tkbench.runtime.words import counted
+from tkbench.scoring import finished
+from tkbench.scoring.evaluate import EvalOptions, evaluate, kept_from_stopped
 from tkbench.synth.corpus import make_corpus
 
 if TYPE_CHECKING:
@@ -32,7 +35,8 @@ def run(
 ) -> Path:
     """Make a corpus, prepare it, score the anchors and the reference models, publish; returns the report's path.
 
-    A second run resumes: it keeps a finished corpus and finished shards, and computes the scores again.
+    A second run resumes: it keeps a finished corpus and finished shards, and of a run that was stopped the models
+    that it scored; otherwise it computes the scores again.
     """
     begin = time.perf_counter()
     corpus, shards = out / "corpus", out / "shards"
@@ -49,28 +53,28 @@ def run(
             )
     with bar("2/4 prep     ") as progress:
         prepare(corpus, shards, workers=workers, progress=progress)
-    bundles = []
+    bundles: list[Path] = []
+    runs, settings = out / "runs", EvalOptions(cache=out / "features", one_of_several=True)
     scored = (*ANCHORS, *references())
     with pool(workers) as workforce:
         for place, model in enumerate(scored, start=1):
+            kept = kept_from_stopped(shards, model, out=runs, options=settings)
+            if kept is not None:
+                say(f"{model}: kept from the stopped run")
+                bundles.append(kept)
+                continue
             with bar(f"3/4 score {place}/{len(scored)}") as progress:
-                bundles.append(
-                    evaluate(
-                        shards,
-                        model,
-                        out=out / "runs",
-                        workers=workforce,
-                        options=EvalOptions(cache=out / "features", progress=progress),
-                    )
-                )
+                options = replace(settings, progress=progress)
+                bundles.append(evaluate(shards, model, out=runs, workers=workforce, options=options))
     with bar("4/4 report   ") as progress:
         progress(0, 1, "leaderboard and page")
         made = publish.publish(bundles, out / "leaderboards")
+        finished.published(bundles)
         progress(1, 1, "done")
     for part in publish.rich_tables(made.folder, width):
         show(part)
     say(
-        f"{clips} clips, {len(scored)} models, {time.perf_counter() - begin:.0f} s.\n"
+        f"{counted(clips, 'clip')}, {len(scored)} models, {time.perf_counter() - begin:.0f} s.\n"
         f"leaderboard: {made.csv}\n"
         f"Open {made.report.resolve()} in a browser."
     )

@@ -90,6 +90,9 @@ MISTAKES = {
     "cite nowhere": "no such folder",
     "sensitivity --data shards --knob blurr": "did you mean blur",
     "sensitivity --data shards --out s.csv": "give the name of the HTML page",
+    "leaderboard show t.csv": "t.csv: a table is made of its rows, and rows/t is not there; give the folder of its",
+    "leaderboard show runs --quiet --verbose": "--quiet and --verbose exclude each other",
+    "verify runs/TABLE/a -q -v": "--quiet and --verbose exclude each other",
     # Training, networks, names.
     "train --data shards --out o.safetensors": "Missing option '--model'",
     "train --model calls --data shards --out o.safetensors": "did you mean cals",
@@ -151,6 +154,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         media.write_video(here / name, video)
     (here / "empty").mkdir()
     (here / "notes.txt").write_text("notes")
+    (here / "t.csv").write_text("rank,model\n")
     (here / "face.png").write_bytes(b"photo")
     for model in ("a", "b"):
         made = bundles.make(here / "made", model, 1.0)

@@ -319,3 +319,91 @@ def test_the_older_names_are_still_taken(run_cli: Run, tmp_path: Path) -> None:
     )
     assert code == 2
     assert "--device 'gpu': expected cpu" in said
+
+
+def test_notes_beneath_a_table_are_a_line_each_and_whole_with_v(
+    runs: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, short, _ = run_cli("leaderboard", "show", runs)
+    _, whole, _ = run_cli("leaderboard", "show", runs, "-v")
+    assert "Rank [a-b]: from 1" in short
+    assert "p at most 0.05" not in short
+    assert "p at most 0.05" in " ".join(whole.split())
+    assert short.splitlines()[-1].startswith("-v shows these notes whole")
+    assert "-v shows" not in whole
+    notes = short[short.index("Rank [a-b]") :].splitlines()
+    assert all(len(line) <= 80 for line in notes)
+    assert len(notes) < len(whole[whole.index("Rank [a-b]") :].splitlines())
+
+
+def test_the_csv_of_a_table_stands_for_its_rows(runs: Path, run_cli: Run, tmp_path: Path) -> None:
+    boards = tmp_path / "boards"
+    code, _, said = run_cli("leaderboard", "build", runs, "--leaderboards", boards)
+    assert code == 0, said
+    (table,) = boards.glob("*.csv")
+    code, out, said = run_cli("leaderboard", "show", table)
+    assert code == 0, said
+    assert "mine" in out
+    assert "theirs" in out
+
+
+def test_a_network_that_fails_does_not_stop_the_others(
+    run_cli: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tkbench import weights
+    from tkbench.errors import UnknownName, WeightsMissing
+
+    def fetch(name: str, *, progress: object) -> Path:
+        if name == "gone":
+            raise WeightsMissing("the server answered 404")
+        if name == "tpyo":
+            raise UnknownName("no weight 'tpyo'")
+        return tmp_path / name
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    code, _, said = run_cli("weights", "fetch", "gone", "a", "tpyo", "b")
+    assert code == 2
+    assert f"a: {tmp_path / 'a'}\n" in said
+    assert f"b: {tmp_path / 'b'}\n" in said
+    assert "tkbench: gone: the server answered 404\n" in said
+    assert "tkbench: tpyo: no weight 'tpyo'\n" in said
+    code, _, said = run_cli("weights", "fetch", "a", "b")
+    assert code == 0
+
+
+def test_clips_of_a_folder_are_called_so_in_captions(tmp_path: Path) -> None:
+    from tkbench.results import bundle
+
+    result = bundle.read(bundles.make(tmp_path, "mine", 1.0)).result
+    assert result.data_title == "test"
+    assert result.model_copy(update={"dataset": "folder"}).data_title == "a folder of videos"
+
+
+def test_no_line_for_people_points_into_a_checkout() -> None:
+    """Where tkbench is installed there is no docs/: a message or a help text names a command or an address."""
+    import ast
+
+    found = []
+    for file in sorted(Path(cli.__file__).parents[1].rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        told = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        # A text that stands alone explains the line above it to those who read the code.
+        told |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        found += [
+            f"{file.name}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in told
+            and "docs/" in node.value
+            and ".md" in node.value
+            and "https://" not in node.value
+        ]
+    assert found == []

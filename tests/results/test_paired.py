@@ -252,7 +252,8 @@ def test_command_prints_every_pair(
         main()
     assert not stop.value.code
     out = capsys.readouterr().out
-    assert out.count("3 speakers") == 3
+    assert out.count("3 speakers can show no order") == 1
+    assert out.count("too few speakers") == 3
     assert "0.750" in out
     assert "3 pairs" in out
     assert probability(math.nan) == "-"

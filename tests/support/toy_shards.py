@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,16 @@ def phonemes(level: np.ndarray) -> list[dict[str, float | str]]:
     ]
 
 
-def make_shards(root: Path, clips: dict[str, tuple[str, int]], *, spoken: bool = False) -> Path:
-    """`clips`: key -> (split, frames). The folder of shards. spoken: each clip knows its phonemes."""
+def make_shards(
+    root: Path,
+    clips: dict[str, tuple[str, int]],
+    *,
+    spoken: bool = False,
+    files: Mapping[str, str] | None = None,
+) -> Path:
+    """`clips`: key -> (split, frames). The folder of shards. spoken: each clip knows its phonemes. files: key -> the
+    file that it was prepared from, where that is not called by its key.
+    """
     target = root / "shards"
     target.mkdir()
     rows, records = [], []
@@ -70,7 +79,7 @@ def make_shards(root: Path, clips: dict[str, tuple[str, int]], *, spoken: bool =
                 row = {
                     "key": key,
                     "clip": key,
-                    "path": key,
+                    "path": (files or {}).get(key, f"{key}.mp4"),
                     "dataset": "toys",
                     "split": split,
                     "speaker": key[0],

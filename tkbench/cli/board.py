@@ -27,6 +27,7 @@ from tkbench.cli.score import (
 )
 from tkbench.cli.talking import answer, answers_json, print_text, waiting
 from tkbench.errors import BadBundle, UsageError
+from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,6 +35,22 @@ if TYPE_CHECKING:
     from tkbench.results.board import Changed
     from tkbench.results.bundle import Bundle
     from tkbench.results.claimed import Claim
+
+
+def _of_table(runs: Path) -> Path:
+    """The rows that a table is made of, where its CSV is given."""
+    if runs.suffix.lower() != ".csv" or not runs.is_file():
+        return runs
+    from tkbench.results.rows import FOLDER
+
+    rows = runs.parent / FOLDER / runs.stem
+    if not rows.is_dir():
+        raise UsageError(
+            f"{runs}: a table is made of its rows, and {rows} is not there; give the folder of its bundles, as in "
+            f"runs/{runs.stem}"
+        )
+    return rows
+
 
 Boards = Annotated[Path, typer.Option("--leaderboards", help="Folder of the CSV tables and of their rows.")]
 Replace = Annotated[
@@ -43,7 +60,9 @@ Replace = Annotated[
 Runs = Annotated[
     Path,
     typer.Argument(
-        help="Folder of result bundles of one data set and protocol, such as runs/<table>; or runs, where it holds one."
+        help="Folder of result bundles of one data set and protocol, such as runs/<table>; or runs, where it holds "
+        "one; or the CSV file of a table.",
+        callback=_of_table,
     ),
 ]
 LEADERBOARDS = Path("leaderboards")
@@ -150,7 +169,7 @@ def submit_command(
         )
     part = f", seed {seed}" if found.clips < kept.result.n_clips else ""
     left = f"; not {', '.join(found.left_out)}" if found.left_out else ""
-    how = f"{found.clips} of {kept.result.n_clips} clips scored again{part}{left}"
+    how = f"{found.clips} of {counted(kept.result.n_clips, 'clip')} scored again{part}{left}"
     _tell(submit(bundle, boards, tier="measured", how=how[:300], replace=replace))
 
 
@@ -275,7 +294,10 @@ def _export_hub(runs: Path, out: Path) -> None:
     with waiting("export"):
         files = hub.write(rows, out)
     answer(folder=out, files=[str(path.relative_to(out)) for path in files])
-    say(f"{out}: {len(rows)} models in {len(files)} files\nopen it: datasets.load_dataset({str(out)!r})")
+    say(
+        f"{out}: {counted(len(rows), 'model')} in {counted(len(files), 'file')}\n"
+        f"open it: datasets.load_dataset({str(out)!r})"
+    )
     refuse_all(bad)
 
 

@@ -63,6 +63,10 @@ def talkative(name: str, command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: object) -> None:
         how = {option.name: bool(given.pop(option.name, False)) for option in talking_options}
+        if how.get("quiet") and how.get("verbose"):
+            from tkbench.errors import UsageError
+
+            raise UsageError("--quiet and --verbose exclude each other: give one of them")
         with talking.mode(name, **how):
             command(**given)
 

@@ -28,6 +28,7 @@ from tkbench.cli.common import (
 from tkbench.cli.talking import answer
 from tkbench.dataset import DataSet
 from tkbench.errors import UsageError
+from tkbench.runtime.words import counted
 
 
 @data.command("export")
@@ -57,8 +58,15 @@ def data_export(
         count = export(
             shards, out, split=split, limit=limit, workers=count_workers(workers), progress=progress
         )
+    from tkbench.data.export import NAMES
+    from tkbench.shards import open_shards
+    from tkbench.shards.originals import originals, told
+
     answer(clips=count, folder=out)
-    say(f"{count} clips: {out}")
+    say(f"{counted(count, 'clip')}: {out}")
+    opened = open_shards(shards)
+    if line := told(originals(opened), len(opened)):
+        say(f"{line}; all are in {out / NAMES}")
 
 
 @data.command("verify")
@@ -81,7 +89,9 @@ def data_verify(
     with bar("verify") as progress:
         opened.verify(progress)
     answer(clips=len(opened), data=opened.data_hash)
-    say(f"{shards}: {len(opened)} clips, every shard is the one in its index (data {opened.data_hash[:12]})")
+    say(
+        f"{shards}: {counted(len(opened), 'clip')}, every shard is the one in its index (data {opened.data_hash[:12]})"
+    )
 
 
 @data.command("show")
@@ -255,7 +265,10 @@ def _check_shards(
 
     with bar("check") as progress:
         found = find_leaks(names, names_only=fast, workers=count_workers(workers), progress=progress)
-    table = Table(title=f"{sum(found.clips)} clips in {len(found.places)} splits", title_justify="left")
+    table = Table(
+        title=f"{counted(sum(found.clips), 'clip')} in {counted(len(found.places), 'split')}",
+        title_justify="left",
+    )
     for heading in ("shared", "split", "and split", "times", "what it is"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "times" else "left")
     for kind, one, two, count in found.table():
@@ -264,11 +277,14 @@ def _check_shards(
         show(table)
     many = found.several_folders
     sizes = zip(found.places, found.clips, strict=True)
-    say("; ".join(f"{place.name(with_folder=many)}: {count} clips" for place, count in sizes))
+    say("; ".join(f"{place.name(with_folder=many)}: {counted(count, 'clip')}" for place, count in sizes))
     if not found.leaks:
         say("nothing shared was found" + (" by speakers and sources; no clip was read" if fast else ""))
     if found.unnamed:
-        say(f"{found.unnamed} clips have no speaker: whether identities are disjoint is not known of them")
+        have = "has" if found.unnamed == 1 else "have"
+        say(
+            f"{counted(found.unnamed, 'clip')} {have} no speaker: whether identities are disjoint is not known of them"
+        )
     for line in found.unread[:5]:
         say(f"not compared: {line}")
     if len(found.unread) > 5:

@@ -322,7 +322,17 @@ def _prepare(
     )
     show(_table(f"Preparation of {out}", summary.table()))
     if summary.n_ok:
-        say(f"shards: {out}\nnext:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}")
+        from tkbench.shards import open_shards
+        from tkbench.shards.originals import originals, told
+
+        say(f"shards: {out}")
+        opened = open_shards(out)
+        if line := told(originals(opened), len(opened)):
+            say(f"names:  {line}; all are in the columns key and path of manifest.parquet")
+        say(
+            f"next:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}\n"
+            f"        {pasted('tkbench', 'data', 'export', out, '--out', 'clips')}   # the inputs of your own model"
+        )
     else:
         say(f"{out}: no clip can be used ({summary.n_clips} looked at); the table above says why")
 

@@ -10,6 +10,7 @@ import typer
 from tkbench.cli.common import protocols, say, show
 from tkbench.cli.talking import numbers, print_text
 from tkbench.errors import UsageError
+from tkbench.runtime.words import counted
 
 Name = Annotated[str, typer.Argument(help="A bundled protocol, one of an installed package, or a TOML file.")]
 
@@ -155,4 +156,4 @@ def pairs_command(
     text = "".join(f"{voice} {picture}\n" for voice, picture in found.lines)
     print_text(text, pairs=found.lines, sha256=found.sha256)
     left = f"; {found.missing} more name a clip that is not in {data_folder}" if found.missing else ""
-    say(f"{len(found.lines)} pairs, sha256 {found.sha256}{left}")
+    say(f"{counted(len(found.lines), 'pair')}, sha256 {found.sha256}{left}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,12 +24,11 @@ from tkbench.cli.common import (
     stdout_width,
     writable,
 )
-from tkbench.cli.talking import answer, answers_json, detail, waiting
+from tkbench.cli.talking import answer, answers_json, detail, now, waiting
 from tkbench.errors import TkbenchError, UsageError
 from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
-    from tkbench.models.base import Model
     from tkbench.protocol import Protocol
     from tkbench.results.bundle import Bundle
     from tkbench.results.by_stratum import ByStratum
@@ -184,13 +183,16 @@ def evaluate_command(
         typer.Option(min=0, help="For --dry-run: what one worker costs per hour.", show_default=False),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Score all clips, also those that a stopped run has finished.")
+        bool,
+        typer.Option(
+            "--fresh", help="Score all clips, also the clips and models that a stopped run has finished."
+        ),
     ] = False,
 ) -> None:
     """Score models: LSE-C, LSE-D (also called Sync-C, Sync-D), AVOffset, PSNR, SSIM, LPIPS, FID and others.
 
     Writes a result bundle per model, its row in `leaderboards/*.csv` with intervals and coverage, and an HTML report.
-    A run that was stopped goes on at the next clip when it is started again.
+    A run that was stopped goes on at the next clip when it is started again; models that it has finished are kept.
 
     Example: `tkbench eval --data shards --model anchors`
 
@@ -243,23 +245,23 @@ def evaluate_command(
     called: dict[str, str] = {}
     told = ""
     for item in names:
-        made = models.create(item)
-        title = name or made.card.name
+        model_here = models.create(item)
+        title = name or model_here.card.name
         if title in called:
             raise UsageError(
                 f"--model {called[title]} and --model {item} would both be called {title!r}; score them one at a time, "
                 f"with --name"
             )
         called[title] = item
-        told = told or _check_clips(made, data_folder, rules, (split, limit, pairs))
-    from tkbench.scoring.evaluate import EvalOptions, check_by, check_name, evaluate
+        told = told or _check_clips(item, data_folder, rules, (split, limit, pairs))
+    from tkbench.scoring.evaluate import EvalOptions, check_by, check_name, evaluate, kept_from_stopped
     from tkbench.scoring.recipes import extend
 
     check_by(strata, source)
     if told:
         say(told)
     if name is not None:
-        check_name(name, anchor=made.card.anchor)  # a name is for one model
+        check_name(name, anchor=model_here.card.anchor)  # a name is for one model
     if lse is not None:
         rules = extend(rules, lse)
     wanted = names_of(columns)
@@ -294,24 +296,45 @@ def evaluate_command(
     detail(
         f"protocol {rules.name}, {count_workers(workers)} workers, device {device}, features {place or 'not kept'}"
     )
-    bundles = []
-    with pool(count_workers(workers), scheduler=scheduler, resources=needs) as workforce:
-        for item in names:
-            with bar(f"eval {item}") as progress:
-                bundles.append(
-                    evaluate(
-                        data_folder,
-                        item,
-                        protocol=rules,
-                        out=out,
-                        workers=workforce,
-                        split=split,
-                        limit=limit,
-                        options=EvalOptions(
-                            name, place, device, progress, sources, strata, fresh, pairs, say
-                        ),
-                    )
-                )
+    options = EvalOptions(
+        name,
+        place,
+        device,
+        sources=sources,
+        by=strata,
+        fresh=fresh,
+        pairs=pairs,
+        tell=say,
+        one_of_several=True,
+    )
+    made: dict[str, Path] = {}
+    for title, item in called.items():
+        folder = kept_from_stopped(
+            data_folder, item, protocol=rules, out=out, split=split, limit=limit, options=options
+        )
+        if folder is not None:
+            made[title] = folder
+    if made:
+        say(
+            f"{len(made)} of {counted(len(called), 'model')} kept from the stopped run: {', '.join(made)}; --fresh "
+            "scores all again"
+        )
+    if len(made) < len(called):
+        with pool(count_workers(workers), scheduler=scheduler, resources=needs) as workforce:
+            for title, item in called.items():
+                if title not in made:
+                    with bar(f"eval {title}") as progress:
+                        made[title] = evaluate(
+                            data_folder,
+                            item,
+                            protocol=rules,
+                            out=out,
+                            workers=workforce,
+                            split=split,
+                            limit=limit,
+                            options=replace(options, progress=progress),
+                        )
+    bundles = [made[title] for title in called]
     _publish(bundles, leaderboards, wanted, whole=whole)
     if strata:
         show_strata(bundles, strata, wanted)
@@ -337,19 +360,20 @@ def videos_model(videos: Path, pattern: str | None) -> str:
 
 
 def _check_clips(
-    made: Model, data: Path, rules: Protocol, which: tuple[str | None, int | None, Path | None]
+    model: str, data: Path, rules: Protocol, which: tuple[str | None, int | None, Path | None]
 ) -> str:
     """What can be wrong with clips and their videos by names and headers, before a process is started.
 
     which: --split, --limit and --pairs. Returns what is to be said of the pairs.
     """
-    from tkbench.scoring import lists
+    from tkbench.scoring import lists, named
     from tkbench.scoring.clips import open_split
     from tkbench.scoring.evaluate import check_videos
     from tkbench.scoring.pairing import items_of
 
     split, limit, pairs = which
     source = open_split(data, lists.split_for(rules, open_split(data, split), split))
+    made = named.create(model, source)
     items = items_of(rules, source, made.card, limit=limit, pairs=pairs)
     check_videos(made, source, items)
     return items.told
@@ -426,9 +450,11 @@ def table_by(
 def _publish(bundles: list[Path], leaderboards: Path, columns: list[str], *, whole: bool) -> None:
     """Bring the table and the report up to date with new bundles, and show the table."""
     from tkbench.report import publish
+    from tkbench.scoring import finished
 
     with waiting("table and report"):
         made = publish.publish(bundles, leaderboards)
+        finished.published(bundles)
     if answers_json():
         from tkbench import api
 
@@ -569,7 +595,7 @@ def compare_command(
 
     All models of a table: `tkbench compare runs --metric psnr`
     """
-    from tkbench.results.compare import compare, rich_table
+    from tkbench.results.compare import compare, rich_tables
 
     rows = [row for folder in bundles for row in bundles_at(folder)]
     with waiting("compare"):
@@ -578,7 +604,9 @@ def compare_command(
         from tkbench import api
 
         answer(pairs=api.compare([row.folder for row in rows], metrics=metric or ()).to_dict("records"))
-    show(rich_table(found, level=rows[0].result.stats["level"], width=stdout_width()))
+    level = rows[0].result.stats["level"]
+    for part in rich_tables(found, level=level, width=stdout_width(), verbose=now().verbose):
+        show(part)
 
 
 def bundles_at(folder: Path) -> list[Bundle]:

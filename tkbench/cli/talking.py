@@ -142,13 +142,42 @@ def stdout_width() -> int:
 
 
 def show(table: RenderableType) -> None:
-    """A table on stdout, as wide as `stdout_width` says."""
+    """A table on stdout, as wide as `stdout_width` says. Notes beneath it (dim text) are a line each without -v."""
     if now().as_json:
         now().tables.append(records(table))
         return
     from rich.console import Console
+    from rich.text import Text
 
+    if isinstance(table, Text) and table.style == "dim" and not now().verbose:
+        lines = table.plain.splitlines()
+        short = [brief(line, stdout_width()) for line in lines]
+        more = [] if short == lines else ["-v shows these notes whole."]
+        table = Text("\n".join([*short, *more]), style="dim")
     Console(highlight=False, width=stdout_width()).print(table)
+
+
+def brief(line: str, width: int) -> str:
+    """A note in one line of so many characters, where it has a clause that ends there; a command in it is never cut.
+
+    >>> brief(
+    ...     "FID unscored: weights-missing; run `tkbench weights fetch a` (or `tkbench weights add a FILE`)",
+    ...     70,
+    ... )
+    'FID unscored: weights-missing; run `tkbench weights fetch a` ...'
+    >>> brief("Rank [a-b]: how many are clearly better; clearly: a paired test over all speakers", 60)
+    'Rank [a-b]: how many are clearly better ...'
+    >>> brief("short", 60)
+    'short'
+    """
+    if len(line) <= width:
+        return line
+    command = re.match(r"[^`]*`[^`]*`", line)
+    least = command.end() if command is not None else 0
+    ends = [at.start() for at in re.finditer(r"[;,:.]? ", line) if at.start() <= width - 4]
+    clauses = [at.start() for at in re.finditer(r"; | \(|\. ", line) if width / 2 <= at.start() <= width - 4]
+    best = (clauses or ends or [width - 4])[-1]
+    return f"{line[: max(best, least)]} ..." if max(best, least) < len(line) else line
 
 
 def print_text(text: str, /, **answers: object) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from tkbench.cli.common import say, show, stdout_width, weights
+from tkbench.cli.common import refuse_all, say, show, stdout_width, weights
 from tkbench.cli.talking import answers_json
+from tkbench.errors import TkbenchError
 
 WIDE = 110
 """Columns of a terminal that has room for hashes."""
@@ -41,15 +42,23 @@ def weights_fetch(
 ) -> None:
     """Download networks and check their hashes; an interrupted download continues where it stopped.
 
+    One that fails is named at the end, with exit code 2, and the others are fetched all the same.
+
     Example: `tkbench weights fetch syncnet-v2 inception-fid`
     """
     from tkbench import weights as registry
     from tkbench.runtime.progress import bar
 
+    failed: list[str] = []
     for name in names:
-        with bar(f"fetch {name}") as progress:
-            path = registry.fetch(name, progress=progress)
+        try:
+            with bar(f"fetch {name}") as progress:
+                path = registry.fetch(name, progress=progress)
+        except TkbenchError as error:
+            failed.append(f"{name}: {error}" if len(names) > 1 else str(error))
+            continue
         say(f"{name}: {path}")
+    refuse_all(failed)
 
 
 @weights.command("add")

@@ -7,6 +7,8 @@ copied MPEG-1 stream by OpenCV would see another one.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +21,12 @@ from tkbench.runtime import storage
 from tkbench.runtime.parallel import one_thread, pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.shards import Shards, open_shards, unpack_sound
+from tkbench.shards.originals import originals
 
 MARK = "export.json"
 """Says which shards a folder was exported from."""
+NAMES = "names.csv"
+"""Clip and file of those clips whose file has another name (`shards.originals`)."""
 _EACH = 16
 """Clips of one task."""
 
@@ -56,6 +61,7 @@ def export(
     folder = Path(out)
     _check(folder, whole)
     keys = shards.keys()[:limit]
+    _write_names(folder, whole)
     todo = [key for key in keys if not all(file.is_file() for file in _files(folder, key))]
     for parent in sorted({_files(folder, key)[0].parent for key in todo}):
         parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +76,16 @@ def export(
             progress(done, len(keys), "exporting")
     progress(len(keys), len(keys), "written")
     return len(keys)
+
+
+def _write_names(folder: Path, shards: Shards) -> None:
+    """Where names of files were replaced: a table with the clip and the file of each of them."""
+    files = originals(shards)
+    if files:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([("key", "file"), *files.items()])
+        storage.write_file(folder / NAMES, text.getvalue().encode(errors="surrogateescape"))
 
 
 def _files(folder: Path, key: str) -> Sequence[Path]:

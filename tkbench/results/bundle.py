@@ -58,6 +58,8 @@ LARGEST_RESULT = 16 << 20
 MOST_COLUMNS, LONGEST_NAME = 1000, 300
 FORMAT = 5
 READABLE = (3, 4, FORMAT)
+OWN_CLIPS = "a folder of videos"
+"""What `tkbench prep folder` reads, in titles."""
 ALONE = "clip "
 """Begins the cluster of a clip whose speaker nobody knows."""
 UNIT_BOUNDS = {"share": (0.0, 1.0), "correlation": (-1.0, 1.0)}
@@ -196,6 +198,11 @@ class Evaluation(_Model):
         if set(names) != set(self.summary):
             raise ValueError(f"columns are {sorted(names)}, the summary has {sorted(self.summary)}")
         return self
+
+    @property
+    def data_title(self) -> str:
+        """What titles and sentences call the data set: "folder" is the name of a way to read one, and of none."""
+        return OWN_CLIPS if self.dataset == "folder" else self.dataset
 
     @property
     def table(self) -> str:

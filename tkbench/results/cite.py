@@ -132,7 +132,7 @@ def _sentence(
     faces = f" Faces are tracked by Face Mesh{_cited(tracker)}." if tracker else ""
     return (
         f"Scores are those of tkbench {tex(version)}{_cited(['tkbench'])} by the protocol {tex(result.protocol)} on "
-        f"{counted(result.n_clips, 'clip')} of {tex(result.dataset)}{_cited(data)}, split {tex(result.split)}: "
+        f"{counted(result.n_clips, 'clip')} of {tex(result.data_title)}{_cited(data)}, split {tex(result.split)}: "
         f"{'; '.join(parts)}.{faces} Intervals are {tex(level)} intervals over {clusters_of(result)}; models are "
         "compared by a paired sign-flip test with Holm's correction. Every setting that can move a number is in the "
         "signature of the table, "

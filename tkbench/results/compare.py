@@ -23,9 +23,11 @@ from tkbench.results.bundle import Bundle
 from tkbench.results.leaderboard import check_comparable, percent
 from tkbench.results.paired import Difference, Split, differences, draws_for, holm
 from tkbench.results.standing import qualifies, scores_of, shared_sums, too_few
+from tkbench.runtime.words import counted
 from tkbench.types import Column, Float64
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 
@@ -52,18 +54,29 @@ class Comparison:
     """How many pairs p is corrected for."""
 
     @property
-    def verdict(self) -> str:
-        """Which model is clearly better, or why none is."""
+    def better(self) -> str:
+        """The model that is clearly better, or ""."""
         gap = self.difference
-        if gap.note:
-            return gap.note
-        alpha = round(1 - self.level, halves.DIGITS)
-        if self.holm <= alpha:
-            better = self.first if (gap.mean > 0) == (self.column.better == "higher") else self.second
-            return f"{better} ({self.aside})" if self.aside else better
+        if gap.note or not self.holm <= round(1 - self.level, halves.DIGITS):
+            return ""
+        return self.first if (gap.mean > 0) == (self.column.better == "higher") else self.second
+
+    @property
+    def undecided(self) -> str:
+        """Why no model is clearly better, in two or three words."""
+        if self.difference.note:
+            return "no test"
         if self.too_few:
-            return self.too_few
-        return "not after Holm's correction" if gap.p <= alpha else "no difference shown"
+            return "too few speakers"
+        alpha = round(1 - self.level, halves.DIGITS)
+        return "not after Holm's correction" if self.difference.p <= alpha else "no difference shown"
+
+    @property
+    def verdict(self) -> str:
+        """Which model is clearly better, or why none is, with all that is to be said of the pair."""
+        if self.better:
+            return f"{self.better} ({self.aside})" if self.aside else self.better
+        return self.difference.note or self.too_few or self.undecided
 
 
 def compare(bundles: Sequence[Bundle], *, metrics: Sequence[str] = ()) -> list[Comparison]:
@@ -172,87 +185,159 @@ def _columns(columns: Sequence[Column], wanted: Sequence[str]) -> list[Column]:
     return [known[name] for name in wanted] or [column for column in columns if column.per_clip]
 
 
-NARROW = 120
-"""Characters below which the table keeps what decides: difference with interval, corrected p, and the answer."""
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What a table of comparisons shows in a row."""
+
+    heads: tuple[str, ...]
+    padding: int
+    """Characters between two columns."""
+    by_metric: bool
+    """Whether each metric has a table of its own, with its name above."""
 
 
-def rich_table(comparisons: Sequence[Comparison], *, level: float, width: int = NARROW) -> Table:
-    """The comparisons for a terminal of `width` characters."""
+_WHOLE = ("metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better")
+_SHORT = ("a", "b", "a - b", "interval", "Holm p")
+LAYOUTS = (
+    _Layout(_WHOLE, 3, by_metric=False),
+    _Layout((*_SHORT, "clearly better"), 2, by_metric=True),
+    _Layout((*_SHORT, "better"), 1, by_metric=True),
+    _Layout(("a, b", "a - b, interval", "Holm p", "better"), 2, by_metric=True),
+)
+"""From wide to narrow: the first that fits the terminal is shown, or the last."""
+_LEFT = ("metric", "a", "b", "a, b", "clearly better", "better")
+
+
+def rich_tables(
+    comparisons: Sequence[Comparison], *, level: float, width: int = 200, verbose: bool = False
+) -> list[RenderableType]:
+    """The comparisons for a terminal of `width` characters: title, tables, and how to read them."""
+    from rich.text import Text
+
+    rows = [_cells(item) for item in comparisons]
+    layout = next((one for one in LAYOUTS if _needs(one, rows) <= width), LAYOUTS[-1])
+    # Those that tables do not compare are corrected among themselves; the notes say so.
+    pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
+    # A table of its own for each metric: their columns have one width.
+    groups = list(dict.fromkeys(row["metric"] for row in rows)) if layout.by_metric else [""]
+    return [
+        Text(f"Paired by clip, clustered by speaker; {percent(level)} intervals; {counted(pairs, 'pair')}"),
+        *(
+            _table(layout, rows, [row for row in rows if not group or row["metric"] == group], group, width)
+            for group in groups
+        ),
+        Text("\n".join(_notes(comparisons, level, layout, verbose=verbose)), style="dim"),
+    ]
+
+
+def _cells(item: Comparison) -> dict[str, str]:
+    """A comparison as texts, by column."""
+    gap, digits = item.difference, item.column.digits
+    shown = ["-" if math.isnan(x) else f"{x:+.{digits}f}" for x in (gap.mean, gap.low, gap.high)]
+    interval = "-" if math.isnan(gap.low) else f"[{shown[1]}, {shown[2]}]"
+    least = "-" if math.isnan(gap.detectable) else f"{gap.detectable:.{digits}f}"
+    if math.isinf(gap.detectable):
+        least = "none"
+    winner = item.better
+    marks = ("(", ")") if winner and item.aside else ("", "")
+    letter = "" if not winner else "a" if winner == item.first else "b"
+    return {
+        "metric": f"|{item.column.label}|" if item.column.better == "zero" else item.column.label,
+        "a": item.first,
+        "b": item.second,
+        "a - b": shown[0],
+        "interval": interval,
+        "p": probability(gap.p) + ("" if gap.exact or math.isnan(gap.p) else "*"),
+        "Holm p": probability(item.holm),
+        "detectable": least,
+        "clips": f"{gap.n}" + (f" (-{gap.n_unpaired})" if gap.n_unpaired else ""),
+        "clearly better": winner.join(marks) if winner else item.undecided,
+        "better": letter.join(marks) if winner else "-",
+        "a, b": f"{item.first}\n  {item.second}",
+        "a - b, interval": f"{shown[0]}\n{interval}",
+    }
+
+
+def _needs(layout: _Layout, rows: Sequence[dict[str, str]]) -> int:
+    """Characters of a line of the table."""
+    return sum(_widest(name, rows) + layout.padding for name in layout.heads) + 1
+
+
+def _widest(name: str, rows: Sequence[dict[str, str]]) -> int:
+    return max(len(line) for text in (name, *(row[name] for row in rows)) for line in text.splitlines())
+
+
+def _table(
+    layout: _Layout,
+    rows: Sequence[dict[str, str]],
+    shown: Sequence[dict[str, str]],
+    title: str,
+    width: int,
+) -> Table:
+    """The table of those rows that are shown; all rows decide how wide its columns are."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    # Those that tables do not compare are corrected among themselves; the caption says so.
-    pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
-    title = f"Paired by clip, clustered by speaker; {percent(level)} intervals; p corrected by Holm over {pairs} pair"
-    narrow = width < NARROW
     table = Table(
-        title=title + ("s" if pairs > 1 else ""),
+        title=escape(title) or None,
         title_justify="left",
-        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
-        padding=(0, 1, 0, 0) if narrow else (0, 1),
+        title_style="bold",
+        box=box.SIMPLE_HEAD if layout.by_metric else box.HEAVY_HEAD,
+        padding=(0, layout.padding - 1, 0, 0) if layout.by_metric else (0, 1),
     )
-    heads = ["metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better"]
-    kept = ["a", "b", "a - b", "Holm p", "clearly better"] if narrow else heads
-    for name in kept:
-        left = name in ("metric", "a", "b", "clearly better")
+    fits = _needs(layout, rows) <= width
+    for name in layout.heads:
         table.add_column(
-            name, justify="left" if left else "right", no_wrap=name in ("p", "Holm p"), overflow="fold"
+            name,
+            justify="left" if name in _LEFT else "right",
+            # Where not even the narrowest layout fits, names of models are folded, and nothing else.
+            no_wrap=fits or name not in ("a, b", "metric"),
+            min_width=_widest(name, rows) if fits else None,
+            overflow="fold",
         )
-    metric = ""
-    for item in comparisons:
-        gap, digits = item.difference, item.column.digits
-        label = f"|{item.column.label}|" if item.column.better == "zero" else item.column.label
-        shown = ["-" if math.isnan(x) else f"{x:+.{digits}f}" for x in (gap.mean, gap.low, gap.high)]
-        interval = "-" if math.isnan(gap.low) else f"[{shown[1]}, {shown[2]}]"
-        least = "-" if math.isnan(gap.detectable) else f"{gap.detectable:.{digits}f}"
-        if math.isinf(gap.detectable):
-            least = "none"
-        cells = {
-            "metric": label,
-            "a": item.first,
-            "b": item.second,
-            "a - b": f"{shown[0]}\n{interval}" if narrow else shown[0],
-            "interval": interval,
-            "p": probability(gap.p) + ("" if gap.exact or math.isnan(gap.p) else "*"),
-            "Holm p": probability(item.holm),
-            "detectable": least,
-            "clips": f"{gap.n}" + (f" (-{gap.n_unpaired})" if gap.n_unpaired else ""),
-            "clearly better": item.verdict,
-        }
-        if narrow and label != metric:
-            table.add_row(f"[bold]{escape(label)}[/bold]")
-        metric = label
-        table.add_row(*(escape(cells[name]) for name in kept))
-    table.caption = escape("\n".join(_caption(comparisons, level)))
-    table.caption_justify = "left"
+    for row in shown:
+        table.add_row(*(escape(row[name]) for name in layout.heads))
     return table
 
 
-def _caption(comparisons: Sequence[Comparison], level: float) -> list[str]:
-    """How to read the table."""
+def _notes(
+    comparisons: Sequence[Comparison], level: float, layout: _Layout, *, verbose: bool = False
+) -> list[str]:
+    """How to read the table, a line each: what is true of this one, and with `verbose` what is true of all."""
     alpha = round(1 - level, halves.DIGITS)
-    lines = [
+    lines = []
+    if "better" in layout.heads:
+        lines.append(f"better: a or b where it is clearly better, Holm p at most {alpha:g}; -: not shown")
+    else:
+        lines.append(f"clearly better: Holm p at most {alpha:g}")
+    lines += dict.fromkeys(item.too_few for item in comparisons if item.too_few)
+    unclear = [item.difference.note for item in comparisons if item.difference.note]
+    lines += [
+        f"{counted(unclear.count(note), 'pair')} without a test: {note}" for note in dict.fromkeys(unclear)
+    ]
+    if any(item.difference.n_unpaired for item in comparisons):
+        lines.append(
+            "clips are left out that a model of the table has no score for" + " (-n)" * (not layout.by_metric)
+        )
+    aside = dict.fromkeys(item.aside for item in comparisons if item.aside)
+    if aside:
+        lines.append(
+            f"in brackets: {'; '.join(aside)}; tested on the clips of the pair alone, p corrected among such pairs"
+        )
+    if any(item.infinite for item in comparisons):
+        lines.append("infinite scores count as the best finite one of any model")
+    if not verbose:
+        return [*lines, "-v: how intervals and p are made; --json: all columns"]
+    return [
+        *lines,
         f"interval: the pair's own, not corrected; it leaves out 0 exactly where p is at most {alpha:g}",
-        f"clearly better: Holm p at most {alpha:g}, as in tables of the same models",
         "p: sign-flip test over speakers; exact where models are exchangeable, too small where differences are very "
         f"skewed (up to {LIBERAL} false alarms in 100 instead of 5); *: from {draws_for(1):,} or more random splits of "
         "the speakers, otherwise every split was tried",
         "detectable: the true difference that so many speakers show with a power of 80 % or more after Holm's "
         "correction; none: too few speakers to show any",
     ]
-    if any(item.difference.n_unpaired for item in comparisons):
-        lines.append(
-            "(-n): clips left out because a model has no score; pairs of one table are compared on the same clips"
-        )
-    if any(item.aside for item in comparisons):
-        lines.append(
-            "models that tables do not compare, having scores for too few clips, are tested on the clips that a pair "
-            "shares; p is corrected among these pairs"
-        )
-    if any(item.infinite for item in comparisons):
-        lines.append("infinite scores count as the best finite one of any model")
-    return lines
 
 
 LIBERAL = "10 to 15"

@@ -87,7 +87,7 @@ def _copy(bundle: Bundle, place: Path) -> None:
 def card(entries: Sequence[leaderboard.Entry], tables: dict[str, pd.DataFrame]) -> str:
     """README.md: what the hub reads of it stands between lines of three dashes, in YAML."""
     result = entries[0].result
-    title = f"{result.dataset} {result.split}, scored by {result.protocol}"
+    title = f"{result.data_title} {result.split}, scored by {result.protocol}"
     lines = ["---", f"pretty_name: {json.dumps(title, ensure_ascii=False)}", "tags:"]
     lines += [f"- {tag}" for tag in ("talking-face-generation", "lip-sync", "benchmark", "tkbench")]
     lines.append("configs:")

@@ -177,7 +177,7 @@ def _caption(entries: Sequence[Entry], style: Style) -> str:
             None,
             [
                 tex(
-                    f"{result.dataset}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol "
+                    f"{result.data_title}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol "
                     f"{result.protocol}."
                 ),
                 tex(f"Means of clips{_of_intervals(result, style)}."),

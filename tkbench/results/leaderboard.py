@@ -473,8 +473,8 @@ def caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
     notes = [not_ranked(entry) for entry in entries if entry.note]
     return "\n".join(
         [
-            f"{result.dataset}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol {result.protocol}; "
-            f"{intervals_are(result)}.",
+            f"{result.data_title}, split {result.split}, {counted(result.n_clips, 'clip')}, protocol "
+            f"{result.protocol}; {intervals_are(result)}.",
             *remarks(entries, columns),
             *notes,
             f"Signature: {result.signature}",
@@ -523,9 +523,9 @@ def ranks_are(entries: Sequence[Entry]) -> list[str]:
         return []
     alpha = 1 - found.level
     return [
-        f"Rank [a-b]: from 1 + the models that are clearly better to {models} - those clearly worse, anchors aside; "
-        f"clearly: paired sign-flip test over {found.unit}s, Holm's correction for {_all_pairs(len(found.p))}, "
-        f"p at most {alpha:.2g}."
+        f"Rank [a-b]: from 1 + the models clearly better to {models} - those clearly worse, anchors aside; clearly: "
+        f"paired sign-flip test over {found.unit}s, Holm's correction for {_all_pairs(len(found.p))}, p at most "
+        f"{alpha:.2g}."
     ]
 
 

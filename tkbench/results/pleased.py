@@ -7,8 +7,6 @@ of the videos that were made to please, or was not measured for want of its netw
 
 from __future__ import annotations
 
-from tkbench.version import DOCUMENTS
-
 _WHOLE = "the mouth of another moment in an otherwise true picture"
 PLEASED: dict[str, str] = {
     "voice_score": "openings twice as high",
@@ -40,14 +38,12 @@ def forgives_lag(column: str) -> bool:
 def warning(column: str, label: str) -> str:
     """The sentence for a table that ranks by `column`, or "".
 
-    >>> warning("cpbd", "CPBD").partition(" (")[0]
-    'Ranked by CPBD, which any sharp picture can please without better lips'
+    >>> warning("cpbd", "CPBD")
+    'CPBD can be pleased without better lips, by any sharp picture (`tkbench study metrics --help`).'
     >>> warning("lse_c", "LSE-C")
     ''
     """
     what = PLEASED.get(column)
-    return (
-        f"Ranked by {label}, which {what} can please without better lips ({DOCUMENTS}/studies.md)."
-        if what
-        else ""
-    )
+    if not what:
+        return ""
+    return f"{label} can be pleased without better lips, by {what} (`tkbench study metrics --help`)."

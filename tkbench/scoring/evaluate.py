@@ -34,7 +34,7 @@ from tkbench.runtime.devices import check_device, check_device_name
 from tkbench.runtime.parallel import Pool, pool
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.words import counted
-from tkbench.scoring import lists, pairing, players
+from tkbench.scoring import finished, lists, named, pairing, players
 from tkbench.scoring.clips import (
     MIN_FACE_SHARE,
     MetricSet,
@@ -82,6 +82,9 @@ class EvalOptions:
     """A list of which voice goes with which picture, for `cross:MODEL`; see `scoring.pairing`."""
     tell: Callable[[str], None] = _say_nothing
     """Called with a line for people before any work: clips without a video, an earlier result that is replaced."""
+    one_of_several: bool = False
+    """One model of a call for several, which calls `finished.published` at its end. If it does not come to that, the
+    next call keeps the model (`kept_from_stopped`)."""
 
 
 def evaluate(
@@ -109,67 +112,31 @@ def evaluate(
     (check_device_name if remote else check_device)(options.device)
     if storage.is_remote(out):
         raise UsageError(f"--out {out}: bundles are written to a folder; give one that all workers see")
-    source = open_split(data, split)
-    rules = chosen_protocol(protocol, default_protocol(source.dataset))
-    split = lists.split_for(rules, source, split)
-    source = open_split(data, split)
-    known_list = lists.check(rules, source)
-    created = models.create(model)  # a wrong name fails here, not in a worker
-    card = created.card
-    refuse_training_clips(card, source)
-    metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
-    if options.name is not None:
-        card = card.model_copy(update={"name": check_name(options.name, anchor=card.anchor)})
-    items = pairing.items_of(rules, source, card, limit=limit, pairs=options.pairs)
-    keys, speakers = items.keys, items.speakers
-    check_by(options.by, source)
-    for line in check_videos(created, source, items):
-        options.tell(line)
-    files = files_of(created)
-    columns = metrics.columns
-    rank_by = rules.ranks_by(columns)
-    line = signature(
-        rules,
-        source,
-        columns,
-        len(keys),
-        limit,
-        other_voice=is_crossed(card),
-        more=(*known_list, *items.signature),
-    )
-    table = bundle.table_name(source.dataset, rules.name, line)
+    job = _planned(data, model, protocol, split, limit, options)
+    for told in check_videos(job.created, job.source, job.items):
+        options.tell(told)
+    source, rules, card, items, metrics = job.source, job.rules, job.card, job.items, job.metrics
+    keys, speakers, table, rank_by = items.keys, items.speakers, job.table, job.rank_by
     if (earlier := out / table / bundle.slug(card.name)).is_dir():
         options.tell(f"{earlier}: holds an earlier result of {card.name}, which the new one replaces")
-    ranking = next(column for column in columns if column.name == rank_by)
+    ranking = next(column for column in metrics.columns if column.name == rank_by)
     shown = players.plan(keys, ranking, players.true_scores(out / table, rank_by))
     task = Chunk(
-        run=Run.begin(storage.everywhere(data), split, rules, options.device),
+        run=Run.begin(storage.everywhere(data), job.split, rules, options.device),
         model=identity.everywhere(model) if remote else model,
         keys=(),
         partners={},
         software=software() if remote else {},
         cache=str(options.cache.expanduser().absolute()) if options.cache is not None else None,
-        sources=str(options.sources.expanduser().absolute()) if options.sources is not None else None,
+        sources=_absolute(options.sources),
     )
-    facts = {
-        "signature": line,
-        "model": model,
-        "card": created.card.model_dump(mode="json"),
-        "code": identity.code_of(created),
-        "clips": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
-        "device": options.device,
-        "sources": task.sources,
-        "true": hashlib.sha256(repr(sorted(shown.true.items())).encode()).hexdigest(),
-        "software": software(),
-        "tkbench": feature_cache.sources(),
-    }
-    state_of = files.state_of if files is not None else _no_file
+    facts = {**job.facts, "true": hashlib.sha256(repr(sorted(shown.true.items())).encode()).hexdigest()}
     try:
         with (
             work_folder(out.absolute(), (table, card.name), facts, fresh=options.fresh) as work,
             _workforce(workers, len(keys)) as crew,
         ):
-            kept = work.kept(keys, state_of)
+            kept = work.kept(keys, job.state_of)
             todo = [
                 replace(
                     task,
@@ -184,7 +151,7 @@ def evaluate(
                 for partners, pictures in [items.voices_of((key,))]
             ]
             # A command that fails ends after a few clips, not after a night; videos that exist are all looked at.
-            patience = PATIENCE if isinstance(created, Command) and not kept else len(keys) + 1
+            patience = PATIENCE if isinstance(job.created, Command) and not kept else len(keys) + 1
             gather(
                 todo,
                 crew,
@@ -210,9 +177,9 @@ def evaluate(
                 protocol=rules.name,
                 rank_by=rank_by,
                 coverage_min=rules.coverage_min,
-                signature=line,
-                columns=columns,
-                summary=bundle.summarise(rows, speakers, columns, **stats),
+                signature=job.signature,
+                columns=metrics.columns,
+                summary=bundle.summarise(rows, speakers, metrics.columns, **stats),
                 stats=stats,
                 weights=dict(sorted(metrics.weights.items())),
                 stack=software() | device,
@@ -230,11 +197,126 @@ def evaluate(
             )
             spent = cost.sum_up(found.spent)
             beside = {} if spent is None else {cost.FILE: cost.to_bytes(spent)}
-            return bundle.write(out, evaluation, clips, partial(players.write, found.players), beside=beside)
+            made = bundle.write(out, evaluation, clips, partial(players.write, found.players), beside=beside)
+            if options.one_of_several:
+                finished.note(made, job.whole_facts())
+            return made
     except StorageError:
         raise
     except OSError as error:
         raise storage.explain(error, out, kept="finished clips are kept") from error
+
+
+def kept_from_stopped(
+    data: Path,
+    model: str,
+    *,
+    protocol: str | Path | Protocol | None = None,
+    out: Path = Path("runs"),
+    split: str | None = None,
+    limit: int | None = None,
+    options: EvalOptions | None = None,
+) -> Path | None:
+    """The bundle of a model that a stopped call for several models has finished with the same facts; None where it has
+    to be scored. Arguments are those of `evaluate`.
+    """
+    options = options or EvalOptions()
+    if options.fresh or not finished.any_in(out):
+        return None
+    job = _planned(data, model, protocol, split, limit, options)
+    folder = out / job.table / bundle.slug(job.card.name)
+    return folder if finished.is_kept(folder, job.whole_facts()) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What an evaluation rests on, known before any work."""
+
+    source: shards.Shards
+    split: str | None
+    rules: Protocol
+    created: Model
+    card: ModelCard
+    """With the name that tables call it."""
+    metrics: MetricSet
+    items: pairing.Items
+    by: tuple[By, ...]
+    signature: str
+    facts: Mapping[str, object]
+    """What the record of a clip rests on."""
+
+    @property
+    def rank_by(self) -> str:
+        return self.rules.ranks_by(self.metrics.columns)
+
+    @property
+    def table(self) -> str:
+        return bundle.table_name(self.source.dataset, self.rules.name, self.signature)
+
+    def state_of(self, key: str) -> str:
+        """What tells the present state of a clip's video from another; "" where it is no file."""
+        files = files_of(self.created)
+        return files.state_of(key) if files is not None else ""
+
+    def whole_facts(self) -> dict[str, object]:
+        """What the bundle rests on. The choice of players is left out: no number depends on it."""
+        return {
+            **self.facts,
+            "name": self.card.name,
+            "protocol": self.rules.model_dump(mode="json"),
+            "by": [repr(one) for one in self.by],
+            "videos": [self.state_of(key) for key in self.items.keys],
+        }
+
+
+def _planned(
+    data: Path,
+    model: str,
+    protocol: str | Path | Protocol | None,
+    split: str | None,
+    limit: int | None,
+    options: EvalOptions,
+) -> _Job:
+    """What `evaluate` rests on; raises what it raises before any work, but for videos."""
+    source = open_split(data, split)
+    rules = chosen_protocol(protocol, default_protocol(source.dataset))
+    split = lists.split_for(rules, source, split)
+    source = open_split(data, split)
+    known_list = lists.check(rules, source)
+    created = named.create(model, source)  # a wrong name fails here, not in a worker
+    card = created.card
+    refuse_training_clips(card, source)
+    metrics = build_metrics(rules, options.device)  # and so does a wrong protocol
+    if options.name is not None:
+        card = card.model_copy(update={"name": check_name(options.name, anchor=card.anchor)})
+    items = pairing.items_of(rules, source, card, limit=limit, pairs=options.pairs)
+    check_by(options.by, source)
+    line = signature(
+        rules,
+        source,
+        metrics.columns,
+        len(items.keys),
+        limit,
+        other_voice=is_crossed(card),
+        more=(*known_list, *items.signature),
+    )
+    facts: dict[str, object] = {
+        "signature": line,
+        "model": model,
+        "card": created.card.model_dump(mode="json"),
+        "code": identity.code_of(created),
+        "clips": hashlib.sha256("\n".join(items.keys).encode()).hexdigest(),
+        "device": options.device,
+        "sources": _absolute(options.sources),
+        "weights": dict(sorted(metrics.weights.items())),
+        "software": software(),
+        "tkbench": feature_cache.sources(),
+    }
+    return _Job(source, split, rules, created, card, metrics, items, options.by, line, facts)
+
+
+def _absolute(place: Path | None) -> str | None:
+    return None if place is None else str(place.expanduser().absolute())
 
 
 def check_videos(model: Model, source: shards.Shards, items: pairing.Items) -> list[str]:
@@ -273,11 +355,6 @@ def _workforce(workers: int | Pool, items: int) -> Iterator[Pool]:
     else:
         with pool(workers, items=items) as fresh:
             yield fresh
-
-
-def _no_file(key: str) -> str:
-    """The state of a video that is no file of its own."""
-    return ""
 
 
 class Gathered:
@@ -414,7 +491,7 @@ def gather(
     done: dict[int, ChunkScores] = {}
     clips, failed, empty = before, 0, 0
     counts = feature_cache.Counts()
-    progress(clips, total, f"{label}, {before} clips kept" if before else label)
+    progress(clips, total, f"{label}, {counted(before, 'clip')} kept" if before else label)
 
     def again(chunk: Chunk, deaths: int) -> Chunk:
         return replace(chunk, deaths=deaths)
@@ -429,7 +506,7 @@ def gather(
             if on_failure is not None and clips - before == empty == on_failure[0]:
                 on_failure[1]()
             counts += scores.cache_counts
-            gaps = f"{failed} clips with a missing score" if failed else ""
+            gaps = f"{counted(failed, 'clip')} with a missing score" if failed else ""
             notes = filter(None, (label, gaps, feature_cache.damage_note(counts)))
             progress(clips, total, ", ".join(notes))
     return [done[index] for index in range(len(chunks))]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from tkbench import media, models
+from tkbench import media
 from tkbench.errors import BadSample, UsageError
 from tkbench.metrics.base import NOT_GIVEN
 from tkbench.models.base import Model
@@ -24,7 +24,7 @@ from tkbench.results.bundle import Curve
 from tkbench.runtime import feature_cache, storage
 from tkbench.runtime.devices import check_device, device_facts, put_on
 from tkbench.runtime.parallel import one_thread
-from tkbench.scoring import players
+from tkbench.scoring import named, players
 from tkbench.scoring.clips import (
     Run,
     Tools,
@@ -108,7 +108,7 @@ def model_of(run: Run, name: str) -> Metered:
         check_device(run.device)
     except UsageError as error:  # a worker of a cluster need not be a machine like the one that asked
         raise UsageError(f"host {socket.gethostname()}: {error}") from error
-    model: Model = put_on(models.create(name), run.device)
+    model: Model = put_on(named.create(name, tools_of(run).source), run.device)
     return Metered(model, run.device)
 
 
