@@ -185,8 +185,8 @@ def _page_data(
         return numbers if numbers[0] is not None else None
 
     return PageData(
-        title=f"{result.dataset}, {result.split}",
-        about=f"{result.dataset}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
+        title=f"{result.data_title}, {result.split}",
+        about=f"{result.data_title}, split {result.split}, {result.n_clips} clips, protocol {result.protocol}; "
         f"{leaderboard.intervals_are(result)}.",
         signature=result.signature,
         columns=[

@@ -61,7 +61,7 @@ def rich_tables(
         blocks = blocks[:1]
     shown = [column for block in blocks for column in block]
     title = (
-        f"{result.dataset}, {result.split}: {counted(result.n_clips, 'clip')}, protocol {result.protocol}; "
+        f"{result.data_title}, {result.split}: {counted(result.n_clips, 'clip')}, protocol {result.protocol}; "
         f"{leaderboard.intervals_are(result)}"
     )
     below = [*leaderboard.remarks(entries, shown), *_notes(entries)]
