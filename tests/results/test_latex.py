@@ -85,6 +85,18 @@ def test_a_model_that_many_pairs_alone_call_level_is_not_bold(tmp_path: Path) ->
     assert shown == ["0.000 (size 0.000)"] * 2
 
 
+def test_a_lag_that_no_test_parts_from_the_best_is_not_bold_outside_its_interval(tmp_path: Path) -> None:
+    """A mute model's offset is anything: off by 20 on 3 of 12 speakers, where a sign-flip test has p 0.25."""
+    even = {key: 0.0 for key in MANY}
+    lost = {key: -20.0 * (speaker < "s03") for key, speaker in MANY.items()}
+    for name, scores in (("best", even), ("as-good", even), ("mute", lost)):
+        folder = make(tmp_path, name, 0, scores=scores, speakers=MANY, better="zero")
+    found = leaderboard.ranked(bundle.find(folder.parent))[0].standing
+    assert found is not None
+    assert found.best({"best", "as-good", "mute"}) == {"best", "as-good", "mute"}
+    assert bold(export(folder.parent, "latex", ["lse_c_synth"])) == {"best", "as-good"}
+
+
 def test_too_few_speakers_make_nothing_bold_and_it_is_said(tmp_path: Path) -> None:
     for name, level in (("good", 3.0), ("poor", 1.0)):
         folder = make(tmp_path, name, level)

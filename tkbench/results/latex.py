@@ -1,8 +1,8 @@
 r"""Tables for papers: a booktabs table with caption and label, as one pastes it.
 
-The preamble needs `\usepackage{booktabs}`. Bold are the best mean and those that a paired test does not part from it
-(`leaderboard.best_of`). A caption of one's own is LaTeX
-and stands as it is; every other text comes from bundles, and is escaped.
+The preamble needs `\usepackage{booktabs}`. Bold are the best mean and those within its interval that no test
+parts from it (`leaderboard.best_of`). A caption of one's own is LaTeX and stands as it is; every other text comes from
+bundles, and is escaped.
 """
 
 from __future__ import annotations

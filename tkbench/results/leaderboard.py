@@ -144,8 +144,8 @@ def by_column(entries: Sequence[Entry], tables: Mapping[str, pd.DataFrame]) -> d
 
 
 BOLD = (
-    "the best mean, and each that the paired test of the two alone does not part from it; none where so few speakers "
-    "can show no order; of numbers of the whole set the best one; anchors do not count"
+    "the best mean, and each within its interval that the paired test of the two alone does not part from it; none "
+    "where so few speakers can show no order; of numbers of the whole set the best one; anchors do not count"
 )
 """What is bold in a table: the models of `best_of`."""
 
@@ -153,11 +153,20 @@ BOLD = (
 def best_of(entries: Sequence[Entry], column: Column, standing: Standing | None) -> set[str]:
     """The models whose figures are bold; anchors do not count, and a single model has nothing to be best of.
 
-    A number of the whole set cannot be tested, so only the best one counts. standing: the column's, see `by_column`.
+    A test that parts nothing does not show that two are alike: the lag of a silent model can have any mean. So a mean
+    must also lie within the best one's interval. A number of the whole set cannot be tested, and only the best one
+    counts. standing: the column's, see `by_column`.
     """
     models = {entry.result.model: entry for entry in entries if not entry.anchor}
     if column.per_clip:
-        return standing.best(models) if standing is not None else set()
+        found = standing.best(models) if standing is not None else set()
+        cells = {name: models[name].result.summary[column.name] for name in found}
+        best = max(cells.values(), key=lambda cell: goodness(cell, column), default=None)
+        return {
+            name
+            for name, cell in cells.items()
+            if best is not None and (cell.mean == best.mean or best.low <= cell.mean <= best.high)
+        }
     worths = {name: goodness(entry.result.summary[column.name], column) for name, entry in models.items()}
     known = {name: value for name, value in worths.items() if not math.isnan(value)}
     return {name for name, value in known.items() if len(known) > 1 and value == max(known.values())}
