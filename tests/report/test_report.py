@@ -21,7 +21,7 @@ from support.report_runs import ANCHORS, KINDS, NASTY, make_run
 from tkbench import report
 from tkbench.errors import BadBundle
 from tkbench.report import board, figures, finding, glossary, page
-from tkbench.results import bundle, leaderboard, pleased
+from tkbench.results import bundle, leaderboard
 from tkbench.results.compare import compare
 from tkbench.types import Column
 from tkbench.version import DOCUMENTS
@@ -499,8 +499,8 @@ def test_intervals_in_sentences_stay_on_a_line_and_documents_are_links() -> None
     html = page.templates().from_string("{{ text|commands }}")
     bracket = html.render(text="with 0.2 [0.1, 0.3; 87 %], of [a name]")
     assert bracket == "with 0.2 [0.1,\u00a00.3;\u00a087\u00a0%], of [a name]"
-    said = pleased.warning("cpbd", "CPBD")
     address = f"{DOCUMENTS}/studies.md"
+    said = f"More about it ({address})."
     assert html.render(text=said).endswith(f'(<a href="{address}" rel="noreferrer">docs/studies.md</a>).')
     assert (ROOT / "docs" / "studies.md").exists()
     with (ROOT / "pyproject.toml").open("rb") as file:
