@@ -126,3 +126,15 @@ def test_score_takes_strings_and_gives_what_eval_writes(tmp_path: Path) -> None:
     assert scored.clips["psnr"].between(5, 60).all()
     keys = [sample.key for sample in tkbench.open_shards(str(data))]
     assert keys == ["a0", "a1", "b0", "b1"]
+
+
+def test_a_guess_at_the_metrics_of_arrays_is_led_to_them() -> None:
+    """`tkbench.metrics` is the package of metrics of clips; what takes arrays is `tkbench.measure`."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import tkbench; tkbench.metrics.psnr"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "metrics of arrays are in tkbench.measure" in done.stderr

@@ -63,7 +63,9 @@ def __getattr__(name: str) -> object:
         return importlib.import_module(_MODULES[name])
     target = _LAZY.get(name)
     if target is None:
-        raise AttributeError(f"module 'tkbench' has no attribute {name!r}")
+        # `from tkbench import metrics` still finds the package: it asks here first.
+        hint = "; metrics of arrays are in tkbench.measure" if name == "metrics" else ""
+        raise AttributeError(f"module 'tkbench' has no attribute {name!r}{hint}")
     module, _, attribute = target.partition(":")
     found: object = getattr(importlib.import_module(module), attribute)
     return found

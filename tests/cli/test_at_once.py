@@ -73,6 +73,7 @@ REFUSED = {
     # A wrong name.
     f"{TRAIN} --model nope": "known: synctalkface",
     "eval --data shards --model nope": "no model is called 'nope'",
+    "eval --data shards --model ankors": "no model is called 'ankors': did you mean anchors?",
     "eval --data shards --model real --protocol nope": "no protocol is called 'nope'",
     f"{GENERATE} --model nope": "no model is called 'nope'",
     "prep nope --root x --out o": "No such command 'nope'",

@@ -25,7 +25,7 @@ from tkbench.cli.common import (
     writable,
 )
 from tkbench.cli.talking import answer, answers_json, detail, now, waiting
-from tkbench.errors import TkbenchError, UsageError
+from tkbench.errors import TkbenchError, UnknownName, UsageError
 from tkbench.runtime.words import counted
 
 if TYPE_CHECKING:
@@ -398,9 +398,15 @@ def needs_of(resources: str | None, scheduler: str | None) -> dict[str, float]:
 
 
 def _expand(item: str) -> tuple[str, ...]:
-    from tkbench.models import ANCHORS
+    from difflib import get_close_matches
 
-    return ANCHORS if item == "anchors" else (item,)
+    from tkbench.models import ANCHORS, registry
+
+    if item not in registry and ":" not in item and get_close_matches(item, ["anchors"], cutoff=0.7):
+        if item != "anchors":
+            raise UnknownName(f"no model is called {item!r}: did you mean anchors?")
+        return ANCHORS
+    return (item,)
 
 
 def strata_of(by: str | None) -> tuple[Stratum, ...]:
