@@ -60,12 +60,11 @@ def data_export(
         )
     from tkbench.data.export import NAMES
     from tkbench.shards import open_shards
-    from tkbench.shards.originals import originals, told
+    from tkbench.shards.originals import words_of
 
     answer(clips=count, folder=out)
     say(f"{counted(count, 'clip')}: {out}")
-    opened = open_shards(shards)
-    if line := told(originals(opened), len(opened)):
+    if line := words_of(open_shards(shards)):
         say(f"{line}; all are in {out / NAMES}")
 
 

@@ -323,11 +323,10 @@ def _prepare(
     show(_table(f"Preparation of {out}", summary.table()))
     if summary.n_ok:
         from tkbench.shards import open_shards
-        from tkbench.shards.originals import originals, told
+        from tkbench.shards.originals import words_of
 
         say(f"shards: {out}")
-        opened = open_shards(out)
-        if line := told(originals(opened), len(opened)):
+        if line := words_of(open_shards(out)):
             say(f"names:  {line}; all are in the columns key and path of manifest.parquet")
         say(
             f"next:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}\n"

@@ -402,10 +402,10 @@ def _expand(item: str) -> tuple[str, ...]:
 
     from tkbench.models import ANCHORS, registry
 
-    if item not in registry and ":" not in item and get_close_matches(item, ["anchors"], cutoff=0.7):
-        if item != "anchors":
-            raise UnknownName(f"no model is called {item!r}: did you mean anchors?")
+    if item == "anchors":
         return ANCHORS
+    if item not in registry and ":" not in item and get_close_matches(item, ["anchors"], cutoff=0.7):
+        raise UnknownName(f"no model is called {item!r}: did you mean anchors?")
     return (item,)
 
 

@@ -223,11 +223,11 @@ def paint_with(net: FaceNetwork, path: Path, kind: str) -> list[EarlierTraining]
     """
     facts = painter_facts(path, kind)
     other = cast("FaceNetwork", load(path, facts.kind)[0])
-    fresh = []
     if not net.painter or set(net.painter) != set(other.painter):
         raise WeightsRefused(
             f"{path}: {facts.kind} and {kind} do not draw with the same layers; leave --painter out"
         )
+    fresh = []
     for role, layers in net.painter.items():
         theirs, own = other.painter[role].state_dict(), layers.state_dict()
         try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tkbench.results.bundle import Summary
-from tkbench.results.leaderboard import Entry, goodness, percent
+from tkbench.results.leaderboard import Entry, goodness, only_one, percent
 from tkbench.types import Column
 
 CEILING, FLOOR = "real", "shuffled-audio"
@@ -83,9 +83,8 @@ def _lead(entries: Sequence[Entry], column: Column) -> str:
     level = [_name(entry) for entry in rest if entry.rank == best.rank]
     words = f"{_name(best)} leads on {column.label} with {_value(best, column)}"
     if not rest:
-        only = "model" if sum(not entry.anchor for entry in entries) == 1 else "model that can be ranked"
         reached = f"{_value(best, column)} on {column.label}"
-        words = f"{_name(best)} is the only {only}, so it has no rank; it reaches {reached}"
+        words = f"{_name(best)} is the {only_one(entries)}, so it has no rank; it reaches {reached}"
     elif level:
         words = (
             f"{' and '.join([_name(best), *level])} are level on {column.label} with {_value(best, column)}"

@@ -54,15 +54,17 @@ class Gap:
     @property
     def evidence(self) -> list[str]:
         """Interval and p, those that there are."""
-        p = "" if math.isnan(self.p) else f"p {self.p_text}".replace("<", "< ")
-        return [part for part in (self.interval, p) if part]
+        return [part for part in (self.interval, self._p_told) if part]
 
     @property
     def words(self) -> str:
         """The difference, its interval, p and what follows, without a gap where one is missing."""
-        return ", ".join([f"{self.mean} {self.interval}".strip(), *self.evidence[bool(self.interval) :]]) + (
-            f": {self.verdict}"
-        )
+        value = f"{self.mean} {self.interval}".strip()
+        return f"{value}, {self._p_told}: {self.verdict}" if self._p_told else f"{value}: {self.verdict}"
+
+    @property
+    def _p_told(self) -> str:
+        return "" if math.isnan(self.p) else f"p {self.p_text}".replace("<", "< ")
 
     @property
     def own_p_text(self) -> str:

@@ -346,17 +346,14 @@ def to_csv(found: ByStratum) -> str:
 def records(found: ByStratum) -> list[dict[str, object]]:
     """The lines of `to_csv` with numbers as numbers, and None for an empty cell."""
     texts = ("model", "stratum", "group", "metric", "gap_best", "gap_worst", "note")
+
+    def value(cell: str) -> int | float | None:
+        if not cell:
+            return None
+        return int(cell) if cell.isdecimal() else float(cell)
+
     return [
-        {
-            name: cell
-            if name in texts
-            else None
-            if not cell
-            else int(cell)
-            if cell.isdecimal()
-            else float(cell)
-            for name, cell in line.items()
-        }
+        {name: cell if name in texts else value(cell) for name, cell in line.items()}
         for line in csv.DictReader(io.StringIO(to_csv(found)))
     ]
 

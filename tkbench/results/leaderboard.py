@@ -521,12 +521,17 @@ def _ranked_together(entries: Sequence[Entry]) -> Standing | None:
     return found if found is not None and len(found.names) > 1 else None
 
 
+def only_one(entries: Sequence[Entry]) -> str:
+    """What the one ranked model of a table is called: others may be there that have no rank."""
+    alone = sum(not entry.anchor for entry in entries) == 1
+    return "only model" if alone else "only model that can be ranked"
+
+
 def ranks_are(entries: Sequence[Entry]) -> list[str]:
     """What the interval of a rank is, where a table has some; that a single model has no rank."""
     found = _ranked_together(entries)
     if lone := next((entry.result.model for entry in entries if entry.alone), ""):
-        only = "model" if sum(not entry.anchor for entry in entries) == 1 else "model that can be ranked"
-        return [f"{lone} is the only {only} of this table, so it has no rank."]
+        return [f"{lone} is the {only_one(entries)} of this table, so it has no rank."]
     models = sum(entry.rank is not None for entry in entries)
     if found is None or models < 2:
         return []

@@ -43,6 +43,11 @@ def stem(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(""))
 
 
+def words_of(source: Shards) -> str:
+    """`told` of a folder of shards."""
+    return told(originals(source), len(source))
+
+
 def told(files: Mapping[str, str], total: int) -> str:
     """What is said of such names, in a line; "" where there are none.
 

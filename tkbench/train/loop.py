@@ -105,12 +105,14 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.teacher = job.teacher()
         self.goal: Objective = objective(config, self.teacher)
-        self.before: list[checkpoint.EarlierTraining] = []
-        """The trainings whose weights this one begins with."""
+        begun: list[checkpoint.EarlierTraining] = []
+        painted: list[checkpoint.EarlierTraining] = []
         if job.start is not None:
-            self.before = checkpoint.begin_with(self.goal.net, job.start, config.model)
+            begun = checkpoint.begin_with(self.goal.net, job.start, config.model)
         if job.painter is not None:
-            self.before += checkpoint.paint_with(cast(FaceNetwork, self.goal.net), job.painter, config.model)
+            painted = checkpoint.paint_with(cast(FaceNetwork, self.goal.net), job.painter, config.model)
+        self.before = [*begun, *painted]
+        """The trainings whose weights this one begins with."""
         heads = self._begin_heads()
         self.quality: Quality | None = self.goal.quality()
         for net in (self.goal, self.quality):
@@ -147,7 +149,7 @@ class Trainer:
             adam = torch.optim.Adam(self.quality.parameters(), optim.lr_quality, optim.betas)
             self.wrapped_quality, self.quality_adam = self.fabric.setup(self.quality, adam)
         self.average = state.Average(self.goal.net, optim.ema) if optim.ema else None
-        start, painter = (weights.sha256(f) if f is not None else "" for f in (job.start, job.painter))
+        start, painter = (history[0]["sha256"] if history else "" for history in (begun, painted))
         self.identity = state.identity(
             config,
             self.windows.shards.data_hash,
