@@ -89,6 +89,7 @@ REFUSED = {
     "train --model voice --data nowhere --out o.safetensors": "nowhere: no such folder",
     f"{TRAIN} --model cals --expert nowhere": "nowhere: no such file",
     f"{TRAIN} --model cals --painter nowhere": "nowhere: no such file",
+    f"{TRAIN} --model cals --painter sinctalkface": "did you mean synctalkface?",
     f"{TRAIN} --model cals --painter expert": "holds an expert, and a cals is trained",
     f"{TRAIN} --model wav2lip --from nowhere.pth": "nowhere.pth: no such file",
     "generate --model cals --video nowhere.mp4 --audio voice.wav --out o.mp4": "nowhere.mp4: no such file",

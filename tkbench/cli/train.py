@@ -167,10 +167,17 @@ def train_command(
 def _checkpoint(given: str) -> Path:
     """A file, or the bundled checkpoint of the kind of that name."""
     from tkbench import weights
-    from tkbench.models import kinds
+    from tkbench.registry import suggest
 
-    bundled = kinds.registry.get(given).bundled if given in kinds.registry else None
-    return Path(given) if bundled is None else weights.find(bundled)
+    bundled = {name: kind.bundled for name, kind in kinds.registry.loadable().items() if kind.bundled}
+    if given in bundled:
+        return weights.find(bundled[given])
+    if not Path(given).exists():
+        raise UsageError(
+            f"--painter {given}: no such file, and no model that a checkpoint is bundled of; "
+            f"{suggest(given, list(bundled))}"
+        )
+    return Path(given)
 
 
 def _fit_voice(model: str, data_folder: Path, out: Path, seed: int) -> None:
