@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-compile -q -e ".[synth,test]"
 	@# Python keeps the bytecode of what it imports, so that the first command answers as fast as the next.
-	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from importlib import import_module as load; from pkgutil import walk_packages as walk; import tkbench; [load(found.name) for found in walk(tkbench.__path__, 'tkbench.') if not found.name.endswith('__main__')]"
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -c "from importlib import import_module as load; from pkgutil import walk_packages as walk; import tkbench; [load(found.name) for found in walk(tkbench.__path__, 'tkbench.') if not found.name.endswith('__main__')]; load('tkbench.audio').load_librosa()"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

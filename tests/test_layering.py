@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1] / "tkbench"
 LAYERS = [
     {"types", "version"},
     {"errors"},
-    {"registry", "media", "runtime", "audio"},
-    {"protocol", "dataset", "weights", "shards", "crops", "results", "synth"},
+    {"registry", "media", "runtime"},
+    {"audio", "protocol", "dataset", "weights", "shards", "crops", "results", "synth"},
     {"prep", "metrics", "models"},
     {"scoring", "data", "generate", "doctor"},
     {"train", "report"},
@@ -85,6 +85,17 @@ def test_only_media_runs_ffmpeg() -> None:
             text = path.read_text(encoding="utf-8")
             assert "import ffmpeg" not in text, module
             assert "imageio_ffmpeg" not in text, module
+
+
+def test_librosa_is_loaded_in_turn() -> None:
+    """By `tkbench.audio.load_librosa`, or processes crash each other as its kernels are compiled."""
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert module == "tkbench.audio" or not any(name.split(".")[0] == "librosa" for name in names), (
+                module
+            )
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["eval", "--help"], ["prep", "--help"]])

@@ -12,10 +12,12 @@ Slaney's scale with areas of one, decibels over a floor of -100 dB, minus 20 dB,
 from __future__ import annotations
 
 from functools import lru_cache
+from types import ModuleType
 
 import numpy as np
 
 from tkbench.errors import BadInput
+from tkbench.runtime.locks import in_turn
 from tkbench.types import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Array, Float32, Float64
 
 BANDS = 80
@@ -30,6 +32,20 @@ PREEMPHASIS = 0.97
 FLOOR_DB, REFERENCE_DB, REACH = -100.0, 20.0, 4.0
 SILENCE = -REACH
 """The value of every band in silence."""
+
+
+@lru_cache(maxsize=1)
+def load_librosa() -> ModuleType:
+    """librosa, whose compiled parts are loaded; the import that first compiles them is made in turn.
+
+    Its parts are compiled by numba as they are imported, into a cache that all processes share. Two that do so at once
+    after an install can crash each other.
+    """
+    with in_turn("librosa"):
+        import librosa.filters
+        import librosa.onset
+        import librosa.util.utils
+    return librosa
 
 
 def signature() -> str:
@@ -74,8 +90,7 @@ def mel(audio: Float32) -> Float32:
     # A decoder's overshoot stays near 1; samples on the int16 scale do not.
     if float(np.abs(audio).max()) > 4.0:
         raise BadInput(f"audio reaches {np.abs(audio).max():.0f}; expected samples in [-1, 1), not int16")
-    import librosa
-
+    librosa = load_librosa()
     sound = audio.astype(np.float64)
     sound[1:] -= PREEMPHASIS * sound[:-1].copy()
     # Mirrored here, because librosa's own default was that when these models were trained, and is zeros now.
@@ -98,9 +113,7 @@ def scale(magnitude: Array) -> Float64:
 
 @lru_cache(maxsize=1)
 def _bank() -> Float64:
-    from librosa.filters import mel as mel_bank
-
-    bank: Float64 = mel_bank(
+    bank: Float64 = load_librosa().filters.mel(
         sr=SAMPLE_RATE,
         n_fft=N_FFT,
         n_mels=BANDS,

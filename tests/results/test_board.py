@@ -76,7 +76,7 @@ def test_two_evaluations_at_the_same_moment_lose_no_row(tmp_path: Path, boards: 
 
 
 def test_a_lock_without_the_kernel_is_one_as_well(boards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_kernel_lock", lambda handle: None)
+    monkeypatch.setattr(rows, "kernel_lock", lambda handle: None)
     monkeypatch.setattr(rows, "PATIENCE", 0.2)
     with rows.locked(boards), pytest.raises(OSError, match="another tkbench"), rows.locked(boards):
         pass

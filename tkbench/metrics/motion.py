@@ -32,6 +32,7 @@ from itertools import combinations
 
 import numpy as np
 
+from tkbench.audio import load_librosa
 from tkbench.errors import BadInput, UnknownName
 from tkbench.metrics import speech as speech_of
 from tkbench.metrics.base import (
@@ -130,10 +131,8 @@ def silent_lip(gaps: Array) -> float:
 
 def volume(audio: Float32, frames: int) -> Float64:
     """(frames,) loudness of each frame: root mean square in windows of 50 ms, interpolated, as THEval does."""
-    import librosa
-
     step = int(SAMPLE_RATE * 0.05)
-    level = librosa.feature.rms(y=audio, frame_length=step, hop_length=step)[0]
+    level = load_librosa().feature.rms(y=audio, frame_length=step, hop_length=step)[0]
     times = np.arange(len(level)) * step / SAMPLE_RATE
     return np.asarray(np.interp(np.arange(frames) / FPS, times, level), np.float64)
 
@@ -207,9 +206,9 @@ def head_beats(speed: Array) -> Array:
 
 def voice_beats(audio: Float32) -> Float64:
     """Onsets of the voice by librosa's defaults, in frames of the video."""
-    from librosa.onset import onset_detect
-
-    return np.asarray(onset_detect(y=audio, sr=SAMPLE_RATE, units="time"), np.float64) * FPS
+    return (
+        np.asarray(load_librosa().onset.onset_detect(y=audio, sr=SAMPLE_RATE, units="time"), np.float64) * FPS
+    )
 
 
 def beat_alignment(voice: Array, head: Array, *, sigma: float = BEAT_SIGMA) -> float:

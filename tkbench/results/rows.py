@@ -31,6 +31,7 @@ from tkbench.errors import BadBundle, StorageError, UsageError
 from tkbench.results import bundle as bundles
 from tkbench.results.bundle import Bundle, slug
 from tkbench.runtime import storage
+from tkbench.runtime.locks import kernel_lock
 from tkbench.version import __version__
 
 FOLDER, FACTS = "rows", "row.json"
@@ -157,7 +158,7 @@ def locked(boards: Path) -> Iterator[None]:
     by_file = False
     try:
         end = time.monotonic() + PATIENCE
-        while not (by_kernel := _kernel_lock(handle)):
+        while not (by_kernel := kernel_lock(handle)):
             if by_kernel is None and (by_file := _file_lock(path)):
                 break
             if time.monotonic() > end:
@@ -171,21 +172,6 @@ def locked(boards: Path) -> Iterator[None]:
         os.close(handle)
         if by_file:
             path.with_name(".lock.held").unlink(missing_ok=True)
-
-
-def _kernel_lock(handle: int) -> bool | None:
-    """Whether the kernel gave us the lock; None where it has no such locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
 
 
 def _file_lock(path: Path) -> bool:
