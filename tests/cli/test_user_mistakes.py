@@ -252,7 +252,17 @@ def test_ctrl_c_in_a_callback_still_ends_the_command(busy: bool) -> None:
         (["eval"], "Missing option '--data' / '-d'; `tkbench eval --help` shows what there is"),
         (["evall"], "No such command 'evall'. Did you mean 'eval'; `tkbench --help`"),
         (["weights", "fetsch"], "No such command 'fetsch'.*`tkbench weights --help`"),
-        (["train", "--modle", "cals"], "No such option: --modle.*`tkbench train --help`"),
+        (
+            ["train", "--modle", "cals"],
+            r"No such option: --modle: did you mean --model\?; `tkbench train --help`",
+        ),
+        (["eval", "--video", "x"], r"No such option: --video: did you mean --videos\?; .*"),
+        (["leaderboard", "show", "--video", "x"], "No such option: --video: .* `tkbench eval`; .*"),
+        (
+            ["eval", "--metrics", "lse"],
+            "No such option: --metrics: metrics .* --protocol, listed by `tkbench ls`; .*",
+        ),
+        (["eval", "--zzz"], "No such option: --zzz; `tkbench eval --help` shows what there is"),
     ],
 )
 def test_words_that_are_no_command_get_one_line(

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -37,11 +38,21 @@ from tkbench.cli import (  # noqa: F401
 from tkbench.cli.common import app, say, talk
 from tkbench.cli.data_sets import add_data_sets
 from tkbench.errors import TkbenchError
+from tkbench.types import FPS
 from tkbench.version import __version__
 
 add_data_sets(installed=False)
 USAGE: Any = typer.BadParameter.__bases__[0]
 """Click's UsageError: of the click that typer brings with it, or of click itself, by typer's version."""
+GUESSES = {
+    "metric": "metrics and their settings are those of a protocol: --protocol, listed by `tkbench ls`",
+    "fps": f"everything is scored at {FPS} frames per second; `tkbench prep` brings videos there",
+    "checkpoint": "name the file in --model, as in --model cals:FILE",
+    "video": "videos that exist already are scored with --videos DIR by `tkbench eval`",
+    "gpu": "the device is chosen with --device, as in --device cuda:0",
+    "config": "settings are in a protocol (--protocol) or, for training, in --config",
+}
+"""A word that people guess as an option -> where tkbench has it."""
 
 
 def _version(wanted: bool) -> None:
@@ -57,6 +68,22 @@ def _root(
     ] = False,
 ) -> None:
     """Options before the command."""
+
+
+def _misspelt(error: Any) -> str:
+    """What to write instead of an option that is not there; "" for another error.
+
+    Click compares the dashes, too, and so takes any two short options for alike.
+    """
+    if type(error).__name__ != "NoSuchOption" or error.ctx is None:
+        return ""
+    word = error.option_name.lstrip("-")
+    known = [name[2:] for one in error.ctx.command.params for name in one.opts if name.startswith("--")]
+    guess = GUESSES.get(word.removesuffix("s"), GUESSES.get(word, ""))
+    near = get_close_matches(word, known, n=2, cutoff=0.85 if guess else 0.65)
+    if near:
+        guess = f"did you mean {' or '.join(f'--{name}' for name in near)}?"
+    return f"No such option: {error.option_name}" + (f": {guess}" if guess else "")
 
 
 def _refuse(text: str, code: int) -> NoReturn:
@@ -133,7 +160,7 @@ def main() -> None:
         _refuse(" ".join(str(error).split()), error.exit_code)
     except USAGE as error:
         # Words on the command line. A command without any has shown its help already, and has no message.
-        message = error.format_message().rstrip(".?")
+        message = _misspelt(error) or error.format_message().rstrip(".?")
         place = error.ctx.command_path if error.ctx else "tkbench"
         _refuse(f"{message}; `{place} --help` shows what there is" if message else "", 2)
     except OSError as error:
