@@ -195,6 +195,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     }
                     | {"filled_frames": int((score == 0).sum()), "source_start_offset": 0.0}
                     | {"text": EVIL if key == "p/a" else None}
+                    | {"path": f"{EVIL} a.mp4" if key == "p/a" else f"{key}.mp4"}
                     | {"fixes": "30.00 fps resampled to 25 by time stamps; 1 cut" if key == "p/b" else ""}
                 )
             records.append(writer.commit(split))
@@ -272,6 +273,8 @@ def test_every_clip_is_on_it_and_hostile_texts_stay_texts(folder: Path) -> None:
     for key in ("p/a", "p/b", "q/c", "r/d", "r/e", "z1", "z2", "z3"):
         assert found.said.count(key) == 1, key
     assert EVIL in found.said
+    assert f"file {EVIL} a.mp4" in found.said
+    assert "p/b.mp4" not in found.said
     assert "5 of 8 clips became 5 samples" in found.said
     assert "3 clips left out: 2 no-face, 1 some-new-reason" in found.said
     assert "No face was found in any frame." in found.said

@@ -46,6 +46,8 @@ class Card:
     """What the template shows of a clip."""
 
     key: str
+    file: str
+    """The name of its file, where that is another than its key."""
     why: tuple[str, ...]
     speaker: str
     split: str
@@ -72,8 +74,12 @@ def make(
     measured: Measure,
     why: Sequence[str],
     lag: Lag | None = None,
+    file: str = "",
 ) -> Card:
-    """Read a clip and draw it; its pictures are decoded up to the last one that is shown."""
+    """Read a clip and draw it; its pictures are decoded up to the last one that is shown.
+
+    file: what it was prepared from, where its key does not tell.
+    """
     members = source.members(key)
     arrays = unpack_arrays(key, members["npz"])
     landmarks, score = arrays["landmarks"], arrays["score"]
@@ -89,6 +95,7 @@ def make(
     at = ", ".join(f"{t:.1f}" for t in times)
     return Card(
         key=key,
+        file=file,
         why=tuple(why),
         speaker=_text(row.get("speaker")),
         split=_text(row.get("split")),
