@@ -5,6 +5,7 @@ The tests on a GPU are skipped where there is none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from tkbench.models.talker import Talker
 from tkbench.protocol import load
 from tkbench.runtime.devices import check_device, put_on, whole_floats
 from tkbench.scoring.clips import build_metrics
+from tkbench.train.job import TrainingJob
 from tkbench.train.loop import Trainer, train
 from tkbench.types import Batch
 
@@ -146,29 +148,59 @@ def test_a_generator_draws_the_same_picture_on_a_gpu(
     assert (np.abs(pictures[1] - sample.video.astype(int)) > 2).any()
 
 
-@GPU
 @pytest.mark.parametrize("model", ["expert", "wav2lip", "synctalkface", "cals"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
-def test_training_on_a_gpu_learns_resumes_and_loads_on_a_processor(
-    model: str, precision: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [
+        ("cpu", "32-true"),
+        *(pytest.param("cuda", name, marks=GPU) for name in ("32-true", "bf16-mixed", "16-mixed")),
+    ],
+)
+def test_training_on_a_device_learns_resumes_and_loads_on_a_processor(
+    model: str, device: str, precision: str, tmp_path: Path
 ) -> None:
+    """On a processor, too, so that the test itself does not age where there is no GPU."""
     clips = {f"{name}/0": ("train", 30) for name in "abcd"} | {"v/0": ("val", 30)}
     folder = make_shards(tmp_path, clips)
     expert = None
     if model != "expert":
         expert = tmp_path / "expert.safetensors"
-        train(folder, expert, config("expert", steps=2), accelerator="cpu")
+        train(TrainingJob(folder, expert, config("expert", steps=2), accelerator="cpu"))
     base = config(model, steps=6)
     rules = replace(base, run=replace(base.run, precision=precision))
-    out = tmp_path / "one.safetensors"
-    assert train(folder, out, rules, expert=expert, accelerator="cuda", stop_after=3) is None
-    trainer = Trainer(folder, out, rules, expert, 1, "cuda", None)
-    assert trainer.fabric.device.type == "cuda"
+    job = TrainingJob(folder, tmp_path / "one.safetensors", rules, expert=expert, accelerator=device)
+    assert train(job, stop_after=3) is None
+    trainer = Trainer(job)
+    assert trainer.fabric.device.type == device
     assert trainer.done == 3
-    made = train(folder, out, rules, expert=expert, accelerator="cuda")
+    made = train(job)
     assert made is not None
     assert made.facts.training["steps"] == 6
-    assert torch.cuda.get_device_name() in out.with_suffix(".md").read_text(encoding="utf-8")
-    values = weights.load_state(out)
+    if device == "cuda":
+        assert torch.cuda.get_device_name() in job.out.with_suffix(".md").read_text(encoding="utf-8")
+    values = weights.load_state(job.out)
     assert all(bool(torch.isfinite(value).all()) for value in values.values())
     assert all(np.isfinite(value) for value in made.parts.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["gpuu"], "--device 'gpuu': expected cpu, cuda, cuda:NUMBER or mps"),
+        (["cuda:1", "--devices", "2"], "--device cuda:1: is one device, and --devices says 2"),
+        pytest.param(
+            ["cuda:0"],
+            "--device cuda:0, --devices 1, precision .*: not possible here",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
+        ),
+    ],
+)
+def test_training_on_a_device_that_is_not_there(
+    words: list[str], said: str, run_cli: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    folder = make_shards(tmp_path, {"a/0": ("train", 30), "b/0": ("val", 30)})
+    out = tmp_path / "one.safetensors"
+    code, _, err = run_cli("train", "--model", "expert", "--data", folder, "--out", out, "--device", *words)
+    assert code == 2
+    assert re.search(said, err), err
+    assert not out.exists()

@@ -146,7 +146,7 @@ Device = Annotated[
     str,
     typer.Option(help="Where networks run: cpu, cuda, cuda:1 or mps. Scores differ in their last digits."),
 ]
-Accelerator = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Accelerator = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 """Of commands that train, on `--devices` of that kind."""
 AcceleratorBefore = Annotated[str | None, typer.Option("--accelerator", hidden=True)]
 """The name of `--device` in commands that train, before all commands had one."""

@@ -165,6 +165,14 @@ def ablation_command(
         int | None,
         typer.Option(min=1, help="Stop after so many trainings; run it again to go on.", show_default=False),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            help="Where networks are trained and scored: auto, cpu, cuda, cuda:1 or mps; auto trains on a GPU where "
+            "there is one, and scores on the CPU.",
+        ),
+    ] = "auto",
 ) -> None:
     """What does each part of a model bring? Trains it anew without each, at equal steps and several seeds.
 
@@ -173,18 +181,21 @@ def ablation_command(
 
     Example: `tkbench study ablation --model cals --data shards --out study`
     """
+    from tkbench.runtime.devices import check_device
     from tkbench.shards import open_shards
     from tkbench.study.ablation import Budget, Unfinished, Work, small_form, study_ablation
 
     # Before torch is loaded, and before a folder is made.
     open_shards(data_folder)
     writable(out, "--out", folder=True)
+    if device != "auto":
+        check_device(device)
     budget = Budget.of(model, config) if full else Budget(first, drawn)
     config = config or (None if full else small_form(model))
     from tkbench.runtime.progress import bar
     from tkbench.study import ablation_page
 
-    work = Work(data_folder, out, expert, either(crops, crops_before), limit, workers, trainings)
+    work = Work(data_folder, out, expert, either(crops, crops_before), limit, workers, trainings, device)
     with bar("study ablation") as progress:
         found = study_ablation(
             model, work, seeds=tuple(range(seeds)), budget=budget, config=config, progress=progress

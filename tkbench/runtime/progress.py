@@ -103,17 +103,26 @@ class Pace:
     >>> pace = Pace(clock=lambda: next(now))
     >>> [pace.step(done, 100) for done in (10, 12, 13, 14, 20)]
     ['', None, ', 29 min left', None, ', 12 min left']
+
+    Where the count falls, a new piece of work has begun, which has a speed of its own.
+
+    >>> now = iter([0.0, 600.0, 601.0, 602.0])
+    >>> pace = Pace(clock=lambda: next(now))
+    >>> [pace.step(done, 10) for done in (0, 9, 0, 1)]
+    ['', ', 67 s left', '', ', 9 s left']
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._first: tuple[float, int] | None = None
         self._shown = (-1, 0.0)
+        self._done = 0
 
     def step(self, done: int, total: int) -> str | None:
         """The end of the line that is due now, or None where none is."""
         now, tenth = self._clock(), 10 * done // max(total, 1)
-        if self._first is None:
+        before, self._done = self._done, done
+        if self._first is None or done < before:
             self._first = (now, done)
         elif tenth == self._shown[0] and now - self._shown[1] < 60:
             return None

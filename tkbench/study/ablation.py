@@ -371,6 +371,8 @@ class Work:
     workers: int = 1
     most: int | None = None
     """Trainings that this call begins or goes on with; None: all."""
+    device: str = "auto"
+    """Where networks are trained and scored. "auto" trains on a GPU where there is one, and scores on the CPU."""
 
     def file(self, stage: str) -> Path:
         """The checkpoint of a stage."""
@@ -444,6 +446,7 @@ def trained(plans: Plan, work: Work, progress: Progress) -> list[str]:
             expert=work.expert,
             start=work.file(stage.start) if stage.start else None,
             cache=work.cache or work.out / "crops",
+            accelerator=work.device,
         )
         job.out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -488,7 +491,10 @@ def scored(name: str, stage: str, work: Work, progress: Progress) -> tuple[pd.Da
             workers=work.workers,
             split="test",
             limit=work.limit,
-            options=EvalOptions(progress=lambda done, total, _: progress(done, total, f"score {stage}")),
+            options=EvalOptions(
+                device="cpu" if work.device == "auto" else work.device,
+                progress=lambda done, total, _: progress(done, total, f"score {stage}"),
+            ),
         )
     made = bundle.read(folder)
     table = made.clips()

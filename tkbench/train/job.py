@@ -8,6 +8,7 @@ from pathlib import Path
 from tkbench import shards, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint, kinds
+from tkbench.runtime.devices import check_device_name
 from tkbench.train.config import Config
 
 EXPERT = "expert"
@@ -40,7 +41,7 @@ class TrainingJob:
     """Folder where crops are kept; by default in that of the run."""
     devices: int = 1
     accelerator: str = "auto"
-    """As Lightning Fabric names it: auto, cpu, cuda or mps."""
+    """As Lightning Fabric names it: auto, cpu, cuda or mps; or one GPU by its number: cuda:1."""
 
     @property
     def folder(self) -> Path:
@@ -71,6 +72,13 @@ class TrainingJob:
             raise UsageError(f"--out {out}: is the checkpoint of --painter itself; give another name")
         if out.exists() and not (self.folder / LAST).is_file():
             raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
+        if self.accelerator not in ("auto", "gpu"):
+            check_device_name(self.accelerator)
+        if ":" in self.accelerator and self.devices != 1:
+            raise UsageError(
+                f"--device {self.accelerator}: is one device, and --devices says {self.devices}; "
+                f"--device {self.accelerator.partition(':')[0]} with CUDA_VISIBLE_DEVICES chooses several"
+            )
         check_split(self.source)
         for path, kind in ((self.expert, "expert"), (self.start, self.config.model)):
             if path is not None:

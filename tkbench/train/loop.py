@@ -118,16 +118,17 @@ class Trainer:
         for net in (self.goal, self.quality):
             if net is not None:
                 channels_last(net)
+        kind, _, number = job.accelerator.partition(":")
         try:
             self.fabric = Fabric(
-                accelerator=job.accelerator,
-                devices=job.devices,
+                accelerator=kind,
+                devices=[int(number)] if number else job.devices,
                 # Losses switch terms by phase and by step, so not every weight has a gradient in each step.
                 strategy="ddp_find_unused_parameters_true" if job.devices > 1 else "auto",
                 precision=config.run.precision,  # type: ignore[arg-type,unused-ignore]
             )
         except (ValueError, RuntimeError) as error:
-            asked = f"--accelerator {job.accelerator}, --devices {job.devices}, precision {config.run.precision!r}"
+            asked = f"--device {job.accelerator}, --devices {job.devices}, precision {config.run.precision!r}"
             raise UsageError(f"{asked}: not possible here ({str(error).splitlines()[0]})") from error
         self.fabric.launch()
         self.folder = job.folder
