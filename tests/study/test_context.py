@@ -291,6 +291,18 @@ def test_where_nobody_knows_what_is_said_sound_alone_is_measured(tmp_path: Path)
     assert (out / "context.html").is_file()
 
 
+def test_networks_that_tell_nothing_have_no_reach(listened: ContextStudy) -> None:
+    """A window of 0 frames would be a number of nothing."""
+    sound = [p for p in listened.points if p.curve == "sound"]
+    assert replace(listened, points=tuple(sound)).reach("sound").told
+    poor = tuple(replace(p, sums=replace(p.sums, missed=9 * p.sums.missed)) for p in sound)
+    deaf = replace(listened, points=poor)
+    assert "sound tells nothing in any window (at most -" in deaf.sentence()
+    assert deaf.sentence().endswith("What tells nothing has no reach: it takes more clips of more people.")
+    assert "| none |" in context_page.markdown(deaf)
+    assert "(none)" in context_page.drawing(deaf)
+
+
 def test_too_few_speakers_are_refused(
     spoken: list[Utterance], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ those of test.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ TRUTHS = {"truth": 1.0, "truth slow": SLOW}
 PAIRS = (("truth", "phonemes"), ("truth slow", "phonemes slow"))
 """A truth, and the network that has to recover its reach."""
 NONE: Curve = "phonemes none"
+EXCESS = "excess"
 ORDER = (
     "truth",
     "phonemes",
@@ -72,7 +74,7 @@ ORDER = (
     NONE,
     "sound",
     "recognised",
-    "excess",
+    EXCESS,
     "recognition",
 )
 
@@ -91,9 +93,20 @@ class Reach:
     """Of the widest window over none."""
     gain_low: float
     gain_high: float
+    best: float
+    """The curve's best value."""
+    best_low: float
+    """The lower end of its interval."""
+
+    @property
+    def told(self) -> bool:
+        """Whether the networks can tell a mouth at all: a reach of what nobody learned would be a number of nothing."""
+        return self.best_low > 0
 
     def said(self) -> str:
         """As sentences name it."""
+        if not self.told:
+            return f"tells nothing in any window (at most {self.best:+.3f})"
         if self.frames == 0:
             return f"no gain ({self.gain:+.3f})"
         interval = "" if self.low == self.high == self.frames else f" [{self.low}, {self.high}]"
@@ -127,7 +140,7 @@ class ContextStudy:
             found.setdefault(p.curve, {}).setdefault(p.window, {})[p.seed] = p.sums.values(weights)
         if {"sound", "recognised"} <= set(found):
             sound, recognised = found["sound"], found["recognised"]
-            found["excess"] = {
+            found[EXCESS] = {
                 n: {
                     seed: (sound[n][seed] - sound[0][seed]) - (recognised[n][seed] - recognised[0][seed])
                     for seed in sound[n]
@@ -163,6 +176,7 @@ class ContextStudy:
         each = [reach(dict(zip(means, column.tolist(), strict=True))) for column in stacked.T]
         low, high = (int(n) for n in np.quantile(each[1:], [0.025, 0.975], method="nearest"))
         gains = stacked[-1] - stacked[0]
+        best = stacked[np.argmax(stacked[:, 0])]
         gain_low, gain_high = (float(g) for g in np.quantile(gains[1:], [0.025, 0.975]))
         own = (
             ()
@@ -171,7 +185,9 @@ class ContextStudy:
                 reach({n: float(by_seed[s][0]) for n, by_seed in self.curves[curve].items()}) for s in seeds
             )
         )
-        return Reach(each[0], low, high, own, float(gains[0]), gain_low, gain_high)
+        # A difference of two curves begins at 0, and may stay there.
+        best_low = math.inf if curve == EXCESS else float(np.quantile(best[1:], 0.025))
+        return Reach(each[0], low, high, own, float(gains[0]), gain_low, gain_high, float(best[0]), best_low)
 
     def table(self) -> pd.DataFrame:
         """One line per curve, window and seed (-1: no network), with its interval over speakers."""
@@ -200,7 +216,11 @@ class ContextStudy:
         parts = [f"{name} {self.reach(name).said()}" for name in self.names()]
         text = f"Reach on either side, and the gain over hearing the frame alone: {'; '.join(parts)}."
         if "truth" not in self.curves:
-            return text + " Nobody knows here what is said, so there are no controls."
+            short = any(not self.reach(name).told for name in self.names())
+            return (
+                f"{text} Nobody knows here what is said, so there are no controls."
+                f"{' What tells nothing has no reach: it takes more clips of more people.' if short else ''}"
+            )
         failures = self.failures()
         if failures:
             return f"{text} A control fails, so the curves prove nothing yet: {'; '.join(failures)}."

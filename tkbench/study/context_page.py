@@ -74,7 +74,7 @@ def rows(study: ContextStudy) -> list[list[str]]:
             [
                 name,
                 MEANINGS[name],
-                f"{far.frames} [{far.low}, {far.high}]{seeds}",
+                f"{far.frames} [{far.low}, {far.high}]{seeds}" if far.told else "none",
                 f"{far.gain:+.3f} [{far.gain_low:+.3f}, {far.gain_high:+.3f}]",
                 *cells,
             ]
@@ -157,16 +157,18 @@ def drawing(study: ContextStudy) -> str:
                 for seed, values in each.items()
                 if seed >= 0
             ]
-        n = study.reach(name).frames
-        parts.append(
-            f'<circle cx="{x(n):.1f}" cy="{y(curve[n]):.1f}" r="6" fill="none" stroke="{colour}" stroke-width="2">'
-            f"<title>{escape(name)}: reach {n}</title></circle>"
-        )
+        far = study.reach(name)
+        if far.told:
+            n = far.frames
+            parts.append(
+                f'<circle cx="{x(n):.1f}" cy="{y(curve[n]):.1f}" r="6" fill="none" stroke="{colour}" stroke-width="2">'
+                f"<title>{escape(name)}: reach {n}</title></circle>"
+            )
         names.append((y(curve[max(curve)]), name))
     for (_, name), place in zip(sorted(names), apart(sorted(p for p, _ in names)), strict=True):
         parts.append(
             f'<text x="{WIDTH - RIGHT + 10}" y="{place + 4:.1f}" fill="{COLOURS[name]}">{escape(name)} '
-            f"({study.reach(name).frames})</text>"
+            f"({far.frames if (far := study.reach(name)).told else 'none'})</text>"
         )
     return "".join([*parts, "</svg>"])
 
