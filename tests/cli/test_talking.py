@@ -276,6 +276,7 @@ COMPUTE = {
     "reproduce",
     "generate",
     "sensitivity",
+    "study ablation",
     "study metrics",
     "train",
     "bench train",

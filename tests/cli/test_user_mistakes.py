@@ -86,7 +86,7 @@ def test_training_never_writes_over_a_file_of_another_run(folder: Path, tmp_path
         )
     assert not (tmp_path / "x.run").exists()
     trained = make_shards(tmp_path, {"a/0": ("train", 30)})
-    with pytest.raises(UsageError, match="--accelerator gpuu"):
+    with pytest.raises(UsageError, match="--device 'gpuu'"):
         train(
             TrainingJob(
                 trained,
