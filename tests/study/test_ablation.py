@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,6 +151,32 @@ def test_what_was_put_in_is_found_and_nothing_else() -> None:
     assert "no masked learning: shows nothing" in found.sentence()
 
 
+def test_networks_that_differ_in_their_seeds_alone_show_nothing() -> None:
+    """Every seed agrees and people agree, and still it may be chance: the whole networks are as far from each other."""
+    chance = EFFECTS | {
+        WHOLE: (0.4, 0.1, 0.3),
+        AGAIN: (-0.3, -0.2, 0.2),
+        "no masked learning": (-0.1, -0.2, -0.3),
+        "no context": (-2.0, -2.2, -1.9),
+    }
+    found = study(chance)
+    for gap in found.of("no masked learning"):
+        assert gap.p <= 0.05 < gap.networks
+        assert all(value < 0 for value in gap.seeds)
+    assert found.finding("no masked learning") == "shows nothing"
+    assert found.finding("no context") != "shows nothing"
+    assert found.finding(AGAIN) == "shows nothing"
+
+
+def test_one_seed_shows_nothing_of_a_part() -> None:
+    scores = {key: frame for key, frame in drawn_scores(EFFECTS).items() if key[1] == SEEDS[0]}
+    gaps = compared(scores, COLUMNS, ROWS_OF_CALS, SEEDS[:1])
+    found = replace(study(EFFECTS), seeds=SEEDS[:1], gaps=tuple(gaps))
+    assert found.sentence().startswith("One seed shows nothing of a part")
+    assert all(found.finding(row) == "shows nothing" for row in ROWS_OF_CALS if row != SILENCE)
+    assert found.finding(SILENCE) != "shows nothing"
+
+
 def test_a_control_that_fails_is_said() -> None:
     def lower(value: float, column: Column) -> float:
         return value if column.better == "higher" else -value
@@ -182,7 +209,7 @@ def test_the_page_has_every_row_with_its_finding(tmp_path: Path) -> None:
     assert [f.name for f in files] == [f"ablation-cals.{end}" for end in ("csv", "svg", "md", "html")]
     table = pd.read_csv(files[0])
     assert len(table) == len(ROWS_OF_CALS) * len(COLUMNS)
-    assert {"seed_0", "seed_1", "seed_2", "p_holm"} <= set(table)
+    assert {"seed_0", "seed_1", "seed_2", "p_holm", "p_networks"} <= set(table)
     text, page = files[2].read_text(), files[3].read_text()
     for row in found.rows():
         assert f"| {row.name} | {row.meaning} |" in text

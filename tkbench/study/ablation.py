@@ -12,8 +12,10 @@ either. `again` is the whole model with other seeds: nothing was left out, so no
 
 Each measure of a row is compared with the whole model clip by clip, the mean over seeds; intervals and p are those of
 the paired test over speakers (`tkbench.results.paired`), p corrected by Holm over all rows and measures. That test
-holds the networks fixed. Training again gives other ones, so a difference is called shown only where every seed has it,
-too.
+holds the networks fixed. Training again gives other ones, which differ in nothing but their seeds. So a difference is
+called shown only where every seed has it, too, and where a t-test between networks finds it: the means of the row's
+networks against those of all that leave nothing out, `whole` and `again` together. `again` is tested against `whole`.
+`silence` is each whole network against itself, so it needs no such test.
 
 Everything that takes long is a stage: a training (which goes on where it was stopped), or the scores of one network.
 """
@@ -46,7 +48,7 @@ from tkbench.study.times import Stage as Clock
 from tkbench.study.times import Times
 from tkbench.train.config import Config, load_config
 from tkbench.train.job import TrainingJob
-from tkbench.types import Column
+from tkbench.types import Array, Column
 from tkbench.weights import sha256
 
 WHOLE, SILENCE, AGAIN = "whole", "silence", "again"
@@ -214,10 +216,13 @@ class Gap:
     """Of the means over seeds."""
     p: float
     """Corrected."""
+    networks: float
+    """p of the t-test whose unit is the network; nan for fewer than two of a row."""
 
     def shown(self) -> bool:
-        """Whether the paired test shows it and every seed has it."""
-        sure = not math.isnan(self.p) and self.p <= LEVEL
+        """Whether the paired test shows it, every seed has it, and the test of networks shows it, too."""
+        ps = [self.p] if self.row == SILENCE else [self.p, self.networks]
+        sure = all(p <= LEVEL for p in ps)  # never with nan
         return sure and all(value * self.paired.mean > 0 for value in self.seeds)
 
     def worse(self) -> bool:
@@ -276,6 +281,11 @@ class AblationStudy:
 
     def sentence(self) -> str:
         """What was found."""
+        if len(self.seeds) < 2:
+            return (
+                f"One seed shows nothing of a part, whatever its numbers: networks that differ in their seeds alone "
+                f"differ, too. Silence: {self.finding(SILENCE)}."
+            )
         parts = [f"{row.name}: {self.finding(row.name)}" for row in ROWS[self.model]]
         controls = (
             "Both controls hold: silence is worse by every measure, other seeds show nothing."
@@ -295,6 +305,7 @@ class AblationStudy:
                 "low": gap.paired.low,
                 "high": gap.paired.high,
                 "p_holm": gap.p,
+                "p_networks": gap.networks,
                 "shown": gap.shown(),
                 **{f"seed_{seed}": value for seed, value in zip(self.seeds, gap.seeds, strict=True)},
             }
@@ -342,6 +353,7 @@ def compared(
 ) -> list[Gap]:
     """Every row against the whole model by every measure; p corrected over all of them."""
     found: list[tuple[str, Column, tuple[float, ...], Difference]] = []
+    apart: list[float] = []
     pairs = len(rows) * len(columns)
     keys = scores[WHOLE, seeds[0]].index
     speakers = scores[WHOLE, seeds[0]]["speaker"].tolist()
@@ -354,8 +366,21 @@ def compared(
             own = tuple(float(np.nanmean(a - b)) for a, b in zip(mine, whole, strict=True))
             tested = paired_difference(mine.mean(axis=0), whole.mean(axis=0), speakers, pairs=pairs)
             found.append((row, column, own, tested))
+            again = [] if row == AGAIN else [scores[AGAIN, s].loc[keys, column.name].mean() for s in seeds]
+            apart.append(_between(mine.mean(axis=1), np.array([*whole.mean(axis=1), *again])))
     corrected = holm([tested.p for *_, tested in found])
-    return [Gap(*parts, p) for parts, p in zip(found, corrected, strict=True)]
+    return [Gap(*parts, p, q) for parts, p, q in zip(found, corrected, apart, strict=True)]
+
+
+def _between(row: Array, complete: Array) -> float:
+    """P of Student's t-test between the means of a row's networks and those of complete ones; nan below two of each."""
+    from scipy.stats import ttest_ind
+
+    if min(len(row), len(complete)) < 2 or not np.isfinite([*row, *complete]).all():
+        return math.nan
+    if np.ptp(row) == np.ptp(complete) == 0:
+        return 1.0 if row[0] == complete[0] else 0.0
+    return float(ttest_ind(row, complete).pvalue)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,8 +74,9 @@ def facts(study: AblationStudy) -> str:
     return (
         f"Differences from the whole model, the mean over seeds {', '.join(map(str, study.seeds))} (each in brackets), "
         f"with 95 % intervals of the paired test over speakers; {study.clips} clips of {study.speakers} others than "
-        f"were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p by Holm at most 0.05, and every seed "
-        f"agrees. Each row: `{study.config}` with {first} steps without pictures and {drawn} that draw, or "
+        f"were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p by Holm at most 0.05, every seed "
+        "agrees, and the row's networks differ from those of `whole` and `again` (t-test between networks, p at most "
+        f"0.05). Each row: `{study.config}` with {first} steps without pictures and {drawn} that draw, or "
         f"{first + drawn} that draw; all stages took {study.hours:.1f} core-hours, the longest {study.longest:.0f} "
         "minutes."
     )
