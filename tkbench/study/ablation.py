@@ -8,7 +8,8 @@ differs then is the part and nothing else. A row whose first phase is another on
 many steps in all.
 
 Two rows are controls. `silence` is the whole model that hears nothing: a measure that does not see it cannot see a part
-either. `again` is the whole model with other seeds: nothing was left out, so nothing may be found.
+either. `again` is the whole model with other seeds: nothing was left out, so nothing may be found. A measure by which a
+control fails proves nothing, and findings leave it out.
 
 Each measure of a row is compared with the whole model clip by clip, the mean over seeds; intervals and p are those of
 the paired test over speakers (`tkbench.results.paired`), p corrected by Holm over all rows and measures. That test
@@ -269,15 +270,36 @@ class AblationStudy:
 
     def finding(self, row: str) -> str:
         """What leaving a part out did."""
-        shown = [gap for gap in self.of(row) if gap.shown()]
+        shown = [gap for gap in self.of(row) if self.counts(gap)]
         worse, better = (", ".join(g.said() for g in shown if g.worse() is w) for w in (True, False))
         parts = [f"worse by {worse}" if worse else "", f"better by {better}" if better else ""]
         return "; ".join(filter(None, parts)) or "shows nothing"
 
-    def controls_hold(self) -> bool:
-        """Whether silence is seen by every measure, and other seeds by none."""
-        heard = all(gap.shown() and gap.worse() for gap in self.of(SILENCE))
-        return heard and not any(gap.shown() for gap in self.of(AGAIN))
+    def counts(self, gap: Gap) -> bool:
+        """Whether a gap is shown, and by a measure whose controls hold; those of the controls count as they are."""
+        return gap.shown() and (gap.row in (SILENCE, AGAIN) or gap.column.name in self.trusted())
+
+    def trusted(self) -> list[str]:
+        """The measures by which both controls hold: silence is worse, other seeds show nothing."""
+        chance = {gap.column.name for gap in self.of(AGAIN) if gap.shown()}
+        heard = [gap.column.name for gap in self.of(SILENCE) if gap.shown() and gap.worse()]
+        return [name for name in heard if name not in chance]
+
+    def controls(self) -> str:
+        """By which measures the controls hold, as sentences."""
+        trusted = self.trusted()
+        every = [gap.column for gap in self.of(SILENCE)]
+        good = ", ".join(c.label for c in every if c.name in trusted)
+        bad = ", ".join(c.label for c in every if c.name not in trusted)
+        found = f"silence: {self.finding(SILENCE)}; other seeds: {self.finding(AGAIN)}"
+        if not bad:
+            return "Both controls hold by every measure: silence is worse, other seeds show nothing."
+        if not good:
+            return (
+                f"A control fails by every measure ({found}), so the rows prove nothing yet: take more steps, seeds or "
+                "clips."
+            )
+        return f"Both controls hold by {good} and not by {bad}, which prove nothing here ({found})."
 
     def sentence(self) -> str:
         """What was found."""
@@ -287,13 +309,7 @@ class AblationStudy:
                 f"differ, too. Silence: {self.finding(SILENCE)}."
             )
         parts = [f"{row.name}: {self.finding(row.name)}" for row in ROWS[self.model]]
-        controls = (
-            "Both controls hold: silence is worse by every measure, other seeds show nothing."
-            if self.controls_hold()
-            else f"A control fails (silence: {self.finding(SILENCE)}; other seeds: {self.finding(AGAIN)}), so the rows "
-            "prove nothing yet: take more steps, seeds or clips."
-        )
-        return f"Against the whole model, {'; '.join(parts)}. {controls}"
+        return f"Against the whole model, {'; '.join(parts)}. {self.controls()}"
 
     def table(self) -> pd.DataFrame:
         """One line per row and measure."""
@@ -306,7 +322,7 @@ class AblationStudy:
                 "high": gap.paired.high,
                 "p_holm": gap.p,
                 "p_networks": gap.networks,
-                "shown": gap.shown(),
+                "shown": self.counts(gap),
                 **{f"seed_{seed}": value for seed, value in zip(self.seeds, gap.seeds, strict=True)},
             }
             for gap in self.gaps

@@ -60,7 +60,7 @@ def markdown(study: AblationStudy) -> str:
     columns = ["row", "what it is", *head(study), "finding"]
     lines = ["| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * len(head(study)) + "---|"]
     for row in study.rows():
-        cells = [f"**{cell(gap)}**" if gap.shown() else cell(gap) for gap in study.of(row.name)]
+        cells = [f"**{cell(gap)}**" if study.counts(gap) else cell(gap) for gap in study.of(row.name)]
         lines.append("| " + " | ".join([row.name, row.meaning, *cells, study.finding(row.name)]) + " |")
     return (
         "\n\n".join([study.sentence(), "\n".join(lines), facts(study), f"Signature: `{study.signature}`"])
@@ -76,9 +76,9 @@ def facts(study: AblationStudy) -> str:
         f"with 95 % intervals of the paired test over speakers; {study.clips} clips of {study.speakers} others than "
         f"were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p by Holm at most 0.05, every seed "
         "agrees, and the row's networks differ from those of `whole` and `again` (t-test between networks, p at most "
-        f"0.05). Each row: `{study.config}` with {first} steps without pictures and {drawn} that draw, or "
-        f"{first + drawn} that draw; all stages took {study.hours:.1f} core-hours, the longest {study.longest:.0f} "
-        "minutes."
+        f"0.05), by measures whose controls hold. Each row: `{study.config}` with {first} steps without pictures and "
+        f"{drawn} that draw, or {first + drawn} that draw; all stages took {study.hours:.1f} core-hours, the longest "
+        f"{study.longest:.0f} minutes."
     )
 
 
@@ -136,7 +136,7 @@ def drawing(study: AblationStudy) -> str:
             ]
             mean = share(gap, gap.paired.mean)
             if math.isfinite(mean):
-                fill = colour if gap.shown() else "none"
+                fill = colour if study.counts(gap) else "none"
                 parts.append(
                     f'<circle cx="{x(mean):.1f}" cy="{middle}" r="5" fill="{fill}" stroke="{colour}" stroke-width="2">'
                     f"<title>{escape(row.name)}: {escape(gap.said())}</title></circle>"
