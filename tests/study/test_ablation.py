@@ -223,6 +223,11 @@ def test_the_page_has_every_row_with_its_finding(tmp_path: Path) -> None:
     assert "<code>signature</code>" in page
     assert "seeds 0, 1, 2" in text
     assert files[1].read_text().count("<title>") == len(ROWS_OF_CALS) * len(COLUMNS)
+    # A measure that does not see silence has no scale.
+    deaf = replace(found, gaps=tuple(replace(g, p=1.0) if g.column == COLUMNS[0] else g for g in found.gaps))
+    drawn = ablation_page.drawing(deaf)
+    assert f">({COLUMNS[0].label})</text>" in drawn
+    assert drawn.count("<title>") == len(ROWS_OF_CALS) * (len(COLUMNS) - 1)
 
 
 TOY = """

@@ -87,7 +87,8 @@ def drawing(study: AblationStudy) -> str:
     groups = study.rows()
     per = len(head(study))
     height = TOP + len(groups) * (per * ROW + GROUP) + 34
-    scale = {gap.column.name: abs(gap.paired.mean) or math.nan for gap in study.of(SILENCE)}
+    # A measure that does not see silence has no scale; its row stays empty, or its noise would fill the picture.
+    scale = {gap.column.name: abs(gap.paired.mean) if gap.shown() else math.nan for gap in study.of(SILENCE)}
 
     def share(gap: Gap, value: float) -> float:
         """Worse is to the left."""
@@ -106,7 +107,8 @@ def drawing(study: AblationStudy) -> str:
         'font-family="sans-serif" font-size="11" fill="currentColor" role="img" '
         'aria-label="What each part brings, by measure">'
     ]
-    for k, name in enumerate(head(study)):
+    for k, gap in enumerate(study.of(SILENCE)):
+        name = gap.column.label if gap.shown() else f"({gap.column.label})"
         parts.append(
             f'<text x="{LEFT + 140 * k}" y="14" fill="{COLOURS[k % len(COLOURS)]}">{escape(name)}</text>'
         )
