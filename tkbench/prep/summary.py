@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tkbench.prep.records import Row
+from tkbench.runtime.words import counted
 from tkbench.types import FPS
 
 
@@ -51,7 +52,11 @@ class Summary:
         """Rows (what, count, which) as the command line prints them."""
         minutes = self.n_frames / FPS / 60
         rows = [
-            ("ok", str(self.n_ok), f"{self.n_samples} samples, {self.n_frames} frames, {minutes:.1f} minutes")
+            (
+                "ok",
+                str(self.n_ok),
+                f"{counted(self.n_samples, 'sample')}, {counted(self.n_frames, 'frame')}, {minutes:.1f} minutes",
+            )
         ]
         if self.split_clips:
             rows.append(("of these split", str(len(self.split_clips)), _some(self.split_clips)))
