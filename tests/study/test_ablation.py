@@ -166,6 +166,15 @@ def test_networks_that_differ_in_their_seeds_alone_show_nothing() -> None:
     assert found.finding("no masked learning") == "shows nothing"
     assert found.finding("no context") != "shows nothing"
     assert found.finding(AGAIN) == "shows nothing"
+    # The six whole networks: 0.4, 0.1, 0.3, -0.3, -0.2, 0.2 and a little noise.
+    (gap, *_) = found.of("no d_av")
+    np.testing.assert_allclose(gap.spread, np.std([0.4, 0.1, 0.3, -0.3, -0.2, 0.2], ddof=1), atol=0.05)
+    assert f"spread by {gap.spread:.3f} in {gap.column.label}" in ablation_page.facts(found)
+    # A clip that one network has no score for is left out, and takes no finding away.
+    scores = drawn_scores(chance)
+    scores["no context", 1].iloc[3, 1:] = np.nan
+    holed = replace(found, gaps=tuple(compared(scores, COLUMNS, ROWS_OF_CALS, SEEDS)))
+    assert [g.shown() for g in holed.of("no context")] == [True] * len(COLUMNS)
 
 
 def test_one_seed_shows_nothing_of_a_part() -> None:
@@ -213,7 +222,7 @@ def test_the_page_has_every_row_with_its_finding(tmp_path: Path) -> None:
     assert [f.name for f in files] == [f"ablation-cals.{end}" for end in ("csv", "svg", "md", "html")]
     table = pd.read_csv(files[0])
     assert len(table) == len(ROWS_OF_CALS) * len(COLUMNS)
-    assert {"seed_0", "seed_1", "seed_2", "p_holm", "p_networks"} <= set(table)
+    assert {"seed_0", "seed_1", "seed_2", "p_holm", "p_networks", "spread"} <= set(table)
     text, page = files[2].read_text(), files[3].read_text()
     for row in found.rows():
         assert f"| {row.name} | {row.meaning} |" in text

@@ -20,6 +20,7 @@ from typing import TypedDict, cast
 
 from tkbench.errors import StorageError
 from tkbench.runtime import storage
+from tkbench.runtime.locks import kernel_lock
 
 NAME = ".lock"
 STALE = 180.0
@@ -76,18 +77,15 @@ class RunLock:
 
     def _claim(self) -> int | None:
         """The locked file, None where the system locks none; what is locked must still be the file of that name."""
-        try:
-            import fcntl
-        except ImportError:  # Windows: as on a file system without locks, the time of the last news decides
+        if sys.platform == "win32":  # as on a file system without locks, the time of the last news decides
             return None
         while True:
             handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            held = kernel_lock(handle)
+            if held is False:
                 os.close(handle)
-                raise self._taken(self._read()) from None
-            except OSError:  # a file system without locks: the time of the last news decides
+                raise self._taken(self._read())
+            if held is None:  # a file system without locks: the time of the last news decides
                 return handle
             self._kernel = True
             try:

@@ -24,14 +24,14 @@ def originals(source: Shards) -> dict[str, str]:
     return {
         str(key): str(path)
         for key, clip, path in zip(good["key"], good["clip"], good["path"], strict=True)
-        if isinstance(path, str) and _renamed(str(clip), path)
+        if isinstance(path, str) and renamed(str(clip), path)
     }
 
 
-def _renamed(clip: str, path: str) -> bool:
+def renamed(clip: str, path: str) -> bool:
     """Whether the name of a file was replaced. Data sets whose keys are made by another rule are left alone.
 
-    >>> _renamed("a_b", "a b.mp4"), _renamed("a-1f", "a.mp4"), _renamed("s1/front_3", "s1/video/front/3.mp4")
+    >>> renamed("a_b", "a b.mp4"), renamed("a-1f", "a.mp4"), renamed("s1/front_3", "s1/video/front/3.mp4")
     (True, True, False)
     """
     name = stem(path)

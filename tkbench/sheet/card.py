@@ -15,6 +15,7 @@ from tkbench.crops import align
 from tkbench.crops.recipes import ibug68
 from tkbench.report.page import jpeg_address
 from tkbench.shards import Shards, unpack_arrays, unpack_sound
+from tkbench.shards.originals import renamed
 from tkbench.sheet.choose import PreparedRow
 from tkbench.sheet.drawing import envelope
 from tkbench.sheet.lag import Lag
@@ -74,12 +75,9 @@ def make(
     measured: Measure,
     why: Sequence[str],
     lag: Lag | None = None,
-    file: str = "",
 ) -> Card:
-    """Read a clip and draw it; its pictures are decoded up to the last one that is shown.
-
-    file: what it was prepared from, where its key does not tell.
-    """
+    """Read a clip and draw it; its pictures are decoded up to the last one that is shown."""
+    path = _text(row.get("path"))
     members = source.members(key)
     arrays = unpack_arrays(key, members["npz"])
     landmarks, score = arrays["landmarks"], arrays["score"]
@@ -95,7 +93,7 @@ def make(
     at = ", ".join(f"{t:.1f}" for t in times)
     return Card(
         key=key,
-        file=file,
+        file=path if renamed(str(row.get("clip")), path) else "",
         why=tuple(why),
         speaker=_text(row.get("speaker")),
         split=_text(row.get("split")),

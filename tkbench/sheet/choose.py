@@ -15,6 +15,7 @@ class PreparedRow(TypedDict, total=False):
 
     key: str
     clip: str
+    path: str | None
     split: str | None
     speaker: str | None
     text: str | None

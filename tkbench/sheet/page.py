@@ -17,7 +17,6 @@ from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import write_file
 from tkbench.runtime.timing import duration
 from tkbench.shards import STATS, Shards
-from tkbench.shards.originals import originals
 from tkbench.sheet import card, choose, drawing, reasons
 from tkbench.sheet.choose import PreparedRow, Rows, SkippedRow
 from tkbench.sheet.lag import Lag, lags
@@ -28,7 +27,20 @@ from tkbench.version import __version__
 DETAILS = 200
 """Skipped clips whose details are on the page; the manifest has all."""
 COLUMNS = (
-    *("key", "clip", "status", "split", "speaker", "text", "reason", "detail", "n_frames", "width", "height"),
+    *(
+        "key",
+        "clip",
+        "path",
+        "status",
+        "split",
+        "speaker",
+        "text",
+        "reason",
+        "detail",
+        "n_frames",
+        "width",
+        "height",
+    ),
     *("n_faces", "filled_frames", "sound_off", "fixes", "source_start_offset"),
 )
 """What the page needs of the manifest."""
@@ -105,17 +117,12 @@ def render(
     rest = [key for key in keys if key not in first][: max(0, limit - len(first))]
     shown = [*first, *sorted(rest, key=lambda k: (str(rows[k]["split"]), k))]
     heard: dict[str, Lag] = lags(source, shown, judge, progress) if judge else {}
-    files = originals(source)
     cards = []
     for done, key in enumerate(shown):
         progress(len(keys) + done, total, key)
         if key not in measures:  # many frames filled, say: found in the manifest alone
             measures[key] = measure(source.get_arrays(key)["landmarks"])
-        cards.append(
-            card.make(
-                source, key, rows[key], measures[key], first.get(key, ()), heard.get(key), files.get(key, "")
-            )
-        )
+        cards.append(card.make(source, key, rows[key], measures[key], first.get(key, ()), heard.get(key)))
     progress(total, total, "drawn")
     stats = _stats(source)
     skipped = skips_of(left_out, {row["clip"] for row in rows.values()})

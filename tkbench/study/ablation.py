@@ -219,6 +219,8 @@ class Gap:
     """Corrected."""
     networks: float
     """p of the t-test whose unit is the network; nan for fewer than two of a row."""
+    spread: float
+    """Standard deviation between the networks that it is tested against, which differ in nothing but their seeds."""
 
     def shown(self) -> bool:
         """Whether the paired test shows it, every seed has it, and the test of networks shows it, too."""
@@ -322,6 +324,7 @@ class AblationStudy:
                 "high": gap.paired.high,
                 "p_holm": gap.p,
                 "p_networks": gap.networks,
+                "spread": gap.spread,
                 "shown": self.counts(gap),
                 **{f"seed_{seed}": value for seed, value in zip(self.seeds, gap.seeds, strict=True)},
             }
@@ -369,34 +372,38 @@ def compared(
 ) -> list[Gap]:
     """Every row against the whole model by every measure; p corrected over all of them."""
     found: list[tuple[str, Column, tuple[float, ...], Difference]] = []
-    apart: list[float] = []
+    apart: list[tuple[float, float]] = []
     pairs = len(rows) * len(columns)
     keys = scores[WHOLE, seeds[0]].index
     speakers = scores[WHOLE, seeds[0]]["speaker"].tolist()
     for row in rows:
         for column in columns:
-            mine, whole = (
+            mine, whole, again = (
                 np.stack([scores[name, s].loc[keys, column.name].to_numpy(float) for s in seeds])
-                for name in (row, WHOLE)
+                for name in (row, WHOLE, AGAIN)
             )
             own = tuple(float(np.nanmean(a - b)) for a, b in zip(mine, whole, strict=True))
             tested = paired_difference(mine.mean(axis=0), whole.mean(axis=0), speakers, pairs=pairs)
             found.append((row, column, own, tested))
-            again = [] if row == AGAIN else [scores[AGAIN, s].loc[keys, column.name].mean() for s in seeds]
-            apart.append(_between(mine.mean(axis=1), np.array([*whole.mean(axis=1), *again])))
+            apart.append(_between(mine, whole if row == AGAIN else np.concatenate([whole, again])))
     corrected = holm([tested.p for *_, tested in found])
-    return [Gap(*parts, p, q) for parts, p, q in zip(found, corrected, apart, strict=True)]
+    return [Gap(*parts, p, *between) for parts, p, between in zip(found, corrected, apart, strict=True)]
 
 
-def _between(row: Array, complete: Array) -> float:
-    """P of Student's t-test between the means of a row's networks and those of complete ones; nan below two of each."""
+def _between(row: Array, complete: Array) -> tuple[float, float]:
+    """Student's t-test between the means of a row's networks and of complete ones: its p, and the latter's spread.
+
+    (networks, clips) each, over the clips that all of them have a score for; nan below two networks or without a clip.
+    """
     from scipy.stats import ttest_ind
 
-    if min(len(row), len(complete)) < 2 or not np.isfinite([*row, *complete]).all():
-        return math.nan
-    if np.ptp(row) == np.ptp(complete) == 0:
-        return 1.0 if row[0] == complete[0] else 0.0
-    return float(ttest_ind(row, complete).pvalue)
+    shared = np.isfinite(np.concatenate([row, complete])).all(axis=0)
+    if min(len(row), len(complete)) < 2 or not shared.any():
+        return math.nan, math.nan
+    one, two = row[:, shared].mean(axis=1), complete[:, shared].mean(axis=1)
+    if np.ptp(one) == np.ptp(two) == 0:
+        return float(one[0] == two[0]), 0.0
+    return float(ttest_ind(one, two).pvalue), float(two.std(ddof=1))
 
 
 @dataclass(frozen=True, slots=True)

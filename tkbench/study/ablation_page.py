@@ -71,14 +71,24 @@ def markdown(study: AblationStudy) -> str:
 def facts(study: AblationStudy) -> str:
     """What the numbers were measured on."""
     first, drawn = study.budget.first, study.budget.drawn
+    spreads = [
+        f"{gap.spread:.3f} in {gap.column.label}"
+        for gap in study.of(study.rows()[0].name)
+        if math.isfinite(gap.spread)
+    ]
+    spread = (
+        f" Networks that leave nothing out spread by {', '.join(spreads)} (standard deviation)."
+        if spreads
+        else ""
+    )
     return (
         f"Differences from the whole model, the mean over seeds {', '.join(map(str, study.seeds))} (each in brackets), "
         f"with 95 % intervals of the paired test over speakers; {study.clips} clips of {study.speakers} others than "
         f"were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p by Holm at most 0.05, every seed "
         "agrees, and the row's networks differ from those of `whole` and `again` (t-test between networks, p at most "
-        f"0.05), by measures whose controls hold. Each row: `{study.config}` with {first} steps without pictures and "
-        f"{drawn} that draw, or {first + drawn} that draw; all stages took {study.hours:.1f} core-hours, the longest "
-        f"{study.longest:.0f} minutes."
+        f"0.05), by measures whose controls hold.{spread} Each row: `{study.config}` with {first} steps without "
+        f"pictures and {drawn} that draw, or {first + drawn} that draw; all stages took {study.hours:.1f} core-hours, "
+        f"the longest {study.longest:.0f} minutes."
     )
 
 
