@@ -244,14 +244,15 @@ def test_two_and_three_models_play_in_step(tab: Tab) -> None:
     stage(tab)
     tab.click("#stage-play")
     tab.wait("document.querySelector('#stage-play').textContent === 'Stop'")
-    apart = []
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
+    # However busy the machine is: it may show fewer frames, but never two that lie further apart.
+    apart, seen = [], set()
+    end = time.monotonic() + 30
+    while (len(apart) < 15 or len(seen) < 3) and time.monotonic() < end:
         shown = bars(tab)
         apart.append(max(shown) - min(shown))
-    assert len(apart) > 10
-    # A video that was set to the leader's time may lag for a moment; in step means a frame at most.
-    assert sorted(apart)[int(0.9 * len(apart))] <= 1, apart
+        seen.add(max(shown))
+    assert len(seen) >= 3, seen
+    assert max(apart) <= 1, apart
     tab.click("#stage-play")
     tab.wait("document.querySelector('#stage-play').textContent === 'Play'")
     tab.wait(

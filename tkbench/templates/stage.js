@@ -2,7 +2,8 @@
 //
 // A player is one video, the true picture left of the generated one. Each tile is a canvas that shows its half. The
 // first model's video leads, and the others are held to its time. Browsers still show the frames of several videos at
-// slightly different moments, so the last frames of each are kept, and tiles show the newest frame that all have.
+// slightly different moments, so the last frames of each are kept, and tiles show the newest frame that all have, or
+// the one before it where a busy machine left it out: two tiles are never more than one frame apart.
 (() => {
   const { $, make, draw, page, show, whenNear } = tk;
   const stage = $("stage");
@@ -78,14 +79,22 @@
       state.playhead?.();
     };
 
+    // The picture that a video shows, with its time; null where a browser has no such thing, or nothing is decoded yet.
+    const picture = (video) => {
+      try { return window.VideoFrame ? new window.VideoFrame(video) : null; } catch { return null; }
+    };
     // The frames that a video has shown lately.
-    const keep = (shot, frame) => {
+    const keep = (shot, told) => {
       const { video, frames } = shot;
       if (!video.videoWidth) return;
+      // A busy machine may show a newer frame by the time it tells of one; the picture itself knows which it is.
+      const exact = picture(video);
+      const frame = exact ? Math.round((exact.timestamp / 1e6) * data.fps) : told;
       const spare = frames.size >= KEPT ? frames.keys().next().value : null;
       const canvas = spare === null ? make("canvas", { width: video.videoWidth, height: video.videoHeight }) : frames.get(spare);
       if (spare !== null) frames.delete(spare);
-      canvas.getContext("2d").drawImage(video, 0, 0);
+      canvas.getContext("2d").drawImage(exact ?? video, 0, 0, canvas.width, canvas.height);
+      exact?.close();
       frames.delete(frame);
       frames.set(frame, canvas);
     };
@@ -97,14 +106,13 @@
         follow(shot);
       });
     };
-    // What a video showed at the stage's frame, or next to it; the video itself where a browser does not tell frames.
-    const NEXT = [0, -1, 1];
-    const near = (frames, frame) => NEXT.map((by) => frames.get(frame + by)).find(Boolean);
+    // What a video showed at the stage's frame, or just before it; the video itself where a browser does not tell frames.
+    const near = (frames, frame) => frames.get(frame) ?? frames.get(frame - 1);
     const pictureOf = ({ video, frames }) => near(frames, state.frame) ?? video;
-    // The newest frame that all videos have shown, to one frame: a busy machine leaves some out.
+    // The newest frame at which all videos can be shown so.
     const common = () => {
-      const [first, ...others] = all();
-      return Math.max(-1, ...[...first.frames.keys()].filter((frame) => others.every((shot) => near(shot.frames, frame))));
+      const told = all().flatMap((shot) => [...shot.frames.keys()]);
+      return Math.max(-1, ...told.filter((frame) => all().every((shot) => near(shot.frames, frame))));
     };
 
     const setPlaying = (playing) => {
