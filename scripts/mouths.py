@@ -4,10 +4,17 @@
     tkbench prep folder --root held_corpus --out held
     python scripts/mouths.py --corpus held_corpus --data held --model synctalkface --model cals
 
-teeth    mean luminance within the corpus's own mask of teeth, in the frames whose true mouth is open above the clip's
-         median; and its share of that of the true video
+On real faces, of which no corpus knows the teeth, leave --corpus out:
+
+    python scripts/mouths.py --data shards --model synctalkface
+
+teeth    mean luminance within the corpus's own mask of teeth (without a corpus: between the true inner lips), in the
+         frames whose true mouth is open above the clip's median; and its share of that of the true video
 slope    of the generated lips' aperture on the true one (tracked both), all frames, each clip about its mean: 1 opens
          as far as the truth; and their correlation
+colour   mean difference from the true colours of the mouth and the skin around it, in grey levels of 255, after a blur
+         of a sixteenth of the crop's side: what is left is another skin, another light or other teeth, and no lips that
+         moved by a little
 seam     mean step between the two rows of pixels where the generated half joins the filmed one, as a share of the true
          video's step there
 
@@ -25,12 +32,13 @@ from pathlib import Path
 import numpy as np
 
 from tkbench import models
-from tkbench.metrics.mouth import aperture
+from tkbench.metrics.mouth import aperture, filled, rims
 from tkbench.models.face import Cut, paste_faces
 from tkbench.models.talker import FINE, Talker
 from tkbench.scoring.clips import track_face
 from tkbench.shards import open_shards
 from tkbench.synth.clip import teeth_of
+from tkbench.train.objectives.base import mouth_box
 from tkbench.types import Array, Batch, Sample, UInt8
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -48,6 +56,7 @@ class Mouths:
     true_teeth: float
     opening: Array
     true_opening: Array
+    colour: float
     seam: float
 
 
@@ -72,10 +81,22 @@ def redrawn(sample: Sample, cut: Cut = CUT) -> UInt8:
     return paste_faces(sample.video, faces, finer)
 
 
-def mouths(sample: Sample, video: UInt8, masks: Array, cut: Cut) -> Mouths:
-    """One clip's video beside its truth."""
+def soft_mouths(video: UInt8, cut: Cut, landmarks: Array) -> Array:
+    """(T, h, w, 3): the mouth and what is around it in the crop, blurred."""
+    import cv2
+
+    faces = cut.faces(video, cut.matrices(landmarks)).astype(np.float32)
+    top, bottom, left, right = mouth_box(cut.size, cut.size)
+    return np.stack([cv2.GaussianBlur(face, (0, 0), cut.size / 16)[top:bottom, left:right] for face in faces])
+
+
+def mouths(sample: Sample, video: UInt8, masks: Array | None, cut: Cut) -> Mouths:
+    """One clip's video beside its truth; masks: (T, H, W) of its teeth, None where they are not known."""
     true = aperture(sample.landmarks)
-    opened = np.asarray(sample.meta["extra"]["aperture"], float)
+    if masks is None:
+        opened, masks = true, filled(rims(sample.landmarks), (video.shape[1], video.shape[2]))
+    else:
+        opened = np.asarray(sample.meta["extra"]["aperture"], float)
     inside = (masks > SURE) & (opened > np.median(opened))[:, None, None]
     tracked = track_face(sample, video)
     shown = aperture(tracked.landmarks) if len(tracked.landmarks) else np.full(len(true), np.nan)
@@ -84,6 +105,11 @@ def mouths(sample: Sample, video: UInt8, masks: Array, cut: Cut) -> Mouths:
         float((sample.video[inside] @ LUMA).mean()),
         shown - shown.mean(),
         true - true.mean(),
+        float(
+            np.abs(
+                soft_mouths(video, cut, sample.landmarks) - soft_mouths(sample.video, cut, sample.landmarks)
+            ).mean()
+        ),
         row_step(video, cut, sample.landmarks) / row_step(sample.video, cut, sample.landmarks),
     )
 
@@ -99,6 +125,7 @@ def summary(found: list[Mouths]) -> dict[str, float]:
         "share": teeth / true_teeth,
         "slope": float((shown * true).sum() / (true * true).sum()),
         "corr": float(np.corrcoef(shown, true)[0, 1]),
+        "colour": float(np.mean([m.colour for m in found])),
         "seam": float(np.mean([m.seam for m in found])),
     }
 
@@ -108,22 +135,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpus", type=Path, required=True, help="folder of tkbench prep synth")
-    parser.add_argument("--data", type=Path, required=True, help="its shards")
+    parser.add_argument("--corpus", type=Path, help="folder of tkbench prep synth; none for real faces")
+    parser.add_argument("--data", type=Path, required=True, help="shards, of the corpus where there is one")
     parser.add_argument("--model", action="append", default=[], help="repeatable; NAME or NAME:CHECKPOINT")
     parser.add_argument("--clips", type=int, default=24, help="clips, evenly spaced")
     given = parser.parse_args()
-    record = json.loads((given.corpus / "corpus.json").read_text(encoding="utf-8"))
     source = open_shards(given.data)
-    keys = sorted(set(source.keys()) & {row["key"] for row in record["clips"] if not row["knobs"]})
+    keys, record = sorted(source.keys()), None
+    if given.corpus is not None:
+        record = json.loads((given.corpus / "corpus.json").read_text(encoding="utf-8"))
+        keys = sorted(set(keys) & {row["key"] for row in record["clips"] if not row["knobs"]})
     keys = [keys[k] for k in np.unique(np.linspace(0, len(keys) - 1, given.clips).round().astype(int))]
     made = {name: models.create(name) for name in given.model}
     found: dict[str, list[Mouths]] = {name: [] for name in ("real", "redrawn", *made)}
     for key in keys:
         sample = source.get(key)
-        speaker, clip = key.split("/")
-        size = sample.video.shape[1]
-        masks = teeth_of(seed=record["seed"], speaker=int(speaker[1:]), index=int(clip[1:]), size=size)
+        masks = None
+        if record is not None:
+            speaker, clip = key.split("/")
+            size = sample.video.shape[1]
+            masks = teeth_of(seed=record["seed"], speaker=int(speaker[1:]), index=int(clip[1:]), size=size)
         found["real"].append(mouths(sample, sample.video, masks, CUT))
         found["redrawn"].append(mouths(sample, redrawn(sample), masks, CUT))
         for name, model in made.items():
@@ -132,14 +163,14 @@ def main() -> None:
                 raise SystemExit(f"{name}: {key}: {answer.detail}")
             cut = model.facts.cut if isinstance(model, Talker) else CUT
             found[name].append(mouths(sample, answer.video, masks, cut))
-    print(f"{len(keys)} clips of {record['seed']=}".replace("record['seed']=", "seed "))
-    print(
-        "\n| model | teeth | of the true | slope of the opening | correlation | seam |\n|---|---:|---:|---:|---:|---:|"
-    )
+    print(f"{len(keys)} clips" + (f" of seed {record['seed']}" if record is not None else ""))
+    print("\n| model | teeth | of the true | slope of the opening | correlation | colour | seam |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, rows in found.items():
         s = summary(rows)
         print(
-            f"| {name} | {s['teeth']:.1f} | {s['share']:.2f} | {s['slope']:.2f} | {s['corr']:.3f} | {s['seam']:.2f} |"
+            f"| {name} | {s['teeth']:.1f} | {s['share']:.2f} | {s['slope']:.2f} | {s['corr']:.3f} | {s['colour']:.2f} "
+            f"| {s['seam']:.2f} |"
         )
 
 

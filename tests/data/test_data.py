@@ -332,6 +332,27 @@ def test_silence_takes_the_place_of_every_sound_and_of_nothing_else(folder: Path
     assert (silent["video"] == heard["video"]).all()
 
 
+def test_another_camera_changes_pictures_alone_and_is_the_same_again(folder: Path, tmp_path: Path) -> None:
+    """What a window shows does not depend on the cache, on what was asked for before, or on the rest of the batch."""
+    plain = load(folder, batch=3, openings=True)
+    filmed = load(folder, batch=3, openings=True, camera=1.0)
+    cached = load(folder, batch=3, openings=True, camera=1.0, cache=tmp_path)
+    later = cached[1]
+    for number in range(len(plain)):
+        one, other = plain[number], filmed[number]
+        changed = {name for name in one if not np.array_equal(one[name], other[name])}  # type: ignore[literal-required]
+        assert {"video", "reference"} <= changed <= {"video", "reference", "opening"}
+        assert same(other, cached[number])
+    assert same(later, filmed[1])
+    filmed.epoch = 1
+    again = filmed[0]
+    assert not np.array_equal(again["video"], load(folder, batch=3, openings=True, camera=1.0)[0]["video"])
+    some = load(folder, batch=1, camera=0.5, frames_per_window=5)
+    untouched = load(folder, batch=1, frames_per_window=5)
+    kept = [np.array_equal(some[n]["video"], untouched[n]["video"]) for n in range(len(some))]
+    assert 0 < sum(kept) < len(kept)
+
+
 def test_a_cache_gives_the_same_crops_and_decodes_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from tkbench import audio, models, shards, weights
 from tkbench.errors import UnknownName, UsageError, WeightsRefused
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
+from tkbench.models.wav2lip.expert import Expert
 from tkbench.registry import resolve
 from tkbench.train import board, state
 from tkbench.train.card import thinned
@@ -196,13 +197,15 @@ def test_a_run_does_not_go_on_from_another_one(folder: Path, crops: Path, tmp_pa
 
 def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.safetensors"
+    other = config("cals", cut=Cut("face-128", 64))
     with pytest.raises(UsageError, match=r"give --expert FILE.*cut as Cut\(recipe='steady-172', size=96\)"):
+        train(TrainingJob(folder, out, other, accelerator="cpu"))
+    with pytest.raises(UsageError, match="units = 24: the expert's embeddings have 128; set it to 128"):
         train(TrainingJob(folder, out, config("cals"), accelerator="cpu"))
     with pytest.raises(WeightsRefused, match="a judge never trains"):
         train(
             TrainingJob(folder, out, config("cals"), expert=weights.find("syncnet-synth"), accelerator="cpu")
         )
-    other = config("cals", cut=Cut("face-128", 64))
     with pytest.raises(UsageError, match="an expert for faces cut as"):
         train(TrainingJob(folder, out, other, expert=expert, accelerator="cpu"))
     with pytest.raises(UsageError, match=r"\.safetensors"):
@@ -211,7 +214,7 @@ def test_experts_are_checked(folder: Path, expert: Path, tmp_path: Path) -> None
 
 
 def test_the_bundled_expert_teaches_where_none_is_given(folder: Path, expert: Path, tmp_path: Path) -> None:
-    """For faces cut as its own; it is pinned, small, and no judge."""
+    """For faces of its own recipe, at any side; it is pinned, small, and no judge."""
     rules, out = load_config("cals-small", "cals"), tmp_path / "m.safetensors"
     path = weights.find("expert-synth")
     assert path.stat().st_size < 2_500_000
@@ -219,13 +222,58 @@ def test_the_bundled_expert_teaches_where_none_is_given(folder: Path, expert: Pa
     assert checkpoint.read_facts(path).cut == rules.cut
     assert TrainingJob(folder, out, rules).teacher() == path
     assert TrainingJob(folder, out, rules, expert=expert).teacher() == expert
-    assert TrainingJob(folder, out, config("cals")).teacher() is None
+    assert TrainingJob(folder, out, config("cals")).teacher() == path  # at 64 pixels
+    assert TrainingJob(folder, out, config("cals", cut=Cut("face-128", 96))).teacher() is None
     assert TrainingJob(folder, out, load_config("expert-small", "expert")).teacher() is None
     taught = objective(rules, path)
     assert taught.expert is not None
     assert not any(p.requires_grad for p in taught.expert.parameters())
     # A run without a term that learns from it does not load it.
     assert objective(replace(rules, loss={"units": 0.0, "av": 0.0, "vv": 0.0}), path).expert is None
+
+
+def test_the_expert_sees_the_same_in_a_mouth_of_any_side() -> None:
+    """Fine mouths and the same at the expert's own side: nearer to each other than to any other mouth."""
+    net, _ = checkpoint.load(weights.find("expert-synth"), "expert")
+    assert isinstance(net, Expert)
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.rand(4 * 5, 3, 6, 12, generator=generator)
+    fine = torch.nn.functional.interpolate(rough, (64, 128), mode="bicubic").clamp(0, 1)
+    own = torch.nn.functional.interpolate(fine, (48, 96), mode="area")
+    with torch.no_grad():
+        embedded = [net.embed_mouths(mouths.unflatten(0, (4, 5))) for mouths in (fine, own)]
+    near = (embedded[0] * embedded[1]).sum(dim=1)
+    others = embedded[0] @ embedded[1].T - torch.eye(4)
+    assert near.min() > 0.98
+    assert near.min() > others.max()
+    fine.requires_grad_(True)
+    net.embed_mouths(fine.unflatten(0, (4, 5))).square().sum().backward()
+    assert fine.grad is not None
+    assert bool(fine.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("kind", ["synctalkface", "cals", "wav2lip"])
+def test_a_checkpoint_of_another_side_is_a_beginning(kind: str, tmp_path: Path) -> None:
+    """Kernels that span the smallest map are interpolated, all else is taken over; the same side changes nothing."""
+    torch.manual_seed(0)
+    spec = {**config(kind).net}
+    small, large = (kinds.registry.get(kind).build({**spec, "size": size}).eval() for size in (64, 128))
+    path = tmp_path / "small.safetensors"
+    checkpoint.save(path, small.state_dict(), checkpoint.Facts(kind, {**spec, "size": 64}, CUT))
+    before = {name: value.clone() for name, value in large.state_dict().items()}
+    history = checkpoint.begin_with(large, path, kind)
+    assert history[0]["cut"]["size"] == 64
+    there, here = small.state_dict(), large.state_dict()
+    fitted = {name for name in there if there[name].shape != here[name].shape}
+    assert 2 <= len(fitted) <= 3
+    assert all(here[name].shape[2:] == (4, 4) and there[name].shape[2:] == (2, 2) for name in fitted)
+    assert all(torch.equal(here[name], there[name]) for name in set(there) - fitted)
+    assert not any(torch.equal(here[name], before[name]) for name in fitted)
+    # A map that is flat is answered alike at both sides.
+    name = next(n for n in fitted if "identity_encoder" in n or "face_encoder" in n)
+    assert here[name].sum(dim=(2, 3)) == pytest.approx(there[name].sum(dim=(2, 3)), abs=1e-5)
+    with pytest.raises(WeightsRefused, match="give --from a checkpoint whose"):
+        checkpoint.begin_with(kinds.registry.get(kind).build({**spec, "width": 0.3}), path, kind)
 
 
 def trainer(folder: Path, out: Path, rules: Config, expert: Path | None, cache: Path) -> Trainer:

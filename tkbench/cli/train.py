@@ -49,11 +49,11 @@ def train_command(
         ),
     ] = None,
     start: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--from",
-            help="A checkpoint of the same model whose weights the training begins with: to continue with another "
-            "configuration, or with your own data.",
+            help="A checkpoint of the same model whose weights the training begins with, or the model's name for the "
+            "bundled one: to continue with another configuration, or with your own data.",
             show_default=False,
         ),
     ] = None,
@@ -149,8 +149,8 @@ def train_command(
             out,
             rules,
             expert=expert,
-            start=start,
-            painter=None if painter is None else _checkpoint(painter),
+            start=None if start is None else _checkpoint(start, "--from"),
+            painter=None if painter is None else _checkpoint(painter, "--painter"),
             cache=crops,
             devices=devices,
             accelerator=accelerator_before or accelerator,
@@ -164,7 +164,7 @@ def train_command(
             _train_network(job)
 
 
-def _checkpoint(given: str) -> Path:
+def _checkpoint(given: str, option: str) -> Path:
     """A file, or the bundled checkpoint of the kind of that name."""
     from tkbench import weights
     from tkbench.registry import suggest
@@ -174,7 +174,7 @@ def _checkpoint(given: str) -> Path:
         return weights.find(bundled[given])
     if not Path(given).exists():
         raise UsageError(
-            f"--painter {given}: no such file, and no model that a checkpoint is bundled of; "
+            f"{option} {given}: no such file, and no model that a checkpoint is bundled of; "
             f"{suggest(given, list(bundled))}"
         )
     return Path(given)

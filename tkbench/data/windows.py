@@ -24,6 +24,7 @@ import numpy as np
 
 from tkbench import audio, media, shards
 from tkbench.crops import align
+from tkbench.data import camera
 from tkbench.data.cache import CropCache
 from tkbench.data.cut import CropRule, cut
 from tkbench.data.loader import Loader, WindowBatch
@@ -44,6 +45,8 @@ MEMBERS: dict[Part, tuple[str, ...]] = {
 """What is made of a clip, and the members of its shard that each is made of: (T, h, w, 3) uint8; (80, n) float32;
 (T, 8) float32, how the mouth differs in each frame from its usual shape; (T, 8, 2) float32, the rim of its opening in
 pixels of the crop."""
+CAMERAS = 7
+"""Sets what is drawn for cameras apart from what is drawn for the windows themselves."""
 CACHE_GB = 50.0
 """Limit of a folder of crops, 10^9 bytes."""
 
@@ -73,8 +76,13 @@ class WindowSpec:
     """Also the shapes of the true mouths, from the landmarks in the shards."""
     openings: bool = False
     """Also where the true mouths are open, from the same landmarks."""
+    camera: float = 0.0
+    """The share of windows that are shown as another camera would have taken them, with their references; see
+    `tkbench.data.camera`."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.camera <= 1:
+            raise UsageError(f"camera = {self.camera:g}: a share of the windows, from 0 to 1")
         if min(self.frames, self.min_reference_gap) < 1 or min(self.margin, self.sound) < 0:
             raise UsageError("frames and min_reference_gap must be at least 1, margin and sound at least 0")
 
@@ -173,7 +181,7 @@ class Windows:
         self.epoch = 0
         self._starts: dict[int, range] = {}
         self.seconds: dict[str, float] = defaultdict(float)
-        """Wall time of this process per stage: read, decode, warp, mel, collect."""
+        """Wall time of this process per stage: read, decode, warp, mel, collect, film."""
         own = self.size == self._rule.size
         self._stored = own and self._rule.signature() in source.signature.split("|")
         self._speakers = source.speakers
@@ -332,7 +340,23 @@ class Windows:
         found["video"] = np.asarray(crops[picked[:, None] + wide])
         found["reference"] = np.asarray(crops[others[:, None] + inside])
         self.seconds["collect"] += time.perf_counter() - clock
+        if window.camera > 0:
+            self._film(found, key, epoch)
         return found
+
+    def _film(self, found: WindowBatch, key: str, epoch: int) -> None:
+        """Show windows of a clip as other cameras would have taken them; which, follows from the window alone."""
+        clock = time.perf_counter()
+        for n, start in enumerate(found["frame"]):
+            rng = np.random.default_rng([self.sampling.seed, epoch, int(start), CAMERAS, *key.encode()])
+            if rng.random() >= self.window.camera:
+                continue
+            chosen = camera.drawn(rng)
+            for name in ("video", "reference"):
+                found[name][n] = camera.film(found[name][n], chosen, rng)
+            if "opening" in found:
+                found["opening"][n] = camera.place(found["opening"][n], chosen)
+        self.seconds["film"] += time.perf_counter() - clock
 
     def clip(self, key: str) -> tuple[UInt8, Float32]:
         """Every crop of a clip, (T, h, w, 3) RGB, and its sound, (T * 640,); the crops from the cache if there."""

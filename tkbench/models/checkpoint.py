@@ -175,12 +175,15 @@ def fill(net: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
 def begin_with(net: Network, path: Path, kind: str) -> list[EarlierTraining]:
     """Give `net` the weights of a checkpoint to train on from; tensors that only `net` has keep their first values.
 
+    A checkpoint for faces of another side is fitted to this one's; see `fitted`.
+
     Returns every training that made these weights, the latest first: what `trainings` says of the file, and of the
     latest the checkpoint's sha256, cut, lead and the names of the tensors that it lacks (`fresh`). Raises
     WeightsRefused where the file has tensors that `net` lacks, or others of another shape: that is another network.
     """
     other, facts = load(path, kind)
-    state, own = other.state_dict(), net.state_dict()
+    own = net.state_dict()
+    state = fitted(net, other.state_dict())
     try:
         fill(net, {**own, **state}, path)
     except WeightsRefused as error:
@@ -188,6 +191,29 @@ def begin_with(net: Network, path: Path, kind: str) -> list[EarlierTraining]:
             f"{error}; give --from a checkpoint whose [net] is that of the configuration, or has less in it"
         ) from error
     return _history(path, facts, fresh=sorted(set(own) - set(state)))
+
+
+def fitted(net: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """`state` with its kernels at the sides that `net` has, where nothing else differs; the rest as it is.
+
+    Ours. Face networks of 64, 96 and 128 pixels differ in one kernel of each encoder and decoder: the one that spans
+    the smallest map. It is interpolated. A convolution adds up over its kernel, so its weights are scaled to keep the
+    sum of a map that is flat; a transposed one spreads each input over its kernel, and needs no scale.
+    """
+    from torch import nn
+
+    out = dict(state)
+    for name, layer in net.named_modules():
+        if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or f"{name}.weight" not in state:
+            continue
+        kernel, wanted = state[f"{name}.weight"], layer.weight.shape
+        if kernel.shape == wanted or kernel.shape[:2] != wanted[:2]:
+            continue
+        spread = nn.functional.interpolate(kernel, wanted[2:], mode="bilinear", align_corners=False)
+        adds_up = isinstance(layer, nn.Conv2d)
+        share = kernel[0, 0].numel() / spread[0, 0].numel() if adds_up else 1.0
+        out[f"{name}.weight"] = spread * share
+    return out
 
 
 def _history(path: Path, facts: Facts, *, fresh: list[str]) -> list[EarlierTraining]:
@@ -218,8 +244,9 @@ def painter_facts(path: Path, kind: str) -> Facts:
 def paint_with(net: FaceNetwork, path: Path, kind: str) -> list[EarlierTraining]:
     """Give `net` the drawing layers of a checkpoint of any kind that draws as it does; the rest of it is left alone.
 
-    Tensors of these layers that only `net` has keep their values. Returns what `begin_with` does, each training marked
-    with the kind it trained (`painter`). Raises WeightsRefused where the layers do not fit.
+    Tensors of these layers that only `net` has keep their values; those of another side are `fitted`. Returns what
+    `begin_with` does, each training marked with the kind it trained (`painter`). Raises WeightsRefused where the layers
+    do not fit.
     """
     facts = painter_facts(path, kind)
     other = cast("FaceNetwork", load(path, facts.kind)[0])
@@ -229,12 +256,13 @@ def paint_with(net: FaceNetwork, path: Path, kind: str) -> list[EarlierTraining]
         )
     fresh = []
     for role, layers in net.painter.items():
-        theirs, own = other.painter[role].state_dict(), layers.state_dict()
+        own = layers.state_dict()
+        theirs = fitted(layers, other.painter[role].state_dict())
         try:
             fill(layers, {**own, **theirs}, path)
         except WeightsRefused as error:
             raise WeightsRefused(
-                f"{error} (its {role}); give --painter a checkpoint whose size, width, blend and warp are those of the "
+                f"{error} (its {role}); give --painter a checkpoint whose width, blend and warp are those of the "
                 f"configuration"
             ) from error
         fresh += [f"{role}.{name}" for name in sorted(set(own) - set(theirs))]

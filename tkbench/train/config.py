@@ -38,6 +38,9 @@ class Data:
     of the loss that compare with sound (`av`)."""
     flip: float = 0.0
     """The share of windows that are mirrored, with their references. Ours: the papers do not say."""
+    camera: float = 0.0
+    """The share of training windows that are shown as another camera would have taken them (ours); see
+    `tkbench.data.camera`. Validation windows are left as they are."""
     workers: int = -1
     """Processes that load; 0 loads between steps. -1 is 0 on a CPU, where steps need every core, and on a GPU one per
     core, at most 8."""

@@ -49,11 +49,11 @@ class TrainingJob:
         return run_folder(self.out)
 
     def teacher(self) -> Path | None:
-        """The frozen expert: the one that is given, or the bundled one where it knows faces of this cut, or None."""
+        """The frozen expert: the one that is given, or the bundled one where it knows this crop recipe, or None."""
         if self.expert is not None or self.config.model == EXPERT:
             return self.expert
         path = weights.find(kinds.registry.get(EXPERT).bundled or "")
-        return path if checkpoint.read_facts(path).cut == self.config.cut else None
+        return path if checkpoint.read_facts(path).cut.recipe == self.config.cut.recipe else None
 
     def check(self) -> None:
         """Raises what would stop the run, as far as files and names tell it, before torch is loaded.

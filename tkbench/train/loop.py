@@ -348,6 +348,7 @@ class Trainer:
                 silent=config.data.silent,
                 mouths=self.goal.mouths,
                 openings=self.goal.openings,
+                camera=config.data.camera if train else 0.0,
             ),
             sampling=training_data.Sampling(
                 batch=config.data.batch,

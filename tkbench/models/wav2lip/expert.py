@@ -60,7 +60,18 @@ class Expert(Network):
         self.audio_encoder = voice_encoder(spec.width, (2, 2, 2, 2))
 
     def embed_mouths(self, mouths: torch.Tensor) -> torch.Tensor:
-        """(N, 5, 3, size / 2, size) BGR in [0, 1] -> (N, D)."""
+        """(N, 5, 3, size / 2, size) BGR in [0, 1] -> (N, D).
+
+        Mouths of another side are brought to this one's; the crop recipe has to be the same. (Ours: what an expert
+        hears in a mouth does not depend on how finely it is drawn.)
+        """
+        wanted = (self.spec.size // 2, self.spec.size)
+        if mouths.shape[-2:] != wanted:
+            n, t = mouths.shape[:2]
+            fitted = nn.functional.interpolate(
+                mouths.flatten(0, 1), wanted, mode="bilinear", align_corners=False, antialias=True
+            )
+            mouths = fitted.unflatten(0, (n, t))
         if self.spec.motion != 1:
             still = mouths.mean(dim=1, keepdim=True)
             mouths = still + self.spec.motion * (mouths - still)

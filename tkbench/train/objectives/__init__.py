@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 def objective(config: Config, expert: Path | None) -> Objective:
     """The objective of a run, with fresh weights. `expert`: the checkpoint of the frozen sync expert.
 
-    Raises UsageError where an expert is needed and none is given, or the cut differs from the expert's.
+    Raises UsageError where an expert is needed and none is given, or it knows another crop recipe. One that knows the
+    recipe at another side is shown faces of its own side.
     """
     made: Objective = resolve(kinds.registry.get(config.model).objective)(config)
     if made.needs_expert() and expert is None:
@@ -40,9 +41,9 @@ def _frozen(path: Path, config: Config) -> Expert:
 
     net, facts = checkpoint.load(path, "expert")
     assert isinstance(net, Expert)
-    if facts.cut != config.cut:
+    if facts.cut.recipe != config.cut.recipe:
         raise UsageError(
             f"{path}: an expert for faces cut as {facts.cut}, the configuration cuts {config.cut}; train an expert "
-            f"with this cut, or give another one"
+            f"with this recipe, or give another one"
         )
     return net.requires_grad_(False)

@@ -111,7 +111,8 @@ class CALSObjective(FaceObjective):
             units = self.expert.embed_mouths(windows_of(wide)).unflatten(0, (len(wide), -1))
         if units.shape[2] != self.net.spec.voice.units:
             raise UsageError(
-                f"[net.voice] units = {self.net.spec.voice.units}: the expert's embeddings have {units.shape[2]}"
+                f"[net.voice] units = {self.net.spec.voice.units}: the expert's embeddings have {units.shape[2]}; set "
+                f"it to {units.shape[2]}, or give an --expert of that width"
             )
         return units * math.sqrt(units.shape[2])
 
