@@ -14,14 +14,23 @@ from tkbench.cli import app
 from tkbench.errors import TkbenchError
 from tkbench.study import metrics as study
 from tkbench.study import metrics_page
-from tkbench.study.metrics import FLOOR, HONEST, MADE, VIDEOS, WRONG_VOICE, Judged, MetricStudy
+from tkbench.study.metrics import (
+    FLOOR,
+    HONEST,
+    LAGGED,
+    MADE,
+    VIDEOS,
+    WRONG_VOICE,
+    Judged,
+    MetricStudy,
+)
 from tkbench.types import Column
 
 
 def judged(better: str, **means: float) -> Judged:
     column = Column("x", "X", "", better, 2)  # type: ignore[arg-type]
     given = {name.replace("_", "-"): value for name, value in means.items()}
-    rest = dict.fromkeys(VIDEOS, given.pop("other"))
+    rest = dict.fromkeys((*VIDEOS, *LAGGED), given.pop("other"))
     honest = dict.fromkeys(HONEST, given.pop("honest")) if "honest" in given else {}
     return Judged(column, rest | honest | given)
 
@@ -77,6 +86,35 @@ def test_lips_are_not_pleased_and_pictures_are(scored: tuple[MetricStudy, Path])
     assert "psnr" not in [one.column.name for one in found.scored() if not one.pleased()]
 
 
+def test_a_lag_is_told_and_what_looks_for_the_best_one_is_blind(scored: tuple[MetricStudy, Path]) -> None:
+    """The truth is exact here: the corpus has no lag of its own, and `shift:N` adds N frames."""
+    found, _ = scored
+    told = {one.column.name: one for one in found.told}
+    assert {"av_offset_synth", "voice_lag"} <= set(told), sorted(told)
+    for video, lag in LAGGED.items():
+        assert told["av_offset_synth"].medians[video] == pytest.approx(lag, abs=1)
+        assert told["av_offset_synth"].near[video] >= 0.5
+        assert told["voice_lag"].medians[video] == pytest.approx(lag, abs=1.5)
+    blind = {one.column.name for one in found.blind()}
+    assert "voice_corr" in blind
+    assert not blind & {"lip_corr_mesh", "lmd_mouth_mesh", "ssim_mouth"}
+    assert "Five frames of lag are not seen by" in found.sentence()
+    table = found.lag_table()
+    assert len(table) == len(found.told) * len(LAGGED)
+    assert table.near.between(0, 1).all()
+
+
+def test_a_clip_without_a_score_tells_no_lag() -> None:
+    column = Column("off", "Offset", "frames", "zero", 1)
+    rows = pd.DataFrame({"key": list("abcd"), "metric": "off", "value": [-5.0, -4.0, 3.0, math.nan]})
+    other = pd.DataFrame({"key": ["a"], "metric": ["else"], "value": [1.0]})
+    columns = (column, Column("x", "X", "", "higher", 2))
+    (one,) = study.told({"shift:-5": rows, "shift:5": rows}, columns, 4)
+    assert one.near == {"shift:-5": 0.5, "shift:5": 0.0}
+    assert one.medians["shift:-5"] == -4.0
+    assert study.told({"shift:-5": rows, "shift:5": other}, columns, 4) == []
+
+
 def test_what_was_scored_is_kept(
     scored: tuple[MetricStudy, Path], synth_shards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,16 +134,17 @@ def test_what_was_scored_is_kept(
 def test_the_page_has_every_metric_and_video(scored: tuple[MetricStudy, Path], tmp_path: Path) -> None:
     found, _ = scored
     files = metrics_page.write(found, tmp_path)
-    assert [file.name for file in files] == ["metrics.csv", "metrics.svg", "metrics.md", "metrics.html"]
+    names = ["metrics.csv", "lags.csv", "metrics.svg", "metrics.md", "metrics.html"]
+    assert [file.name for file in files] == names
     table = pd.read_csv(files[0])
-    assert set(table.video) == set(VIDEOS)
+    assert set(table.video) == {*VIDEOS, *LAGGED}
     assert set(table.metric) == {one.column.name for one in found.scored()}
-    text = files[3].read_text()
+    text = files[-1].read_text()
     for video in (*MADE, *HONEST):
         assert f"<dt>{video}</dt>" in text
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
     assert found.sentence()[:60] in text
-    assert np.all([f"| {metrics_page.label(one.column)} |" in files[2].read_text() for one in found.scored()])
+    assert np.all([f"| {metrics_page.label(one.column)} |" in files[3].read_text() for one in found.scored()])
 
 
 def test_the_command_says_what_was_found(

@@ -171,6 +171,14 @@ class ContextStudy:
 
     def reach(self, curve: str) -> Reach:
         """How far a curve reaches, with its interval over speakers and each seed's own."""
+        return self._reaches[curve]
+
+    @cached_property
+    def _reaches(self) -> dict[str, Reach]:
+        """Of every curve: page, figure and sentence ask for them again and again, and each is a thousand resamples."""
+        return {curve: self._reach(curve) for curve in self.curves}
+
+    def _reach(self, curve: str) -> Reach:
         means, seeds = self.means(curve), self.seeds()
         stacked = np.stack(list(means.values()))
         each = [reach(dict(zip(means, column.tolist(), strict=True))) for column in stacked.T]

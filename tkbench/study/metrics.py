@@ -7,14 +7,19 @@ another moment in an otherwise true video. A metric of lips should put every hon
 For each metric and video the table has the mean, and the way from `still` to `real` that the video comes: 100 % is as
 good as the true video, 0 % as bad as a face that does not move. `real` and `shuffled-audio` are the controls: a metric
 of sync that puts the true video under a wrong voice beside the true one is no metric of sync.
+
+The true video is also shown early and late by a known number of frames (`shift:N`): which metric tells the lag, on how
+many clips within a frame, and which does not see it, because it looks for the best lag itself.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tkbench.models import create
@@ -34,9 +39,15 @@ HONEST = ("jpeg:30", "resize:128")
 """The true lips in a poor picture."""
 MADE = ("flap", "gape:2", "wrong-mouth", "held-mouth")
 """Other lips in a picture that pleases."""
+LAGGED = {"shift:-5": -5, "shift:-2": -2, "shift:2": 2, "shift:5": 5}
+"""The true video, late by so many frames; early where they are negative."""
 LAGS = ("voice_on_time",)
 """Columns that tell of a lag, beside those where 0 is best."""
 VIDEOS = (CEILING, *HONEST, *MADE, WRONG_VOICE, FLOOR)
+NEAR = 1.0
+"""Frames by which a lag that is told may differ from the true one."""
+UNSEEN = 0.95
+"""A metric that leaves a lagging video so far on the way from `still` to `real` does not see the lag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,7 @@ class Judged:
 
     column: Column
     means: dict[str, float]
-    """Video -> mean over the clips; nan where it has no score."""
+    """Video -> mean over the clips, of all in VIDEOS and LAGGED; nan where it has no score."""
     why: str = ""
     """Why the metric has no scores."""
 
@@ -69,6 +80,17 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What one metric of lag says of every video of `LAGGED`, frames."""
+
+    column: Column
+    medians: dict[str, float]
+    """Video -> median over the clips."""
+    near: dict[str, float]
+    """Video -> the share of all clips on which it is the true lag within `NEAR`; a clip without a score is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class MetricStudy:
     """What the page shows."""
 
@@ -80,6 +102,8 @@ class MetricStudy:
     signature: str
     hours: float
     """Of a core, all videos together."""
+    told: tuple[Told, ...] = ()
+    """The metrics of lag that have scores here."""
 
     def scored(self) -> list[Judged]:
         """The metrics that have scores here."""
@@ -94,9 +118,38 @@ class MetricStudy:
         lines = [
             (one.column.name, video, one.means[video], one.way(video), video in one.pleased())
             for one in self.scored()
-            for video in VIDEOS
+            for video in (*VIDEOS, *LAGGED)
         ]
         return pd.DataFrame(lines, columns=["metric", "video", "mean", "way", "pleased"])
+
+    def lag_table(self) -> pd.DataFrame:
+        """One line per metric of lag and video: metric, video, lag, median, near."""
+        lines = [
+            (one.column.name, video, lag, one.medians[video], one.near[video])
+            for one in self.told
+            for video, lag in LAGGED.items()
+        ]
+        return pd.DataFrame(lines, columns=["metric", "video", "lag", "median", "near"])
+
+    def blind(self) -> list[Judged]:
+        """The metrics that put the true video as high where it is five frames early or late."""
+        return [
+            one
+            for one in self.scored()
+            if min(one.way(v) for v, lag in LAGGED.items() if abs(lag) == 5) >= UNSEEN
+        ]
+
+    def lag_sentence(self) -> str:
+        """What was found of lags."""
+        parts = []
+        for one in self.told:
+            share = float(np.mean(list(one.near.values())))
+            parts.append(
+                f"{one.column.label} tells a lag of 2 or 5 frames within a frame on {share:.0%} of the videos."
+            )
+        if blind := [one.column.label for one in self.blind()]:
+            parts.append(f"Five frames of lag are not seen by {', '.join(blind)}.")
+        return " ".join(parts)
 
     def sentence(self) -> str:
         """What was found."""
@@ -110,7 +163,7 @@ class MetricStudy:
         sure = [one.column.label for one in scored if not one.pleased()]
         if sure:
             parts.append(f"None of the videos pleases {', '.join(sure)}.")
-        return " ".join(parts)
+        return " ".join([*parts, self.lag_sentence()]).strip()
 
 
 def rules(dataset: str) -> Protocol:
@@ -155,9 +208,10 @@ def study_metrics(
     protocol = rules(source.dataset)
     metrics = build_metrics(protocol, device)
     keys = clip_keys(source, data, limit)
-    found: dict[str, bundle.Result] = {}
-    total = len(VIDEOS) * len(keys)
-    for number, video in enumerate(VIDEOS):
+    found: dict[str, bundle.Bundle] = {}
+    shown = (*VIDEOS, *LAGGED)
+    total = len(shown) * len(keys)
+    for number, video in enumerate(shown):
         before = number * len(keys)
         progress(before, total, video)
 
@@ -181,16 +235,17 @@ def study_metrics(
                     options=EvalOptions(device=device, progress=scored),
                 )
             kept = bundle.read(folder)
-        found[video] = kept.result
+        found[video] = kept
     progress(total, total, "")
     return MetricStudy(
-        tuple(judge(found, metrics)),
+        tuple(judge({video: one.result for video, one in found.items()}, metrics)),
         source.dataset,
         source.data_hash,
         len(keys),
         len({source.speakers[key] or key for key in keys}),
-        found[CEILING].signature,
+        found[CEILING].result.signature,
         Times(runs).total(),
+        tuple(told({video: found[video].clips() for video in LAGGED}, metrics.columns, len(keys))),
     )
 
 
@@ -211,10 +266,30 @@ def judge(found: dict[str, bundle.Result], metrics: MetricSet) -> list[Judged]:
         if column.better == "zero" or column.name in LAGS:
             continue  # a lag is no measure of lips
         means, why = {}, ""
-        for video in VIDEOS:
+        for video in (*VIDEOS, *LAGGED):
             cell = found[video].summary.get(column.name)
             means[video] = cell.mean if cell is not None else math.nan
             if video == CEILING and cell is not None and cell.n == 0:
                 why = cell.detail or ", ".join(cell.reasons)
         judged.append(Judged(column, means, why))
     return judged
+
+
+def told(found: Mapping[str, pd.DataFrame], columns: Sequence[Column], clips: int) -> list[Told]:
+    """One record per column of lag that has scores; found: the rows per clip of each video of `LAGGED`."""
+    records = []
+    for column in columns:
+        if column.better != "zero":
+            continue
+        values = {
+            video: table.loc[table["metric"] == column.name, "value"].dropna().to_numpy(np.float64)
+            for video, table in found.items()
+        }
+        if all(len(one) for one in values.values()):
+            medians = {video: float(np.median(one)) for video, one in values.items()}
+            near = {
+                video: float((np.abs(one - LAGGED[video]) <= NEAR).sum() / clips)
+                for video, one in values.items()
+            }
+            records.append(Told(column, medians, near))
+    return records

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from tkbench.models import create
 from tkbench.results.leaderboard import ARROWS
 from tkbench.runtime.words import counted
-from tkbench.study.metrics import HONEST, MADE, VIDEOS, Judged, MetricStudy
+from tkbench.study.metrics import HONEST, LAGGED, MADE, VIDEOS, Judged, MetricStudy, Told
 from tkbench.study.page import render, write_all
 from tkbench.types import Column
 
@@ -23,6 +23,7 @@ def write(study: MetricStudy, out: Path) -> list[Path]:
     figure = drawing(study)
     files = {
         "metrics.csv": study.table().to_csv(index=False, lineterminator="\n"),
+        "lags.csv": study.lag_table().to_csv(index=False, lineterminator="\n"),
         "metrics.svg": figure,
         "metrics.md": markdown(study),
         "metrics.html": render(
@@ -33,11 +34,42 @@ def write(study: MetricStudy, out: Path) -> list[Path]:
             figure=Markup(figure),
             rows=[[label(one.column), *(cell(one, video) for video in VIDEOS)] for one in study.scored()],
             pleased=[[video in one.pleased() for video in VIDEOS] for one in study.scored()],
+            lags=list(LAGGED),
+            lag_rows=lag_rows(study),
+            lag_caption=LAG_CAPTION,
             left_out=left_out(study),
             facts=facts(study),
         ),
     }
     return write_all(out, files)
+
+
+LAG_CAPTION = (
+    "The true video, late by so many frames (early where they are negative). Of metrics of lag: the median that they "
+    "tell, and on how many of the clips it is the true lag within a frame. Of others: the way from `still` to `real`."
+)
+
+
+def lag_rows(study: MetricStudy) -> list[list[str]]:
+    """Metrics of lag first, then those that should see one and those that need not: a label, then a text per video."""
+    first = [[label(one.column), *(told(one, video) for video in LAGGED)] for one in study.told]
+    rest = []
+    for one in study.scored():
+        ways = [one.way(video) for video in LAGGED]
+        if not all(math.isnan(way) for way in ways):
+            rest.append([label(one.column), *("–" if math.isnan(way) else f"{way:.0%}" for way in ways)])
+    return first + rest
+
+
+def told(one: Told, video: str) -> str:
+    """The median lag, and the share of clips that tell the true one.
+
+    >>> told(
+    ...     Told(Column("x", "AVOffset", "frames", "zero", 2), {"shift:5": 5.0}, {"shift:5": 0.75}), "shift:5"
+    ... )
+    '+5.00 (75%)'
+    """
+    return f"{one.medians[video]:+.{one.column.digits}f} ({one.near[video]:.0%})"
 
 
 def label(column: Column) -> str:
@@ -79,6 +111,14 @@ def markdown(study: MetricStudy) -> str:
                 study.sentence(),
                 "\n".join(lines),
                 *([rest] if rest else []),
+                "\n".join(
+                    [
+                        "| metric | " + " | ".join(LAGGED) + " |",
+                        "|---|" + "---:|" * len(LAGGED),
+                        *("| " + " | ".join(row) + " |" for row in lag_rows(study)),
+                    ]
+                ),
+                LAG_CAPTION,
                 facts(study),
                 f"Signature: `{study.signature}`",
             ]
