@@ -277,6 +277,7 @@ COMPUTE = {
     "generate",
     "sensitivity",
     "study ablation",
+    "study memory",
     "study metrics",
     "train",
     "bench train",

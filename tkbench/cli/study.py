@@ -30,6 +30,7 @@ def memory_command(
     out: Annotated[Path, typer.Option(help="Folder for the table, the figures and the page.")] = Path(
         "study"
     ),
+    device: Device = "cpu",
     crops: Crops = None,
     crops_before: CropsBefore = None,
 ) -> None:
@@ -51,12 +52,20 @@ def memory_command(
         if folder is not None:
             open_shards(folder)
     writable(out, "--out", folder=True)
+    from tkbench.runtime.devices import check_device
     from tkbench.runtime.progress import bar
     from tkbench.study import memory, memory_page
 
+    check_device(device)
+
     with bar("study memory") as progress:
         found = memory.study_memory(
-            model, data_folder, counted=counted, cache=either(crops, crops_before), progress=progress
+            model,
+            data_folder,
+            counted=counted,
+            cache=either(crops, crops_before),
+            device=device,
+            progress=progress,
         )
     _told(found.sentence(), memory_page.write(found, out))
 

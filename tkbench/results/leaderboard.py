@@ -468,7 +468,7 @@ def clusters_of(result: Result) -> str:
     """What intervals are drawn over: "speakers", or "clips" where (nearly) each clip is its own."""
     cells = [result.summary[column.name] for column in result.columns if column.per_clip]
     cell = next((cell for cell in cells if cell.n), None)
-    return "clips" if cell is not None and cell.n_clusters > 0.9 * cell.n else "speakers"
+    return "speakers" if cell is None else f"{standings.unit_of(cell.n_clusters, cell.n)}s"
 
 
 def not_ranked(entry: Entry) -> str:

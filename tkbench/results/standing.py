@@ -48,7 +48,7 @@ class Standing:
     n_clips: int
     n_clusters: int
     unit: str
-    """What a cluster is: "speaker", or "clip" where nobody knows who speaks."""
+    """What a cluster is: "speaker", or "clip" where (nearly) each clip is one; see `unit_of`."""
     infinite: int
     """Scores that count as the best finite one."""
     level: float
@@ -105,6 +105,15 @@ class Standing:
         """Why no order of the models can be shown whatever their scores, or ""."""
         text = too_few(self.n_clusters, len(self.names), self.level)
         return text.replace("speaker", self.unit)
+
+
+def unit_of(clusters: int, clips: int) -> str:
+    """What so many clusters of so many clips are called: "clip" where (nearly) each clip is its own, or "speaker".
+
+    >>> unit_of(8, 8), unit_of(4, 8), unit_of(0, 0)
+    ('clip', 'speaker', 'speaker')
+    """
+    return "clip" if clusters > 0.9 * clips else "speaker"
 
 
 def too_few(clusters: int, models: int, level: float, pairs: int | None = None) -> str:
@@ -173,7 +182,7 @@ def compared(
         shared.shape[1],
         values.shape[1],
         len(counts),
-        "clip" if clusters and all(name.startswith(ALONE) for name in clusters) else "speaker",
+        unit_of(len(set(clusters)), len(clusters)),
         infinite,
         level,
     )

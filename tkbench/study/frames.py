@@ -123,7 +123,7 @@ def read(
     keys: Sequence[str],
     progress: Progress = silent,
 ) -> list[Reading]:
-    """Run encoders and memory over clips, each of which is opened once for all networks.
+    """Run encoders and memory over clips, each of which is opened once for all networks; these are on one device.
 
     Raises BadShards where no clip has a frame to look at.
     """
@@ -132,6 +132,7 @@ def read(
     from tkbench.models.synctalkface.lips import lip_windows
 
     parts: list[list[dict[str, Array]]] = [[] for _ in nets]
+    device = next(nets[0].parameters()).device
     for number, key in enumerate(keys):
         crops, mel, shape, letters = reader.clip(key)
         inside = slice(MARGIN, len(crops) - MARGIN)
@@ -144,8 +145,8 @@ def read(
             "mel": mel[inside][:, :, 3:7].mean(axis=2),
         }
         with torch.inference_mode():
-            lips = lip_windows(scaled(torch.from_numpy(np.array(crops)), black)[None])
-            sound = torch.from_numpy(mel[inside])
+            lips = lip_windows(scaled(torch.from_numpy(np.array(crops)).to(device), black)[None])
+            sound = torch.from_numpy(mel[inside]).to(device)
             for net, found in zip(nets, parts, strict=True):
                 found.append(same | _asked(net, sound, lips))
         progress(number + 1, len(keys), key)
@@ -169,12 +170,12 @@ def _asked(net: SyncTalkFace, sound: torch.Tensor, lips: torch.Tensor) -> dict[s
     recall = net.memory(voice, net.lip_encoder(lips))
     heard, seen = recall.voice, recall.lips
     return {
-        "voice": voice.numpy(),
-        "heard": heard.query.numpy(),
-        "seen": seen.query.numpy(),
-        "by_voice": recall.by_voice.numpy(),
-        "by_lips": recall.by_lips.numpy(),
-        "key": heard.weights.argmax(dim=1).numpy(),
-        "value": seen.weights.argmax(dim=1).numpy(),
-        "sure": seen.weights.max(dim=1).values.numpy(),
+        "voice": voice.cpu().numpy(),
+        "heard": heard.query.cpu().numpy(),
+        "seen": seen.query.cpu().numpy(),
+        "by_voice": recall.by_voice.cpu().numpy(),
+        "by_lips": recall.by_lips.cpu().numpy(),
+        "key": heard.weights.argmax(dim=1).cpu().numpy(),
+        "value": seen.weights.argmax(dim=1).cpu().numpy(),
+        "sure": seen.weights.max(dim=1).values.cpu().numpy(),
     }

@@ -172,12 +172,13 @@ def study_memory(
     *,
     counted: Path | None = None,
     cache: Path | None = None,
+    device: str = "cpu",
     progress: Progress = silent,
 ) -> MemoryStudy:
     """Measure the memory of `synctalkface` or `synctalkface:FILE` on shards.
 
     counted: shards whose split train is counted; by default that of `source`, whose split test is then held out.
-    With `counted`, all of `source` is held out.
+    With `counted`, all of `source` is held out. device: where the network runs; what it says is counted here.
 
     Raises UsageError for another model, a network without a memory, or data that leaves nobody on one of the sides.
     """
@@ -204,8 +205,9 @@ def study_memory(
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         fresh = cast("SyncTalkFace", record.build(facts.spec)).eval()
+    nets = (memory_net.to(device), fresh.to(device))
+    assert memory_net.memory is not None
     assert fresh.memory is not None
-    nets = (memory_net, fresh)
     total, done = len(fit_keys) + len(test_keys) + MOVED_CLIPS, 0
 
     def step(name: str) -> Progress:
@@ -223,7 +225,7 @@ def study_memory(
     moved = _movement(
         memory_net, record.black, test, _spread(test_keys, MOVED_CLIPS), known.frames, step("draw")
     )
-    values = memory_net.memory.value.detach().numpy()
+    values = memory_net.memory.value.detach().cpu().numpy()
     return MemoryStudy(
         model=model,
         weights=weights.sha256(path),
@@ -234,7 +236,7 @@ def study_memory(
         counted_frames=len(known.frames),
         memory=findings("the memory", values, known.frames, held.frames),
         untrained=findings(
-            "untrained", fresh.memory.value.detach().numpy(), blank_known.frames, blank.frames
+            "untrained", fresh.memory.value.detach().cpu().numpy(), blank_known.frames, blank.frames
         ),
         controls=_controls(known.frames, held.frames, len(values)),
         movement=moved,
@@ -314,17 +316,18 @@ def _movement(
     from tkbench.models.wav2lip.generator import encode
 
     assert net.memory is not None
-    mean = torch.from_numpy(known.by_voice.mean(axis=0))
+    device = net.memory.value.device
+    mean = torch.from_numpy(known.by_voice.mean(axis=0)).to(device)
     order = torch.randperm(len(net.memory.value), generator=torch.Generator().manual_seed(SEED))
     names = ("held at its mean", "its winner alone", "slots exchanged", "without the voice beside it")
     shared, sizes, whole = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0), 0.0
     for number, key in enumerate(keys):
         crops, mel, _, _ = reader.clip(key)
         with torch.inference_mode():
-            face = scaled(torch.from_numpy(np.array(crops[:1])), black)
+            face = scaled(torch.from_numpy(np.array(crops[:1])).to(device), black)
             shown = generator_input(face, face)
             scales = encode(net.identity_encoder, shown)
-            voice = net.hear(torch.from_numpy(mel))
+            voice = net.hear(torch.from_numpy(mel).to(device))
             recall = net.memory(voice)
             assert recall.voice is not None
             winner = net.memory.value[recall.voice.weights.argmax(dim=1)]
@@ -369,7 +372,7 @@ def _mouths(
             shown.expand(count, -1, -1, -1),
         ).picture
         top, bottom, left, right = mouth_box(*picture.shape[-2:])
-        drawn.append(picture[..., top:bottom, left:right])
+        drawn.append(picture[..., top:bottom, left:right].cpu())
     mouths = torch.cat(drawn).double()
     return mouths - mouths.mean(dim=0)
 
