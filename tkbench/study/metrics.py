@@ -46,7 +46,7 @@ LAGS = ("voice_on_time",)
 VIDEOS = (CEILING, *HONEST, *MADE, WRONG_VOICE, FLOOR)
 NEAR = 1.0
 """Frames by which a lag that is told may differ from the true one."""
-UNSEEN = 0.95
+UNSEEN = 0.9
 """A metric that leaves a lagging video so far on the way from `still` to `real` does not see the lag."""
 
 
@@ -140,7 +140,7 @@ class MetricStudy:
         ]
 
     def lag_sentence(self) -> str:
-        """What was found of lags."""
+        """Which metrics tell a lag, and which do not see one."""
         parts = []
         for one in self.told:
             share = float(np.mean(list(one.near.values())))
@@ -152,7 +152,11 @@ class MetricStudy:
         return " ".join(parts)
 
     def sentence(self) -> str:
-        """What was found."""
+        """What was found, of lips and of lags."""
+        return f"{self.lip_sentence()} {self.lag_sentence()}".strip()
+
+    def lip_sentence(self) -> str:
+        """Which metrics other lips please."""
         scored, fooled = self.scored(), self.fooled()
         worst = {v: [one.column.label for one in fooled if v in one.pleased()] for v in MADE}
         parts = [
@@ -163,7 +167,7 @@ class MetricStudy:
         sure = [one.column.label for one in scored if not one.pleased()]
         if sure:
             parts.append(f"None of the videos pleases {', '.join(sure)}.")
-        return " ".join([*parts, self.lag_sentence()]).strip()
+        return " ".join(parts)
 
 
 def rules(dataset: str) -> Protocol:

@@ -29,7 +29,8 @@ def write(study: MetricStudy, out: Path) -> list[Path]:
         "metrics.html": render(
             "study_metrics.html.j2",
             study=study,
-            sentence=study.sentence(),
+            sentence=study.lip_sentence(),
+            lag_sentence=study.lag_sentence(),
             videos=[(video, create(video).card.summary) for video in VIDEOS],
             figure=Markup(figure),
             rows=[[label(one.column), *(cell(one, video) for video in VIDEOS)] for one in study.scored()],
@@ -108,9 +109,10 @@ def markdown(study: MetricStudy) -> str:
     return (
         "\n\n".join(
             [
-                study.sentence(),
+                study.lip_sentence(),
                 "\n".join(lines),
                 *([rest] if rest else []),
+                study.lag_sentence(),
                 "\n".join(
                     [
                         "| metric | " + " | ".join(LAGGED) + " |",
