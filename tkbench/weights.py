@@ -150,6 +150,12 @@ def find(name: str) -> Path:
     return path
 
 
+def file_or_named(given: str) -> Path:
+    """A file, or the network of that name that `tkbench weights list` shows; a file that is there comes first."""
+    path = Path(given).expanduser()
+    return find(given) if given in known() and not path.exists() else path
+
+
 def check(weight: Weight, path: Path, advice: str = "remove the file, then") -> str:
     """The sha256 of `path` if it is the content that `weight` stands for; otherwise raises WeightsRefused."""
     found = sha256(path)

@@ -12,7 +12,7 @@ import torch
 
 from tkbench import models, weights
 from tkbench.crops.recipes import IBUG_OF_MESH, RECIPES
-from tkbench.errors import UnknownName, UsageError
+from tkbench.errors import UnknownName, UsageError, WeightsRefused
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut, feather, generator_input, hidden, oval, paste_faces, pixels, scaled
 from tkbench.models.network import FaceNetwork
@@ -385,3 +385,17 @@ def test_within_an_outline_what_stands_beside_the_face_stays(tmp_path: Path) -> 
     assert changed.sum() < (whole != sample.video).any(axis=(0, 3)).sum()
     x, y = outline.mean(axis=0).astype(int)
     assert np.array_equal(part[:, y + 8, x], whole[:, y + 8, x])
+
+
+def test_weights_that_tkbench_knows_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`cals:cals-synth` is the bundled file; a file of that name comes first, and another kind's is refused."""
+    named, own = models.create("cals:cals-synth"), models.create("cals")
+    assert named.card.weights == own.card.weights == weights.sha256(weights.find("cals-synth"))
+    with pytest.raises(WeightsRefused, match=r"cals_synth\.safetensors: holds"):
+        models.create("synctalkface:cals-synth")
+    with pytest.raises(UsageError, match="no such file"):
+        models.create("cals:cals-synht")
+    monkeypatch.chdir(tmp_path)
+    Path("cals-synth").write_bytes(b"mine")
+    with pytest.raises(WeightsRefused, match="cals-synth"):
+        models.create("cals:cals-synth")

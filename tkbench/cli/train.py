@@ -165,19 +165,18 @@ def train_command(
 
 
 def _checkpoint(given: str, option: str) -> Path:
-    """A file, or the bundled checkpoint of the kind of that name."""
+    """A file, the bundled checkpoint of the kind of that name, or weights that tkbench knows by name."""
     from tkbench import weights
     from tkbench.registry import suggest
 
     bundled = {name: kind.bundled for name, kind in kinds.registry.loadable().items() if kind.bundled}
-    if given in bundled:
-        return weights.find(bundled[given])
-    if not Path(given).exists():
+    path = weights.file_or_named(bundled.get(given, given))
+    if not path.exists():
         raise UsageError(
             f"{option} {given}: no such file, and no model that a checkpoint is bundled of; "
             f"{suggest(given, list(bundled))}"
         )
-    return Path(given)
+    return path
 
 
 def _fit_voice(model: str, data_folder: Path, out: Path, seed: int) -> None:

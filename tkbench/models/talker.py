@@ -140,10 +140,11 @@ class Speech:
 def open_talker(kind: str, checkpoint_file: str | None = None) -> Talker:
     """The generator of a kind with a checkpoint: a file, or the bundled or published weights that are here.
 
-    Raises UsageError where no file is given and none is known.
+    checkpoint_file: also the name of weights that tkbench knows. Raises UsageError where no file is given and none is
+    known.
     """
     if checkpoint_file:
-        return Talker(kind, Path(checkpoint_file).expanduser())
+        return Talker(kind, weights.file_or_named(checkpoint_file))
     record = kinds.registry.get(kind)
     if record.bundled is not None:
         return Talker(kind, weights.find(record.bundled), kind)
