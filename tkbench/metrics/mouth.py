@@ -111,8 +111,8 @@ def filled(rim: Array, size: tuple[int, int]) -> UInt8:
 
     flat = np.asarray(rim, np.float64).reshape(-1, *rim.shape[-2:])
     out = np.zeros((len(flat), *size), np.uint8)
-    # Sixteenths of a pixel.
-    for mask, points in zip(out, np.rint(flat * 16).astype(np.int32), strict=True):
+    # Sixteenths of a pixel. OpenCV takes no points that lie apart in memory.
+    for mask, points in zip(out, np.rint(flat * 16).astype(np.int32, order="C"), strict=True):
         cv2.fillPoly(mask, [points], 1, lineType=cv2.LINE_8, shift=4)
     return out.reshape(*rim.shape[:-2], *size)
 
