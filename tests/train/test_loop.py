@@ -276,6 +276,18 @@ def test_a_checkpoint_of_another_side_is_a_beginning(kind: str, tmp_path: Path) 
         checkpoint.begin_with(kinds.registry.get(kind).build({**spec, "width": 0.3}), path, kind)
 
 
+@pytest.mark.parametrize("sides", [(64, 128), (96, 128), (128, 96)])
+def test_an_expert_of_another_form_is_no_beginning(sides: tuple[int, int], tmp_path: Path) -> None:
+    """At 128 it has two layers more: a kernel that happens to fit would land in another layer."""
+    spec = dict(config("expert").net)
+    small, large = (kinds.registry.get("expert").build({**spec, "size": size}) for size in sides)
+    path = tmp_path / "small.safetensors"
+    facts = checkpoint.Facts("expert", {**spec, "size": sides[0]}, Cut("steady-172", sides[0]))
+    checkpoint.save(path, small.state_dict(), facts)
+    with pytest.raises(WeightsRefused, match="give --from a checkpoint whose"):
+        checkpoint.begin_with(large, path, "expert")
+
+
 def trainer(folder: Path, out: Path, rules: Config, expert: Path | None, cache: Path) -> Trainer:
     return Trainer(TrainingJob(folder, out, rules, expert=expert, accelerator="cpu", cache=cache))
 

@@ -202,6 +202,9 @@ def fitted(net: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch
     """
     from torch import nn
 
+    from tkbench.models.layers import SIZES
+
+    sides = {(size // 32, size // 32) for size in SIZES}
     out = dict(state)
     for name, layer in net.named_modules():
         if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) or f"{name}.weight" not in state:
@@ -209,6 +212,8 @@ def fitted(net: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch
         kernel, wanted = state[f"{name}.weight"], layer.weight.shape
         if kernel.shape == wanted or kernel.shape[:2] != wanted[:2]:
             continue
+        if not {tuple(kernel.shape[2:]), tuple(wanted[2:])} <= sides:
+            continue  # another layer stands there
         spread = nn.functional.interpolate(kernel, wanted[2:], mode="bilinear", align_corners=False)
         adds_up = isinstance(layer, nn.Conv2d)
         share = kernel[0, 0].numel() / spread[0, 0].numel() if adds_up else 1.0
