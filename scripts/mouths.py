@@ -81,13 +81,16 @@ def redrawn(sample: Sample, cut: Cut = CUT) -> UInt8:
     return paste_faces(sample.video, faces, finer)
 
 
-def soft_mouths(video: UInt8, cut: Cut, landmarks: Array) -> Array:
-    """(T, h, w, 3): the mouth and what is around it in the crop, blurred."""
+def colour_gap(sample: Sample, video: UInt8, cut: Cut) -> float:
+    """Mean difference from the true video of the mouth and what is around it, after a blur."""
     import cv2
 
-    faces = cut.faces(video, cut.matrices(landmarks)).astype(np.float32)
+    matrices = cut.matrices(sample.landmarks)
+    faces, true = (cut.faces(shown, matrices).astype(np.float32) for shown in (video, sample.video))
     top, bottom, left, right = mouth_box(cut.size, cut.size)
-    return np.stack([cv2.GaussianBlur(face, (0, 0), cut.size / 16)[top:bottom, left:right] for face in faces])
+    # A blur of the difference is the difference of the blurred.
+    soft = [cv2.GaussianBlur(gap, (0, 0), cut.size / 16)[top:bottom, left:right] for gap in faces - true]
+    return float(np.abs(np.stack(soft)).mean())
 
 
 def mouths(sample: Sample, video: UInt8, masks: Array | None, cut: Cut) -> Mouths:
@@ -105,11 +108,7 @@ def mouths(sample: Sample, video: UInt8, masks: Array | None, cut: Cut) -> Mouth
         float((sample.video[inside] @ LUMA).mean()),
         shown - shown.mean(),
         true - true.mean(),
-        float(
-            np.abs(
-                soft_mouths(video, cut, sample.landmarks) - soft_mouths(sample.video, cut, sample.landmarks)
-            ).mean()
-        ),
+        colour_gap(sample, video, cut),
         row_step(video, cut, sample.landmarks) / row_step(sample.video, cut, sample.landmarks),
     )
 

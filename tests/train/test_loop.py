@@ -1038,3 +1038,10 @@ def test_reports_go_to_weights_and_biases_only_if_asked(
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UsageError, match="pip install wandb"):
         train(TrainingJob(folder, tmp_path / "b.safetensors", asked, cache=crops, accelerator="cpu"))
+
+
+@pytest.mark.parametrize("share", ["2", "-0.1"])
+def test_a_share_of_cameras_is_refused_with_the_configuration(share: str) -> None:
+    """Before torch is loaded or a shard is opened."""
+    with pytest.raises(UsageError, match=rf"\[data\] camera = {share}: a share of the windows, from 0 to 1"):
+        load_config("synctalkface-wide", "synctalkface", [f"data.camera={share}"])

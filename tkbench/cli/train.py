@@ -170,7 +170,7 @@ def _checkpoint(given: str, option: str) -> Path:
     from tkbench.registry import suggest
 
     bundled = {name: kind.bundled for name, kind in kinds.registry.loadable().items() if kind.bundled}
-    path = weights.file_or_named(bundled.get(given, given))
+    path = weights.find(bundled[given]) if given in bundled else weights.file_or_named(given)
     if not path.exists():
         raise UsageError(
             f"{option} {given}: no such file, and no model that a checkpoint is bundled of; "

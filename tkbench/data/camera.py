@@ -87,11 +87,11 @@ def film(faces: UInt8, camera: Camera, rng: np.random.Generator) -> UInt8:
 
     size = (faces.shape[1], faces.shape[2])
     stored = (np.arange(256, dtype=np.float32) / 255) ** GAMMA
-    lit = _light(camera, size)
+    lit, matrix = _light(camera, size), camera.matrix(size)
     out = np.empty_like(faces)
     for n, face in enumerate(faces):
         picture = cv2.warpAffine(
-            face, camera.matrix(size), size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            face, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
         light = np.clip(stored[picture] * lit, 0, 1)
         out[n] = _recorded(255 * light ** np.float32(camera.contrast / GAMMA), camera, rng)

@@ -22,7 +22,7 @@ from tkbench.results import halves
 from tkbench.results.bundle import Bundle
 from tkbench.results.leaderboard import check_comparable, percent
 from tkbench.results.paired import Difference, Split, differences, draws_for, holm
-from tkbench.results.standing import qualifies, scores_of, shared_sums, too_few
+from tkbench.results.standing import qualifies, scores_of, shared_sums, too_few, unit_of
 from tkbench.runtime.words import counted
 from tkbench.types import Column, Float64
 
@@ -118,11 +118,12 @@ def _tested(
     gaps: list[Difference] = []
     few: list[str] = []
     infinite: list[int] = []
+    unit = unit_of(len(set(clusters)), len(clusters))
     for group in groups:
         sums, counts, shared, beyond = shared_sums(values[list(group)], clusters)
         inner = list(combinations(range(len(group)), 2))
         gaps += _gaps(sums, counts, inner, split, (level, len(pairs)), values.shape[1] - shared.shape[1])
-        few += [too_few(len(counts), len(group), level, len(pairs))] * len(inner)
+        few += [too_few(len(counts), len(group), level, len(pairs), unit=unit)] * len(inner)
         infinite += [beyond] * len(inner)
     corrected = holm([gap.p for gap in gaps])
     return {

@@ -103,8 +103,7 @@ class Standing:
     @property
     def too_few(self) -> str:
         """Why no order of the models can be shown whatever their scores, or ""."""
-        text = too_few(self.n_clusters, len(self.names), self.level)
-        return text.replace("speaker", self.unit)
+        return too_few(self.n_clusters, len(self.names), self.level, unit=self.unit)
 
 
 def unit_of(clusters: int, clips: int) -> str:
@@ -116,8 +115,12 @@ def unit_of(clusters: int, clips: int) -> str:
     return "clip" if clusters > 0.9 * clips else "speaker"
 
 
-def too_few(clusters: int, models: int, level: float, pairs: int | None = None) -> str:
-    """Why so few speakers can show no order of so many models, or ""; pairs: where others than theirs are corrected.
+def too_few(
+    clusters: int, models: int, level: float, pairs: int | None = None, *, unit: str = "speaker"
+) -> str:
+    """Why so few clusters can show no order of so many models, or ""; pairs: where others than theirs are corrected.
+
+    unit: what a cluster is, see `unit_of`.
 
     >>> too_few(6, 5, 0.95)
     '6 speakers can show no order of 5 models: that takes 9'
@@ -129,7 +132,7 @@ def too_few(clusters: int, models: int, level: float, pairs: int | None = None) 
     needed = halves.speakers_needed(pairs, level)
     if not pairs or clusters >= needed:
         return ""
-    who = counted(clusters, "speaker")
+    who = counted(clusters, unit)
     what = f"order of {models} models" if pairs == inner else f"difference among {pairs} pairs"
     return f"{who} can show no {what}: that takes {needed}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from tkbench.study.ablation import SILENCE, AblationStudy, Gap
-from tkbench.study.page import render, write_all
+from tkbench.study.page import markdown_table, render, write_all
 
 WIDTH, LEFT, RIGHT, TOP, ROW, GROUP = 760, 170, 20, 30, 16, 12
 COLOURS = ("#2a78d6", "#d1495b", "#2e8b57", "#8a5cc2")
@@ -58,14 +58,12 @@ def rows(study: AblationStudy) -> list[list[str]]:
 def markdown(study: AblationStudy) -> str:
     """The table in Markdown; a difference that is shown is bold."""
     columns = ["row", "what it is", *head(study), "finding"]
-    lines = ["| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * len(head(study)) + "---|"]
+    found = []
     for row in study.rows():
         cells = [f"**{cell(gap)}**" if study.counts(gap) else cell(gap) for gap in study.of(row.name)]
-        lines.append("| " + " | ".join([row.name, row.meaning, *cells, study.finding(row.name)]) + " |")
-    return (
-        "\n\n".join([study.sentence(), "\n".join(lines), facts(study), f"Signature: `{study.signature}`"])
-        + "\n"
-    )
+        found.append([row.name, row.meaning, *cells, study.finding(row.name)])
+    table = markdown_table(columns, found, words=2, last=1)
+    return "\n\n".join([study.sentence(), table, facts(study), f"Signature: `{study.signature}`"]) + "\n"
 
 
 def facts(study: AblationStudy) -> str:

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from tkbench.runtime.words import counted
 from tkbench.study.context import ContextStudy
-from tkbench.study.page import render, write_all
+from tkbench.study.page import markdown_table, render, write_all
 from tkbench.synth.reach import REACHED
 from tkbench.types import FPS
 
@@ -85,9 +85,8 @@ def rows(study: ContextStudy) -> list[list[str]]:
 def markdown(study: ContextStudy) -> str:
     """The table in Markdown."""
     columns = ["curve", "what it is", "reach", "gain", *head(study)]
-    lines = ["| " + " | ".join(columns) + " |", "|---|---|" + "---:|" * (len(columns) - 2)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows(study)]
-    return "\n\n".join([study.sentence(), "\n".join(lines), facts(study), signature(study)]) + "\n"
+    table = markdown_table(columns, rows(study), words=2)
+    return "\n\n".join([study.sentence(), table, facts(study), signature(study)]) + "\n"
 
 
 def facts(study: ContextStudy) -> str:

@@ -169,13 +169,14 @@ def _asked(net: SyncTalkFace, sound: torch.Tensor, lips: torch.Tensor) -> dict[s
     voice = net.hear(sound)
     recall = net.memory(voice, net.lip_encoder(lips))
     heard, seen = recall.voice, recall.lips
-    return {
-        "voice": voice.cpu().numpy(),
-        "heard": heard.query.cpu().numpy(),
-        "seen": seen.query.cpu().numpy(),
-        "by_voice": recall.by_voice.cpu().numpy(),
-        "by_lips": recall.by_lips.cpu().numpy(),
-        "key": heard.weights.argmax(dim=1).cpu().numpy(),
-        "value": seen.weights.argmax(dim=1).cpu().numpy(),
-        "sure": seen.weights.max(dim=1).values.cpu().numpy(),
+    found = {
+        "voice": voice,
+        "heard": heard.query,
+        "seen": seen.query,
+        "by_voice": recall.by_voice,
+        "by_lips": recall.by_lips,
+        "key": heard.weights.argmax(dim=1),
+        "value": seen.weights.argmax(dim=1),
+        "sure": seen.weights.max(dim=1).values,
     }
+    return {name: value.cpu().numpy() for name, value in found.items()}

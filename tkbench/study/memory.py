@@ -187,7 +187,7 @@ def study_memory(
     if kind != "synctalkface":
         raise UsageError(f"study memory --model {model}: only synctalkface has a memory; found {kind!r}")
     record = kinds.registry.get(kind)
-    path = weights.file_or_named(file or record.bundled or "")
+    path = weights.file_or_named(file) if file else weights.find(record.bundled or "")
     net, facts = checkpoint.load(path, kind)
     memory_net = cast("SyncTalkFace", net)
     if memory_net.memory is None:

@@ -11,7 +11,7 @@ from tkbench.models import create
 from tkbench.results.leaderboard import ARROWS
 from tkbench.runtime.words import counted
 from tkbench.study.metrics import HONEST, LAGGED, MADE, VIDEOS, Judged, MetricStudy, Told
-from tkbench.study.page import render, write_all
+from tkbench.study.page import markdown_table, render, write_all
 from tkbench.types import Column
 
 ROW, CELL, LABEL, HEAD = 22, 82, 190, 40
@@ -98,28 +98,20 @@ def cell(one: Judged, video: str) -> str:
 
 def markdown(study: MetricStudy) -> str:
     """The table in Markdown; a made video that is at or above an honest one is bold."""
-    head = ["metric", *VIDEOS]
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * len(VIDEOS)]
+    scored = []
     for one in study.scored():
-        cells = [
-            f"**{cell(one, video)}**" if video in one.pleased() else cell(one, video) for video in VIDEOS
-        ]
-        lines.append("| " + " | ".join([label(one.column), *cells]) + " |")
+        pleased = one.pleased()
+        cells = [f"**{cell(one, video)}**" if video in pleased else cell(one, video) for video in VIDEOS]
+        scored.append([label(one.column), *cells])
     rest = left_out(study)
     return (
         "\n\n".join(
             [
                 study.lip_sentence(),
-                "\n".join(lines),
+                markdown_table(["metric", *VIDEOS], scored),
                 *([rest] if rest else []),
                 study.lag_sentence(),
-                "\n".join(
-                    [
-                        "| metric | " + " | ".join(LAGGED) + " |",
-                        "|---|" + "---:|" * len(LAGGED),
-                        *("| " + " | ".join(row) + " |" for row in lag_rows(study)),
-                    ]
-                ),
+                markdown_table(["metric", *LAGGED], lag_rows(study)),
                 LAG_CAPTION,
                 facts(study),
                 f"Signature: `{study.signature}`",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -14,6 +14,19 @@ from tkbench.runtime.storage import write_file
 def render(template: str, **parts: object) -> str:
     """A page of `tkbench/templates` with the style of reports."""
     return templates().get_template(template).render(style=Markup(asset("report.css")), **parts)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, last: int = 0) -> str:
+    """A table in Markdown; its first `words` and `last` columns hold words, those between them numbers.
+
+    >>> print(markdown_table(["metric", "real"], [["PSNR", "21.0"]]))
+    | metric | real |
+    |---|---:|
+    | PSNR | 21.0 |
+    """
+    rule = "|" + "---|" * words + "---:|" * (len(head) - words - last) + "---|" * last
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *rows)]
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def write_all(out: Path, files: Mapping[str, str]) -> list[Path]:

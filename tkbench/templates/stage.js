@@ -80,7 +80,7 @@
     };
 
     // The picture that a video shows, with its time; null where a browser has no such thing, or nothing is decoded yet.
-    const picture = (video) => {
+    const frameOf = (video) => {
       try { return window.VideoFrame ? new window.VideoFrame(video) : null; } catch { return null; }
     };
     // The frames that a video has shown lately.
@@ -88,7 +88,7 @@
       const { video, frames } = shot;
       if (!video.videoWidth) return;
       // A busy machine may show a newer frame by the time it tells of one; the picture itself knows which it is.
-      const exact = picture(video);
+      const exact = frameOf(video);
       const frame = exact ? Math.round((exact.timestamp / 1e6) * data.fps) : told;
       const spare = frames.size >= KEPT ? frames.keys().next().value : null;
       const canvas = spare === null ? make("canvas", { width: video.videoWidth, height: video.videoHeight }) : frames.get(spare);
@@ -111,8 +111,9 @@
     const pictureOf = ({ video, frames }) => near(frames, state.frame) ?? video;
     // The newest frame at which all videos can be shown so.
     const common = () => {
-      const told = all().flatMap((shot) => [...shot.frames.keys()]);
-      return Math.max(-1, ...told.filter((frame) => all().every((shot) => near(shot.frames, frame))));
+      const kept = all().map((shot) => shot.frames);
+      const told = kept.flatMap((frames) => [...frames.keys()]);
+      return Math.max(-1, ...told.filter((frame) => kept.every((frames) => near(frames, frame))));
     };
 
     const setPlaying = (playing) => {

@@ -127,6 +127,8 @@ class Config:
             )
         if self.keep.patience and not self.keep.best:
             raise UsageError('[keep] patience: needs the term that it watches, as in best = "recon"')
+        if not 0 <= self.data.camera <= 1:
+            raise UsageError(f"[data] camera = {self.data.camera:g}: a share of the windows, from 0 to 1")
         if self.data.workers < -1:
             raise UsageError(
                 f"[data] workers = {self.data.workers}: a number of processes, or -1 for as many as fit"
