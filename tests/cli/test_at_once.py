@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,20 @@ REFUSED = {
     "train --model cals --data shards --out o.pth --expert e": "must end in .safetensors",
     "generate --model cals --video face.png --audio voice.wav --out o.avi": "must end in .mp4",
     "eval --data shards": "nothing to score",
+    f"{TRAIN} --model cals --set loss.gna=0": "[loss]: gna is not a setting: did you mean gan?",
+    f"{TRAIN} --model cals --set loss.gan=abc": "gan = 'abc', expected a number",
+    f"{TRAIN} --model cals --set loss.drawn_frames=3": "drawn_frames = 3: from 5 frames",
+    f"{TRAIN} --model cals --set net.voice.layres=2": "did you mean layers?",
+    f"{TRAIN} --model cals --set net.voice.heads=7": "take a divisor of 128",
+    f"{TRAIN} --model synctalkface --set net.slots=0": "slots = 0: at least 1",
+    f"{TRAIN} --model synctalkface --set net.memory=false": "there is nothing to train first",
+    f"{TRAIN} --model wav2lip --set loss.sync=2": "shares of the loss",
+    f"{TRAIN} --model expert --set optim.lr=0": "a learning rate is above 0",
+    f"{TRAIN} --model expert --set optim.lr=nan": "expected a finite number",
+    f"{TRAIN} --model expert --set optim.betas=3": "expected a list",
+    f"{TRAIN} --model expert --set run.precision=fp16": "known: 32-true",
+    f"{TRAIN} --model expert --device gpu": "expected cpu, cuda, cuda:NUMBER or mps",
+    f"{TRAIN} --model expert --devices 2000": "on processors at most",
 }  # fmt: skip
 
 
@@ -131,3 +146,23 @@ def test_a_refusal_comes_before_anything_slow_is_loaded(
     assert code == 2, said
     assert REFUSED[words] in " ".join(said.split())
     assert found == []
+
+
+@pytest.mark.skipif(
+    Path("/proc/driver/nvidia").exists(), reason="there is a driver: torch says what it finds"
+)
+@pytest.mark.skipif(platform.system() != "Linux", reason="where a driver is, is known of Linux alone")
+@pytest.mark.parametrize("words", [f"{TRAIN} --model cals", "eval --data shards --model cals"])
+@pytest.mark.parametrize("device", ["cuda", "cuda:3", "mps"])
+def test_a_device_that_cannot_be_is_refused_without_torch(words: str, device: str, folder: Path) -> None:
+    code, found, said = loaded([*words.split(), "--device", device], SLOW, folder)
+    assert (code, found) == (2, []), said
+    assert f"--device {device!r}: " in said
+
+
+def test_a_refused_command_leaves_no_folder(folder: Path) -> None:
+    code, _, said = loaded(
+        "train --model cals --data shards --out new/deep/o.safetensors --set loss.gna=0".split(), (), folder
+    )
+    assert code == 2, said
+    assert not (folder / "new").exists()

@@ -24,7 +24,7 @@ from tkbench.errors import BadBundle, BadInput, BadMedia, BadShards, UsageError,
 from tkbench.generate import generate
 from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
-from tkbench.models.layers import wide
+from tkbench.models.spec import wide
 from tkbench.results import bundle
 from tkbench.train import state
 from tkbench.train.config import Config, Run

@@ -18,7 +18,8 @@ from tkbench.models.cals.audio_to_lip import (
     shares,
     unit_loss,
 )
-from tkbench.models.cals.model import CALS, CALSSpec
+from tkbench.models.cals.model import CALS
+from tkbench.models.cals.spec import CALSSpec
 
 TINY = AudioToLipSpec(width=0.0625, layers=3, heads=4, units=10)
 

@@ -30,7 +30,8 @@ from torch import nn
 
 from tkbench.models.face import generator_input
 from tkbench.models.kinds import NetworkKind
-from tkbench.models.network import FaceNetwork, FaceSpec
+from tkbench.models.network import FaceNetwork
+from tkbench.models.spec import FaceSpec
 from tkbench.models.picture import Drawn
 from tkbench.train.objectives.base import FaceObjective, Step, detached, face_l1
 
@@ -55,9 +56,6 @@ class Toy(FaceNetwork):
 
 class ToyObjective(FaceObjective):
     margin = 0
-
-    def needs_expert(self):
-        return False
 
     def step(self, batch, step, quality):
         target = self.scaled(batch["video"])

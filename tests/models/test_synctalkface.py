@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from tkbench.errors import BadInput
-from tkbench.models.layers import wide
+from tkbench.models.spec import wide
 from tkbench.models.synctalkface.lips import LipEncoder, lip_windows
 from tkbench.models.synctalkface.memory import AudioLipMemory, Recall, align_loss, store_loss
-from tkbench.models.synctalkface.model import SyncTalkFace, SyncTalkFaceSpec
+from tkbench.models.synctalkface.model import SyncTalkFace
+from tkbench.models.synctalkface.spec import SyncTalkFaceSpec
 from tkbench.models.wav2lip.generator import encode
 
 TINY = SyncTalkFaceSpec(size=64, width=0.05, slots=6)

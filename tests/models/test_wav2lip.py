@@ -21,8 +21,9 @@ from tkbench.models.wav2lip.expert import (
     contrast_loss,
     windows_of,
 )
-from tkbench.models.wav2lip.generator import Wav2Lip, Wav2LipSpec
+from tkbench.models.wav2lip.generator import Wav2Lip
 from tkbench.models.wav2lip.quality import Quality, adversarial_loss, discriminator_loss
+from tkbench.models.wav2lip.spec import Wav2LipSpec
 from tkbench.train.objectives.base import warp_loss
 
 GOLDEN = Path(__file__).parent / "golden" / "wav2lip.npz"

@@ -5,6 +5,7 @@ The tests on a GPU are skipped where there is none.
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -43,6 +44,10 @@ def test_a_device_that_is_none_is_refused(name: str) -> None:
 
 
 def test_apples_gpu_is_taken_where_torch_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    with pytest.raises(UsageError, match="is the GPU of a Mac; use cpu or cuda here"):
+        check_device("mps")
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UsageError, match="finds no GPU of Apple here; use cpu"):
         check_device("mps")
@@ -54,6 +59,7 @@ def test_cuda_is_refused_before_any_work_where_there_is_none(
     run_cli: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(platform, "system", lambda: "Other")  # torch itself is asked
     folder = make_shards(tmp_path, {"a/0": ("test", 30)})
     monkeypatch.chdir(tmp_path)
     code, _, said = run_cli("eval", "--data", folder, "--model", "real", "--device", "cuda")
@@ -188,9 +194,10 @@ def test_training_on_a_device_learns_resumes_and_loads_on_a_processor(
     [
         (["gpuu"], "--device 'gpuu': expected cpu, cuda, cuda:NUMBER or mps"),
         (["cuda:1", "--devices", "2"], "--device cuda:1: is one device, and --devices says 2"),
+        (["cpu", "--devices", "2000"], "--devices 2000: on processors at most"),
         pytest.param(
             ["cuda:0"],
-            "--device cuda:0, --devices 1, precision .*: not possible here",
+            "--device 'cuda:0': torch .* here; use cpu, or a torch that is built for the driver",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one"),
         ),
     ],

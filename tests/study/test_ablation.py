@@ -17,7 +17,8 @@ from tkbench.cli import app
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut
-from tkbench.models.wav2lip.expert import Expert, ExpertSpec
+from tkbench.models.wav2lip.expert import Expert
+from tkbench.models.wav2lip.spec import ExpertSpec
 from tkbench.scoring.clips import build_metrics
 from tkbench.study import ablation, ablation_page
 from tkbench.study.ablation import (

@@ -17,7 +17,8 @@ from tkbench.cli import app
 from tkbench.errors import TkbenchError, UsageError
 from tkbench.models import checkpoint
 from tkbench.models.face import Cut
-from tkbench.models.synctalkface.model import SyncTalkFace, SyncTalkFaceSpec
+from tkbench.models.synctalkface.model import SyncTalkFace
+from tkbench.models.synctalkface.spec import SyncTalkFaceSpec
 from tkbench.study import memory_page
 from tkbench.study.frames import LETTERS, Frames, Reader, read
 from tkbench.study.memory import MemoryStudy, findings, study_memory

@@ -18,8 +18,9 @@ from tkbench.models.cals.audio_to_lip import draw_mask
 from tkbench.models.face import Cut
 from tkbench.models.synctalkface.lips import lip_windows
 from tkbench.models.synctalkface.memory import Address, Recall, align_loss
-from tkbench.models.wav2lip.expert import Expert, ExpertSpec
+from tkbench.models.wav2lip.expert import Expert
 from tkbench.models.wav2lip.quality import Quality
+from tkbench.models.wav2lip.spec import ExpertSpec
 from tkbench.train.config import Config, Data
 from tkbench.train.objectives import objective
 from tkbench.train.objectives.base import SHAPE_UNIT, face_l1, mouth_box, shape_loss

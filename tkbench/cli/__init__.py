@@ -35,7 +35,7 @@ from tkbench.cli import (  # noqa: F401
     train,
     weights,
 )
-from tkbench.cli.common import app, say, talk
+from tkbench.cli.common import MADE, app, forget_folders, say, talk
 from tkbench.cli.data_sets import add_data_sets
 from tkbench.errors import TkbenchError
 from tkbench.types import FPS
@@ -91,6 +91,7 @@ def _refuse(text: str, code: int) -> NoReturn:
     if talking.now().verbose:
         talk().print_exception()
     talking.forget()
+    forget_folders()
     if text:
         talk().print(f"tkbench: {text}", markup=False, soft_wrap=True, style="red")
     sys.exit(code)
@@ -116,6 +117,7 @@ def main() -> None:
     """
     stopped = False
     talking.forget()
+    MADE.clear()
 
     def stop(number: int, frame: object) -> None:
         nonlocal stopped

@@ -10,6 +10,7 @@ import inspect
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -175,12 +176,15 @@ def writable(path: Path, what: str, *, folder: bool = False, resumed: bool = Fal
     """`path`, whose folder (itself with `folder`) is made if need be; UsageError where that cannot be.
 
     A file that is there is written over, which is said; with `resumed` the command itself knows what to do with it.
+    Where the command is refused later, `forget_folders` takes away what was made here and is still empty.
     """
     from tkbench.errors import UsageError
 
     place = path if folder else path.parent
+    new = [part for part in (place, *place.parents) if not part.exists()]
     try:
         place.mkdir(parents=True, exist_ok=True)
+        MADE.update(new)
     except OSError as error:
         raise UsageError(
             f"{what} {path}: cannot be written ({error.strerror}); give another place"
@@ -192,6 +196,17 @@ def writable(path: Path, what: str, *, folder: bool = False, resumed: bool = Fal
     if not folder and not resumed and path.exists():
         say(f"{what} {path}: is there, and is written over")
     return path
+
+
+MADE: set[Path] = set()
+"""The folders that `writable` has made for this command."""
+
+
+def forget_folders() -> None:
+    """Remove the folders that `writable` has made and nothing was written to: a refused command leaves nothing."""
+    for folder in sorted(MADE, key=lambda made: len(made.parts), reverse=True):
+        with suppress(OSError):  # not empty, or gone
+            folder.rmdir()
 
 
 def pasted(*words: object) -> str:

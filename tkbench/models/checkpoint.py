@@ -202,7 +202,7 @@ def fitted(net: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch
     """
     from torch import nn
 
-    from tkbench.models.layers import SIZES
+    from tkbench.models.spec import SIZES
 
     sides = {(size // 32, size // 32) for size in SIZES}
     out = dict(state)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tkbench.models.settings import build
 from tkbench.registry import Registry, resolve
@@ -49,9 +49,9 @@ class NetworkKind:
     """For the model card: what follows the authors, and what is ours. `{blend}` stands for the options that are on."""
     draws_faces: bool = True
     """Whether it generates (it is then a model, `NAME:CHECKPOINT`), or only teaches."""
-    expert_terms: tuple[str, ...] = ()
-    """Terms of its loss that use the frozen sync expert: where one has weight, `tkbench train` asks for the expert
-    before it loads anything. The objective has the last word."""
+    loss: str = "tkbench.train.objectives.terms:FaceLoss"
+    """"module:class" of the dataclass that holds the weights of its loss, a subclass of
+    `tkbench.train.objectives.terms.Loss`: the table `[loss]` of a configuration."""
     paper: str | None = None
     bundled: str | None = None
     """The weight (`tkbench weights list`) that comes with the package and is used where no checkpoint is given."""
@@ -65,8 +65,12 @@ class NetworkKind:
 
     def build(self, sizes: Mapping[str, object]) -> Network:
         """A fresh network from a table of sizes; UsageError for a size that its spec does not have."""
-        made: Network = resolve(self.network)(build(resolve(self.spec), sizes, self.name))
+        made: Network = resolve(self.network)(self.sizes(sizes, self.name))
         return made
+
+    def sizes(self, table: Mapping[str, object], where: str) -> Any:
+        """The spec from a table of sizes; `where` begins the line of a UsageError."""
+        return build(resolve(self.spec), table, where)
 
     def with_article(self) -> str:
         """The name in a sentence: "a cals", "an expert"."""

@@ -9,30 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tkbench.errors import BadInput
-
 Pair = int | tuple[int, int]
-
-SIZES = (64, 96, 128)
-"""Sides of a face, in pixels, that the face networks are made for."""
-
-
-def check_size(size: int) -> int:
-    """`size` if the networks can take it; BadInput otherwise."""
-    if size not in SIZES:
-        raise BadInput(f"size {size}: the face networks take {', '.join(map(str, SIZES))} pixels")
-    return size
-
-
-def wide(channels: int, width: float) -> int:
-    """`channels` of the published network at another width: a multiple of 8, at least 8.
-
-    >>> wide(512, 1.0), wide(80, 0.25), wide(16, 0.25)
-    (512, 24, 8)
-    """
-    if width <= 0:
-        raise BadInput(f"width {width}: a network's width is above 0")
-    return channels if width == 1 else max(8, 8 * int(channels * width / 8 + 0.5))
 
 
 class Conv(nn.Module):

@@ -8,14 +8,13 @@ Pictures are (N, C, H, W), blue first.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from tkbench.models.layers import check_size
 from tkbench.models.picture import Drawn
+from tkbench.models.spec import FaceSpec
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,23 +24,6 @@ class Network(nn.Module):
     """A network whose sizes are the fields of one dataclass, which its checkpoint stores."""
 
     spec: DataclassInstance
-
-
-@dataclass(frozen=True, slots=True)
-class FaceSpec:
-    """The sizes that every generator has."""
-
-    size: int = 128
-    """Side of the face in pixels."""
-    width: float = 1.0
-    """Every channel count of the published network is multiplied by this."""
-    blend: bool = False
-    """Whether the reference shows through where nothing has to change (ours); see `Picture`."""
-    warp: float = 0.0
-    """How far `blend` may move the reference, as a share of the side (ours); see `Picture`."""
-
-    def __post_init__(self) -> None:
-        check_size(self.size)
 
 
 class FaceNetwork(Network):

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from tkbench.errors import BadInput
-from tkbench.models.layers import Conv, stage, wide
+from tkbench.models.layers import Conv, stage
+from tkbench.models.spec import wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,6 @@ class Picture(nn.Sequential):
     def __init__(self, width: float, last: nn.Module, *, blend: bool = False, warp: float = 0.0) -> None:
         inside, c32 = wide(64, width) + wide(16, width), wide(32, width)
         super().__init__(Conv(inside, c32, 3, 1, 1), nn.Conv2d(c32, 4 if blend else 3, 1, 1, 0), last)
-        if not 0 <= warp <= 1 or (warp and not blend):
-            raise BadInput(
-                f"warp = {warp:g}, blend = {blend}: warp is a share from 0 to 1, and needs blend = true; "
-                f"set blend = true, or warp = 0"
-            )
         self.blend = blend
         # Checkpoints store its tensors under this name.
         self.mover = ReferenceWarp(width, warp) if warp else None

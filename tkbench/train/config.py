@@ -10,13 +10,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tkbench.errors import UsageError
 from tkbench.models import kinds
 from tkbench.models.face import Cut
 from tkbench.models.settings import build
-from tkbench.registry import find_file, suggest
+from tkbench.registry import find_file, resolve, suggest
 from tkbench.runtime import toml
+
+if TYPE_CHECKING:
+    from tkbench.train.objectives.terms import Loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,19 @@ class Optim:
     accumulate: int = 1
     """Batches whose gradients are added up for one step: larger batches than the memory holds."""
 
+    def check(self) -> None:
+        """Raises UsageError for what no update can be made with."""
+        for name in ("lr", "lr_quality"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"[optim] {name} = {getattr(self, name):g}: a learning rate is above 0")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise UsageError(f"[optim] betas = {list(self.betas)}: two numbers from 0 to below 1")
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"[optim] ema = {self.ema:g}: a decay from 0 to below 1")
+        for name in ("warmup", "clip"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"[optim] {name} = {getattr(self, name):g}: at least 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Keep:
@@ -76,12 +93,16 @@ class Keep:
     """Validations in a row without a new best after which the run ends; 0 runs to the last step."""
 
 
+PRECISIONS = ("32-true", "64-true", "16-true", "16-mixed", "bf16-true", "bf16-mixed")
+"""As Lightning Fabric names them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """How a run is carried out. Of these settings only the precision changes the weights."""
 
     precision: str = "32-true"
-    """As Lightning Fabric names it: 32-true, bf16-mixed, 16-mixed."""
+    """One of PRECISIONS."""
     log_every: int = 50
     val_every: int = 500
     val_batches: int = 4
@@ -129,6 +150,11 @@ class Config:
             raise UsageError('[keep] patience: needs the term that it watches, as in best = "recon"')
         if not 0 <= self.data.camera <= 1:
             raise UsageError(f"[data] camera = {self.data.camera:g}: a share of the windows, from 0 to 1")
+        self.optim.check()
+        if self.run.precision not in PRECISIONS:
+            raise UsageError(
+                f"[run] precision = {self.run.precision!r}: {suggest(self.run.precision, list(PRECISIONS))}"
+            )
         if self.data.workers < -1:
             raise UsageError(
                 f"[data] workers = {self.data.workers}: a number of processes, or -1 for as many as fit"
@@ -136,6 +162,20 @@ class Config:
         size = self.net.get("size", self.cut.size)
         if size != self.cut.size:
             raise UsageError(f"net.size = {size} and cut.size = {self.cut.size} must be the same")
+
+    def sizes(self) -> Mapping[str, object]:
+        """The sizes of the network: those of `[net]`, and the side that faces are cut to."""
+        return {"size": self.cut.size, **self.net}
+
+    def terms(self, where: str = "") -> Loss:
+        """The weights of the loss; `where` begins the line of a UsageError."""
+        made: Loss = build(resolve(kinds.registry.get(self.model).loss), self.loss, f"{where}[loss]")
+        return made
+
+    def check(self, where: str = "") -> None:
+        """Raises UsageError for a size, a weight or a combination of them that cannot be, without torch."""
+        spec = kinds.registry.get(self.model).sizes(self.sizes(), f"{where}[net]")
+        self.terms(where).check(spec, self.data.frames)
 
 
 RENAMED = {"apart": "min_reference_gap", "every": "frames_per_window", "edges": "padded_sound"}
@@ -162,7 +202,10 @@ def load_config(config: str | Path | None, model: str, changes: Sequence[str] = 
         warnings.warn(f"{path.name}: [data] {renames}", DeprecationWarning, stacklevel=2)
     for change in changes:
         table = changed(table, change)
-    return build(Config, with_new_names(table), path.name)
+    name = path.name + "".join(f" with --set {change}" for change in changes)
+    rules = build(Config, with_new_names(table), name)
+    rules.check(f"{name}: ")
+    return rules
 
 
 def changed(table: toml.Table, change: str) -> toml.Table:

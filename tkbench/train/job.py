@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from tkbench import shards, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint, kinds
-from tkbench.runtime.devices import check_device_name
+from tkbench.runtime.devices import check_device
 from tkbench.train.config import Config
 
 EXPERT = "expert"
@@ -72,13 +73,19 @@ class TrainingJob:
             raise UsageError(f"--out {out}: is the checkpoint of --painter itself; give another name")
         if out.exists() and not (self.folder / LAST).is_file():
             raise UsageError(f"--out {out}: exists and is not of this run; give another name, or remove it")
-        if self.accelerator not in ("auto", "gpu"):
-            check_device_name(self.accelerator)
         if ":" in self.accelerator and self.devices != 1:
             raise UsageError(
                 f"--device {self.accelerator}: is one device, and --devices says {self.devices}; "
                 f"--device {self.accelerator.partition(':')[0]} with CUDA_VISIBLE_DEVICES chooses several"
             )
+        cores = max(2, os.cpu_count() or 2)
+        if self.accelerator in ("auto", "cpu") and self.devices > cores:
+            raise UsageError(
+                f"--devices {self.devices}: on processors at most {cores} here, one per core; GPUs are asked for by "
+                f"--device cuda"
+            )
+        if self.accelerator != "auto":
+            check_device(self.accelerator, self.devices)
         check_split(self.source)
         for path, kind in ((self.expert, "expert"), (self.start, self.config.model)):
             if path is not None:
@@ -90,9 +97,7 @@ class TrainingJob:
 
     def _check_expert(self) -> None:
         """Raises UsageError where the configuration gives weight to a term that learns from the expert."""
-        model = self.config.model
-        weights = (self.config.loss.get(term) for term in kinds.registry.get(model).expert_terms)
-        if any(isinstance(weight, (int, float)) and weight > 0 for weight in weights):
+        if self.config.terms().needs_expert():
             raise no_expert(self.config)
 
 

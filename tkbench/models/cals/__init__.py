@@ -15,10 +15,10 @@ from tkbench.models.kinds import NetworkKind
 RECORD = NetworkKind(
     name="cals",
     network="tkbench.models.cals.model:CALS",
-    spec="tkbench.models.cals.model:CALSSpec",
+    spec="tkbench.models.cals.spec:CALSSpec",
     objective="tkbench.train.objectives.cals:CALSObjective",
     black=-1.0,
-    expert_terms=("pretrain", "units", "av", "vv"),
+    loss="tkbench.train.objectives.terms:CALSLoss",
     paper="Park et al., ICASSP 2024, arXiv 2305.19556",
     bundled="cals-synth",
     note="The paper's code is not public. Known of it: Audio-to-Lip with masked learning and a context window, "

@@ -14,47 +14,17 @@ window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import nn
 
 from tkbench import audio
-from tkbench.errors import UsageError
-from tkbench.models.layers import wide
+from tkbench.models.cals.spec import AudioToLipSpec
+from tkbench.models.spec import wide
 from tkbench.models.wav2lip.generator import voice_encoder
 
 FAR = 16
 """Frames: all distances from here on share one bias."""
-
-
-@dataclass(frozen=True, slots=True)
-class AudioToLipSpec:
-    """Sizes of Audio-to-Lip. All of it is ours but the window."""
-
-    width: float = 1.0
-    """Every channel count is multiplied by this, the Transformer's among them."""
-    layers: int = 4
-    heads: int = 8
-    dropout: float = 0.1
-    units: int = 512
-    """Numbers in a lip motion unit: those of the lip encoder that gives the targets."""
-    window: int = -1
-    """Frames of context on either side of a unit; -1: the whole clip."""
-    cut: bool = False
-    """Whether the sound itself is cut to the window, as in the paper; otherwise bands of attention add up to it."""
-
-    def __post_init__(self) -> None:
-        if self.cut and self.window < 0:
-            raise UsageError(
-                f"[net.voice] cut = true, window = {self.window}: sound is cut to a window; set window to 0 or more"
-            )
-
-    @property
-    def around(self) -> int:
-        """Frames of sound before and behind the first and last unit that Audio-to-Lip is given, too."""
-        return self.window if self.cut else 0
 
 
 def shares(window: int, layers: int) -> tuple[int, ...]:

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from tkbench.errors import UsageError
-from tkbench.models.cals.audio_to_lip import AudioToLip, AudioToLipSpec
-from tkbench.models.layers import wide
-from tkbench.models.network import FaceNetwork, FaceSpec
+from tkbench.models.cals.audio_to_lip import AudioToLip
+from tkbench.models.cals.spec import CALSSpec
+from tkbench.models.network import FaceNetwork
 from tkbench.models.picture import Drawn, Picture
+from tkbench.models.spec import wide
 from tkbench.models.wav2lip.generator import decode, encode, face_decoder, face_encoder
 
 UNITS = 64
 """Units that are made at a time where the sound is cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class CALSSpec(FaceSpec):
-    """A size of 128 is likely the paper's; the rest is ours."""
-
-    voice: AudioToLipSpec = field(default_factory=AudioToLipSpec)
 
 
 class LipToFace(nn.Module):

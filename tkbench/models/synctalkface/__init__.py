@@ -15,10 +15,10 @@ from tkbench.models.kinds import NetworkKind
 RECORD = NetworkKind(
     name="synctalkface",
     network="tkbench.models.synctalkface.model:SyncTalkFace",
-    spec="tkbench.models.synctalkface.model:SyncTalkFaceSpec",
+    spec="tkbench.models.synctalkface.spec:SyncTalkFaceSpec",
     objective="tkbench.train.objectives.synctalkface:SyncTalkFaceObjective",
     black=-1.0,
-    expert_terms=("av",),
+    loss="tkbench.train.objectives.terms:SyncTalkFaceLoss",
     paper="Park et al., AAAI 2022, arXiv 2211.00924",
     bundled="synctalkface-synth",
     note="Networks, memory and weights follow the authors' code. Ours: the discriminator's loss on logits "

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tkbench.models.layers import Conv, check_size, stage, wide
+from tkbench.models.layers import Conv, stage
+from tkbench.models.spec import check_size, wide
 
 FRAMES = 5
 

@@ -8,37 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from tkbench.errors import BadInput
-from tkbench.models.layers import wide
-from tkbench.models.network import FaceNetwork, FaceSpec
+from tkbench.models.network import FaceNetwork
 from tkbench.models.picture import Drawn, Picture
+from tkbench.models.spec import wide
 from tkbench.models.synctalkface.lips import LipEncoder
 from tkbench.models.synctalkface.memory import AudioLipMemory, Recall
+from tkbench.models.synctalkface.spec import SyncTalkFaceSpec
 from tkbench.models.wav2lip.generator import decode, encode, face_decoder, face_encoder, voice_encoder
-
-
-@dataclass(frozen=True, slots=True)
-class SyncTalkFaceSpec(FaceSpec):
-    """What differs between networks of this form; the defaults are those of the authors' code."""
-
-    slots: int = 96
-    kappa: float = 16.0
-    dropout: float = 0.5
-    """Before the fusion of voice and recalled lips."""
-    memory: bool = True
-    """False: the paper's ablation; the decoder then has the voice alone."""
-    lip_path: bool = True
-    """Whether training also draws from the lips (the paper's second picture). Ours: it can be left out."""
-    centred: bool = False
-    """Whether queries to the memory are centred (ours); see `AudioLipMemory`."""
-    voice_drop: float = 0.0
-    """The share of training frames that are drawn from what is recalled alone, without the voice (ours). The decoder is
-    given both; without this it soon hears the voice past the memory, and the memory no longer matters."""
-
-    def __post_init__(self) -> None:
-        FaceSpec.__post_init__(self)
-        if not 0 <= self.voice_drop < 1:
-            raise BadInput(f"voice_drop = {self.voice_drop:g}: a share from 0 to below 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,35 +6,14 @@ network that trains a model must never be the one that scores it, and `tkbench t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
-from tkbench.models.layers import Conv, check_size, stage, wide
+from tkbench.models.layers import Conv, stage
 from tkbench.models.network import Network
+from tkbench.models.spec import wide
 from tkbench.models.wav2lip.generator import voice_encoder
-
-FRAMES = 5
-"""Frames in one embedding: 0.2 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertSpec:
-    """What differs between experts; the defaults are the published one."""
-
-    size: int = 96
-    """Side of the whole face; the input is its lower half."""
-    width: float = 1.0
-    motion: float = 1.0
-    """Factor on the difference of each frame from the mean of the five. 1 is the published network.
-
-    Ours: with 1 a small expert is at chance after 250 steps, because people differ more than mouths move; with 40 it is
-    clearly above chance after 100.
-    """
-
-    def __post_init__(self) -> None:
-        check_size(self.size)
+from tkbench.models.wav2lip.spec import FRAMES, ExpertSpec
 
 
 class Expert(Network):

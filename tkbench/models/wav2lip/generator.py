@@ -8,21 +8,15 @@ the published network, at 128 that of SyncTalkFace.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from tkbench.models.layers import Conv, UpConv, stage, wide
-from tkbench.models.network import FaceNetwork, FaceSpec
+from tkbench.models.layers import Conv, UpConv, stage
+from tkbench.models.network import FaceNetwork
 from tkbench.models.picture import Drawn, Picture
-
-
-@dataclass(frozen=True, slots=True)
-class Wav2LipSpec(FaceSpec):
-    """What differs between networks of this form; the defaults are the published one."""
-
-    size: int = 96
+from tkbench.models.spec import wide
+from tkbench.models.wav2lip.spec import Wav2LipSpec
 
 
 def voice_encoder(width: float, residuals: tuple[int, int, int, int] = (2, 2, 2, 1)) -> nn.Sequential:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tkbench.models.layers import PlainConv, check_size, wide
+from tkbench.models.layers import PlainConv
+from tkbench.models.spec import check_size, wide
 
 
 class Quality(nn.Module):

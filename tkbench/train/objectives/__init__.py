@@ -28,9 +28,9 @@ def objective(config: Config, expert: Path | None) -> Objective:
     recipe at another side is shown faces of its own side.
     """
     made: Objective = resolve(kinds.registry.get(config.model).objective)(config)
-    if made.needs_expert() and expert is None:
+    if made.weight.needs_expert() and expert is None:
         raise no_expert(config)
-    if expert is not None and config.model != EXPERT and made.needs_expert():
+    if expert is not None and config.model != EXPERT and made.weight.needs_expert():
         made.expert = _frozen(expert, config)
     return made
 

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypedDict, cast
+from typing import TypedDict, cast
 
 import torch
 from torch import nn
 
 from tkbench.data.loader import TensorBatch
-from tkbench.errors import UsageError
 from tkbench.metrics.mouth import NAMES
 from tkbench.models import kinds
 from tkbench.models.face import pixels, scaled
 from tkbench.models.network import FaceNetwork, Network
-from tkbench.models.settings import build
-from tkbench.models.wav2lip.expert import FRAMES, Expert, windows_of
+from tkbench.models.wav2lip.expert import Expert, windows_of
 from tkbench.models.wav2lip.quality import Quality, adversarial_loss
+from tkbench.models.wav2lip.spec import FRAMES
 from tkbench.train.config import Config
 from tkbench.train.objectives.reader import OPENING, MouthReader, movement_slope, read_frozen
+from tkbench.train.objectives.terms import FaceLoss, Loss
 
 
 @dataclass(slots=True)
@@ -48,11 +48,6 @@ class StepTable(TypedDict):
     made: tuple[torch.Tensor, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """The table `[loss]` of a configuration: weights and switches of the terms."""
-
-
 class Objective(nn.Module):
     """A network and its losses. `net` is what a checkpoint holds."""
 
@@ -60,7 +55,6 @@ class Objective(nn.Module):
     """Frames before and behind a window that are loaded with it."""
     sound = 0
     """Frames before and behind a window whose sound is loaded with it."""
-    loss_type: ClassVar[type[Loss]] = Loss
     net: Network
     weight: Loss
 
@@ -69,8 +63,9 @@ class Objective(nn.Module):
         self.config = config
         kind = kinds.registry.get(config.model)
         self.black = kind.black
-        self.net = kind.build({"size": config.cut.size, **config.net})
-        self.weight = build(self.loss_type, config.loss, "[loss]")
+        self.net = kind.build(config.sizes())
+        self.weight = config.terms()
+        self.weight.check(self.net.spec, config.data.frames)
         self.heads = nn.ModuleDict()
         """Layers that only training uses; kept with the state of a run, not in a checkpoint."""
         self.mouths = False
@@ -78,10 +73,6 @@ class Objective(nn.Module):
         self.openings = False
         """Whether batches must say where the true mouths are open; see `inside_losses`."""
         self.expert: Expert | None = None
-
-    def needs_expert(self) -> bool:
-        """Whether a term of the loss uses the frozen expert."""
-        return True
 
     def quality(self) -> Quality | None:
         """A fresh discriminator, where a term of the loss uses one."""
@@ -164,49 +155,14 @@ class Objective(nn.Module):
         return torch.stack([batch["reference"][:, middle], shown, inside[:, middle]], dim=1)
 
 
-@dataclass(frozen=True, slots=True)
-class FaceLoss(Loss):
-    """Weights that the losses of all generators have."""
-
-    gan: float = 0.2
-    warp: float = 0.0
-    """Weight of the error of the warped reference, for a network with `[net] warp` (ours); see `warp_loss`."""
-    sync_from: int = 0
-    """The first step of the sync terms (ours): before it, faces are too blurred to be judged."""
-    mouth: float = 1.0
-    """How many times a pixel of the mouth counts in L1 (ours); see `face_l1`."""
-    soft: int = 0
-    """Blurs of 1-2-1 before the expert is given a drawn face (ours); see `softened`."""
-    gan_from: int = 0
-    """The first step of the discriminator (ours)."""
-    inside: float = 0.0
-    """Weight of L1 within the true opening of the mouth (ours); see `inside_losses`."""
-    solid: float = 0.0
-    """Weight of what shines through there of the reference, for a network with `[net] blend` (ours); see
-    `inside_losses`."""
-    amplitude: float = 0.0
-    """Weight of (1 - slope)^2, the slope of drawn openings on true ones (ours); see `reader`."""
-    amplitude_from: int = 0
-    """The first drawn step of that term (ours): before it the reader learns to read."""
-
-
 class FaceObjective(Objective):
     """An objective whose network draws faces."""
 
-    loss_type: ClassVar[type[Loss]] = FaceLoss
     net: FaceNetwork
     weight: FaceLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if self.weight.warp and not self.net.spec.warp:
-            raise UsageError(
-                "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
-            )
-        if self.weight.solid and not self.net.spec.blend:
-            raise UsageError(
-                "[loss] solid: [net] blend is false, so nothing shines through; set it, or leave the term out"
-            )
         self.openings = max(self.weight.inside, self.weight.solid) > 0
         if self.weight.amplitude > 0:
             self.mouths = True

@@ -17,7 +17,6 @@ lengths and weights are ours.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 
@@ -26,11 +25,10 @@ from tkbench.errors import UsageError
 from tkbench.models.cals.audio_to_lip import draw_mask, unit_loss
 from tkbench.models.cals.model import CALS
 from tkbench.models.face import generator_input
-from tkbench.models.wav2lip.expert import FRAMES, contrast_loss, windows_of
+from tkbench.models.wav2lip.expert import contrast_loss, windows_of
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
-    FaceLoss,
     FaceObjective,
     Step,
     detached,
@@ -42,61 +40,20 @@ from tkbench.train.objectives.base import (
     warp_loss,
     weighted,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CALSLoss(FaceLoss):
-    """Weights, 0 switches a term off; and the masked learning. All ours."""
-
-    pretrain: int = 0
-    """Steps of phase 1; 0 is the ablation without masked learning."""
-    drawn: int = 0
-    """Windows of a batch that the second phase draws, 0 for all: the first phase can use larger batches (ours)."""
-    drawn_frames: int = 0
-    """Length of the run of frames of each window that the second phase draws, 0 for all; the voice is heard whole.
-    Neighbouring frames teach less than other faces do."""
-    masked: float = 0.3
-    """Share of frames whose sound is hidden in phase 1."""
-    longest: int = 5
-    """Frames of the longest hidden run."""
-    units: float = 0.2
-    shape: float = 0.0
-    """Weight, in both phases, of the shape of the mouth as a linear layer reads it from each unit; see `shape_loss`."""
-    recon: float = 10.0
-    av: float = 0.2
-    vv: float = 0.2
-    temperature: float = 0.07
-    stride: int = 3
-    """Frames between the windows that d_av and d_vv compare: neighbours share four of five frames."""
+from tkbench.train.objectives.terms import CALSLoss
 
 
 class CALSObjective(FaceObjective):
     """Windows of T frames, with two more on either side for the mouths around each frame."""
 
-    loss_type = CALSLoss
     net: CALS
     weight: CALSLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.sound = self.net.context
-        voice, frames = self.net.spec.voice, config.data.frames
-        if not voice.cut and not 0 <= 2 * voice.window < frames:
-            raise UsageError(
-                f"[net.voice] window = {voice.window}, [data] frames = {frames}: windows of training must hold what a "
-                f"unit hears, 2 window + 1 frames; take a window of 0 to {(frames - 1) // 2} or longer windows, or cut "
-                f"the sound (cut = true), whose frames are loaded with any window"
-            )
         if self.weight.shape > 0:
             self.add_shape_head(self.net.spec.voice.units)
-        if self.weight.drawn_frames and not FRAMES <= self.weight.drawn_frames <= config.data.frames:
-            raise UsageError(
-                f"[loss] drawn_frames = {self.weight.drawn_frames}: from {FRAMES} frames, which the expert sees at a "
-                f"time, to those of a window, {config.data.frames}"
-            )
-
-    def needs_expert(self) -> bool:
-        return max(self.weight.pretrain, self.weight.units, self.weight.av, self.weight.vv) > 0
 
     def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:

@@ -7,36 +7,20 @@ others: many more pairs per step, meant for little data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from tkbench.data.loader import TensorBatch
 from tkbench.models.wav2lip.expert import Expert, agreement_loss, contrast_loss, windows_of
-from tkbench.train.objectives.base import Loss, Objective, Step, detached, sync_mels
-
-
-@dataclass(frozen=True, slots=True)
-class ExpertLoss(Loss):
-    """Weights, and which windows are compared."""
-
-    bce: float = 1.0
-    contrast: float = 0.0
-    temperature: float = 0.07
-    stride: int = 2
-    """Frames between windows of a clip."""
+from tkbench.train.objectives.base import Objective, Step, detached, sync_mels
+from tkbench.train.objectives.terms import ExpertLoss
 
 
 class ExpertObjective(Objective):
     """Windows of T frames: T - 4 runs of five, every `stride`-th of them."""
 
     margin = 0
-    loss_type = ExpertLoss
     net: Expert
     weight: ExpertLoss
-
-    def needs_expert(self) -> bool:
-        return False
 
     def step(self, batch: TensorBatch, step: int, quality: object) -> Step:
         video, mels = self.scaled(batch["video"]), batch["mels"]

@@ -16,15 +16,12 @@ minutes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 
 from tkbench.data.loader import TensorBatch
-from tkbench.errors import UsageError
 from tkbench.models.face import generator_input
-from tkbench.models.layers import wide
+from tkbench.models.spec import wide
 from tkbench.models.synctalkface.lips import LipEncoder, lip_windows
 from tkbench.models.synctalkface.memory import Recall, align_loss, store_loss
 from tkbench.models.synctalkface.model import SyncTalkFace
@@ -32,7 +29,6 @@ from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.config import Config
 from tkbench.train.objectives.base import (
-    FaceLoss,
     FaceObjective,
     Step,
     detached,
@@ -45,51 +41,18 @@ from tkbench.train.objectives.base import (
     weighted,
 )
 from tkbench.train.objectives.slots import SlotUse, forget
+from tkbench.train.objectives.terms import SyncTalkFaceLoss
 from tkbench.train.steps import seed_of
-
-
-@dataclass(frozen=True, slots=True)
-class SyncTalkFaceLoss(FaceLoss):
-    """Weights; 0 switches a term off. `net.memory = false` leaves the memory out (the paper's ablation)."""
-
-    recon: float = 10.0
-    av: float = 0.2
-    vv: float = 0.2
-    store: float = 0.2
-    align: float = 0.2
-    agree: float = 0.0
-    """Weight of the difference between the queries by voice and by lips, for `[net] centred` (ours); see
-    `agree_loss`."""
-    store_detached: bool = True
-    """Whether the lips are a constant target of L_store, as in the authors' code; false is the paper's equation."""
-    memory_from: int = 0
-    """The first step of the memory, within `pretrain` (ours). Before it the encoders learn the shapes of mouths alone;
-    then every slot begins at a frame."""
-    restart: float = 0.0
-    """A slot that wins less than this share of the frames begins again at a frame of the batch (ours); 0 is never."""
-    restart_until: int = 0
-    """The step from which on no slot begins again: averaged weights need some hundred steps to follow."""
-    pretrain: int = 0
-    """Steps of the phase without pictures (ours)."""
-    drawn: int = 0
-    """Windows of a batch that the second phase draws, 0 for all: the first phase can use larger batches (ours)."""
-    shape: float = 0.0
-    """Weight of the shape of the mouth as a linear layer reads it from what is recalled (ours); see `shape_loss`."""
 
 
 class SyncTalkFaceObjective(FaceObjective):
     """Windows of T frames, with two more on either side for the mouths around each frame."""
 
-    loss_type = SyncTalkFaceLoss
     net: SyncTalkFace
     weight: SyncTalkFaceLoss
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        if self.weight.pretrain > 0 and self.net.memory is None:
-            raise UsageError(
-                "[loss] pretrain: without a memory ([net] memory = false) there is nothing to train first"
-            )
         if self.weight.shape > 0:
             self.add_shape_head(wide(512, self.net.spec.width))
         if self.net.memory is not None:
@@ -97,19 +60,6 @@ class SyncTalkFaceObjective(FaceObjective):
             self.heads["slots"] = self.use
         self.last: Recall | None = None
         """What the memory gave in the last training step, for `after`."""
-        weight = self.weight
-        if weight.agree and not (self.net.spec.memory and self.net.spec.centred):
-            raise UsageError(
-                "[loss] agree: without [net] centred, queries would agree by shrinking; set it, or leave the term out"
-            )
-        if weight.memory_from and not (weight.memory_from < weight.pretrain and weight.shape > 0):
-            raise UsageError(
-                f"[loss] memory_from = {weight.memory_from}: needs pretrain above it (found {weight.pretrain}) and a "
-                f"weight of shape (found {weight.shape:g}): until then nothing else would be learned"
-            )
-
-    def needs_expert(self) -> bool:
-        return self.weight.av > 0
 
     def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         if step < self.weight.pretrain:

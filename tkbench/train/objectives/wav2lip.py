@@ -6,8 +6,6 @@ Rudrabha/Wav2Lip hq_wav2lip_train.py turns s on when the validation sync loss fa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
 from tkbench.data.loader import TensorBatch
@@ -16,7 +14,6 @@ from tkbench.models.wav2lip.expert import agreement_loss
 from tkbench.models.wav2lip.generator import Wav2Lip
 from tkbench.models.wav2lip.quality import Quality
 from tkbench.train.objectives.base import (
-    FaceLoss,
     FaceObjective,
     Step,
     detached,
@@ -26,26 +23,15 @@ from tkbench.train.objectives.base import (
     sync_mels,
     warp_loss,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Wav2LipLoss(FaceLoss):
-    """Shares of the loss; L1 has the rest."""
-
-    sync: float = 0.03
-    gan: float = 0.07
+from tkbench.train.objectives.terms import Wav2LipLoss
 
 
 class Wav2LipObjective(FaceObjective):
     """Windows of T frames."""
 
     margin = 0
-    loss_type = Wav2LipLoss
     net: Wav2Lip
     weight: Wav2LipLoss
-
-    def needs_expert(self) -> bool:
-        return self.weight.sync > 0
 
     def step(self, batch: TensorBatch, step: int, quality: Quality | None) -> Step:
         target = self.scaled(batch["video"])
