@@ -120,7 +120,19 @@ def test_files_that_match_no_clip_are_refused_at_once(tmp_path: Path) -> None:
     ):
         check()
     (folder / "b__2.mp4").write_bytes(b"")
-    assert check() == [f"{folder}: 1 of 2 clips have a video; without one is a1, scored as not-generated"]
+    first = f"{folder}: 1 of 2 clips have a video; without one is a1, scored as not-generated"
+    assert check() == [
+        first,
+        "1 video there is of none of these clips: made_2_x.mp4; a video is found by the name of its clip",
+    ]
+    (folder / "made_2_x.mp4").rename(folder / "A1_result.mp4")
+    assert check() == [
+        first,
+        "1 video there is of none of these clips: A1_result.mp4; --pattern '{key}_result.mp4' would fit 1 of them: "
+        "call all by one pattern, and give it, or by their clips",
+    ]
+    (folder / "A1_result.mp4").unlink()
+    assert check() == [first]
 
 
 def test_files_of_another_size_are_refused_and_source_size_is_cut(tmp_path: Path) -> None:

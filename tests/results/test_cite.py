@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.bundles import make
+from support.bundles import MANY, make
 
 from tkbench import protocol
 from tkbench.errors import BadBundle
@@ -77,6 +77,17 @@ def test_what_nobody_knows_here_is_named(tmp_path: Path) -> None:
     assert "prajwal2020lip" in entries_of(found.bibtex)
     assert "24 clips" not in found.sentence
     assert "9 clips of test, split test" in found.sentence
+
+
+def test_a_sentence_states_the_levels_that_intervals_have(tmp_path: Path) -> None:
+    few = bundle.find(make(tmp_path / "few", "mine", 3.0).parent)  # three speakers have no 95 % interval
+    said = " ".join(cite.cite(few).sentence.split())
+    assert "Intervals are 75 \\% intervals over speakers, all that so few allow" in said
+    assert "95" not in said
+    many = bundle.find(make(tmp_path / "many", "mine", 3.0, speakers=MANY).parent)
+    assert "Intervals are 95 \\% intervals over speakers; models" in cite.cite(many).sentence
+    one = bundle.find(make(tmp_path / "one", "mine", 3.0, speakers={"a/0": "a", "a/1": "a"}).parent)
+    assert "ntervals" not in cite.cite(one).sentence
 
 
 def test_several_tables_have_no_one_citation(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 from tkbench.cli.common import app, say, writable
 from tkbench.cli.talking import answer
 from tkbench.models import kinds
+from tkbench.runtime.words import counted
 
 
 @app.command("generate")
@@ -42,6 +43,7 @@ def generate_command(
     Example: `tkbench generate --model cals --checkpoint c.safetensors --video me.mp4 --audio me.wav --out said.mp4`
     """
     from tkbench.generate import generate
+    from tkbench.models import kinds
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.progress import bar
 
@@ -59,4 +61,6 @@ def generate_command(
         )
     answer(file=out, **found)
     filled = f", {found['filled']} without a face filled from their neighbours" if found["filled"] else ""
-    say(f"{out}: {found['frames']} frames from {found['source_frames']}{filled}")
+    say(f"{out}: {counted(found['frames'], 'frame')}, drawn on {found['source_frames']} of {video}{filled}")
+    if checkpoint is None and (told := kinds.of_bundled(model)):
+        say(told)

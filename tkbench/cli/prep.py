@@ -321,19 +321,20 @@ def _prepare(
         seconds=summary.seconds,
     )
     show(_table(f"Preparation of {out}", summary.table()))
-    if summary.n_ok:
-        from tkbench.shards import open_shards
-        from tkbench.shards.originals import words_of
+    if not summary.n_ok:
+        from tkbench.errors import UsageError
 
-        say(f"shards: {out}")
-        if line := words_of(open_shards(out)):
-            say(f"names:  {line}; all are in the columns key and path of manifest.parquet")
-        say(
-            f"next:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}\n"
-            f"        {pasted('tkbench', 'data', 'export', out, '--out', 'clips')}   # the inputs of your own model"
-        )
-    else:
-        say(f"{out}: no clip can be used ({summary.n_clips} looked at); the table above says why")
+        raise UsageError(f"{root}: {summary.why_none()}; {out}/manifest.parquet has a line for each")
+    from tkbench.shards import open_shards
+    from tkbench.shards.originals import words_of
+
+    say(f"shards: {out}")
+    if line := words_of(open_shards(out)):
+        say(f"names:  {line}; all are in the columns key and path of manifest.parquet")
+    say(
+        f"next:   {pasted('tkbench', 'eval', '--data', out, '--model', 'anchors')}\n"
+        f"        {pasted('tkbench', 'data', 'export', out, '--out', 'clips')}   # the inputs of your own model"
+    )
 
 
 def _table(title: str, rows: list[tuple[str, str, str]]) -> Any:

@@ -222,6 +222,8 @@ def evaluate_command(
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     strata = strata_of(by)
     from tkbench import models
+    from tkbench.dataset import FAKE_SUFFIX
+    from tkbench.models import kinds
     from tkbench.prep.datasets import default_protocol
     from tkbench.protocol import chosen
     from tkbench.runtime import feature_cache
@@ -260,6 +262,9 @@ def evaluate_command(
     check_by(strata, source)
     if told:
         say(told)
+    if source.dataset != "synth" and not source.dataset.endswith(FAKE_SUFFIX):
+        for line in dict.fromkeys(filter(None, map(kinds.of_bundled, names))):
+            say(line)
     if name is not None:
         check_name(name, anchor=model_here.card.anchor)  # a name is for one model
     if lse is not None:

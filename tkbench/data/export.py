@@ -16,10 +16,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from tkbench import media
-from tkbench.errors import UsageError
+from tkbench.errors import BadShards, UsageError
 from tkbench.runtime import storage
 from tkbench.runtime.parallel import one_thread, pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.words import counted
 from tkbench.shards import Shards, open_shards, unpack_sound
 from tkbench.shards.originals import originals
 
@@ -59,8 +60,13 @@ def export(
     whole = open_shards(path)
     shards = whole if split is None else open_shards(path, split=split)
     folder = Path(out)
-    _check(folder, whole)
     keys = shards.keys()[:limit]
+    if not keys:
+        raise BadShards(
+            f"{path}: {counted(int(whole.index['n_clips']), 'clip')}, and none that can be used; `tkbench data show "
+            f"{path}` shows why"
+        )
+    _check(folder, whole)
     _write_names(folder, whole)
     todo = [key for key in keys if not all(file.is_file() for file in _files(folder, key))]
     for parent in sorted({_files(folder, key)[0].parent for key in todo}):

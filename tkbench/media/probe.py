@@ -274,6 +274,10 @@ def _facts(box: InputContainer, file: Path, tracks: Tracks) -> MediaFacts:
     aspect = video.sample_aspect_ratio
     if aspect and aspect > 0 and aspect != 1:
         width = max(2, round(width * float(aspect) / 2) * 2)
+        notes.append(
+            f"its pixels are {aspect.numerator}:{aspect.denominator}, so {context.width}x{context.height} is shown as "
+            f"{width}x{height}"
+        )
     if first.turn in (90, 270):
         width, height = height, width
     if sound_start is None:

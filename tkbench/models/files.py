@@ -6,7 +6,7 @@ DIR is a folder, or a place behind a URL (`files:s3://bucket/out`): then each vi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +85,26 @@ class Files:
                 f"{'is' if len(missing) == 1 else 'are'} {', '.join(first)}{', ...' * (len(missing) > 3)}, scored as "
                 "not-generated"
             )
+            said += self._unclaimed(keys, missing)
         return [*said, *self._wrong_sizes(there, sizes)]
+
+    def _unclaimed(self, keys: Sequence[str], missing: Collection[str]) -> list[str]:
+        """What the videos that belong to no clip may be, where clips lack theirs; a likely name is told."""
+        spare = self._videos.unclaimed(keys)
+        if not spare:
+            return []
+        lacking = [key for key in keys if key in missing]
+        pattern, fits = matching.guess(spare, lacking)
+        advice = "a video is found by the name of its clip"
+        if fits:
+            advice = (
+                f"--pattern '{pattern}' would fit {fits} of them: call all by one pattern, and give it, or by their "
+                "clips"
+            )
+        return [
+            f"{counted(len(spare), 'video')} there {'is' if len(spare) == 1 else 'are'} of none of these clips: "
+            f"{', '.join(spare[:3])}{', ...' * (len(spare) > 3)}; {advice}"
+        ]
 
     def _wrong_sizes(self, keys: Sequence[str], sizes: Mapping[str, Sequence[Size]]) -> list[str]:
         if storage.as_remote(self.folder) is not None:
@@ -104,7 +123,8 @@ class Files:
             size = (facts.width, facts.height)
             if size not in sizes[key] and size[::-1] not in sizes[key]:
                 right = " or ".join(f"{width}x{height}" for width, height in dict.fromkeys(sizes[key]))
-                wrong.append(f"{path} is {size[0]}x{size[1]}, expected {right}")
+                why = "".join(f" ({note})" for note in facts.reading.notes if " is shown as " in note)
+                wrong.append(f"{path} is {size[0]}x{size[1]}{why}, expected {right}")
         if not wrong:
             return []
         advice = (

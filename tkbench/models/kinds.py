@@ -84,6 +84,21 @@ registry.add("wav2lip", "tkbench.models.wav2lip:RECORD")
 registry.add("expert", "tkbench.models.wav2lip:EXPERT")
 
 
+def of_bundled(model: str) -> str:
+    """What is to be said where a model draws real faces with the checkpoint that comes with tkbench; "" for others.
+
+    >>> of_bundled("mute:cals")[:28], of_bundled("cals:mine.safetensors"), of_bundled("real")
+    ('cals: its bundled weights ha', '', '')
+    """
+    kind = registry.loadable().get(model.rpartition(":")[2])
+    if kind is None or not kind.draws_faces or kind.bundled is None:
+        return ""
+    return (
+        f"{kind.name}: its bundled weights have seen synthetic faces alone, and on real ones mouths hardly follow the "
+        f"voice; weights of your own are made by `tkbench train --model {kind.name} --from {kind.name}`"
+    )
+
+
 def generators() -> tuple[str, ...]:
     """The kinds that draw faces, those of installed packages included."""
     return tuple(name for name, kind in registry.loadable().items() if kind.draws_faces)

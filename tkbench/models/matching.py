@@ -174,6 +174,11 @@ class VideoFolder:
             raise UsageError(self._nothing(keys))
         return missing
 
+    def unclaimed(self, keys: Iterable[str]) -> list[str]:
+        """The videos, by their paths below the folder, that are those of none of these clips."""
+        taken = {match.path for key in keys if (match := self.find(key)).path is not None}
+        return [name for name, path in self.names().items() if path not in taken]
+
     def _nothing(self, keys: Sequence[str]) -> str:
         there = list(self.names())
         if not there:

@@ -43,6 +43,15 @@ class Summary:
         """Clips that gave at least one sample."""
         return self.n_clips - sum(len(keys) for keys in self.skipped.values())
 
+    def why_none(self) -> str:
+        """Where no clip can be used: how many were looked at, and why none is left, in words.
+
+        >>> Summary("s", "own", 2, 0, 0, {"no sound": ("a",), "unreadable": ("b",)}, (), 1.0, 0).why_none()
+        'no clip of 2 can be used (no sound: a; unreadable: b)'
+        """
+        reasons = "; ".join(f"{why}: {_some(keys, 3)}" for why, keys in sorted(self.skipped.items()))
+        return f"no clip of {self.n_clips} can be used ({reasons})"
+
     @property
     def fps(self) -> float:
         """Frames per second of wall time, all workers together."""

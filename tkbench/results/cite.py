@@ -8,7 +8,6 @@ believes the list to be whole.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import TypedDict, cast
 
 from tkbench.results.bundle import Bundle, Result
 from tkbench.results.latex import signature_hash, tex
-from tkbench.results.leaderboard import check_comparable, clusters_of, percent
+from tkbench.results.leaderboard import check_comparable, levels_of
 from tkbench.runtime import toml
 from tkbench.runtime.words import counted
 
@@ -124,20 +123,32 @@ def _sentence(
     result: Result, metrics: Mapping[str, Sequence[str]], data: Sequence[str], tracker: Sequence[str]
 ) -> str:
     version = result.stack.get("tkbench", "?")
-    level = percent(result.stats.get("level", math.nan))
+    levels = levels_of(result)
+    tested = f"Intervals are {tex(levels)}; models" if levels else "Models"
     named: dict[tuple[str, ...], list[str]] = {}
     for label, keys in metrics.items():
-        named.setdefault(tuple(dict.fromkeys(keys)), []).append(tex(label))
+        named.setdefault(tuple(dict.fromkeys(keys)), []).append(tex(in_list(label)))
     parts = [", ".join(labels) + _cited(keys) for keys, labels in named.items()]
     faces = f" Faces are tracked by Face Mesh{_cited(tracker)}." if tracker else ""
     return (
         f"Scores are those of tkbench {tex(version)}{_cited(['tkbench'])} by the protocol {tex(result.protocol)} on "
         f"{counted(result.n_clips, 'clip')} of {tex(result.data_title)}{_cited(data)}, split {tex(result.split)}: "
-        f"{'; '.join(parts)}.{faces} Intervals are {tex(level)} intervals over {clusters_of(result)}; models are "
-        "compared by a paired sign-flip test with Holm's correction. Every setting that can move a number is in the "
-        "signature of the table, "
+        f"{'; '.join(parts)}.{faces} {tested} are compared by a paired sign-flip test with Holm's correction. Every "
+        "setting that can move a number is in the signature of the table, "
         rf"whose sha256 begins with \texttt{{{signature_hash(result.signature)}}}."
     )
+
+
+def in_list(label: str) -> str:
+    """A label that has no comma outside of round brackets, so that a list of labels can be read.
+
+    >>> in_list("Lip corr., mesh"), in_list("LMD (ATVGnet), mesh"), in_list("SSIM, scikit-image (face)")
+    ('Lip corr. (mesh)', 'LMD (ATVGnet, mesh)', 'SSIM (scikit-image, face)')
+    """
+    if not re.search(r", (?![^(]*\))", label):
+        return label
+    head, *more = re.split(r",? \(|\),? ?|, ", label)
+    return f"{head} ({', '.join(filter(None, more))})"
 
 
 def _cited(keys: Sequence[str]) -> str:

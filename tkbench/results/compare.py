@@ -206,26 +206,44 @@ LAYOUTS = (
     _Layout(("a, b", "a - b, interval", "Holm p", "better"), 2, by_metric=True),
 )
 """From wide to narrow: the first that fits the terminal is shown, or the last."""
+OF_ONE_PAIR = (
+    _Layout(
+        ("metric", "a - b", "interval", "p", "detectable", "clips", "clearly better"), 2, by_metric=False
+    ),
+    _Layout(("metric", "a - b", "interval", "p", "clips", "better"), 2, by_metric=False),
+    _Layout(("metric", "a - b", "interval", "p", "better"), 1, by_metric=False),
+)
+"""The same where two models are compared: a line for each metric, and their names above."""
 _LEFT = ("metric", "a", "b", "a, b", "clearly better", "better")
 
 
 def rich_tables(
     comparisons: Sequence[Comparison], *, level: float, width: int = 200, verbose: bool = False
 ) -> list[RenderableType]:
-    """The comparisons for a terminal of `width` characters: title, tables, and how to read them."""
+    """The comparisons for a terminal of `width` characters: title, tables, and how to read them.
+
+    Metrics that no pair has a score of are in no table; a note names them.
+    """
     from rich.text import Text
 
-    rows = [_cells(item) for item in comparisons]
-    layout = next((one for one in LAYOUTS if _needs(one, rows) <= width), LAYOUTS[-1])
+    scored = {item.column.name for item in comparisons if item.difference.n}
+    rows = [_cells(item) for item in comparisons if item.column.name in scored]
+    models = list(dict.fromkeys(name for item in comparisons for name in (item.first, item.second)))
+    layouts = LAYOUTS if len(models) > 2 else LAYOUTS[:1] + OF_ONE_PAIR
+    layout = next((one for one in layouts if _needs(one, rows) <= width), layouts[-1])
     # Those that tables do not compare are corrected among themselves; the notes say so.
     pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
     # A table of its own for each metric: their columns have one width.
     groups = list(dict.fromkeys(row["metric"] for row in rows)) if layout.by_metric else [""]
     return [
-        Text(f"Paired by clip, clustered by speaker; {percent(level)} intervals; {counted(pairs, 'pair')}"),
+        Text(
+            ("" if "a" in layout.heads or len(models) > 2 else f"a: {models[0]}, b: {models[1]}. ")
+            + f"Paired by clip, clustered by speaker; {percent(level)} intervals; {counted(pairs, 'pair')}"
+        ),
         *(
             _table(layout, rows, [row for row in rows if not group or row["metric"] == group], group, width)
             for group in groups
+            if rows
         ),
         Text("\n".join(_notes(comparisons, level, layout, verbose=verbose)), style="dim"),
     ]
@@ -284,8 +302,8 @@ def _table(
         title=escape(title) or None,
         title_justify="left",
         title_style="bold",
-        box=box.SIMPLE_HEAD if layout.by_metric else box.HEAVY_HEAD,
-        padding=(0, layout.padding - 1, 0, 0) if layout.by_metric else (0, 1),
+        box=box.SIMPLE_HEAD if layout.padding < 3 else box.HEAVY_HEAD,
+        padding=(0, layout.padding - 1, 0, 0) if layout.padding < 3 else (0, 1),
     )
     fits = _needs(layout, rows) <= width
     for name in layout.heads:
@@ -308,25 +326,27 @@ def _notes(
     """How to read the table, a line each: what is true of this one, and with `verbose` what is true of all."""
     alpha = round(1 - level, halves.DIGITS)
     lines = []
+    p = "Holm p" if "Holm p" in layout.heads else "p"
     if "better" in layout.heads:
-        lines.append(f"better: a or b where it is clearly better, Holm p at most {alpha:g}; -: not shown")
+        lines.append(f"better: a or b where it is clearly better, {p} at most {alpha:g}; -: not shown")
     else:
-        lines.append(f"clearly better: Holm p at most {alpha:g}")
-    lines += dict.fromkeys(item.too_few for item in comparisons if item.too_few)
-    unclear = [item.difference.note for item in comparisons if item.difference.note]
-    lines += [
-        f"{counted(unclear.count(note), 'pair')} without a test: {note}" for note in dict.fromkeys(unclear)
-    ]
-    if any(item.difference.n_unpaired for item in comparisons):
+        lines.append(f"clearly better: {p} at most {alpha:g}")
+    tested = [item for item in comparisons if item.difference.n]
+    lines += _of_metrics([(item.too_few, item.column.label) for item in tested], len(tested))
+    lines += _of_metrics(
+        [(item.difference.note, item.column.label) for item in comparisons], len(comparisons)
+    )
+    if any(item.difference.n_unpaired for item in tested):
         lines.append(
-            "clips are left out that a model of the table has no score for" + " (-n)" * (not layout.by_metric)
+            "clips are left out that a model of the table has no score for"
+            + " (-n)" * ("clips" in layout.heads)
         )
-    aside = dict.fromkeys(item.aside for item in comparisons if item.aside)
+    aside = [item for item in tested if item.aside]
     if aside:
-        lines.append(
-            f"in brackets: {'; '.join(aside)}; tested on the clips of the pair alone, p corrected among such pairs"
-        )
-    if any(item.infinite for item in comparisons):
+        shown = "in brackets: " if any(item.better for item in aside) else ""
+        said = "; ".join(dict.fromkeys(item.aside for item in aside))
+        lines.append(f"{shown}{said}; tested on the clips of the pair alone, p corrected among such pairs")
+    if any(item.infinite for item in tested):
         lines.append("infinite scores count as the best finite one of any model")
     if not verbose:
         return [*lines, "-v: how intervals and p are made; --json: all columns"]
@@ -339,6 +359,29 @@ def _notes(
         "detectable: the true difference that so many speakers show with a power of 80 % or more after Holm's "
         "correction; none: too few speakers to show any",
     ]
+
+
+MOST_NAMED = 4
+"""Metrics that a note names."""
+
+
+def _of_metrics(said: Sequence[tuple[str, str]], total: int) -> list[str]:
+    """Notes on pairs, and which metrics each is true of, where it is not true of all.
+
+    >>> _of_metrics([("3 clips are few", "PSNR"), ("", "SSIM")], 2)
+    ['PSNR: 3 clips are few']
+    """
+    by_note: dict[str, list[str]] = {}
+    for note, label in said:
+        if note:
+            by_note.setdefault(note, []).append(label)
+    lines = []
+    for note, labels in by_note.items():
+        names = list(dict.fromkeys(labels))
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        where = "" if len(labels) == total else f"{'; '.join(names[:MOST_NAMED])}{more}: "
+        lines.append(f"{where}{note}")
+    return lines
 
 
 LIBERAL = "10 to 15"

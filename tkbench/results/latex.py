@@ -8,7 +8,6 @@ bundles, and is escaped.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
@@ -192,8 +191,8 @@ def _caption(entries: Sequence[Entry], style: Style) -> str:
 
 
 def _of_intervals(result: Result, style: Style) -> str:
-    level = leaderboard.percent(result.stats.get("level", math.nan))
-    over = f"{level} intervals over {leaderboard.clusters_of(result)}"
+    if not (over := leaderboard.levels_of(result)):
+        return ""
     shown = {
         "brackets": f"; brackets: {over}",
         "pm": f"; after the sign: the farther bound of {over}",

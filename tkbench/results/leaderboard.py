@@ -493,9 +493,27 @@ def caption(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
 
 def intervals_are(result: Result) -> str:
     """What the numbers of a table are, in one clause."""
-    level = percent(result.stats.get("level", math.nan))
+    if not (levels := levels_of(result)):
+        return "means of clips, without intervals"
     old = "" if result.format_version >= 5 else ", made by an older version"
-    return f"means of clips; brackets: {level} intervals over {clusters_of(result)}{old}"
+    return f"means of clips; brackets: {levels}{old}"
+
+
+def levels_of(result: Result) -> str:
+    """Which intervals a table has, and over what: so few speakers may have none of its level. "" for none at all."""
+    cells = [result.summary[column.name] for column in result.columns if column.per_clip]
+    cells = [cell for cell in cells if cell.n and not math.isnan(cell.low)]
+    if not cells:
+        return ""
+    asked, unit = percent(result.stats.get("level", math.nan)), clusters_of(result)
+    reached = [cell.reach for cell in cells if not math.isnan(cell.reach)]
+    if not reached:
+        return f"{asked} intervals over {unit}"
+    low, high = percent(min(reached)), percent(max(reached))
+    few = high if low == high else f"{low} to {high}"
+    if len(reached) == len(cells):
+        return f"{few} intervals over {unit}, all that so few allow"
+    return f"{asked} intervals over {unit}, {few} where too few have a score"
 
 
 def remarks(entries: Sequence[Entry], columns: Sequence[Column]) -> list[str]:
