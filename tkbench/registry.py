@@ -19,8 +19,14 @@ T = TypeVar("T")
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """The sentence that helps after a typo: near misses if there are any, otherwise every name."""
+    """The sentence that helps after a typo: near misses if there are any, otherwise every name.
+
+    >>> suggest("pnsr", ["psnr", "ssim"]), suggest("LSE", ["lse_c", "lse_d", "psnr"]), suggest("x", ["psnr"])
+    ('did you mean psnr?', 'did you mean lse_c or lse_d?', 'known: psnr')
+    """
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if not near and len(name) > 1:  # the beginning of a name, in whatever case
+        near = [item for item in known if item.lower().startswith(name.lower())][:3]
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
 
 

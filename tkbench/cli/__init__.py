@@ -86,6 +86,25 @@ def _misspelt(error: Any) -> str:
     return f"No such option: {error.option_name}" + (f": {guess}" if guess else "")
 
 
+def in_words(message: str) -> str:
+    """A message of the command line's parser about a number that is too small or too large, by what it takes.
+
+    >>> in_words("Invalid value for '--limit': Input should be greater than or equal to 1")
+    "Invalid value for '--limit': expected at least 1"
+    >>> in_words("Invalid value for '--limit': 0 is not in the range x>=1")
+    "Invalid value for '--limit': expected at least 1"
+    """
+    number = r"(-?[\d.]+)"
+    for pattern, words in (
+        (rf"Input should be greater than or equal to {number}", "at least"),
+        (rf"\S+ is not in the range x>={number}", "at least"),
+        (rf"Input should be less than or equal to {number}", "at most"),
+        (rf"\S+ is not in the range x<={number}", "at most"),
+    ):
+        message = re.sub(pattern, rf"expected {words} \1", message)
+    return message
+
+
 def _refuse(text: str, code: int) -> NoReturn:
     """The one line, and the end."""
     if talking.now().verbose:
@@ -162,7 +181,7 @@ def main() -> None:
         _refuse(" ".join(str(error).split()), error.exit_code)
     except USAGE as error:
         # Words on the command line. A command without any has shown its help already, and has no message.
-        message = _misspelt(error) or error.format_message().rstrip(".?")
+        message = _misspelt(error) or in_words(error.format_message().rstrip(".?"))
         place = error.ctx.command_path if error.ctx else "tkbench"
         _refuse(f"{message}; `{place} --help` shows what there is" if message else "", 2)
     except OSError as error:

@@ -128,7 +128,10 @@ def plan_run(
         there = ", ".join(sorted({item.split for item in items if item.split is not None}))
         raise UsageError(f"{source}: no clip in split {split!r}; there are {there}")
     if not found:
-        raise UsageError(f"{source}: no video file found; looked for the data set {name!r} in it and below")
+        wanted = "" if name == "folder" else f" of the data set {name}"
+        raise UsageError(
+            f"{source}: no video file{wanted} was found in it or below; give the folder that holds them"
+        )
     name = datasets.name_of(source, name)
     return name, make_plan(found, source, target, settings, shard_clips=run.shard_clips)
 

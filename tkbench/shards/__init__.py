@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -389,8 +390,14 @@ def _read_index(folder: Path) -> Index:
             f"{folder}: is a file; expected the folder that `tkbench prep ... --out FOLDER` wrote"
         )
     if not folder.is_dir():
+        beside: list[str] = []
+        with suppress(OSError):  # a store that is not there
+            beside = [path.parent.name for path in sorted(folder.parent.glob(f"*/{INDEX}"))]
+        near = get_close_matches(folder.name, beside, n=1)
+        advice = f"did you mean {folder.with_name(near[0])}?" if near else ""
         raise BadShards(
-            f"{folder}: no such folder; `tkbench prep folder --root VIDEOS --out {folder}` makes it"
+            f"{folder}: no such folder; "
+            + (advice or f"`tkbench prep folder --root VIDEOS --out {folder}` makes it")
         )
     if not file.is_file():
         raise BadShards(

@@ -57,9 +57,8 @@ class DryRun:
     def __str__(self) -> str:
         total = sum(self.parameters.values())
         lines = [
-            f"{self.out}: {counted(self.steps, 'step')} of {counted(self.windows, 'window')} "
-            f"from {counted(self.clips, 'clip')}, {self.precision} on "
-            f"{self.device}",
+            f"{self.out}: {counted(self.steps, 'step')} of {counted(self.windows, 'window')} each, from the "
+            f"{counted(self.clips, 'clip')} of the split train, {self.precision} on {self.device}",
             "batch: "
             + ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in self.shapes.items()),
             f"parameters: {total:,}: " + ", ".join(f"{name} {n:,}" for name, n in self.parameters.items()),
