@@ -19,6 +19,7 @@ from tkbench.models import checkpoint
 from tkbench.models.face import Cut
 from tkbench.models.wav2lip.expert import Expert
 from tkbench.models.wav2lip.spec import ExpertSpec
+from tkbench.runtime.words import in_list
 from tkbench.scoring.clips import build_metrics
 from tkbench.study import ablation, ablation_page
 from tkbench.study.ablation import (
@@ -193,7 +194,9 @@ def test_a_control_that_fails_is_said() -> None:
     # The effect above lowers every column, also those where that is better: by these silence is not worse.
     risen = [c for c in COLUMNS if c.better == "higher"]
     assert held.trusted() == [c.name for c in risen] != [c.name for c in COLUMNS]
-    assert f"Both controls hold by {', '.join(c.label for c in risen)} and not by " in held.sentence()
+    assert (
+        f"Both controls hold by {', '.join(in_list(c.label) for c in risen)} and not by " in held.sentence()
+    )
     assert all(gap.shown() for gap in held.of("no context"))
     assert held.finding("no context").count("[") == len(risen)
 

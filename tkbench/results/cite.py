@@ -20,7 +20,7 @@ from tkbench.results.bundle import Bundle, Result
 from tkbench.results.latex import signature_hash, tex
 from tkbench.results.leaderboard import check_comparable, levels_of
 from tkbench.runtime import toml
-from tkbench.runtime.words import counted
+from tkbench.runtime.words import counted, in_list
 
 
 class References(TypedDict):
@@ -137,18 +137,6 @@ def _sentence(
         "setting that can move a number is in the signature of the table, "
         rf"whose sha256 begins with \texttt{{{signature_hash(result.signature)}}}."
     )
-
-
-def in_list(label: str) -> str:
-    """A label that has no comma outside of round brackets, so that a list of labels can be read.
-
-    >>> in_list("Lip corr., mesh"), in_list("LMD (ATVGnet), mesh"), in_list("SSIM, scikit-image (face)")
-    ('Lip corr. (mesh)', 'LMD (ATVGnet, mesh)', 'SSIM (scikit-image, face)')
-    """
-    if not re.search(r", (?![^(]*\))", label):
-        return label
-    head, *more = re.split(r",? \(|\),? ?|, ", label)
-    return f"{head} ({', '.join(filter(None, more))})"
 
 
 def _cited(keys: Sequence[str]) -> str:

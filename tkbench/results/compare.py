@@ -23,7 +23,7 @@ from tkbench.results.bundle import Bundle
 from tkbench.results.leaderboard import check_comparable, percent
 from tkbench.results.paired import Difference, Split, differences, draws_for, holm
 from tkbench.results.standing import qualifies, scores_of, shared_sums, too_few, unit_of
-from tkbench.runtime.words import counted
+from tkbench.runtime.words import counted, in_list
 from tkbench.types import Column, Float64
 
 if TYPE_CHECKING:
@@ -377,9 +377,9 @@ def _of_metrics(said: Sequence[tuple[str, str]], total: int) -> list[str]:
             by_note.setdefault(note, []).append(label)
     lines = []
     for note, labels in by_note.items():
-        names = list(dict.fromkeys(labels))
+        names = list(dict.fromkeys(map(in_list, labels)))
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        where = "" if len(labels) == total else f"{'; '.join(names[:MOST_NAMED])}{more}: "
+        where = "" if len(labels) == total else f"{', '.join(names[:MOST_NAMED])}{more}: "
         lines.append(f"{where}{note}")
     return lines
 

@@ -279,8 +279,16 @@ def number(value: float, digits: int) -> str:
     """
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if not text.strip("-0.") else text  # no "-0.00"
+    return no_less_than_zero(f"{value:.{digits}f}")
+
+
+def no_less_than_zero(text: str) -> str:
+    """The text of a number or share, without the sign of a zero.
+
+    >>> no_less_than_zero("-0.00"), no_less_than_zero("-0%"), no_less_than_zero("-0.01")
+    ('0.00', '0%', '-0.01')
+    """
+    return text if text.strip("-0.%") else text.removeprefix("-")
 
 
 def to_csv(entries: Sequence[Entry]) -> str:

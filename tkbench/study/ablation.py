@@ -43,6 +43,7 @@ from tkbench.results import bundle
 from tkbench.results.paired import Difference, holm, paired_difference
 from tkbench.runtime.progress import Progress, silent
 from tkbench.runtime.storage import write_file
+from tkbench.runtime.words import in_list
 from tkbench.scoring.clips import build_metrics
 from tkbench.scoring.evaluate import EvalOptions, evaluate
 from tkbench.study.times import Stage as Clock
@@ -235,7 +236,7 @@ class Gap:
     def said(self) -> str:
         """As sentences name it: "M-LMD +0.12 [0.08, 0.16]"."""
         d, n = self.paired, self.column.digits
-        return f"{self.column.label} {d.mean:+.{n}f} [{d.low:+.{n}f}, {d.high:+.{n}f}]"
+        return f"{in_list(self.column.label)} {d.mean:+.{n}f} [{d.low:+.{n}f}, {d.high:+.{n}f}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +292,8 @@ class AblationStudy:
         """By which measures the controls hold, as sentences."""
         trusted = self.trusted()
         every = [gap.column for gap in self.of(SILENCE)]
-        good = ", ".join(c.label for c in every if c.name in trusted)
-        bad = ", ".join(c.label for c in every if c.name not in trusted)
+        good = ", ".join(in_list(c.label) for c in every if c.name in trusted)
+        bad = ", ".join(in_list(c.label) for c in every if c.name not in trusted)
         found = f"silence: {self.finding(SILENCE)}; other seeds: {self.finding(AGAIN)}"
         if not bad:
             return "Both controls hold by every measure: silence is worse, other seeds show nothing."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
+from tkbench.runtime.words import counted, in_list
 from tkbench.study.ablation import SILENCE, AblationStudy, Gap
 from tkbench.study.page import markdown_table, render, write_all
 
@@ -70,7 +71,7 @@ def facts(study: AblationStudy) -> str:
     """What the numbers were measured on."""
     first, drawn = study.budget.first, study.budget.drawn
     spreads = [
-        f"{gap.spread:.3f} in {gap.column.label}"
+        f"{gap.spread:.3f} in {in_list(gap.column.label)}"
         for gap in study.of(study.rows()[0].name)
         if math.isfinite(gap.spread)
     ]
@@ -81,9 +82,10 @@ def facts(study: AblationStudy) -> str:
     )
     return (
         f"Differences from the whole model, the mean over seeds {', '.join(map(str, study.seeds))} (each in brackets), "
-        f"with 95 % intervals of the paired test over speakers; {study.clips} clips of {study.speakers} others than "
-        f"were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p by Holm at most 0.05, every seed "
-        "agrees, and the row's networks differ from those of `whole` and `again` (t-test between networks, p at most "
+        f"with 95 % intervals of the paired test over speakers; {counted(study.clips, 'clip')} of "
+        f"{counted(study.speakers, 'other')} than were trained on (data {study.data}@{study.data_hash[:12]}). Shown: p "
+        "by Holm at most 0.05, every seed agrees, and the row's networks differ from those of `whole` and `again` "
+        "(t-test between networks, p at most "
         f"0.05), by measures whose controls hold.{spread} Each row: `{study.config}` with {first} steps without "
         f"pictures and {drawn} that draw, or {first + drawn} that draw; all stages took {study.hours:.1f} core-hours, "
         f"the longest {study.longest:.0f} minutes."

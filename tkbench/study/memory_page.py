@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tkbench.report.page import jpeg_address
+from tkbench.runtime.words import counted
 from tkbench.study.frames import LETTERS, VISEMES, Frames
 from tkbench.study.memory import MemoryStudy
 from tkbench.study.page import render, write_all
@@ -228,7 +229,8 @@ def _markdown(study: MemoryStudy) -> str:
 def facts(study: MemoryStudy) -> str:
     """What the numbers were measured on."""
     return (
-        f"Held out: {study.n_frames} frames of {study.speakers} people in {len(study.held.clips)} clips (data "
-        f"{study.data[:12]}). Tables and fits: {study.counted_frames} frames (data {study.counted_data[:12]}). Weights "
+        f"Held out: {counted(study.n_frames, 'frame')} of {counted(study.speakers, 'person', 'people')} in "
+        f"{counted(len(study.held.clips), 'clip')} (data {study.data[:12]}). Tables and fits: {study.counted_frames} "
+        f"frames (data {study.counted_data[:12]}). Weights "
         f"sha256 {study.weights[:12]}. The study took {study.hours:.2f} core-hours."
     )

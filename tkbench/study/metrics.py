@@ -25,9 +25,10 @@ import pandas as pd
 from tkbench.models import create
 from tkbench.prep.datasets import default_protocol
 from tkbench.protocol import Protocol
-from tkbench.results import bundle
+from tkbench.results import bundle, halves
 from tkbench.runtime.parallel import Pool
 from tkbench.runtime.progress import Progress, silent
+from tkbench.runtime.words import in_list
 from tkbench.scoring.clips import MetricSet, build_metrics, clip_keys, is_crossed, open_split
 from tkbench.scoring.evaluate import EvalOptions, evaluate, signature
 from tkbench.study.times import Times
@@ -147,24 +148,34 @@ class MetricStudy:
             parts.append(
                 f"{one.column.label} tells a lag of 2 or 5 frames within a frame on {share:.0%} of the videos."
             )
-        if blind := [one.column.label for one in self.blind()]:
+        if blind := [in_list(one.column.label) for one in self.blind()]:
             parts.append(f"Five frames of lag are not seen by {', '.join(blind)}.")
         return " ".join(parts)
 
     def sentence(self) -> str:
-        """What was found, of lips and of lags."""
-        return f"{self.lip_sentence()} {self.lag_sentence()}".strip()
+        """What was found, of lips and of lags, and how far it goes."""
+        return " ".join(filter(None, [self.lip_sentence(), self.lag_sentence(), self.caveat()]))
+
+    def caveat(self) -> str:
+        """What is to be said where the people are few; "" for others."""
+        needed = halves.speakers_needed(1)
+        if self.speakers >= needed:
+            return ""
+        return (
+            f"Fewer than {needed} people say how these videos score, and nothing of others: take more before a metric "
+            "is trusted or dropped for it."
+        )
 
     def lip_sentence(self) -> str:
         """Which metrics other lips please."""
         scored, fooled = self.scored(), self.fooled()
-        worst = {v: [one.column.label for one in fooled if v in one.pleased()] for v in MADE}
+        worst = {v: [in_list(one.column.label) for one in fooled if v in one.pleased()] for v in MADE}
         parts = [
             f"{len(fooled)} of {len(scored)} metrics put other lips in a good picture at or above the true lips in a "
             "poor one."
         ]
         parts += [f"{video} pleases {', '.join(names)}." for video, names in worst.items() if names]
-        sure = [one.column.label for one in scored if not one.pleased()]
+        sure = [in_list(one.column.label) for one in scored if not one.pleased()]
         if sure:
             parts.append(f"None of the videos pleases {', '.join(sure)}.")
         return " ".join(parts)

@@ -8,8 +8,9 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from tkbench.models import create
-from tkbench.results.leaderboard import ARROWS
-from tkbench.runtime.words import counted
+from tkbench.results.leaderboard import ARROWS, no_less_than_zero
+from tkbench.results.leaderboard import number as printed
+from tkbench.runtime.words import counted, in_list
 from tkbench.study.metrics import HONEST, LAGGED, MADE, VIDEOS, Judged, MetricStudy, Told
 from tkbench.study.page import markdown_table, render, write_all
 from tkbench.types import Column
@@ -58,7 +59,12 @@ def lag_rows(study: MetricStudy) -> list[list[str]]:
     for one in study.scored():
         ways = [one.way(video) for video in LAGGED]
         if not all(math.isnan(way) for way in ways):
-            rest.append([label(one.column), *("–" if math.isnan(way) else f"{way:.0%}" for way in ways)])
+            rest.append(
+                [
+                    label(one.column),
+                    *("–" if math.isnan(way) else no_less_than_zero(f"{way:.0%}") for way in ways),
+                ]
+            )
     return first + rest
 
 
@@ -86,13 +92,13 @@ def number(value: float, column: Column) -> str:
     """As reports print it."""
     if math.isnan(value):
         return "–"
-    return "∞" if math.isinf(value) else f"{value:.{column.digits}f}"
+    return printed(value, column.digits)
 
 
 def cell(one: Judged, video: str) -> str:
     """The mean, and the way from `still` to `real` in percent."""
     way = one.way(video)
-    share = "" if math.isnan(way) else f" ({way:.0%})"
+    share = "" if math.isnan(way) else f" ({no_less_than_zero(f'{way:.0%}')})"
     return number(one.means[video], one.column) + share
 
 
@@ -110,6 +116,7 @@ def markdown(study: MetricStudy) -> str:
                 study.lip_sentence(),
                 markdown_table(["metric", *VIDEOS], scored),
                 *([rest] if rest else []),
+                *([caveat] if (caveat := study.caveat()) else []),
                 study.lag_sentence(),
                 markdown_table(["metric", *LAGGED], lag_rows(study)),
                 LAG_CAPTION,
@@ -123,7 +130,7 @@ def markdown(study: MetricStudy) -> str:
 
 def left_out(study: MetricStudy) -> str:
     """The metrics that could not be scored."""
-    names = [one.column.label for one in study.judged if one.why]
+    names = [in_list(one.column.label) for one in study.judged if one.why]
     return f"Not scored, for want of their networks: {', '.join(names)}." if names else ""
 
 

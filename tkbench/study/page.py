@@ -9,11 +9,14 @@ from markupsafe import Markup
 
 from tkbench.report.page import asset, templates
 from tkbench.runtime.storage import write_file
+from tkbench.runtime.words import counted
 
 
 def render(template: str, **parts: object) -> str:
     """A page of `tkbench/templates` with the style of reports."""
-    return templates().get_template(template).render(style=Markup(asset("report.css")), **parts)
+    return (
+        templates().get_template(template).render(style=Markup(asset("report.css")), counted=counted, **parts)
+    )
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1, last: int = 0) -> str:
