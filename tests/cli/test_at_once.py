@@ -128,6 +128,8 @@ REFUSED = {
     f"{TRAIN} --model synctalkface --set net.slots=0": "slots = 0: at least 1",
     f"{TRAIN} --model synctalkface --set net.memory=false": "there is nothing to train first",
     f"{TRAIN} --model wav2lip --set loss.sync=2": "shares of the loss",
+    f"{TRAIN} --model cals --set loss.recon=-5": "recon = -5: at least 0",
+    f"{TRAIN} --model expert --set loss.temperature=0": "temperature = 0: above 0",
     f"{TRAIN} --model expert --set optim.lr=0": "a learning rate is above 0",
     f"{TRAIN} --model expert --set optim.lr=nan": "expected a finite number",
     f"{TRAIN} --model expert --set optim.betas=3": "expected a list",

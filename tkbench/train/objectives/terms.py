@@ -1,13 +1,12 @@
 """The tables `[loss]` of configurations: weights and switches of the terms; 0 switches a term off.
 
 Each says which sizes of the network and windows it fits, so that a wrong one is refused before torch is loaded; the
-objectives beside this file compute the terms. Ours, where a comment does not say otherwise, are those that the papers
-lack.
+objectives beside this file compute the terms.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tkbench.errors import UsageError
@@ -23,7 +22,15 @@ class Loss:
         return False
 
     def check(self, spec: Any, frames: int) -> None:
-        """Raises UsageError where a term fits neither the sizes of the network (`spec`) nor windows of `frames`."""
+        """Raises UsageError for what no loss can have, the network's sizes (`spec`) or windows of `frames` rule out."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            least = 1 if item.name in ("stride", "longest") else 0
+            if value < least or (item.name == "temperature" and value == 0):
+                raise UsageError(
+                    f"[loss] {item.name} = {value:g}: "
+                    + ("above 0" if item.name == "temperature" else f"at least {least}")
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class FaceLoss(Loss):
     """The first drawn step of that term (ours): before it the reader learns to read."""
 
     def check(self, spec: Any, frames: int) -> None:
+        Loss.check(self, spec, frames)
         if self.warp and not spec.warp:
             raise UsageError(
                 "[loss] warp: [net] warp is 0, so nothing is moved; set it, or leave the term out"
@@ -74,7 +82,7 @@ class Wav2LipLoss(FaceLoss):
 
     def check(self, spec: Any, frames: int) -> None:
         FaceLoss.check(self, spec, frames)
-        if min(self.sync, self.gan) < 0 or self.sync + self.gan > 1:
+        if self.sync + self.gan > 1:
             raise UsageError(
                 f"[loss] sync = {self.sync:g}, gan = {self.gan:g}: shares of the loss, from 0 to 1 together"
             )
@@ -159,6 +167,8 @@ class CALSLoss(FaceLoss):
     def check(self, spec: Any, frames: int) -> None:
         FaceLoss.check(self, spec, frames)
         voice = spec.voice
+        if self.masked >= 1:
+            raise UsageError(f"[loss] masked = {self.masked:g}: a share from 0 to below 1")
         if not voice.cut and not 0 <= 2 * voice.window < frames:
             raise UsageError(
                 f"[net.voice] window = {voice.window}, [data] frames = {frames}: windows of training must hold what a "
