@@ -293,3 +293,32 @@ def test_ctrl_c_while_the_commands_load(
         __main__.main()
     assert stop.value.code == 130
     assert capsys.readouterr().err == "tkbench: stopped before anything began\n"
+
+
+def test_videos_of_which_none_can_be_used_are_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos, out, clips = tmp_path / "videos", tmp_path / "shards", tmp_path / "clips"
+    videos.mkdir()
+    (videos / "a.mp4").write_text("no video at all")
+    code, said = run(
+        monkeypatch, capsys, "prep", "folder", "--root", videos, "--out", out, "-w", 1, "--quiet"
+    )
+    assert (code, said.count("\n")) == (2, 1)
+    assert "no clip of 1 can be used (not-a-video: a)" in said
+    assert shards.open_shards(out).keys() == ()
+    code, said = run(monkeypatch, capsys, "data", "export", out, "--out", clips, "--quiet")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "1 clip, and none that can be used" in said
+    assert not clips.exists()
+
+
+def test_bundled_weights_say_once_what_they_have_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setattr("tkbench.scoring.estimate.estimate", lambda *_, **__: sys.exit(0))
+    models = [word for name in ("mute:cals", "cals", "real") for word in ("-m", name)]
+    code, said = run(monkeypatch, capsys, "eval", "--data", folder, *models, "--dry-run")
+    assert code == 0, said
+    assert said.count("have seen synthetic faces alone") == 1

@@ -222,7 +222,6 @@ def evaluate_command(
         raise UsageError("--cache and --no-cache exclude each other: give one of them")
     strata = strata_of(by)
     from tkbench import models
-    from tkbench.dataset import FAKE_SUFFIX
     from tkbench.models import kinds
     from tkbench.prep.datasets import default_protocol
     from tkbench.protocol import chosen
@@ -262,9 +261,6 @@ def evaluate_command(
     check_by(strata, source)
     if told:
         say(told)
-    if source.dataset != "synth" and not source.dataset.endswith(FAKE_SUFFIX):
-        for line in dict.fromkeys(filter(None, map(kinds.of_bundled, names))):
-            say(line)
     if name is not None:
         check_name(name, anchor=model_here.card.anchor)  # a name is for one model
     if lse is not None:
@@ -276,6 +272,9 @@ def evaluate_command(
         from tkbench.scoring.clips import build_metrics
 
         columns_called([*build_metrics(rules, device).columns, *COST_COLUMNS], wanted)
+    for line in dict.fromkeys(kinds.of_bundled(item, source.dataset) for item in names):
+        if line:
+            say(line)
     place = None if no_cache else cache or feature_cache.folder()
     if dry_run:
         from tkbench.scoring.estimate import estimate

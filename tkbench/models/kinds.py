@@ -22,6 +22,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tkbench.dataset import FAKE_SUFFIX
 from tkbench.models.settings import build
 from tkbench.registry import Registry, resolve
 
@@ -84,12 +85,16 @@ registry.add("wav2lip", "tkbench.models.wav2lip:RECORD")
 registry.add("expert", "tkbench.models.wav2lip:EXPERT")
 
 
-def of_bundled(model: str) -> str:
+def of_bundled(model: str, dataset: str = "") -> str:
     """What is to be said where a model draws real faces with the checkpoint that comes with tkbench; "" for others.
 
-    >>> of_bundled("mute:cals")[:28], of_bundled("cals:mine.safetensors"), of_bundled("real")
+    >>> of_bundled("mute:cals", "lrs2")[:28], of_bundled("cals:mine.safetensors"), of_bundled("real")
     ('cals: its bundled weights ha', '', '')
+    >>> of_bundled("cals", "synth"), of_bundled("cals", "lrs2-fake")
+    ('', '')
     """
+    if dataset == "synth" or dataset.endswith(FAKE_SUFFIX):
+        return ""
     kind = registry.loadable().get(model.rpartition(":")[2])
     if kind is None or not kind.draws_faces or kind.bundled is None:
         return ""
