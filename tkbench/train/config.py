@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tkbench.errors import UsageError
+from tkbench.errors import BadInput, UsageError
 from tkbench.models import kinds
 from tkbench.models.face import Cut
 from tkbench.models.settings import build
@@ -203,8 +203,12 @@ def load_config(config: str | Path | None, model: str, changes: Sequence[str] = 
     for change in changes:
         table = changed(table, change)
     name = path.name + "".join(f" with --set {change}" for change in changes)
-    rules = build(Config, with_new_names(table), name)
-    rules.check(f"{name}: ")
+    try:
+        rules = build(Config, with_new_names(table), name)
+        rules.check(f"{name}: ")
+    except (UsageError, BadInput) as error:
+        text = str(error)
+        raise UsageError(text if text.startswith(name) else f"{name}: {text}") from error
     return rules
 
 

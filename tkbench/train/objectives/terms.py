@@ -25,12 +25,12 @@ class Loss:
         """Raises UsageError for what no loss can have, the network's sizes (`spec`) or windows of `frames` rule out."""
         for item in fields(self):
             value = getattr(self, item.name)
-            least = 1 if item.name in ("stride", "longest") else 0
-            if value < least or (item.name == "temperature" and value == 0):
-                raise UsageError(
-                    f"[loss] {item.name} = {value:g}: "
-                    + ("above 0" if item.name == "temperature" else f"at least {least}")
-                )
+            if not isinstance(value, (int, float)):  # of a package's own table
+                continue
+            if item.name == "temperature" and value <= 0:
+                raise UsageError(f"[loss] temperature = {value:g}: above 0")
+            if value < (least := 1 if item.name in ("stride", "longest") else 0):
+                raise UsageError(f"[loss] {item.name} = {value:g}: at least {least}")
 
 
 @dataclass(frozen=True, slots=True)
