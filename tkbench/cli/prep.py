@@ -61,6 +61,7 @@ class How:
     scheduler: str | None
     shard_clips: int | None
     retry_failed: bool
+    overwrite: bool
     dry_run: bool
     backend: str
     video_track: int | None
@@ -84,6 +85,13 @@ def _how(
         typer.Option(
             "--retry-failed",
             help="Also remake the finished shards in which clips were skipped; default: keep.",
+        ),
+    ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="Replace shards in OUT that were made with other settings, or hold clips that ROOT has not.",
         ),
     ] = False,
     dry_run: Annotated[
@@ -126,7 +134,16 @@ def _how(
     ] = False,
 ) -> How:
     return How(
-        workers, scheduler, shard_clips, retry_failed, dry_run, backend, video_track, audio_track, keep_source
+        workers,
+        scheduler,
+        shard_clips,
+        retry_failed,
+        overwrite,
+        dry_run,
+        backend,
+        video_track,
+        audio_track,
+        keep_source,
     )
 
 
@@ -277,6 +294,7 @@ def _prepare(
         scheduler=how.scheduler,
         shard_clips=how.shard_clips,
         retry_failed=how.retry_failed,
+        overwrite=how.overwrite,
         reader_options=options or {},
         division=division,
     )

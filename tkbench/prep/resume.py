@@ -14,12 +14,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tkbench import shards
-from tkbench.errors import UsageError
+from tkbench.errors import BadShards, UsageError
 from tkbench.prep.lock import is_running
 from tkbench.prep.make import SCRATCH, deaths_of, discard, scratch_of, stats_file
 from tkbench.prep.plan import Plan, Settings, ShardPlan
 from tkbench.prep.records import MadeShard
 from tkbench.runtime import storage
+from tkbench.runtime.words import counted
 
 _FRESH = 300
 """Seconds before the last sign of a killed run: shards of that time are read in full when it is resumed."""
@@ -31,8 +32,8 @@ def as_json(settings: Settings) -> dict[str, object]:
     return {name: value for name, value in table.items() if not (name.endswith("_track") and value is None)}
 
 
-def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -> None:
-    """Refuse a folder that holds anything but an unfinished or equal run."""
+def check_target(target: Path, dataset: str, rules: Settings, plan: Plan, overwrite: bool) -> None:
+    """Refuse a folder that holds anything but an unfinished run, or one of the same settings and no other clips."""
     index = target / shards.INDEX
     if index.is_file():
         try:
@@ -42,7 +43,13 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
             same = False
         if not (same or overwrite):
             raise UsageError(
-                f"{target}: holds shards of another data set or other settings; choose another folder"
+                f"{target}: holds shards of another data set or other settings; choose another folder, or --overwrite"
+            )
+        if not overwrite and (gone := _gone(target, plan)):
+            clips = f"{gone[0]} and {counted(len(gone) - 1, 'clip')} more" if len(gone) > 1 else gone[0]
+            raise UsageError(
+                f"{target}: holds {clips}, which this run would drop: they are not among the clips that it prepares; "
+                "choose another folder, or --overwrite"
             )
     elif target.exists() and not target.is_dir():
         raise UsageError(f"{target}: is a file; give a folder for the shards")
@@ -52,6 +59,18 @@ def check_target(target: Path, dataset: str, rules: Settings, overwrite: bool) -
         and any(not entry.name.startswith(".lock") for entry in target.iterdir())
     ):
         raise UsageError(f"{target}: is not empty and holds no shards; choose a new folder")
+
+
+def _gone(target: Path, plan: Plan) -> list[str]:
+    """The prepared clips of a finished folder that a plan has not."""
+    try:
+        there = shards.open_shards(target).manifest(["clip", "status"])
+    except BadShards:
+        return []  # damaged: to be made again
+    planned = {clip.key for shard in plan.shards for clip in shard.clips} | {
+        item.key for item in plan.skipped
+    }
+    return sorted(set(there["clip"][there["status"] == "ok"]) - planned)
 
 
 def clear(target: Path) -> dict[str, int]:

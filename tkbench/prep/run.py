@@ -47,7 +47,8 @@ class Run:
     shard_clips: int | None = None
     """Clips per shard; by default from the size of the corpus."""
     overwrite: bool = False
-    """Replace shards in `out` that another folder or other settings made, which is refused otherwise."""
+    """Replace shards in `out` that other settings made, or drop clips of theirs that are no longer among those to be
+    prepared; refused otherwise."""
     retry_failed: bool = False
     """Also remake finished shards in which clips were skipped; what was ok in them keeps its bytes."""
     reader_options: Mapping[str, str] = field(default_factory=dict)
@@ -86,7 +87,7 @@ def prepare(
         raise UsageError("memory:// is seen by one process alone: use one worker, or another place")
     name, plan = plan_run(source, target, dataset, rules, split=split, run=how)
     try:
-        check_target(target, name, rules, how.overwrite)
+        check_target(target, name, rules, plan, how.overwrite)
         target.mkdir(parents=True, exist_ok=True)
         with RunLock(target) as lock:
             work = _Work(plan, target, name, rules, how, workers, progress)
