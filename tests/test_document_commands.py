@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,8 @@ from test_documents import DOCUMENTS, ROOT, all_lines, blocks, find
 
 from tkbench.cli import app
 from tkbench.runtime import parallel
+from tkbench.synth.clip import make_clip
+from tkbench.synth.corpus import write_clip
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -158,3 +161,18 @@ def test_placeholders_are_replaced_where_a_line_runs() -> None:
             assert not re.search(
                 r"<\w+>|\b[A-Z]{5,}\b(?!/)", re.sub(r"/\S+|RAVDESS|CREMA-D|HDTF_dataset", "", small or line)
             ), line
+
+
+@pytest.mark.slow
+def test_the_page_on_python_runs_as_it_stands(tmp_path: Path) -> None:
+    """Its first block, whole, in an empty folder with one video of the reader's own."""
+    block = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs" / "python.md").read_text("utf-8"), re.M | re.S
+    )[0]
+    write_clip(make_clip(seed=1), tmp_path / "made")
+    code = "if __name__ == '__main__':\n" + "".join(f"    {line}\n" for line in block.splitlines())
+    (tmp_path / "page.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

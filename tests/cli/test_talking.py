@@ -331,7 +331,7 @@ def test_notes_beneath_a_table_are_a_line_each_and_whole_with_v(
     monkeypatch.setenv("COLUMNS", "80")
     _, short, _ = run_cli("leaderboard", "show", runs)
     _, whole, _ = run_cli("leaderboard", "show", runs, "-v")
-    assert "Rank [a-b]: from 1" in short
+    assert "Rank [a-b]: the places that paired tests leave a model ..." in short
     assert "p at most 0.05" not in short
     assert "p at most 0.05" in " ".join(whole.split())
     assert short.splitlines()[-1].startswith("-v shows these notes whole")

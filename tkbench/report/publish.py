@@ -161,7 +161,9 @@ def _notes(entries: Sequence[leaderboard.Entry]) -> list[str]:
         without = details.pop("", [])
         first, *others = details.items() if details else [("", [])]
         for detail, labels in [(first[0], first[1] + without), *others]:
-            lines.append(f"{_named(labels)} unscored{where}: {reason}" + (f"; {detail}" if detail else ""))
+            # One of many names: a narrow terminal shows the beginning of a line, and the reason has to be in it.
+            shown = _named(labels) if len(labels) <= FEW else f"{labels[0]} and {len(labels) - 1} more"
+            lines.append(f"{shown} unscored{where}: {reason}" + (f"; {detail}" if detail else ""))
     return lines
 
 
@@ -173,13 +175,16 @@ def _gaps(entries: Sequence[leaderboard.Entry], column: Column) -> list[tuple[tu
         mine = [(model, cell) for model, cell in cells if reason in cell.reasons]
         parts = [f"{counted(cell.reasons[reason], 'clip')} of {model}" for model, cell in mine]
         # A network that is missing, and whatever else no model escapes, needs no list.
-        everywhere = len(mine) == len(cells) and not any(cell.n for _, cell in mine)
+        usual = [max(cell.reasons, key=cell.reasons.__getitem__) for _, cell in mine]
+        everywhere = usual.count(reason) == len(cells) and not any(cell.n for _, cell in mine)
         where = "" if everywhere else f" on {_named(parts)}"
         texts = [cell.detail for _, cell in mine if max(cell.reasons, key=cell.reasons.__getitem__) == reason]
         found.append(((reason, where), next(filter(None, texts), "")))
     return found
 
 
+FEW = 3
+"""Columns that a note names all."""
 NAMED = 4
 """Names that a note lists before it counts the others."""
 

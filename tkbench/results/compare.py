@@ -369,7 +369,7 @@ def _of_metrics(said: Sequence[tuple[str, str]], total: int) -> list[str]:
     """Notes on pairs, and which metrics each is true of, where it is not true of all.
 
     >>> _of_metrics([("3 clips are few", "PSNR"), ("", "SSIM")], 2)
-    ['PSNR: 3 clips are few']
+    ['3 clips are few (PSNR)']
     """
     by_note: dict[str, list[str]] = {}
     for note, label in said:
@@ -379,8 +379,8 @@ def _of_metrics(said: Sequence[tuple[str, str]], total: int) -> list[str]:
     for note, labels in by_note.items():
         names = list(dict.fromkeys(map(in_list, labels)))
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        where = "" if len(labels) == total else f"{', '.join(names[:MOST_NAMED])}{more}: "
-        lines.append(f"{where}{note}")
+        where = "" if len(labels) == total else f" ({', '.join(names[:MOST_NAMED])}{more})"
+        lines.append(f"{note}{where}")
     return lines
 
 

@@ -563,7 +563,8 @@ def ranks_are(entries: Sequence[Entry]) -> list[str]:
         return []
     alpha = 1 - found.level
     return [
-        f"Rank [a-b]: from 1 + the models clearly better to {models} - those clearly worse, anchors aside; clearly: "
+        f"Rank [a-b]: the places that paired tests leave a model; a is 1 + the models clearly better, b {models} - "
+        f"those clearly worse, anchors aside; clearly: "
         f"paired sign-flip test over {found.unit}s, Holm's correction for {_all_pairs(len(found.p))}, p at most "
         f"{alpha:.2g}."
     ]
