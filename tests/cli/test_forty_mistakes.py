@@ -71,7 +71,7 @@ MISTAKES = {
     "prep folder --root videos --out videos/shards": "videos/shards: is inside --root ",
     "prep folder --root videos --out videos": "videos: is the same as --root ",
     "prep folder --root videos/c1.mp4 --out o": "not a folder; give the folder that holds the videos",
-    "prep folder --root empty --out o": "no video file was found in it or below",
+    "prep folder --root empty --out o": "no video file found in it or below",
     "prep lrs2 --root videos --out o": "videos",
     "prep folder --root videos --out o --split-by speaker": "go together; give both",
     "prep folder --root videos --out o --backend mediapip": "did you mean mediapipe",

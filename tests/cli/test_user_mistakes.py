@@ -245,6 +245,44 @@ def test_ctrl_c_in_a_callback_still_ends_the_command(busy: bool) -> None:
     assert "tkbench: stopped" in done.stderr
 
 
+def test_ctrl_c_waits_for_an_import_to_end_and_two_signals_at_once_are_one(tmp_path: Path) -> None:
+    """A library that is stopped while it registers itself aborts the process; `timeout -s INT` signals twice."""
+    (tmp_path / "slow_to_import.py").write_text(
+        "import os, signal, time\n"
+        "for _ in range(2):\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "time.sleep(0.2)\nprint('imported', flush=True)\n"
+    )
+    script = textwrap.dedent("""
+        import signal, sys, time
+        from tkbench import cli
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        @cli.app.command("load-it")
+        def load_it() -> None:
+            import slow_to_import
+            time.sleep(20)
+            print("still running")
+
+        sys.argv = ["tkbench", "load-it"]
+        cli.main()
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__main__.__file__).parents[1])]),
+        },
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stdout == "imported\n"
+    assert "tkbench: stopped; " in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

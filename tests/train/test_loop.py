@@ -21,6 +21,7 @@ from tkbench.models import checkpoint, kinds
 from tkbench.models.face import Cut
 from tkbench.models.wav2lip.expert import Expert
 from tkbench.registry import resolve
+from tkbench.runtime import stops
 from tkbench.train import board, state
 from tkbench.train.card import thinned
 from tkbench.train.config import Config, Data, Keep, Optim, Run, load_config
@@ -87,6 +88,23 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 
 SLOW = pytest.mark.slow
 """The same for models whose steps have nothing that the others' lack."""
+
+
+def test_ctrl_c_ends_between_two_steps_and_keeps_them(folder: Path, crops: Path, tmp_path: Path) -> None:
+    """The command line asks `stops.wait` where it is stopped; the same run goes on to the weights of a whole one."""
+    rules = config("expert")
+    job = TrainingJob(folder, tmp_path / "parted.safetensors", rules, accelerator="cpu", cache=crops)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, progress=lambda done, *_: stops.wait() if done == 2 else None)
+    assert torch.load(job.folder / LAST, weights_only=True)["step"] == 2
+    assert not job.out.exists()
+    assert not stops.wait()
+    made = train(job)
+    whole = train(TrainingJob(folder, tmp_path / "whole.safetensors", rules, accelerator="cpu", cache=crops))
+    assert isinstance(made, Trained)
+    assert isinstance(whole, Trained)
+    one, other = tensors(whole.out), tensors(made.out)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.mark.parametrize(
@@ -863,9 +881,9 @@ def test_the_best_weights_by_a_term_are_written_and_a_stop_changes_nothing(
         "wav2lip", loss={"sync": 0.0}, steps=8, keep=Keep(best="recon"), run=Run(val_every=2, save_every=2)
     )
     made = {}
-    for name, stops in (("through", (None,)), ("stopped", (6, None))):
+    for name, after in (("through", (None,)), ("stopped", (6, None))):
         scripted([0.5, 0.3, 0.4, 0.6], monkeypatch)
-        for stop in stops:
+        for stop in after:
             out = tmp_path / f"{name}.safetensors"
             done = train(TrainingJob(folder, out, rules, cache=crops, accelerator="cpu"), stop_after=stop)
         made[name] = tensors(out)

@@ -9,6 +9,8 @@ import os
 import re
 import signal
 import sys
+import time
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -38,6 +40,7 @@ from tkbench.cli import (  # noqa: F401
 from tkbench.cli.common import MADE, app, forget_folders, say, talk
 from tkbench.cli.data_sets import add_data_sets
 from tkbench.errors import TkbenchError
+from tkbench.runtime import stops
 from tkbench.types import FPS
 from tkbench.version import __version__
 
@@ -129,37 +132,59 @@ def at_home(word: str) -> str:
     return found[1] + str(Path(found[2]).expanduser()) if found else word
 
 
+TWICE = 0.3
+"""Seconds within which two signals are one stop."""
+
+
+def _must_not_break(frame: FrameType | None, lost: Callable[..., None]) -> bool:
+    """Whether an exception must not be raised at this place.
+
+    Within `lost` it would be dropped for good. Within an import it may hit a library that registers itself (torch),
+    which then aborts the process.
+    """
+    while frame is not None:
+        if frame.f_code is lost.__code__ or frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def main() -> None:
     """Entry point: one clear line for what a user can fix, a traceback for a bug.
 
     Ctrl-C and SIGTERM end a command in order; a second one ends it at once.
     """
-    stopped = False
+    stopped = 0.0
     talking.forget()
     MADE.clear()
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         nonlocal stopped
+        now = time.monotonic()
         if stopped:
+            if now - stopped < TWICE:  # one Ctrl-C, sent to this process and once more to its group
+                return
+            os.write(2, b"tkbench: stopped at once\n")
             os._exit(130)
-        stopped = True
+        stopped = now
+        ask(frame)
+
+    def ask(frame: FrameType | None) -> None:
+        """Stop, or come back where an exception would be lost or break what it hits."""
+        if stops.wait():
+            return
+        if hasattr(signal, "setitimer") and _must_not_break(frame, lost):
+            signal.signal(signal.SIGALRM, again)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            return
         raise KeyboardInterrupt
 
     def again(number: int, frame: FrameType | None) -> None:
-        """The stop that was dropped. Raised within `lost` it would be dropped for good: then once more, later."""
-        above = frame
-        while above is not None:
-            if above.f_code is lost.__code__:
-                signal.setitimer(signal.ITIMER_REAL, 0.05)
-                return
-            above = above.f_back
-        stop(number, frame)
+        ask(frame)
 
     def lost(args: sys.UnraisableHookArgs) -> None:
         """A KeyboardInterrupt that fell into a destructor or a callback is dropped there: ask again outside of it."""
-        nonlocal stopped
         if stopped and isinstance(args.exc_value, KeyboardInterrupt):
-            stopped = False
             signal.signal(signal.SIGALRM, again)
             signal.setitimer(signal.ITIMER_REAL, 0.05)
         else:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tkbench.results.by_stratum import ByStratum
     from tkbench.results.strata import By as Stratum
     from tkbench.scoring.rescore import Rescored
+    from tkbench.shards import Shards as ShardFolder
 
 Shown = Annotated[
     str | None,
@@ -244,7 +245,7 @@ def evaluate_command(
             f"--sources {sources}: no such folder; give the --root that the shards were prepared from"
         )
     called: dict[str, str] = {}
-    told = ""
+    told, videos_told = "", list[str]()
     for item in names:
         model_here = models.create(item)
         title = name or model_here.card.name
@@ -254,7 +255,9 @@ def evaluate_command(
                 f"with --name"
             )
         called[title] = item
-        told = told or _check_clips(item, data_folder, rules, (split, limit, pairs))
+        of_pairs, of_videos = _check_clips(item, data_folder, rules, (split, limit, pairs))
+        told = told or of_pairs
+        videos_told += of_videos
     from tkbench.scoring.evaluate import EvalOptions, check_by, check_name, evaluate, kept_from_stopped
     from tkbench.scoring.recipes import extend
 
@@ -276,7 +279,11 @@ def evaluate_command(
         if line:
             say(line)
     place = None if no_cache else cache or feature_cache.folder()
+    if left := left_out(source, split):
+        say(left)
     if dry_run:
+        for line in videos_told:  # otherwise said when the model's turn comes
+            say(line)
         from tkbench.scoring.estimate import estimate
 
         with bar("sample") as progress:
@@ -363,12 +370,28 @@ def videos_model(videos: Path, pattern: str | None) -> str:
     return f"files:{videos}/{pattern}"
 
 
+def left_out(source: ShardFolder, split: str | None) -> str:
+    """What preparation left out of the clips that are scored, in one line; "" for nothing."""
+    table = source.manifest(["clip", "split", "status", "reason"])
+    gone = table[table["status"] != "ok"]
+    if split is not None:
+        gone = gone[(gone["split"] == split) | gone["split"].isna()]
+    if not len(gone):
+        return ""
+    reasons = gone["reason"].value_counts()
+    shown = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+    return (
+        f"{source.folder}: {counted(len(gone), 'clip')} left out in preparation ({shown}); no table has them, "
+        f"`tkbench data show {source.folder}` does"
+    )
+
+
 def _check_clips(
     model: str, data: Path, rules: Protocol, which: tuple[str | None, int | None, Path | None]
-) -> str:
+) -> tuple[str, list[str]]:
     """What can be wrong with clips and their videos by names and headers, before a process is started.
 
-    which: --split, --limit and --pairs. Returns what is to be said of the pairs.
+    which: --split, --limit and --pairs. Returns what is to be said of the pairs, and of the videos.
     """
     from tkbench.scoring import lists, named
     from tkbench.scoring.clips import open_split
@@ -379,8 +402,8 @@ def _check_clips(
     source = open_split(data, lists.split_for(rules, open_split(data, split), split))
     made = named.create(model, source)
     items = items_of(rules, source, made.card, limit=limit, pairs=pairs)
-    check_videos(made, source, items)
-    return items.told
+    videos = check_videos(made, source, items)
+    return items.told, videos
 
 
 def needs_of(resources: str | None, scheduler: str | None) -> dict[str, float]:

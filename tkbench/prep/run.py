@@ -131,7 +131,7 @@ def plan_run(
     if not found:
         wanted = "" if name == "folder" else f" of the data set {name}"
         raise UsageError(
-            f"{source}: no video file{wanted} was found in it or below; give the folder that holds them"
+            f"{source}: no video file found{wanted} in it or below; give the folder that holds them"
         )
     name = datasets.name_of(source, name)
     return name, make_plan(found, source, target, settings, shard_clips=run.shard_clips)

@@ -52,6 +52,8 @@ class Comparison:
     """Scores that count as the best finite one of any model."""
     pairs: int = 1
     """How many pairs p is corrected for."""
+    unit: str = "speaker"
+    """What the test is over: "speaker", or "clip" where (nearly) each clip is its own."""
 
     @property
     def better(self) -> str:
@@ -67,7 +69,7 @@ class Comparison:
         if self.difference.note:
             return "no test"
         if self.too_few:
-            return "too few speakers"
+            return f"too few {self.unit}s"
         alpha = round(1 - self.level, halves.DIGITS)
         return "not after Holm's correction" if self.difference.p <= alpha else "no difference shown"
 
@@ -138,6 +140,7 @@ def _tested(
             _aside([bundles[i] for i in pair], column),
             beyond,
             len(pairs),
+            unit,
         )
         for pair, gap, p, why, beyond in zip(pairs, gaps, corrected, few, infinite, strict=True)
     }
@@ -238,7 +241,8 @@ def rich_tables(
     return [
         Text(
             ("" if "a" in layout.heads or len(models) > 2 else f"a: {models[0]}, b: {models[1]}. ")
-            + f"Paired by clip, clustered by speaker; {percent(level)} intervals; {counted(pairs, 'pair')}"
+            + f"Paired by clip, clustered by {comparisons[0].unit}; {percent(level)} intervals; "
+            f"{counted(pairs, 'pair')}"
         ),
         *(
             _table(layout, rows, [row for row in rows if not group or row["metric"] == group], group, width)

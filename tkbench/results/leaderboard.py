@@ -368,12 +368,29 @@ _NUMBER = re.compile(r"[+-]?([0-9.]+(e[+-]?[0-9]+)?|inf)")
 
 
 def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
-    """The columns of these names, all of them for none; raises UnknownName with the nearest ones."""
+    """The columns of these names, all of them for none; raises UnknownName with the nearest ones.
+
+    A name is that of a CSV (`lse_c`) or what a table prints above the column (LSE-C, Sync-C), in whatever case.
+    """
     known = {column.name: column for column in columns}
+    for column in columns:
+        known.setdefault(_plainly(column.label), column)
+    for column in columns:  # without the judge in brackets: the first of them
+        for shown in heading(column).partition(" (")[0].split(" / "):
+            known.setdefault(_plainly(shown), column)
     for name in names:
-        if name not in known:
-            raise UnknownName(f"the table has no column {name!r}: {suggest(name, list(known))}")
-    return [known[name] for name in names] or list(columns)
+        if name not in known and _plainly(name) not in known:
+            raise UnknownName(f"the table has no column {name!r}: {suggest(name, [c.name for c in columns])}")
+    return [known.get(name) or known[_plainly(name)] for name in names] or list(columns)
+
+
+def _plainly(name: str) -> str:
+    """A printed name without case, spaces and signs, marked as one: no name of a CSV has a colon.
+
+    >>> _plainly("LSE-C (syncnet-synth)")
+    ':lsecsyncnetsynth'
+    """
+    return ":" + "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def named(entry: Entry) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
@@ -24,6 +24,7 @@ from tkbench.errors import UsageError
 from tkbench.models import checkpoint
 from tkbench.models.network import FaceNetwork
 from tkbench.models.wav2lip.quality import Quality
+from tkbench.runtime import stops
 from tkbench.runtime.parallel import default_workers
 from tkbench.runtime.progress import Progress, silent
 from tkbench.train import board, state
@@ -178,12 +179,24 @@ class Trainer:
         return self.config.data.batch * self.config.optim.accumulate * self.fabric.world_size
 
     def run(self, last: int, progress: Progress) -> bool:
-        """Steps up to `last`; True where the run has come to its end."""
+        """Steps up to `last`; True where the run has come to its end.
+
+        A stop by Ctrl-C is obeyed between two steps, and the state of the last one is written.
+        """
+        # Several ranks would have to stop at the same step.
+        with stops.between_steps() if self.fabric.world_size == 1 else nullcontext():
+            return self._run(last, progress)
+
+    def _run(self, last: int, progress: Progress) -> bool:
         batches, report = self.loader.endless(), Report(self.windows_per_step)
         how = self.config.run
         self.wrapped.train()
         clock = time.perf_counter()
         for step in range(self.done, last):
+            if stops.asked():
+                self.spent += time.perf_counter() - clock
+                self._save_state()
+                raise KeyboardInterrupt
             begin = time.perf_counter()
             parts = [
                 on_device(next(batches), self.fabric.device) for _ in range(self.config.optim.accumulate)
