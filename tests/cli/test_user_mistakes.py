@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from support import bundles
@@ -349,6 +350,19 @@ def test_videos_of_which_none_can_be_used_are_no_success(
     assert (code, said.count("\n")) == (2, 1)
     assert "1 clip, and none that can be used" in said
     assert not clips.exists()
+
+
+def test_eval_says_what_preparation_left_out(tmp_path: Path) -> None:
+    from tkbench.cli.score import left_out
+
+    opened = shards.open_shards(make_shards(tmp_path, {"a/0": ("test", 30)}))
+    assert left_out(opened, None) == ""
+    table = opened.manifest()
+    gone = table.assign(clip="b", key="b", status="skipped", reason="no-face")
+    opened._frame = pd.concat([table, gone, gone.assign(split=None, reason="not-a-video")], ignore_index=True)
+    said = left_out(opened, "test")
+    assert "2 clips left out in preparation (no-face 1, not-a-video 1)" in said
+    assert "1 clip left out" in left_out(opened, "val")
 
 
 def test_bundled_weights_say_once_what_they_have_seen(

@@ -272,6 +272,27 @@ def test_a_bug_in_one_clip_is_a_row_and_not_the_end(
     assert ("skipped: internal-error", "1", "plain") in summary.table()
 
 
+def test_clips_of_a_finished_folder_are_dropped_on_request_alone(hard: Path, tmp_path: Path) -> None:
+    """Another root, or one in which a video is gone, with the same settings: the data of a table would be lost."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    root.mkdir()
+    (root / "one.mp4").write_bytes((hard / "late.mp4").read_bytes())
+    (root / "no.mp4").write_text("no video")
+    prepare(root, out, settings=SHORT)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    (root / "one.mp4").rename(root / "two.mp4")
+    with pytest.raises(UsageError, match=r"holds one, which this run would drop.*--overwrite"):
+        prepare(root, out, settings=SHORT)
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+    # What was left out is not missed, and more clips may come.
+    (root / "no.mp4").unlink()
+    (root / "one.mp4").write_bytes((root / "two.mp4").read_bytes())
+    assert prepare(root, out, settings=SHORT).n_ok == 2
+    (root / "one.mp4").unlink()
+    assert prepare(root, out, settings=SHORT, run=Run(overwrite=True)).n_ok == 1
+    assert shards.open_shards(out).keys() == ("two",)
+
+
 def test_a_long_clip_is_divided_and_no_frame_is_lost(
     face: Callable[..., list[UInt8]], tmp_path: Path
 ) -> None:

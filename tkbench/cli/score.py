@@ -381,8 +381,8 @@ def left_out(source: ShardFolder, split: str | None) -> str:
     reasons = gone["reason"].value_counts()
     shown = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
     return (
-        f"{source.folder}: {counted(len(gone), 'clip')} left out in preparation ({shown}); no table has them, "
-        f"`tkbench data show {source.folder}` does"
+        f"{source.folder}: {counted(len(gone), 'clip')} left out in preparation ({shown}), in no table; "
+        f"`tkbench data show {source.folder}` has each"
     )
 
 

@@ -48,8 +48,8 @@ def check_target(target: Path, dataset: str, rules: Settings, plan: Plan, overwr
         if not overwrite and (gone := _gone(target, plan)):
             clips = f"{gone[0]} and {counted(len(gone) - 1, 'clip')} more" if len(gone) > 1 else gone[0]
             raise UsageError(
-                f"{target}: holds {clips}, which this run would drop: they are not among the clips that it prepares; "
-                "choose another folder, or --overwrite"
+                f"{target}: holds {clips}, which this run would drop, for want of their videos; choose another "
+                "folder, or --overwrite"
             )
     elif target.exists() and not target.is_dir():
         raise UsageError(f"{target}: is a file; give a folder for the shards")
