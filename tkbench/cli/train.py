@@ -210,7 +210,8 @@ def _train_network(job: TrainingJob) -> None:
     from tkbench.runtime.progress import bar
     from tkbench.train.loop import train
 
+    there = job.out.exists()  # of this run: another's is refused
     with bar(f"train {job.config.model}") as progress:
         made = train(job, progress=progress)
     if made is not None:
-        say(str(made))
+        say(f"{job.out}: was finished before, and nothing was left to do" if there else str(made))
