@@ -219,6 +219,8 @@ def main() -> None:
         if not stopped:
             raise
     finally:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)  # a stop that still waits has nothing left to stop
         sys.unraisablehook = hook
         for number, handler in old.items():
             signal.signal(number, handler)
