@@ -174,19 +174,18 @@ def main() -> None:
         if stops.wait():
             return
         if hasattr(signal, "setitimer") and _must_not_break(frame, lost):
-            signal.signal(signal.SIGALRM, again)
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            return
-        raise KeyboardInterrupt
+            later()
+        else:
+            raise KeyboardInterrupt
 
-    def again(number: int, frame: FrameType | None) -> None:
-        ask(frame)
+    def later() -> None:
+        signal.signal(signal.SIGALRM, lambda number, frame: ask(frame))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
 
     def lost(args: sys.UnraisableHookArgs) -> None:
         """A KeyboardInterrupt that fell into a destructor or a callback is dropped there: ask again outside of it."""
         if stopped and isinstance(args.exc_value, KeyboardInterrupt):
-            signal.signal(signal.SIGALRM, again)
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            later()
         else:
             hook(args)
 

@@ -43,7 +43,6 @@ def generate_command(
     Example: `tkbench generate --model cals --checkpoint c.safetensors --video me.mp4 --audio me.wav --out said.mp4`
     """
     from tkbench.generate import generate
-    from tkbench.models import kinds
     from tkbench.runtime.devices import check_device
     from tkbench.runtime.progress import bar
 

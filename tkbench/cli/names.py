@@ -10,6 +10,7 @@ import typer
 from tkbench.cli.common import app, say, show
 from tkbench.cli.talking import answer
 from tkbench.errors import TkbenchError, UnknownName
+from tkbench.runtime.words import plain
 
 if TYPE_CHECKING:
     from tkbench.metrics.base import BuildContext
@@ -94,18 +95,18 @@ def _called(name: str) -> dict[str, list[Column]]:
     from tkbench import metrics
     from tkbench.registry import suggest
 
-    wanted = _plain(name)
+    wanted = plain(name)
     found: dict[str, list[Column]] = {}
     known: set[str] = set(metrics.registry)
     for metric in metrics.registry:
         columns = _columns(metric)
-        if _plain(metric) == wanted:
+        if plain(metric) == wanted:
             found[metric] = columns
             continue
         known |= {text for column in columns for text in (column.label, *column.also_called)}
         mine = [column for column in columns if wanted in _names(column)]
         fields = [text for text, those in metrics.FIELD_NAMES.items() if metric in those]
-        if not mine and any(wanted in map(_plain, _split(text)) for text in fields):
+        if not mine and any(wanted in map(plain, _split(text)) for text in fields):
             mine = columns
         if mine:
             found[metric] = mine
@@ -116,15 +117,6 @@ def _called(name: str) -> dict[str, list[Column]]:
     return found
 
 
-def _plain(text: str) -> str:
-    """A name without case and signs.
-
-    >>> _plain("LSE-C") == _plain("lse_c")
-    True
-    """
-    return "".join(c for c in text.lower() if c.isalnum())
-
-
 def _split(text: str) -> list[str]:
     return [part.strip() for piece in text.split(",") for part in piece.split("=")]
 
@@ -132,7 +124,7 @@ def _split(text: str) -> list[str]:
 def _names(column: Column) -> set[str]:
     """What a column may be called: its own name also without its variant, as lse_c for lse_c_synth."""
     texts = {column.name, column.name.rpartition("_")[0], column.label, column.label.partition(" (")[0]}
-    return {_plain(text) for text in (*texts, *column.also_called) if text}
+    return {plain(text) for text in (*texts, *column.also_called) if text}
 
 
 def _columns(metric: str) -> list[Column]:

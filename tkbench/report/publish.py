@@ -178,7 +178,7 @@ def _gaps(entries: Sequence[leaderboard.Entry], column: Column) -> list[tuple[tu
         usual = [max(cell.reasons, key=cell.reasons.__getitem__) for _, cell in mine]
         everywhere = usual.count(reason) == len(cells) and not any(cell.n for _, cell in mine)
         where = "" if everywhere else f" on {_named(parts)}"
-        texts = [cell.detail for _, cell in mine if max(cell.reasons, key=cell.reasons.__getitem__) == reason]
+        texts = [cell.detail for (_, cell), most in zip(mine, usual, strict=True) if most == reason]
         found.append(((reason, where), next(filter(None, texts), "")))
     return found
 

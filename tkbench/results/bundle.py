@@ -642,9 +642,9 @@ def find(folder: Path, bad: list[str] | None = None) -> list[Bundle]:
     bad: where given, a bundle that cannot be read, or whose clips are not its own, adds a line to it and is left out.
     Without it, such a bundle raises BadBundle.
     """
-    if not folder.exists() and folder.suffix == ".csv":
-        raise BadBundle(f"{folder}: no such file; {_elsewhere(folder)}, or a CSV of it")
     if not folder.exists():
+        if folder.suffix == ".csv":
+            raise BadBundle(f"{folder}: no such file; {_elsewhere(folder)}, or a CSV of it")
         raise BadBundle(f"{folder}: no such folder, so no result bundle; {_elsewhere(folder)}")
     if (folder / "result.json").is_file():
         return [read(folder)]

@@ -199,6 +199,11 @@ class _Layout:
     by_metric: bool
     """Whether each metric has a table of its own, with its name above."""
 
+    @property
+    def boxed(self) -> bool:
+        """Whether there is room for lines between the columns."""
+        return self.padding > 2
+
 
 _WHOLE = ("metric", "a", "b", "a - b", "interval", "p", "Holm p", "detectable", "clips", "clearly better")
 _SHORT = ("a", "b", "a - b", "interval", "Holm p")
@@ -232,7 +237,7 @@ def rich_tables(
     scored = {item.column.name for item in comparisons if item.difference.n}
     rows = [_cells(item) for item in comparisons if item.column.name in scored]
     models = list(dict.fromkeys(name for item in comparisons for name in (item.first, item.second)))
-    layouts = LAYOUTS if len(models) > 2 else LAYOUTS[:1] + OF_ONE_PAIR
+    layouts = LAYOUTS[:1] + OF_ONE_PAIR if len(models) == 2 else LAYOUTS
     layout = next((one for one in layouts if _needs(one, rows) <= width), layouts[-1])
     # Those that tables do not compare are corrected among themselves; the notes say so.
     pairs = max((item.pairs for item in comparisons if not item.aside), default=comparisons[0].pairs)
@@ -240,7 +245,7 @@ def rich_tables(
     groups = list(dict.fromkeys(row["metric"] for row in rows)) if layout.by_metric else [""]
     return [
         Text(
-            ("" if "a" in layout.heads or len(models) > 2 else f"a: {models[0]}, b: {models[1]}. ")
+            (f"a: {models[0]}, b: {models[1]}. " if layout in OF_ONE_PAIR else "")
             + f"Paired by clip, clustered by {comparisons[0].unit}; {percent(level)} intervals; "
             f"{counted(pairs, 'pair')}"
         ),
@@ -306,8 +311,8 @@ def _table(
         title=escape(title) or None,
         title_justify="left",
         title_style="bold",
-        box=box.SIMPLE_HEAD if layout.padding < 3 else box.HEAVY_HEAD,
-        padding=(0, layout.padding - 1, 0, 0) if layout.padding < 3 else (0, 1),
+        box=box.HEAVY_HEAD if layout.boxed else box.SIMPLE_HEAD,
+        padding=(0, 1) if layout.boxed else (0, layout.padding - 1, 0, 0),
     )
     fits = _needs(layout, rows) <= width
     for name in layout.heads:

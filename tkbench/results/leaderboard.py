@@ -22,7 +22,7 @@ from tkbench.results import standing as standings
 from tkbench.results.bundle import Bundle, Result, Summary
 from tkbench.results.delta import with_deltas
 from tkbench.results.standing import Standing
-from tkbench.runtime.words import counted
+from tkbench.runtime.words import counted, plain
 from tkbench.types import Column
 
 if TYPE_CHECKING:
@@ -373,24 +373,18 @@ def chosen(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
     A name is that of a CSV (`lse_c`) or what a table prints above the column (LSE-C, Sync-C), in whatever case.
     """
     known = {column.name: column for column in columns}
+    printed: dict[str, Column] = {}
     for column in columns:
-        known.setdefault(_plainly(column.label), column)
+        printed.setdefault(plain(column.label), column)
     for column in columns:  # without the judge in brackets: the first of them
         for shown in heading(column).partition(" (")[0].split(" / "):
-            known.setdefault(_plainly(shown), column)
+            printed.setdefault(plain(shown), column)
+    found = []
     for name in names:
-        if name not in known and _plainly(name) not in known:
-            raise UnknownName(f"the table has no column {name!r}: {suggest(name, [c.name for c in columns])}")
-    return [known.get(name) or known[_plainly(name)] for name in names] or list(columns)
-
-
-def _plainly(name: str) -> str:
-    """A printed name without case, spaces and signs, marked as one: no name of a CSV has a colon.
-
-    >>> _plainly("LSE-C (syncnet-synth)")
-    ':lsecsyncnetsynth'
-    """
-    return ":" + "".join(letter for letter in name.lower() if letter.isalnum())
+        if (meant := known.get(name) or printed.get(plain(name))) is None:
+            raise UnknownName(f"the table has no column {name!r}: {suggest(name, list(known))}")
+        found.append(meant)
+    return found or list(columns)
 
 
 def named(entry: Entry) -> str:

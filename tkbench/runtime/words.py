@@ -24,3 +24,12 @@ def in_list(label: str) -> str:
         return label
     head, *more = re.split(r",? \(|\),? ?|, ", label)
     return f"{head} ({', '.join(filter(None, more))})"
+
+
+def plain(text: str) -> str:
+    """A name without case and signs.
+
+    >>> plain("LSE-C") == plain("lse_c")
+    True
+    """
+    return "".join(c for c in text.lower() if c.isalnum())

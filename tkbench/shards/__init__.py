@@ -394,11 +394,9 @@ def _read_index(folder: Path) -> Index:
         with suppress(OSError):  # a store that is not there
             beside = [path.parent.name for path in sorted(folder.parent.glob(f"*/{INDEX}"))]
         near = get_close_matches(folder.name, beside, n=1)
-        advice = f"did you mean {folder.with_name(near[0])}?" if near else ""
-        raise BadShards(
-            f"{folder}: no such folder; "
-            + (advice or f"`tkbench prep folder --root VIDEOS --out {folder}` makes it")
-        )
+        makes = f"`tkbench prep folder --root VIDEOS --out {folder}` makes it"
+        advice = f"did you mean {folder.with_name(near[0])}?" if near else makes
+        raise BadShards(f"{folder}: no such folder; {advice}")
     if not file.is_file():
         raise BadShards(
             f"{folder}: no {INDEX}, so it is no folder of shards, or preparation did not finish; give the --out of "

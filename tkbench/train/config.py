@@ -167,15 +167,15 @@ class Config:
         """The sizes of the network: those of `[net]`, and the side that faces are cut to."""
         return {"size": self.cut.size, **self.net}
 
-    def terms(self, where: str = "") -> Loss:
-        """The weights of the loss; `where` begins the line of a UsageError."""
-        made: Loss = build(resolve(kinds.registry.get(self.model).loss), self.loss, f"{where}[loss]")
+    def terms(self) -> Loss:
+        """The weights of the loss."""
+        made: Loss = build(resolve(kinds.registry.get(self.model).loss), self.loss, "[loss]")
         return made
 
-    def check(self, where: str = "") -> None:
-        """Raises UsageError for a size, a weight or a combination of them that cannot be, without torch."""
-        spec = kinds.registry.get(self.model).sizes(self.sizes(), f"{where}[net]")
-        self.terms(where).check(spec, self.data.frames)
+    def check(self) -> None:
+        """Raises UsageError or BadInput for a size, a weight or a combination of them that cannot be, without torch."""
+        spec = kinds.registry.get(self.model).sizes(self.sizes(), "[net]")
+        self.terms().check(spec, self.data.frames)
 
 
 RENAMED = {"apart": "min_reference_gap", "every": "frames_per_window", "edges": "padded_sound"}
@@ -205,7 +205,7 @@ def load_config(config: str | Path | None, model: str, changes: Sequence[str] = 
     name = path.name + "".join(f" with --set {change}" for change in changes)
     try:
         rules = build(Config, with_new_names(table), name)
-        rules.check(f"{name}: ")
+        rules.check()
     except (UsageError, BadInput) as error:
         text = str(error)
         raise UsageError(text if text.startswith(name) else f"{name}: {text}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from tkbench import shards, weights
 from tkbench.errors import UsageError
 from tkbench.models import checkpoint, kinds
 from tkbench.runtime.devices import check_device
+from tkbench.runtime.parallel import usable_cores
 from tkbench.train.config import Config
 
 EXPERT = "expert"
@@ -78,7 +78,7 @@ class TrainingJob:
                 f"--device {self.accelerator}: is one device, and --devices says {self.devices}; "
                 f"--device {self.accelerator.partition(':')[0]} with CUDA_VISIBLE_DEVICES chooses several"
             )
-        cores = max(2, os.cpu_count() or 2)
+        cores = max(2, usable_cores())
         if self.accelerator in ("auto", "cpu") and self.devices > cores:
             raise UsageError(
                 f"--devices {self.devices}: on processors at most {cores} here, one per core; GPUs are asked for by "

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tkbench.errors import UsageError
+from tkbench.models.spec import check_count, check_share
 from tkbench.models.wav2lip.spec import FRAMES
 
 
@@ -25,12 +26,8 @@ class Loss:
         """Raises UsageError for what no loss can have, the network's sizes (`spec`) or windows of `frames` rule out."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if not isinstance(value, (int, float)):  # of a package's own table
-                continue
-            if item.name == "temperature" and value <= 0:
-                raise UsageError(f"[loss] temperature = {value:g}: above 0")
-            if value < (least := 1 if item.name in ("stride", "longest") else 0):
-                raise UsageError(f"[loss] {item.name} = {value:g}: at least {least}")
+            if isinstance(value, (int, float)) and value < 0:  # a package's own table may hold other things
+                raise UsageError(f"[loss] {item.name} = {value:g}: at least 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +163,10 @@ class CALSLoss(FaceLoss):
 
     def check(self, spec: Any, frames: int) -> None:
         FaceLoss.check(self, spec, frames)
+        _check_contrast(self.temperature, self.stride)
+        check_count("[loss] longest", self.longest)
+        check_share("[loss] masked", self.masked)
         voice = spec.voice
-        if self.masked >= 1:
-            raise UsageError(f"[loss] masked = {self.masked:g}: a share from 0 to below 1")
         if not voice.cut and not 0 <= 2 * voice.window < frames:
             raise UsageError(
                 f"[net.voice] window = {voice.window}, [data] frames = {frames}: windows of training must hold what a "
@@ -191,3 +189,14 @@ class ExpertLoss(Loss):
     temperature: float = 0.07
     stride: int = 2
     """Frames between windows of a clip."""
+
+    def check(self, spec: Any, frames: int) -> None:
+        Loss.check(self, spec, frames)
+        _check_contrast(self.temperature, self.stride)
+
+
+def _check_contrast(temperature: float, stride: int) -> None:
+    """Raises UsageError or BadInput for what windows cannot be told apart by; see `contrast_loss`."""
+    if temperature <= 0:
+        raise UsageError(f"[loss] temperature = {temperature:g}: above 0")
+    check_count("[loss] stride", stride)
